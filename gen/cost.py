@@ -1,0 +1,53 @@
+"""Area of a stage before synthesis: adder bits and gates, counted as LUT4 with two for each CCU2C (ECP5)."""
+
+from __future__ import annotations
+
+from ..hdl.adders import levels
+from ..hdl.neuron import NeuronSpec
+from ..hdl.pool import PoolSpec
+from ..hdl.readout import ReadoutSpec
+from ..hdl.requant import RequantSpec
+from ..hdl.stage import StageSpec
+from ..hdl.synapse import SynapseSpec
+
+__all__ = ["estimate"]
+
+
+def estimate(stage: StageSpec) -> int:
+    """LUT4-equivalents of ``stage``. An adder of n bits counts n + 1, a gate or a multiplexer 1 a bit."""
+    total = 60.0 + 1.5 * len(bin(stage.cycles)) + (0 if stage.window.credits == 1 else 1.5 * stage.o_width)
+    for core in stage.cores:
+        match core:
+            case SynapseSpec():
+                total += _synapse(core)
+            case NeuronSpec():
+                bits = core.i_format.bits + 1
+                step = (bits + 1) if core.lossless else 3 * (bits + 1)
+                total += core.outputs * core.stages * (step + (bits if core.groups > 1 and not core.lossless else 0))
+            case RequantSpec():
+                bits = core.i_format.bits
+                total += core.outputs * ((bits + 1 if core.bias.any() else 0) + bits // 2 + 2 * core.o_format.bits)
+            case PoolSpec():
+                bits = core.o_format.bits + (2 if core.kind == "max_spikes" else 0)
+                total += core.i_format.lanes * core.i_format.steps * (bits + 1) * (1 if core.kind == "sum" else 2)
+            case ReadoutSpec():
+                bits = core.o_format.bits
+                total += core.outputs * (2 * bits + 2)
+    return round(total)
+
+
+def _synapse(core: SynapseSpec) -> float:
+    """Gates, the trees over the inputs, the trees over the bits of an input, the accumulators."""
+    gates = core.inputs * core.weight_bits
+    lanes, width, adders = core.inputs, core.weight_bits, 0.0
+    for _ in range(levels(core.inputs)):
+        width += 1
+        adders += (lanes // 2) * (width + 1)
+        lanes -= lanes // 2
+    planes, joins = core.plane_count, 0.0
+    for level in range(levels(core.plane_count)):
+        joins += (planes // 2) * (width + 2 + (1 << level))
+        width += 1 << level
+        planes -= planes // 2
+    accumulator = core.o_format.bits + 1
+    return core.outputs * core.terms * (core.plane_count * (gates + adders) + joins + accumulator)

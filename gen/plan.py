@@ -1,0 +1,240 @@
+"""From an integer network and a fold to stages: which nodes share a stage, and how much of it works in parallel."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..hdl.flow import GearboxSpec
+from ..hdl.neuron import NeuronSpec
+from ..hdl.pool import PoolSpec
+from ..hdl.readout import ReadoutSpec
+from ..hdl.requant import RequantSpec
+from ..hdl.stage import CoreSpec, StageSpec
+from ..hdl.synapse import SynapseSpec
+from ..hdl.window import WindowSpec
+from ..hdl.words import WordFormat
+from ..quant.network import Network, Signal
+from ..quant.nodes import IF, Conv2d, Flatten, MaxPool, Node, Pool, Readout, Requant, Synapse
+
+__all__ = ["Fold", "Layer", "PlanError", "build_stage", "fold_choices", "join", "layers", "read_folds"]
+
+
+class PlanError(ValueError):
+    """A network or a fold that the generator cannot build; the message names the layer, the rule and the remedy."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What a stage computes in one cycle: ``outputs`` x ``inputs`` channels x ``steps`` time steps."""
+
+    outputs: int
+    inputs: int
+    steps: int
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """The nodes of one stage: a synapse node with its neurons, quantiser or read-out, or a pool.
+
+    Attributes: ``nodes``; ``source``, what comes in; ``order``, for a Linear behind a Flatten the index of its weight
+    column for every element in the order of the stream (pixel by pixel, channels together), else None.
+    """
+
+    nodes: tuple[Node, ...]
+    source: Signal
+    order: np.ndarray | None
+    steps: int
+
+    @property
+    def name(self) -> str:
+        """Name of the stage: that of its first node."""
+        return self.nodes[0].name
+
+    def find(self, kind: type) -> Any:
+        """The node of this kind, or None."""
+        return next((n for n in self.nodes if isinstance(n, kind)), None)
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Channels that the fold divides: (outputs, inputs)."""
+        c, h, w = self.source.shape
+        node = self.nodes[0]
+        if isinstance(node, Synapse):
+            return node.weight.shape[0], c if isinstance(node, Conv2d) else c * h * w
+        return c, c
+
+    @property
+    def time_fold(self) -> int:
+        """Time steps that ``steps`` may fold: T for causal neurons on timed inputs, else 1."""
+        neuron = self.find(IF)
+        return self.steps if self.source.timed and neuron is not None and neuron.rule == "causal" else 1
+
+
+def layers(network: Network) -> list[Layer]:
+    """Cut ``network`` into stages. Raises PlanError where a node has no hardware."""
+    found: list[Layer] = []
+    nodes = list(network)[1:]
+    source = network.signals[network.input.name]
+    order = None
+    while nodes:
+        node = nodes.pop(0)
+        if isinstance(node, Flatten):
+            c, h, w = source.shape
+            order = np.arange(c * h * w).reshape(c, h, w).transpose(1, 2, 0).reshape(-1)
+            continue
+        group = [node]
+        if isinstance(node, Synapse):
+            group.append(nodes.pop(0))
+            if isinstance(group[-1], Requant) and nodes and isinstance(nodes[0], Readout):
+                group.append(nodes.pop(0))
+        elif not isinstance(node, Pool):
+            raise PlanError(f"{node.name}: {type(node).__name__} behind {node.source} has no hardware; supported: a "
+                            f"Conv2d or Linear with IF, Requant or Readout behind it, SumPool, MaxPool, Flatten")
+        if order is not None and isinstance(node, (Pool, Conv2d)):
+            raise PlanError(f"{node.name}: {type(node).__name__} behind a Flatten has no hardware; put the Flatten "
+                            "before the first Linear")
+        found.append(Layer(tuple(group), source, order, network.steps))
+        source, order = network.signals[group[-1].name], None
+    return found
+
+
+def divisors(n: int) -> list[int]:
+    """The divisors of ``n``, ascending."""
+    return [k for k in range(1, n + 1) if n % k == 0]
+
+
+def fold_choices(layer: Layer) -> list[Fold]:
+    """All folds of a layer."""
+    outputs, inputs = layer.channels
+    if isinstance(layer.nodes[0], Pool):
+        return [Fold(n, n, 1) for n in divisors(inputs)]
+    return [Fold(o, i, s) for o in divisors(outputs) for i in divisors(inputs) for s in divisors(layer.time_fold)]
+
+
+def _check(layer: Layer, fold: Fold) -> None:
+    (outputs, inputs), steps = layer.channels, layer.time_fold
+    for what, value, whole in (("outputs", fold.outputs, outputs), ("inputs", fold.inputs, inputs), ("steps", fold.steps, steps)):
+        if value < 1 or whole % value:
+            reason = "" if what != "steps" or steps > 1 else " (only causal neurons on spikes fold the time steps)"
+            raise PlanError(f"{layer.name}: fold {what}={value} does not divide {whole}{reason}; "
+                            f"choose one of {', '.join(map(str, divisors(whole)))}")
+    if isinstance(layer.nodes[0], Pool) and fold.outputs != fold.inputs:
+        raise PlanError(f"{layer.name}: a pool takes and gives the same channels, so outputs={fold.outputs} must equal "
+                        f"inputs={fold.inputs}")
+
+
+def build_stage(layer: Layer, fold: Fold) -> StageSpec:
+    """Make the stage of ``layer`` with ``fold``. Raises PlanError where the fold does not fit."""
+    _check(layer, fold)
+    source, node = layer.source, layer.nodes[0]
+    i_format = WordFormat(fold.inputs, layer.steps if source.timed else 1, source.low, source.high)
+    geometry: dict[str, Any] = dict(zip(("channels", "height", "width"), source.shape, strict=True))
+    geometry |= dict(kernel=(1, 1), stride=1, padding=0, order="taps", groups=1, scans=1)
+    if isinstance(node, Pool):
+        kind = "sum" if not isinstance(node, MaxPool) else "max_spikes" if source.kind == "spikes" else "max"
+        cores: tuple[CoreSpec, ...] = (PoolSpec(kind=kind, words=node.kernel**2, i_format=i_format),)
+        geometry |= dict(kernel=(node.kernel, node.kernel), stride=node.stride, order="channels")
+    else:
+        assert isinstance(node, Synapse)
+        if isinstance(node, Conv2d):
+            geometry |= dict(kernel=node.weight.shape[2:], stride=node.stride, padding=node.padding)
+            weight = node.weight.transpose(0, 2, 3, 1)
+        else:
+            geometry |= dict(channels=node.weight.shape[1], height=1, width=1)
+            weight = node.weight if layer.order is None else node.weight[:, layer.order]
+        weight = weight.reshape(len(weight), -1, fold.inputs)
+        cores = _cores(layer, fold, weight, i_format)
+        synapse = cores[0]
+        assert isinstance(synapse, SynapseSpec)
+        geometry |= dict(groups=synapse.groups, scans=synapse.scans)
+        _check_turnaround(layer, fold, cores)
+    window = WindowSpec(i_format=i_format, credits=1, rows=10**9, **geometry)
+    window = replace(window, rows=ring_rows(window))
+    stage = StageSpec(name=layer.name, window=window, cores=cores)
+    # As many results on their way as the latency needs, so that a ready receiver never makes the stage wait.
+    interval = window.scans * window.scan_words
+    return replace(stage, window=replace(window, credits=-(-(stage.latency + 1) // interval)))
+
+
+def ring_rows(window: WindowSpec) -> int:
+    """Row slots of a window: those needed and one stride more, so that rows come in while others are read; twice
+    those needed where that still fits a block RAM, so that the next frame's first rows never wait."""
+    doubled = 2 * window.rows_needed
+    bits = doubled * window.row_words * window.i_format.width
+    return max(doubled, window.rows_needed + window.stride) if bits <= 16384 else window.rows_needed + window.stride
+
+
+def _cores(layer: Layer, fold: Fold, weight: np.ndarray, i_format: WordFormat) -> tuple[CoreSpec, ...]:
+    node, neuron, quantiser, readout = layer.nodes[0], layer.find(IF), layer.find(Requant), layer.find(Readout)
+    assert isinstance(node, Synapse)
+    timed = i_format.steps > 1
+    sum_time = timed and (neuron is None or neuron.rule == "lossless")
+    # A bias behind the sum is the accumulator's start value where every channel has an accumulator of its own.
+    wanted = -quantiser.bias if quantiser is not None else readout.bias if readout is not None else None
+    own = fold.outputs == len(weight) and weight.shape[1] > 1
+    start = wanted if wanted is not None and own else np.zeros(len(weight), np.int64)
+    synapse = SynapseSpec(weight=weight, weight_bits=node.weight_bits, i_format=i_format, outputs=fold.outputs,
+                          steps=fold.steps if layer.time_fold > 1 else i_format.steps, sum_time=sum_time, start=start)
+    cores: list[CoreSpec] = [synapse]
+    ranges = synapse.ranges
+    if neuron is not None:
+        return (synapse, NeuronSpec(
+            threshold=neuron.threshold, bias=neuron.bias, v0=neuron.v0, lossless=neuron.rule == "lossless",
+            strict=neuron.strict, time_steps=layer.steps, i_format=synapse.o_format, ranges=ranges, constant=not timed))
+    if quantiser is not None:
+        rest = np.zeros_like(quantiser.bias) if own else quantiser.bias
+        cores.append(RequantSpec(bias=rest, shift=quantiser.shift, lo=quantiser.lo, hi=quantiser.hi,
+                                 i_format=synapse.o_format, ranges=ranges))
+        ranges = np.tile([quantiser.lo, quantiser.hi], (len(weight), 1))
+    if readout is not None:
+        rest = np.zeros_like(readout.bias) if own and quantiser is None else readout.bias
+        cores.append(ReadoutSpec(bias=rest, i_format=cores[-1].o_format, ranges=ranges))
+    return tuple(cores)
+
+
+def _check_turnaround(layer: Layer, fold: Fold, cores: tuple[CoreSpec, ...]) -> None:
+    synapse, neuron = cores[0], cores[1]
+    if isinstance(neuron, NeuronSpec) and isinstance(synapse, SynapseSpec) and neuron.turnaround > synapse.words:
+        raise PlanError(f"{layer.name}: fold steps={fold.steps} scans the window of {synapse.words} words again while the "
+                        f"membrane is still being computed ({neuron.turnaround} cycles); choose fewer inputs or more steps")
+
+
+def join(stages: list[StageSpec]) -> list[StageSpec | tuple[str, GearboxSpec]]:
+    """Put the width conversions between the stages; one is named after the stage behind it."""
+    chain: list[StageSpec | tuple[str, GearboxSpec]] = [stages[0]]
+    for before, stage in zip(stages, stages[1:], strict=False):
+        form, lanes = before.o_format, stage.i_format.lanes
+        common = int(np.gcd(form.lanes, lanes))
+        for k, target in enumerate(t for t in (common, lanes) if t != form.lanes or t != common):
+            if target != form.lanes:
+                gearbox = GearboxSpec(form, target)
+                chain.append((f"{stage.name}.width{k if common not in (form.lanes, lanes) else ''}", gearbox))
+                form = gearbox.o_format
+        chain.append(stage)
+    return chain
+
+
+def read_folds(path: str | Path) -> dict[str, Fold]:
+    """Read a fold file (TOML): a table for each stage with outputs, inputs and steps."""
+    try:
+        tables = tomllib.loads(Path(path).read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise PlanError(f"{path}: not a readable fold file ({error})") from None
+    return parse_folds(tables, str(path))
+
+
+def parse_folds(tables: Mapping[str, Any], where: str) -> dict[str, Fold]:
+    """Folds from tables of integers. Raises PlanError naming ``where``."""
+    folds = {}
+    for name, table in tables.items():
+        if not isinstance(table, dict) or set(table) - {"outputs", "inputs", "steps"} or \
+                not all(type(v) is int for v in table.values()):
+            raise PlanError(f"{where}: {name} must be a table of integers: outputs, inputs, steps")
+        folds[name] = Fold(**(asdict(Fold(1, 1, 1)) | table))
+    return folds

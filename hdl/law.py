@@ -1,0 +1,139 @@
+"""The cycle law: when every word crosses every boundary, computed from tokens and handshakes alone.
+
+Each core is a timed process that turns the cycles of its input transfers into the earliest cycles of its output
+words. A :class:`Link` joins two processes. All recurrences have the form "the latest of some earlier events, plus a
+constant" (a marked graph), so a design costs one step a word, not one step a cycle. ``docs/cycles.md`` derives them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+__all__ = ["FifoLaw", "Link", "Process", "SinkLaw", "SourceLaw", "solve"]
+
+
+class Gate:
+    """Cycles in which an environment does not take part; past its end it always does."""
+
+    def __init__(self, pauses: Sequence[bool] | np.ndarray = ()) -> None:
+        pauses = np.asarray(pauses, bool)
+        # next_open[c]: the first cycle >= c that is not paused.
+        next_open = np.arange(len(pauses) + 1)
+        for cycle in range(len(pauses) - 1, -1, -1):
+            if pauses[cycle]:
+                next_open[cycle] = next_open[cycle + 1]
+        self._next = next_open.tolist()
+
+    def __call__(self, cycle: int) -> int:
+        return self._next[cycle] if cycle < len(self._next) else cycle
+
+
+class Link:
+    """A stream between two processes.
+
+    Attributes: ``offered``, the earliest cycle of each word as its producer gives it; ``taken``, the cycle of each
+    transfer, computed by the consumer with :meth:`take`.
+    """
+
+    def __init__(self, source: Gate | None = None, sink: Gate | None = None) -> None:
+        self.offered: list[int] = []
+        self.taken: list[int] = []
+        self._source, self._sink = source, sink
+
+    def pending(self) -> bool:
+        """Whether a word was offered whose transfer is not yet computed."""
+        return len(self.offered) > len(self.taken)
+
+    def take(self, ready: int) -> int:
+        """Compute the next transfer, the consumer being ready from cycle ``ready`` on; return its cycle."""
+        taken = self.taken
+        cycle = self.offered[len(taken)]
+        if taken and taken[-1] >= cycle:
+            cycle = taken[-1] + 1
+        if self._source is not None:
+            cycle = self._source(cycle)
+        if ready > cycle:
+            cycle = ready
+        if self._sink is not None:
+            cycle = self._sink(cycle)
+        taken.append(cycle)
+        return cycle
+
+
+class Process(Protocol):
+    """A core's law. ``advance`` computes all events it can; ``i`` and ``o`` are its links."""
+
+    i: Link | None
+    o: Link | None
+
+    def advance(self) -> None:
+        """Compute every event whose causes are known."""
+        ...
+
+
+class SourceLaw:
+    """The environment's source: ``count`` words, all there from the first cycle on."""
+
+    def __init__(self, count: int, o: Link) -> None:
+        self.i, self.o = None, o
+        o.offered.extend([0] * count)
+
+    def advance(self) -> None:
+        """Nothing is left to compute."""
+
+
+class SinkLaw:
+    """The environment's sink."""
+
+    def __init__(self, i: Link) -> None:
+        self.i, self.o = i, None
+
+    def advance(self) -> None:
+        """Take every word offered."""
+        while self.i.pending():
+            self.i.take(0)
+
+
+class FifoLaw:
+    """A stream FIFO of ``depth`` words: a word leaves one cycle after it came at the earliest, and a slot is free
+    one cycle after its word left."""
+
+    def __init__(self, depth: int, i: Link, o: Link) -> None:
+        self.depth, self.i, self.o = depth, i, o
+
+    def advance(self) -> None:
+        """Take every word for which there is a slot."""
+        while self.i.pending():
+            before = len(self.i.taken) - self.depth
+            if before >= len(self.o.taken):
+                return
+            self.o.offered.append(self.i.take(self.o.taken[before] + 1 if before >= 0 else 0) + 1)
+
+
+def solve(processes: Sequence[Process]) -> None:
+    """Run all ``processes``, given in the order of the data, until no event is left to compute."""
+    neighbours: list[list[int]] = [[] for _ in processes]
+    by_input = {id(p.i): k for k, p in enumerate(processes) if p.i is not None}
+    for k, process in enumerate(processes):
+        if process.o is not None:
+            reader = by_input[id(process.o)]
+            neighbours[k].append(reader)
+            neighbours[reader].append(k)
+    waiting = deque(range(len(processes)))
+    queued = [True] * len(processes)
+    while waiting:
+        k = waiting.popleft()
+        queued[k] = False
+        process = processes[k]
+        before = (len(process.i.taken) if process.i else 0, len(process.o.offered) if process.o else 0)
+        process.advance()
+        after = (len(process.i.taken) if process.i else 0, len(process.o.offered) if process.o else 0)
+        if before != after:
+            for n in neighbours[k]:
+                if not queued[n]:
+                    queued[n] = True
+                    waiting.append(n)

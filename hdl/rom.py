@@ -1,0 +1,46 @@
+"""Constants that change with a counter: block-RAM or logic, chosen by one named rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from amaranth import *
+from amaranth.lib.memory import MemoryData
+
+from .words import shape_for
+
+__all__ = ["rom_style", "selected", "weight_memory"]
+
+
+def rom_style(depth: int, width: int) -> str:
+    """Where a read-only memory goes: ``"logic"`` up to 32 words or 1,024 bits, else ``"block"``.
+
+    A LUT4 holds 16 bits of a table, so up to two LUTs and a multiplexer a column logic is the smaller choice; beyond
+    that a block RAM costs no LUT at all.
+    """
+    return "logic" if depth <= 32 or depth * width <= 1024 else "block"
+
+
+def weight_memory(rows: np.ndarray, bits: int) -> tuple[MemoryData, dict[str, str]]:
+    """Pack integers (depth, columns) of ``bits`` bits each into a memory; return it with its attributes."""
+    mask = (1 << bits) - 1
+    words = [sum((int(v) & mask) << (bits * k) for k, v in enumerate(row)) for row in rows]
+    style = rom_style(len(words), bits * rows.shape[1])
+    return MemoryData(shape=bits * rows.shape[1], depth=len(words), init=words), {"rom_style": style, "ram_style": style}
+
+
+def selected(m: Module, index: Value, values: Sequence[int], name: str) -> Value:
+    """Return ``values[index]`` as logic; a plain constant where all values are equal."""
+    values = [int(v) for v in values]
+    shape = shape_for(min(values), max(values))
+    if len(set(values)) == 1:
+        return Const(values[0], shape)
+    result = Signal(shape, name=name)
+    with m.Switch(index):
+        for k, value in enumerate(values[:-1]):
+            with m.Case(k):
+                m.d.comb += result.eq(value)
+        with m.Default():
+            m.d.comb += result.eq(values[-1])
+    return result

@@ -1,0 +1,108 @@
+"""A stage: window, arithmetic and FIFO of one layer, joined by one ready/valid stream on either side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .flow import Fifo
+from .law import Link
+from .neuron import NeuronArray, NeuronSpec
+from .pool import PoolArray, PoolSpec
+from .readout import Readout, ReadoutSpec
+from .requant import Requantiser, RequantSpec
+from .synapse import SynapseArray, SynapseSpec
+from .window import Window, WindowLaw, WindowSpec
+from .words import WordFormat
+
+__all__ = ["CoreSpec", "Stage", "StageSpec"]
+
+CoreSpec = SynapseSpec | NeuronSpec | RequantSpec | PoolSpec | ReadoutSpec
+
+_CORES = {SynapseSpec: SynapseArray, NeuronSpec: NeuronArray, RequantSpec: Requantiser, PoolSpec: PoolArray,
+          ReadoutSpec: Readout}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StageSpec:
+    """A stage.
+
+    Parameters: ``name``; ``window``; ``cores``, what the window's words go through, in order, each with a fixed
+    latency and no stall.
+    """
+
+    name: str
+    window: WindowSpec
+    cores: tuple[CoreSpec, ...]
+
+    @property
+    def i_format(self) -> WordFormat:
+        """The words that come in."""
+        return self.window.i_format
+
+    @property
+    def o_format(self) -> WordFormat:
+        """The words that leave (the logits of a read-out)."""
+        return self.cores[-1].o_format
+
+    @property
+    def o_width(self) -> int:
+        """Bits of the words that leave."""
+        last = self.cores[-1]
+        return last.payload.size if isinstance(last, ReadoutSpec) else last.o_format.width
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the window's decision on the last word of a result to the cycle in which the FIFO offers it."""
+        return self.window.latency + sum(core.latency for core in self.cores) + 1
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of a frame in which the stage is busy."""
+        return self.window.cycles
+
+    def law(self, i: Link, o: Link) -> WindowLaw:
+        """The timed process of the stage between two links."""
+        return WindowLaw(self.window, self.latency, i, o)
+
+    def compute(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Model: input words (n, lanes, T) of whole frames to output words (m, lanes, T), and the same packed."""
+        x = self.window.compute(words)
+        for core in self.cores:
+            if isinstance(core, ReadoutSpec):
+                x, best = core.compute(x)
+                return x, core.pack(x, best)
+            x = core.compute(x)
+        return x, self.o_format.pack(x)
+
+
+class Stage(wiring.Component):
+    """The hardware of a :class:`StageSpec`. Members: ``i``: In(stream of words); ``o``: Out(stream of words)."""
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, spec: StageSpec) -> None:
+        self.spec = spec
+        super().__init__({"i": In(stream.Signature(spec.i_format.width)), "o": Out(stream.Signature(spec.o_width))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.window = window = Window(self.spec.window)
+        wiring.connect(m, wiring.flipped(self.i), window.i)
+        before = window
+        for spec in self.spec.cores:
+            core = _CORES[type(spec)](spec)
+            m.submodules[type(core).__name__.lower()] = core
+            m.d.comb += [core.i.valid.eq(before.o.valid), Value.cast(core.i.payload).eq(before.o.payload)]
+            before = core
+        m.submodules.fifo = fifo = Fifo(self.spec.o_width, self.spec.window.credits)
+        # The credits of the window guarantee that the FIFO is ready.
+        m.d.comb += [fifo.i.valid.eq(before.o.valid), fifo.i.payload.eq(before.o.payload),
+                     window.taken.eq(fifo.o.valid & fifo.o.ready)]
+        wiring.connect(m, fifo.o, wiring.flipped(self.o))
+        return m

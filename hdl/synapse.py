@@ -1,0 +1,272 @@
+"""The synapse array: gated additions of weights, ``outputs`` x ``inputs`` x ``steps`` of them in every cycle.
+
+Window words come in, one a cycle at most; after ``words`` of them the currents of ``outputs`` channels go out. Spikes
+and multi-bit values are the same machine: every bit of an input gates the weights of its own adder tree, and the
+trees of the bits of one value are joined with shifts. No multiplier, and no membrane memory: the time steps of an
+input travel in one word.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from amaranth import *
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .adders import Term, levels, tree
+from .rom import weight_memory
+from .words import WordFormat, bits_for, resized, shape_for
+
+__all__ = ["SynapseArray", "SynapseSpec"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SynapseSpec:
+    """Weights and fold of a synapse array.
+
+    Parameters:
+        weight: integers (Co, words, inputs): for each output channel the weights in the order of the window words.
+        weight_bits: bits of a weight, two's complement.
+        i_format: the window words; ``inputs`` is its ``lanes``.
+        outputs: output channels computed at once; divides Co.
+        steps: time steps computed at once; divides ``i_format.steps``. Where fewer than all, the window is scanned
+            once for every group of steps.
+        sum_time: add up the time steps first and give one current for all of them (rule ``lossless``, read-out).
+        start: (Co,) the accumulator's value before the first word; all zero where it cannot be a constant.
+    """
+
+    weight: np.ndarray
+    weight_bits: int
+    i_format: WordFormat
+    outputs: int
+    steps: int
+    sum_time: bool
+    start: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.weight.ndim != 3 or self.weight.shape[2] != self.i_format.lanes:
+            raise ValueError(f"Weight must have shape (Co, words, {self.i_format.lanes}), not {self.weight.shape}")
+        if self.outputs < 1 or self.weight.shape[0] % self.outputs:
+            raise ValueError(f"outputs={self.outputs} does not divide the {self.weight.shape[0]} output channels")
+        if self.steps < 1 or self.i_format.steps % self.steps:
+            raise ValueError(f"steps={self.steps} does not divide the {self.i_format.steps} time steps")
+        if self.start.any() and (self.groups > 1 or self.words == 1):
+            raise ValueError("A start value needs an accumulator of its own for every channel: one group, several words")
+
+    @property
+    def inputs(self) -> int:
+        """Input channels in a word."""
+        return self.i_format.lanes
+
+    @property
+    def words(self) -> int:
+        """Window words of one scan."""
+        return self.weight.shape[1]
+
+    @property
+    def groups(self) -> int:
+        """Groups of output channels, one after the other."""
+        return self.weight.shape[0] // self.outputs
+
+    @property
+    def scans(self) -> int:
+        """Scans of the window for one group of outputs."""
+        return 1 if self.sum_time else self.i_format.steps // self.steps
+
+    @property
+    def terms(self) -> int:
+        """Currents of one output that leave together."""
+        return 1 if self.sum_time else self.steps
+
+    @property
+    def element(self) -> tuple[int, int]:
+        """Range of one multiplicand: a time step of an input, or the sum of its time steps."""
+        times = self.i_format.steps if self.sum_time else 1
+        return min(0, self.i_format.low * times), max(0, self.i_format.high * times)
+
+    @cached_property
+    def ranges(self) -> np.ndarray:
+        """Range (Co, 2) of the accumulator of each channel, any number of words of any inputs."""
+        low, high = self.element
+        w = self.weight.reshape(self.weight.shape[0], -1)
+        pos, neg = np.maximum(w, 0).sum(1), np.minimum(w, 0).sum(1)
+        return np.stack([self.start + pos * low + neg * high, self.start + pos * high + neg * low], axis=1)
+
+    @cached_property
+    def o_format(self) -> WordFormat:
+        """The current words: ``outputs`` lanes, ``terms`` steps."""
+        return WordFormat(self.outputs, self.terms, int(self.ranges[:, 0].min()), int(self.ranges[:, 1].max()))
+
+    @property
+    def plane_count(self) -> int:
+        """Bits of a multiplicand; each has an adder tree of its own."""
+        return bits_for(*self.element)[0]
+
+    @property
+    def depth(self) -> int:
+        """Registered levels of the adder trees."""
+        return levels(self.inputs) + levels(self.plane_count)
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the last word of a scan to its currents: weight memory and its output register, the trees,
+        the accumulator."""
+        return 2 + self.depth + 1
+
+    def compute(self, words: np.ndarray) -> np.ndarray:
+        """Model: window words (n, inputs, T), as the array takes them, to currents (n / words, outputs, terms)."""
+        low, high = self.i_format.low, self.i_format.high
+        if words.size and (words.min() < low or words.max() > high):
+            raise ValueError(f"Inputs must be in {low}..{high}, found {words.min()}..{words.max()}")
+        x = words.reshape(-1, self.groups, self.scans, self.words, self.inputs, self.i_format.steps)
+        if self.sum_time:
+            x = x.sum(-1, keepdims=True)
+        else:  # scan k looks at the k-th group of steps
+            x = x.reshape(*x.shape[:-1], self.scans, self.steps)
+            x = np.stack([x[:, :, k, :, :, k] for k in range(self.scans)], axis=2)
+        weight = self.weight.reshape(self.groups, self.outputs, self.words, self.inputs)
+        currents = np.einsum("ngskit,goki->ngsot", x, weight, optimize=True)
+        currents = currents + self.start.reshape(self.groups, 1, self.outputs, 1)
+        return currents.reshape(-1, self.outputs, self.terms)
+
+
+class SynapseArray(wiring.Component):
+    """The array of a :class:`SynapseSpec`. Takes a word in any cycle, never stalls.
+
+    Members: ``i``: In(stream of ``{data: window word, last: end of a scan}``, always ready);
+    ``o``: Out(stream of current words, always ready).
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, spec: SynapseSpec) -> None:
+        self.spec = spec
+        word = data.StructLayout({"data": spec.i_format.width, "last": 1})
+        super().__init__({"i": In(stream.Signature(word, always_ready=True)),
+                          "o": Out(stream.Signature(spec.o_format.width, always_ready=True))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        spec, bits = self.spec, self.spec.weight_bits
+        # Rows of the weight memory in the order of use: group by group, and within it word by word.
+        rows = spec.weight.reshape(spec.groups, spec.outputs, spec.words, spec.inputs).transpose(0, 2, 1, 3)
+        rows = rows.reshape(spec.groups * spec.words, -1)
+        weights = self._weights(m, rows)
+
+        # The input word waits two cycles for its weights; valid and last travel along to the accumulator.
+        lane_bits = spec.terms * spec.plane_count
+        word_1, word_2 = Signal(spec.i_format.width), Signal(spec.inputs * lane_bits)
+        m.d.sync += word_1.eq(self.i.payload.data)
+        m.d.sync += word_2.eq(self._multiplicands(m, word_1))
+        flags = Cat(self.i.valid, self.i.valid & self.i.payload.last)
+        for k in range(2 + spec.depth):
+            later = Signal(2, name=f"flags_{k}")
+            m.d.sync += later.eq(flags)
+            flags = later
+        valid, last = flags
+
+        def gated(o: int, k: int, bit: int) -> Term:
+            """The weight of output ``o`` and input ``k``, or 0; only as wide as the weights of this place need."""
+            column = rows[:, o * spec.inputs + k]
+            low, high = int(min(0, column.min())), int(max(0, column.max()))
+            weight = weights[(o * spec.inputs + k) * bits :][: shape_for(low, high).width]
+            return Term(Mux(word_2[k * lane_bits + bit], weight.as_signed() if low < 0 else weight, 0), low, high)
+
+        currents = []
+        for o in range(spec.outputs):
+            for t in range(spec.terms):
+                planes = []
+                for b in range(spec.plane_count):
+                    terms = [gated(o, k, t * spec.plane_count + b) for k in range(spec.inputs)]
+                    plane = tree(m, terms, levels(spec.inputs), f"sum_{o}_{t}_{b}")
+                    negative = spec.element[0] < 0 and b == spec.plane_count - 1  # the sign bit of the inputs
+                    planes.append(Term(plane.value, plane.low, plane.high, b, negative))
+                total = tree(m, planes, levels(spec.plane_count), f"join_{o}_{t}")
+                current = self._accumulate(m, o, t, total, valid, last)
+                currents.append(resized(m, current, spec.o_format.low, spec.o_format.high, f"o_{o}_{t}"))
+        m.d.sync += self.o.valid.eq(last)
+        m.d.comb += self.o.payload.eq(Cat(currents))
+        return m
+
+    def _weights(self, m: Module, rows: np.ndarray) -> Value:
+        """The weight memory: addressed by a counter of the words, read in one cycle, registered in the next."""
+        spec = self.spec
+        weights = Signal(rows.shape[1] * spec.weight_bits)
+        if len(rows) == 1:
+            weight, _ = weight_memory(rows, spec.weight_bits)
+            return Const(list(weight.init)[0], len(weights))
+        contents, attrs = weight_memory(rows, spec.weight_bits)
+        m.submodules.memory = memory = Memory(contents, attrs=attrs)
+        port = memory.read_port()
+        address = Signal(range(len(rows)))
+        m.d.comb += [port.en.eq(1), port.addr.eq(address)]
+        m.d.sync += weights.eq(port.data)
+        following = Signal.like(address)
+        m.d.comb += following.eq(Mux(address == len(rows) - 1, 0, address + 1))
+        if spec.scans == 1:
+            with m.If(self.i.valid):
+                m.d.sync += address.eq(following)
+        else:  # return to the first row of the group until its last scan
+            first, scan = Signal.like(address), Signal(range(spec.scans))
+            with m.If(self.i.valid):
+                m.d.sync += address.eq(following)
+                with m.If(self.i.payload.last):
+                    m.d.sync += scan.eq(Mux(scan == spec.scans - 1, 0, scan + 1))
+                    with m.If(scan == spec.scans - 1):
+                        m.d.sync += first.eq(following)
+                    with m.Else():
+                        m.d.sync += address.eq(first)
+        return weights
+
+    def _multiplicands(self, m: Module, word: Value) -> Value:
+        """The part of the input word that is used in this cycle: sums over time, or the current group of steps."""
+        spec, form = self.spec, self.spec.i_format
+        lanes = [word[k * form.element_bits :][: form.element_bits] for k in range(form.lanes)]
+        if spec.sum_time and form.steps > 1:
+            return Cat(self._sum_of_steps(m, lane, k) for k, lane in enumerate(lanes))
+        if spec.scans == 1:
+            return word
+        scan, last = Signal(range(spec.scans)), Signal()
+        m.d.sync += last.eq(self.i.valid & self.i.payload.last)
+        with m.If(last):
+            m.d.sync += scan.eq(Mux(scan == spec.scans - 1, 0, scan + 1))
+        return Cat(lane.word_select(scan, spec.steps * form.bits) for lane in lanes)
+
+    def _sum_of_steps(self, m: Module, lane: Value, k: int) -> Value:
+        form = self.spec.i_format
+        total = Signal(shape_for(*self.spec.element), name=f"count_{k}")
+        if form.bits == 1 and form.steps <= 6:  # a table of one to three LUTs a bit, where adders would cost more
+            with m.Switch(lane):
+                for pattern in range(1 << form.steps):
+                    with m.Case(pattern):
+                        m.d.comb += total.eq(pattern.bit_count())
+        else:
+            steps = [lane.word_select(t, form.bits) for t in range(form.steps)]
+            m.d.comb += total.eq(sum((s.as_signed() if form.signed else s for s in steps), Const(0)))
+        return total
+
+    def _accumulate(self, m: Module, o: int, t: int, part: Term, valid: Value, last: Value) -> Value:
+        """Add the words of a scan; the accumulator returns to its start value by its reset input, at no LUT."""
+        spec = self.spec
+        mine = slice(o, None, spec.outputs)  # the channels that this lane computes, group by group
+        shape = shape_for(int(spec.ranges[mine, 0].min()), int(spec.ranges[mine, 1].max()))
+        start = int(spec.start[o])
+        acc = Signal(shape, init=start, name=f"acc_{o}_{t}")
+        total, result = Signal(shape, name=f"acc_next_{o}_{t}"), Signal(shape, name=f"current_{o}_{t}")
+        summand = part.value << part.shift
+        if spec.words == 1:
+            acc = Const(0)
+        else:
+            with m.If(valid):
+                m.d.sync += acc.eq(total)
+        m.d.comb += total.eq(acc - summand if part.negative else acc + summand)
+        with m.If(last):
+            m.d.sync += result.eq(total)
+            if spec.words > 1:
+                m.d.sync += acc.eq(start)
+        return result

@@ -1,0 +1,140 @@
+"""Data sets as unsigned pixels, read from their standard files. Nothing is downloaded.
+
+``digits`` comes with scikit-learn; ``mnist:DIR`` and ``fashion:DIR`` are four IDX files, plain or ``.gz``;
+``cifar10:DIR`` is the "binary version" (``data_batch_1.bin`` to ``data_batch_5.bin`` and ``test_batch.bin``).
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["DataError", "Dataset", "digits", "load"]
+
+SUPPORTED = "digits, mnist:DIR, fashion:DIR, cifar10:DIR"
+
+
+class DataError(ValueError):
+    """A data set that is missing, truncated or something else; the message names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images and their classes.
+
+    Attributes: ``name``; ``train_x``, ``test_x``, uint8 pixels 0..``high`` of shape (N, C, H, W); ``train_y``,
+    ``test_y``, classes of shape (N,), int64; ``high``, the largest value a pixel may have (15 or 255).
+    """
+
+    name: str
+    train_x: np.ndarray
+    train_y: np.ndarray
+    test_x: np.ndarray
+    test_y: np.ndarray
+    high: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of an image, (C, H, W)."""
+        c, h, w = self.train_x.shape[1:]
+        return c, h, w
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return int(max(self.train_y.max(), self.test_y.max())) + 1
+
+    def with_bits(self, bits: int) -> Dataset:
+        """The same images with pixels of ``bits`` bits, the upper ones. Raises DataError if there are fewer."""
+        have = self.high.bit_length()
+        if not 1 <= bits <= have:
+            raise DataError(f"{self.name}: pixels have {have} bits, so input_bits must be in 1..{have}, not {bits}")
+        drop = have - bits
+        return replace(self, train_x=self.train_x >> drop, test_x=self.test_x >> drop, high=self.high >> drop)
+
+
+def load(spec: str) -> Dataset:
+    """Load the data set named ``spec``: ``digits``, ``mnist:DIR``, ``fashion:DIR`` or ``cifar10:DIR``."""
+    kind, colon, folder = spec.partition(":")
+    if kind == "digits" and not colon:
+        return digits()
+    if kind not in ("mnist", "fashion", "cifar10"):
+        raise DataError(f"Data set {spec!r} is unknown; supported: {SUPPORTED}")
+    if not folder:
+        raise DataError(f"Data set {kind!r} needs the folder of its files: {kind}:DIR")
+    if not Path(folder).is_dir():
+        raise DataError(f"{folder}: no such folder; {kind} is read from files that are already there")
+    return _cifar10(Path(folder)) if kind == "cifar10" else _idx_set(kind, Path(folder))
+
+
+def digits() -> Dataset:
+    """The 8x8 digits of scikit-learn, pixels min(x, 15): 1,400 to train and 397 to test, split by one permutation."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise DataError("digits: scikit-learn is missing; install spikeloom[train]") from None
+    bunch = load_digits()
+    x = np.minimum(bunch["data"], 15).astype(np.uint8).reshape(-1, 1, 8, 8)
+    y = np.asarray(bunch["target"], np.int64)
+    order = np.random.default_rng(0).permutation(len(x))
+    # NumPy may change its permutations one day; a different split would quietly train on test digits.
+    if zlib.crc32(order.astype("<i8").tobytes()) != 0x9983A1CC:
+        raise DataError("digits: this NumPy shuffles differently, so the test split would change; use another version")
+    train, test = order[:1400], order[1400:]
+    return Dataset("digits", x[train], y[train], x[test], y[test], 15)
+
+
+def _idx_set(kind: str, folder: Path) -> Dataset:
+    parts = []
+    for stem in ("train", "t10k"):
+        x, y = _idx(folder, f"{stem}-images-idx3-ubyte", 3), _idx(folder, f"{stem}-labels-idx1-ubyte", 1)
+        if len(x) != len(y):
+            raise DataError(f"{folder}: {stem} has {len(x)} images but {len(y)} labels; the files do not belong together")
+        parts += [x[:, None], y.astype(np.int64)]
+    return Dataset(kind, *parts, high=255)
+
+
+def _idx(folder: Path, name: str, axes: int) -> np.ndarray:
+    """An IDX file of unsigned bytes: 0, 0, 8, number of axes, then the sizes as big-endian 32-bit numbers."""
+    path = folder / name
+    if not path.exists():
+        path = folder / f"{name}.gz"
+    if not path.exists():
+        raise DataError(f"{folder / name}: no such file, and no {name}.gz either")
+    data = path.read_bytes()
+    if data[:2] == b"\x1f\x8b":
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{path}: damaged or truncated gzip file ({error})") from None
+    if data[:4] != bytes((0, 0, 8, axes)):
+        raise DataError(f"{path}: not an IDX file of unsigned bytes with {axes} axes")
+    start = 4 + 4 * axes
+    sizes = [int(n) for n in np.frombuffer(data[4:start], ">u4")]
+    if len(sizes) != axes or len(data) - start != int(np.prod(sizes, dtype=np.int64)):
+        raise DataError(f"{path}: truncated or too long: {len(data)} bytes do not fit its sizes {sizes}")
+    return np.frombuffer(data, np.uint8, offset=start).reshape(sizes)
+
+
+def _cifar10(folder: Path) -> Dataset:
+    train = [_cifar_batch(folder / f"data_batch_{n}.bin") for n in range(1, 6)]
+    test_x, test_y = _cifar_batch(folder / "test_batch.bin")
+    return Dataset("cifar10", np.concatenate([x for x, _ in train]), np.concatenate([y for _, y in train]),
+                   test_x, test_y, 255)
+
+
+def _cifar_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Records of 3,073 bytes: the class, then red, green and blue 32x32."""
+    if not path.exists():
+        raise DataError(f"{path}: no such file; needed is the binary version of CIFAR-10")
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    if not data.size or data.size % 3073:
+        raise DataError(f"{path}: truncated or foreign: {data.size} bytes are no whole number of records of 3073 bytes")
+    data = data.reshape(-1, 3073)
+    if data[:, 0].max() > 9:
+        raise DataError(f"{path}: holds class {data[:, 0].max()}; CIFAR-10 has classes 0..9")
+    return data[:, 1:].reshape(-1, 3, 32, 32), data[:, 0].astype(np.int64)

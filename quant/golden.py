@@ -1,0 +1,201 @@
+"""The golden model: the integer network executed by PyTorch, in batches and exactly.
+
+Floating point is used where it cannot round: a sum of integer products is exact in any order as long as every partial
+sum stays below 2**24 (float32) or 2**53 (float64). :func:`exact_dtype` picks the type from the bound
+max over outputs of sum|w| * max|x|; beyond both, the layer runs in int64. Biases and thresholds are added in integers,
+outside that sum. Convolution algorithms that transform their input (Winograd, FFT) and reduced-precision matrix
+products would break the argument, so :func:`exact_math` switches the libraries off that may choose them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .network import Network, Signal
+from .nodes import IF, Conv2d, Flatten, Input, Linear, MaxPool, NetworkError, Node, Readout, Requant, SumPool
+
+__all__ = ["Result", "accuracy", "exact_dtype", "exact_math", "logits_over_time", "run"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a network computed.
+
+    Attributes: ``outputs``, the result of every node asked for, by name, int32 (int64 where its range needs it):
+    values and constant currents (N, C, H, W), spikes and timed currents (N, T, C, H, W), logits (N, C); ``logits``,
+    those of the readout; ``classes`` (N,), the index of the largest logit, the lowest one on ties.
+    """
+
+    outputs: dict[str, np.ndarray]
+    logits: np.ndarray
+
+    @property
+    def classes(self) -> np.ndarray:
+        """The class of every frame (N,)."""
+        return self.logits.argmax(1)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.outputs[name]
+
+
+def exact_dtype(bound: int) -> torch.dtype:
+    """The fastest type in which integer sums are exact whose partial sums never exceed ``bound`` in magnitude."""
+    return torch.float32 if bound < 1 << 24 else torch.float64 if bound < 1 << 53 else torch.int64
+
+
+@contextmanager
+def exact_math() -> Iterator[None]:
+    """Within it, float convolutions and products on the CPU are plain sums of products, in full precision."""
+    mkldnn = torch.backends.mkldnn.enabled
+    torch.backends.mkldnn.enabled = False
+    try:
+        with torch.backends.nnpack.flags(enabled=False), torch.no_grad():
+            yield
+    finally:
+        torch.backends.mkldnn.enabled = mkldnn
+
+
+def run(network: Network, frames: np.ndarray, *, batch: int = 128, keep: Collection[str] | None = None,
+        progress: Progress | None = None) -> Result:
+    """Execute ``network`` on ``frames``, integers of shape (N, C, H, W), ``batch`` frames at a time.
+
+    ``keep`` names the nodes whose results are wanted (all of them by default; the logits are always there).
+    ``progress`` is called with (frames done, all frames). Raises NetworkError where the frames do not fit.
+    """
+    frames = network.check_frames(frames)
+    if batch < 1:
+        raise ValueError(f"batch must be a positive integer, not {batch}")
+    if keep is not None and (unknown := set(keep) - {n.name for n in network}):
+        raise NetworkError(f"{min(unknown)}: no such node; there are {', '.join(n.name for n in network)}")
+    last = network.nodes[-1].name
+    wanted = {n.name for n in network} if keep is None else {*keep, last}
+    outputs = {n: np.empty((len(frames), *_shape(s, network.steps)), _numpy_dtype(s))
+               for n, s in network.signals.items() if n in wanted}
+    with exact_math():
+        for start in range(0, len(frames), batch):
+            found = torch.from_numpy(frames[start:start + batch])
+            for node in network:
+                found = _step(node, found, network.signals.get(node.source), network.steps)
+                if node.name in wanted:
+                    outputs[node.name][start:start + batch] = found.numpy()
+            if progress:
+                progress(min(start + batch, len(frames)), len(frames))
+    logits = outputs[last]
+    return Result({n: a for n, a in outputs.items() if keep is None or n in keep}, logits)
+
+
+def accuracy(network: Network, frames: np.ndarray, labels: np.ndarray, *, batch: int = 128,
+             progress: Progress | None = None) -> float:
+    """The share of ``frames`` (0..1) whose class is the one in ``labels`` (N,)."""
+    labels = np.asarray(labels)
+    if labels.shape != (len(frames),) or not len(labels):
+        raise NetworkError(f"labels must have shape ({len(frames)},), at least one, not {labels.shape}")
+    return float((run(network, frames, batch=batch, keep=(), progress=progress).classes == labels).mean())
+
+
+def logits_over_time(network: Network, frames: np.ndarray, *, batch: int = 128,
+                     progress: Progress | None = None) -> np.ndarray:
+    """The class of every frame after each time step t = 1..T, shape (N, T).
+
+    The readout's bias stands for all T steps, so t steps get t/T of it: argmax of T * sum_(1..t) I + t * bias.
+    It means something for causal neurons; lossless ones know the answer before their first spike.
+    """
+    readout = network.nodes[-1]
+    assert isinstance(readout, Readout)
+    source = network.signals[readout.source]
+    got = run(network, frames, batch=batch, keep=(readout.source,), progress=progress)[readout.source].astype(np.int64)
+    got = got.reshape(len(got), -1, source.shape[0]) if source.timed else got.reshape(len(got), 1, -1).repeat(network.steps, 1)
+    steps = np.arange(1, network.steps + 1)[None, :, None]
+    terms = network.steps if source.timed else 1
+    share = steps * readout.bias if source.timed else readout.bias
+    return (terms * got.cumsum(1) + share if source.timed else got + share).argmax(2)
+
+
+def _shape(signal: Signal, steps: int) -> tuple[int, ...]:
+    shape = signal.shape[:1] if signal.kind == "logits" else signal.shape
+    return (steps, *shape) if signal.timed else shape
+
+
+def _numpy_dtype(signal: Signal) -> type[np.signedinteger]:
+    return np.int32 if -(1 << 31) <= signal.low and signal.high < 1 << 31 else np.int64
+
+
+def _step(node: Node, x: Tensor, source: Signal | None, steps: int) -> Tensor:
+    """One node on int64 tensors; time, where there is any, is the second axis."""
+    if isinstance(node, Input):
+        return x
+    assert source is not None
+    if source.timed and not isinstance(node, IF | MaxPool | Readout):
+        return _step(node, x.flatten(0, 1), _still(source), steps).unflatten(0, x.shape[:2])
+    match node:
+        case Conv2d() | Linear():
+            weight = torch.from_numpy(node.weight.copy())
+            most = int(np.abs(node.weight).reshape(len(node.weight), -1).sum(1).max()) * max(-source.low, source.high)
+            if isinstance(node, Linear):
+                return synapse(x, weight[:, :, None, None], 1, 0, exact_dtype(most))
+            return synapse(x, weight, node.stride, node.padding, exact_dtype(most))
+        case IF():
+            return _fire(node, x if source.timed else x[:, None].expand(-1, steps, -1, -1, -1), steps)
+        case Requant():
+            x = x - _channel(node.bias)
+            shift = _channel(node.shift)
+            x = (x << (-shift).clamp(min=0)) >> shift.clamp(min=0)
+            return x.clamp(node.lo, node.hi)
+        case SumPool():
+            return _windows(x, node.kernel, node.stride).sum((-2, -1))
+        case MaxPool():
+            if not source.timed:
+                return _windows(x, node.kernel, node.stride).amax((-2, -1))
+            most = _windows(x.cumsum(1), node.kernel, node.stride).amax((-2, -1))
+            return most - F.pad(most, (0, 0, 0, 0, 0, 0, 1, 0))[:, :-1]
+        case Flatten():
+            return x.reshape(len(x), -1, 1, 1)
+        case Readout():
+            return (x.sum(1) if source.timed else x).flatten(1) + torch.from_numpy(node.bias.copy())
+    raise NetworkError(f"{node.name}: the golden model does not know {type(node).__name__}")
+
+
+def _still(signal: Signal) -> Signal:
+    return Signal(signal.kind, signal.shape, False, signal.low, signal.high)
+
+
+def _channel(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(array.copy()).view(-1, 1, 1)
+
+
+def _windows(x: Tensor, kernel: int, stride: int) -> Tensor:
+    return x.unfold(-2, kernel, stride).unfold(-2, kernel, stride)
+
+
+def synapse(x: Tensor, weight: Tensor, stride: int, padding: int, dtype: torch.dtype) -> Tensor:
+    """Convolve int64 ``x`` (N, Ci, H, W) with int64 ``weight`` (Co, Ci, Ky, Kx), computing in ``dtype``."""
+    if dtype is not torch.int64:
+        return F.conv2d(x.to(dtype), weight.to(dtype), stride=stride, padding=padding).to(torch.int64)
+    co, _, ky, kx = weight.shape
+    taps = F.pad(x, (padding,) * 4).unfold(2, ky, stride).unfold(3, kx, stride).permute(0, 2, 3, 1, 4, 5)
+    return (taps.reshape(*taps.shape[:3], -1) @ weight.view(co, -1).T).permute(0, 3, 1, 2)
+
+
+def _fire(node: IF, current: Tensor, steps: int) -> Tensor:
+    threshold, bias, v = _channel(node.threshold), _channel(node.bias), _channel(node.v0)
+    fires = torch.gt if node.strict else torch.ge
+    if node.rule == "lossless":
+        total = v + (current + bias).sum(1)
+        levels = torch.arange(1, steps + 1).view(-1, 1, 1, 1) * threshold
+        count = fires(total[:, None], levels).sum(1)
+        return (torch.arange(steps).view(-1, 1, 1, 1) < count[:, None]).long()
+    spikes = []
+    for t in range(steps):
+        v = v + current[:, t] + bias
+        spikes.append(fires(v, threshold).long())
+        v = v - spikes[-1] * threshold
+    return torch.stack(spikes, 1)

@@ -1,0 +1,1 @@
+"""The published methods of conversion and training, one file each."""

@@ -1,0 +1,125 @@
+"""QCFS: the quantisation clip-floor-shift activation (Bu et al., "Optimal ANN-SNN conversion for high-accuracy and
+ultra-low-latency spiking neural networks", ICLR 2022).
+
+h(z) = lambda * clip(floor(z * L / lambda + 1/2) / L, 0, 1), with lambda learned. With L = T an integrate-and-fire
+neuron of threshold lambda, initial membrane lambda / 2 and reset by subtraction gives T * h(z) / lambda spikes for a
+current that is constant in time; for other currents the lossless rule does (``quant.nodes.IF``).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, fx, nn
+
+from ..rounding import floor_ste
+
+__all__ = ["QCFS", "QcfsTracer", "calibrate", "is_relu", "prepare"]
+
+
+class QCFS(nn.Module):
+    """The activation, one threshold a layer.
+
+    Parameters: ``levels``, L >= 1; ``threshold``, the first value of lambda (the authors use 8.0, see also
+    :func:`calibrate`). The learned parameter is log(lambda), so that lambda stays positive whatever the optimiser
+    does (a plain one can train negative); keep it out of the weight decay, which would pull lambda towards 1. The
+    gradient passes the floor unchanged (straight through) and is that of the clip elsewhere.
+    Raises ValueError for levels < 1 or a threshold that is not positive.
+    """
+
+    def __init__(self, levels: int, threshold: float = 8.0) -> None:
+        super().__init__()
+        if levels < 1:
+            raise ValueError(f"levels (L) must be a positive integer, not {levels!r}")
+        if not (threshold > 0 and math.isfinite(threshold)):
+            raise ValueError(f"A QCFS threshold must be positive and finite, not {threshold!r}")
+        self.levels = levels
+        self.log_threshold = nn.Parameter(torch.tensor(math.log(threshold)))
+
+    @property
+    def threshold(self) -> Tensor:
+        """lambda, a positive scalar."""
+        return self.log_threshold.exp()
+
+    def forward(self, z: Tensor) -> Tensor:
+        share = (z / self.threshold).clamp(0, 1)
+        return floor_ste(share * self.levels + 0.5) / self.levels * self.threshold
+
+    def extra_repr(self) -> str:
+        return f"levels={self.levels}, threshold={self.threshold.item():.4g}"
+
+
+class QcfsTracer(fx.Tracer):
+    """Symbolic tracer that keeps QCFS modules whole, as it does those of torch.nn."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, QCFS) or super().is_leaf_module(m, module_qualified_name)
+
+
+def is_relu(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
+    """Whether ``node`` of a traced model is a ReLU, as a module, a function or a method."""
+    if node.op == "call_module":
+        return isinstance(modules[str(node.target)], nn.ReLU)
+    if node.op == "call_method":
+        return node.target in ("relu", "relu_")
+    return node.op == "call_function" and node.target in (torch.relu, torch.relu_, nn.functional.relu, nn.functional.relu_)
+
+
+def prepare(model: nn.Module, levels: int, *, threshold: float = 8.0, average_pools: bool = False) -> fx.GraphModule:
+    """A copy of ``model`` in which every ReLU is a QCFS of its own, also where one module or function served twice.
+
+    ``average_pools`` replaces MaxPool2d by AvgPool2d, as the authors do. The weights are copied, not shared.
+    """
+    model = copy.deepcopy(model)
+    traced = fx.GraphModule(model, QcfsTracer().trace(model))
+    modules = dict(traced.named_modules(remove_duplicate=False))
+    taken: set[str] = set()
+    for node in list(traced.graph.nodes):
+        if is_relu(node, modules):
+            name = str(node.target).replace(".", "_") if node.op == "call_module" else str(node.name)
+            while name in taken or (name in modules and not isinstance(modules[name], nn.ReLU)):
+                name += "_"
+            taken.add(name)
+            traced.add_submodule(name, QCFS(levels, threshold))
+            with traced.graph.inserting_after(node):
+                node.replace_all_uses_with(traced.graph.call_module(name, (node.args[0],)))
+            traced.graph.erase_node(node)
+        elif average_pools and node.op == "call_module" and isinstance(pool := modules[str(node.target)], nn.MaxPool2d):
+            traced.add_submodule(str(node.target), nn.AvgPool2d(pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode))
+    traced.recompile()
+    traced.delete_all_unused_submodules()
+    return traced
+
+
+def calibrate(model: nn.Module, x: Tensor, *, quantile: float = 0.999) -> None:
+    """Set every lambda of ``model`` to the ``quantile`` of what the layer gives for ``x``, negative values aside.
+
+    One layer after the other, each with the layers before it already quantised. The model is left in training mode
+    or evaluation mode as it was.
+    """
+    training = model.training
+    model.eval()
+
+    def watch(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        positive = args[0][args[0] > 0].float()
+        if positive.numel():
+            rank = max(1, math.ceil(quantile * positive.numel()))
+            module.log_threshold.copy_(positive.kthvalue(rank).values.log())  # type: ignore[operator]
+
+    with torch.no_grad(), _hooked(model, watch):
+        model(x)
+    model.train(training)
+
+
+@contextmanager
+def _hooked(model: nn.Module, hook) -> Iterator[None]:
+    handles = [m.register_forward_pre_hook(hook) for m in model.modules() if isinstance(m, QCFS)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

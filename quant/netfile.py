@@ -1,0 +1,76 @@
+"""Network files: one ``.safetensors`` file, tensors plus a JSON header with the format version. Never pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import fields
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from .network import Network
+from .nodes import NODE_TYPES, NetworkError, Node
+
+__all__ = ["FORMAT", "load", "save"]
+
+FORMAT = 1
+"""Version of the file format; a reader refuses other versions."""
+
+
+def save(network: Network, path: str | Path) -> None:
+    """Write ``network`` to ``path``: first to a temporary name beside it, then renamed."""
+    path = Path(path)
+    tensors = {f"{node.name}/{key}": array for node in network for key, array in node.arrays().items()}
+    header = {"spikeloom": str(FORMAT), "steps": str(network.steps), "hash": network.hash,
+              "nodes": json.dumps([{"type": type(n).__name__, **n.settings()} for n in network]),
+              "meta": json.dumps(network.meta, sort_keys=True)}
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        save_file(tensors, name, metadata=header)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def load(path: str | Path) -> Network:
+    """Read a network file. Raises NetworkError, naming the file, where it is truncated, foreign or damaged."""
+    path = Path(path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+    except FileNotFoundError:
+        raise NetworkError(f"{path}: no such file") from None
+    except (SafetensorError, OSError) as error:
+        raise NetworkError(f"{path}: not a readable network file ({error}); it may be truncated") from None
+    if "spikeloom" not in header:
+        raise NetworkError(f"{path}: a safetensors file, but not a network of Spikeloom; make one with 'spikeloom train'")
+    if header["spikeloom"] != str(FORMAT):
+        raise NetworkError(f"{path}: format version {header['spikeloom']}, this program reads version {FORMAT}")
+    try:
+        nodes = [_node(entry, tensors) for entry in json.loads(header["nodes"])]
+        network = Network(nodes=tuple(nodes), steps=int(header["steps"]), meta=json.loads(header["meta"]))
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise NetworkError(f"{path}: damaged network file ({type(error).__name__}: {error})") from None
+    except NetworkError as error:
+        raise NetworkError(f"{path}: {error}") from None
+    if network.hash != header.get("hash"):
+        raise NetworkError(f"{path}: the hash in the header does not fit the contents; the file was changed or damaged")
+    return network
+
+
+def _node(entry: dict, tensors: dict) -> Node:
+    kind = NODE_TYPES.get(entry["type"])
+    if kind is None:
+        raise NetworkError(f"{entry.get('name')}: node type {entry['type']!r} is unknown; supported: {', '.join(NODE_TYPES)}")
+    names = {f.name for f in fields(kind)}
+    values = {key: value for key, value in entry.items() if key in names}
+    values |= {key.rpartition("/")[2]: array for key, array in tensors.items()
+               if key.rpartition("/")[0] == entry["name"]}
+    return kind(**values)

@@ -1,0 +1,200 @@
+"""The integer network: a validated chain of nodes, the one contract between PyTorch and hardware.
+
+A :class:`Network` that exists is a correct one: shapes, ranges and kinds are checked when it is built, and every
+message names the node. :meth:`Network.signals` gives what flows out of each node, with the exact range of its
+values, from which every width in the hardware is derived.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from .nodes import (IF, Conv2d, Flatten, Input, Linear, MaxPool, NetworkError, Node, Readout, Requant, SumPool, Synapse)
+
+__all__ = ["Network", "NetworkError", "Signal"]
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What flows out of a node.
+
+    Attributes: ``kind`` ("values", "spikes", "currents" or "logits"); ``shape`` (C, H, W); ``timed``, whether it
+    differs from time step to time step; ``low`` and ``high``, the range over all inputs, of one time step.
+    """
+
+    kind: Literal["values", "spikes", "currents", "logits"]
+    shape: tuple[int, int, int]
+    timed: bool
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Network:
+    """An integer network.
+
+    Parameters: ``nodes``, in the order of the data, the first an ``Input``, the last a ``Readout``; ``steps``, the
+    number of time steps T (1..64; 1 for a quantised network); ``meta``, free strings (recipe, accuracy, origin).
+    Raises :class:`NetworkError` naming the node and the rule.
+    """
+
+    nodes: tuple[Node, ...]
+    steps: int
+    meta: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nodes", tuple(self.nodes))
+        if not 1 <= self.steps <= 64:
+            raise NetworkError(f"steps (T) must be in 1..64, not {self.steps}")
+        names = [n.name for n in self.nodes]
+        if not self.nodes or not isinstance(self.nodes[0], Input):
+            raise NetworkError("The first node must be an Input")
+        if not isinstance(self.nodes[-1], Readout):
+            raise NetworkError("The last node must be a Readout")
+        for before, node in zip(self.nodes, self.nodes[1:], strict=False):
+            if not node.name or names.count(node.name) > 1:
+                raise NetworkError(f"{node.name or '(no name)'}: names must be unique and not empty")
+            if node.source != before.name:
+                raise NetworkError(f"{node.name}: its source is {node.source!r} but the node before it is "
+                                   f"{before.name!r}; supported: a chain of layers")
+        _ = self.signals
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    def __getitem__(self, name: str) -> Node:
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(f"No node {name!r}; there are {', '.join(n.name for n in self.nodes)}")
+
+    @property
+    def input(self) -> Input:
+        """The input node."""
+        node = self.nodes[0]
+        assert isinstance(node, Input)
+        return node
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return self.signals[self.nodes[-1].name].shape[0]
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over the nodes and T (not over ``meta``), 64 hexadecimal digits."""
+        digest = hashlib.sha256(f"T={self.steps}".encode())
+        for node in self.nodes:
+            digest.update(json.dumps([type(node).__name__, node.settings()], sort_keys=True).encode())
+            for key, array in sorted(node.arrays().items()):
+                digest.update(f"{key}{array.shape}".encode() + array.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def signals(self) -> dict[str, Signal]:
+        """What flows out of each node, by name; computing it checks the whole network."""
+        found: dict[str, Signal] = {}
+        for node in self.nodes:
+            found[node.name] = _signal(node, found.get(node.source), self.steps)
+        return found
+
+    def check_frames(self, frames: np.ndarray) -> np.ndarray:
+        """Return ``frames`` as int64 (N, C, H, W); raise NetworkError where shape, kind or range do not fit."""
+        shape, high = self.input.shape, self.input.high
+        frames = np.asarray(frames)
+        if frames.ndim != 4 or frames.shape[1:] != shape:
+            raise NetworkError(f"{self.input.name}: frames must have shape (N, {', '.join(map(str, shape))}), not {frames.shape}")
+        if frames.dtype.kind not in "iub":
+            raise NetworkError(f"{self.input.name}: frames must be integers in 0..{high}, not {frames.dtype}")
+        if frames.size and (frames.min() < 0 or frames.max() > high):
+            raise NetworkError(f"{self.input.name}: pixels must be in 0..{high}, found {frames.min()}..{frames.max()}")
+        return frames.astype(np.int64)
+
+
+def _need(node: Node, source: Signal, *kinds: str) -> None:
+    if source.kind not in kinds:
+        raise NetworkError(f"{node.name}: {type(node).__name__} takes {' or '.join(kinds)}, "
+                           f"but {node.source} gives {source.kind}")
+
+
+def _channels(node: Node, array: np.ndarray, source: Signal) -> None:
+    if array.shape[0] != source.shape[0]:
+        raise NetworkError(f"{node.name}: has {array.shape[0]} channels, but {node.source} gives {source.shape[0]}")
+
+
+def _windows(node: Node, size: tuple[int, int], kernel: tuple[int, int], stride: int, padding: int) -> tuple[int, int]:
+    if any(k > n + 2 * padding for k, n in zip(kernel, size, strict=True)):
+        raise NetworkError(f"{node.name}: kernel {kernel[0]}x{kernel[1]} is larger than its input {size[0]}x{size[1]} "
+                           f"(padding {padding})")
+    high, wide = ((n + 2 * padding - k) // stride + 1 for k, n in zip(kernel, size, strict=True))
+    return high, wide
+
+
+def current_range(weight: np.ndarray, source: Signal) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest current of each output over all inputs (and all partial sums), shape (Co,) each."""
+    w = weight.reshape(weight.shape[0], -1)
+    pos, neg = np.maximum(w, 0).sum(1), np.minimum(w, 0).sum(1)
+    low, high = min(source.low, 0), max(source.high, 0)
+    return pos * low + neg * high, pos * high + neg * low
+
+
+def _signal(node: Node, source: Signal | None, steps: int) -> Signal:
+    if isinstance(node, Input):
+        return Signal("values", node.shape, False, 0, node.high)
+    if source is None:
+        raise NetworkError(f"{node.name}: only the first node may be an Input")
+    c, h, w = source.shape
+    match node:
+        case Synapse():
+            _need(node, source, "values", "spikes")
+            if isinstance(node, Conv2d):
+                if node.weight.shape[1] != c:
+                    raise NetworkError(f"{node.name}: its kernels have {node.weight.shape[1]} channels, but {node.source} gives {c}")
+                size = _windows(node, (h, w), node.weight.shape[2:], node.stride, node.padding)
+            else:
+                if (h, w) != (1, 1):
+                    raise NetworkError(f"{node.name}: Linear takes a vector, but {node.source} gives {c}x{h}x{w}; put a Flatten before it")
+                if node.weight.shape[1] != c:
+                    raise NetworkError(f"{node.name}: its weights have {node.weight.shape[1]} inputs, but {node.source} gives {c}")
+                size = (1, 1)
+            low, high = current_range(node.weight, source)
+            return Signal("currents", (node.weight.shape[0], *size), source.timed, int(low.min()), int(high.max()))
+        case IF():
+            _need(node, source, "currents")
+            _channels(node, node.threshold, source)
+            return Signal("spikes", source.shape, True, 0, 1)
+        case Requant():
+            _need(node, source, "currents")
+            _channels(node, node.bias, source)
+            if source.timed or steps != 1:
+                raise NetworkError(f"{node.name}: Requant works on values with T = 1, but here the currents of "
+                                   f"{node.source} meet T = {steps}; use IF neurons, or a network with steps = 1")
+            return Signal("values", source.shape, False, node.lo, node.hi)
+        case SumPool() | MaxPool():
+            _need(node, source, "values", "spikes")
+            size = _windows(node, (h, w), (node.kernel, node.kernel), node.stride, 0)
+            if isinstance(node, MaxPool):
+                if source.kind == "spikes" and source.high > 1:
+                    raise NetworkError(f"{node.name}: MaxPool on spikes takes single spikes, but {node.source} gives sums up to {source.high}")
+                return Signal(source.kind, (c, *size), source.timed, source.low, source.high)
+            area = node.kernel**2
+            return Signal(source.kind, (c, *size), source.timed, source.low * area, source.high * area)
+        case Flatten():
+            _need(node, source, "values", "spikes")
+            return Signal(source.kind, (c * h * w, 1, 1), source.timed, source.low, source.high)
+        case Readout():
+            _need(node, source, "currents", "values")
+            _channels(node, node.bias, source)
+            if (h, w) != (1, 1):
+                raise NetworkError(f"{node.name}: Readout takes a vector, but {node.source} gives {c}x{h}x{w}")
+            terms = steps if source.timed else 1
+            return Signal("logits", source.shape, False, source.low * terms + int(node.bias.min()),
+                          source.high * terms + int(node.bias.max()))
+    raise NetworkError(f"{node.name}: {type(node).__name__} is not supported")

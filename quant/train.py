@@ -1,0 +1,187 @@
+"""Training by a recipe, in three phases: float with ReLU, QCFS, QCFS with integers in the loop.
+
+The number of epochs is fixed by the recipe and the last state is taken: nothing is ever chosen by the test split, which
+is only measured after each phase, for the report. The same recipe gives the same network on the same machine.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from . import golden
+from .data import Dataset, load
+from .integers import chain_network
+from .methods.qcfs import calibrate, prepare
+from .models import build
+from .network import Network
+from .nodes import Rule
+from .qat import IntegerChain
+from .recipe import Recipe, RecipeError
+
+__all__ = ["Progress", "Report", "Trained", "train"]
+
+Progress = Callable[[str, int, int, dict[str, float]], None]
+"""Called as progress(phase, epochs done, epochs, {"loss": ..., "train": accuracy of the epoch})."""
+
+
+@dataclass
+class Report:
+    """Accuracy on the test split (0..1) after each step, in order, and the seconds each phase took.
+
+    Steps: ``float`` (ReLU); ``qcfs``; ``converted`` (the QCFS model made integers without training them);
+    ``fake-quantised`` (the PyTorch model of the last phase); ``lossless`` and ``causal``, the integer networks.
+    """
+
+    accuracy: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def lost(self) -> dict[str, float]:
+        """The accuracy lost at each step: the one before minus this one (negative where it gained)."""
+        names = list(self.accuracy)
+        return {b: self.accuracy[a] - self.accuracy[b] for a, b in zip(names, names[1:], strict=False)}
+
+    def meta(self) -> dict[str, str]:
+        """The accuracies as a JSON string, for ``Network.meta``."""
+        return {"accuracy": json.dumps({k: round(v, 6) for k, v in self.accuracy.items()})}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a recipe gave: ``model`` (PyTorch), the integer networks ``causal`` and ``lossless``, and ``report``."""
+
+    recipe: Recipe
+    model: IntegerChain
+    causal: Network
+    lossless: Network
+    report: Report
+
+    @property
+    def network(self) -> Network:
+        """The network with the rule of the recipe."""
+        return self.causal if self.recipe.rule == "causal" else self.lossless
+
+
+def train(recipe: Recipe, *, data: Dataset | None = None, progress: Progress | None = None,
+          device: str = "cpu", threads: int = 1) -> Trained:
+    """Follow ``recipe``; ``data`` replaces the data set it names. Random numbers of the caller are left alone.
+
+    ``threads`` are PyTorch's: one is fastest for networks as small as the digits', and on a busy machine by far; the
+    order of float sums, and so the trained network, depends on it.
+    """
+    data = data or load(recipe.data)
+    data = data if recipe.input_bits is None else data.with_bits(recipe.input_bits)
+    if len(data.train_x) < recipe.batch:
+        raise RecipeError(f"Recipe: batch {recipe.batch} is larger than the {len(data.train_x)} training images of {data.name}")
+    report, fit = Report(), _Fit(recipe, data, progress, device)
+    with _seeded(recipe.seed, threads):
+        model: nn.Module = build(recipe.model, data.shape, data.classes, **recipe.model_args)
+        fit(model, "float", report)
+        report.accuracy["float"] = fit.test(model)
+        model = prepare(model, recipe.levels, average_pools=False)
+        calibrate(model, fit.real(fit.train_x[:1024]))
+        fit(model, "qcfs", report)
+        report.accuracy["qcfs"] = fit.test(model)
+        chain = IntegerChain(model.cpu().eval(), input_high=data.high, steps=recipe.steps, weight_bits=recipe.weight_bits,
+                             first_bits=recipe.first_bits, last_bits=recipe.last_bits, rule=cast(Rule, recipe.rule))
+        raw = chain_network(chain, shape=data.shape)
+        report.accuracy["converted"] = golden.accuracy(raw, data.test_x, data.test_y)
+        fit(chain, "integers", report)
+        report.accuracy["fake-quantised"] = fit.test(chain)
+    chain = copy.deepcopy(chain).cpu().eval()
+    networks = {rule: chain_network(chain, shape=data.shape, rule=cast(Rule, rule)) for rule in ("lossless", "causal")}
+    for rule, network in networks.items():
+        report.accuracy[rule] = golden.accuracy(network, data.test_x, data.test_y)
+    meta = {"recipe": json.dumps(asdict(recipe)), "data": data.name, **report.meta()}
+    networks = {rule: replace(network, meta=meta | {"rule": rule}) for rule, network in networks.items()}
+    return Trained(recipe, chain, networks["causal"], networks["lossless"], report)
+
+
+@contextmanager
+def _seeded(seed: int, threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Fit:
+    """One phase of training; holds the data as tensors on the device."""
+
+    def __init__(self, recipe: Recipe, data: Dataset, progress: Progress | None, device: str) -> None:
+        self.recipe, self.progress, self.device, self.high = recipe, progress, device, data.high
+        self.train_x, self.test_x = (torch.from_numpy(x.astype(np.float32)).to(device) for x in (data.train_x, data.test_x))
+        self.train_y, self.test_y = (torch.from_numpy(np.asarray(y)).to(device) for y in (data.train_y, data.test_y))
+
+    def real(self, x: Tensor) -> Tensor:
+        """Pixels as the float model sees them, 0..1."""
+        return x / self.high
+
+    def forward(self, model: nn.Module, x: Tensor) -> Tensor:
+        return model(x if isinstance(model, IntegerChain) else self.real(x))
+
+    def __call__(self, model: nn.Module, phase: str, report: Report) -> None:
+        start, epochs = time.perf_counter(), getattr(self.recipe.epochs, phase)
+        model.to(self.device).train()
+        rate, batch = getattr(self.recipe.rates, phase), self.recipe.batch
+        optimiser = torch.optim.AdamW(_groups(model, self.recipe.weight_decay), lr=rate)
+        batches = len(self.train_x) // batch
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, lambda step: 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, epochs * batches)))))
+        for epoch in range(epochs):
+            figures = {"loss": 0.0, "train": 0.0}
+            order = torch.randperm(len(self.train_x)).to(self.device)
+            for k in range(batches):
+                pick = order[k * batch:(k + 1) * batch]
+                logits = self.forward(model, moved(self.train_x[pick], self.recipe.shift))
+                loss = F.cross_entropy(logits, self.train_y[pick])
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                schedule.step()
+                figures["loss"] += loss.item() / batches
+                figures["train"] += (logits.argmax(1) == self.train_y[pick]).float().mean().item() / batches
+            if self.progress:
+                self.progress(phase, epoch + 1, epochs, figures)
+        report.seconds[phase] = time.perf_counter() - start
+
+    def test(self, model: nn.Module) -> float:
+        """Accuracy on the test split."""
+        model.eval()
+        with golden.exact_math():
+            found = torch.cat([self.forward(model, x).argmax(1) for x in self.test_x.split(500)])
+        return float((found == self.test_y).double().mean())
+
+
+def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
+    """Weights decay; biases, batch norm and thresholds (whose logarithm is learned) do not."""
+    parameters = list(model.parameters())
+    return [{"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0}]
+
+
+def moved(x: Tensor, shift: int) -> Tensor:
+    """Images (N, C, H, W), each moved by up to ``shift`` pixels at random, zeros coming in."""
+    if not shift:
+        return x
+    n, c, h, w = x.shape
+    dy, dx = torch.randint(2 * shift + 1, (2, n)).to(x.device)
+    rows, columns = dy[:, None] + torch.arange(h, device=x.device), dx[:, None] + torch.arange(w, device=x.device)
+    wide = F.pad(x, (shift,) * 4).movedim(1, 3)
+    every = torch.arange(n, device=x.device)
+    return wide[every[:, None, None], rows[:, :, None], columns[:, None, :]].movedim(3, 1)

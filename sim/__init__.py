@@ -1,0 +1,1 @@
+"""Runs designs in simulators and compares every word in every cycle with the prediction."""

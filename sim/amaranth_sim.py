@@ -1,0 +1,107 @@
+"""Simulation of an Amaranth design in Amaranth's own simulator: for cores and small designs, always there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from amaranth.hdl import Cat, ClockDomain, Module, Value
+from amaranth.sim import Simulator
+
+from .environment import Environment, Recorder
+from .trace import Stimulus, Trace
+
+__all__ = ["StreamDesign", "StreamLike", "run_amaranth", "run_stream"]
+
+
+class StreamLike(Protocol):
+    """Anything with the three signals of a stream; the payload is a value or a data view."""
+
+    @property
+    def valid(self) -> Any: ...
+    @property
+    def ready(self) -> Any: ...
+    @property
+    def payload(self) -> Any: ...
+
+
+class StreamDesign(Protocol):
+    """An elaboratable with an input stream ``i`` and an output stream ``o``."""
+
+    @property
+    def i(self) -> StreamLike: ...
+    @property
+    def o(self) -> StreamLike: ...
+    def elaborate(self, platform: Any) -> Any: ...
+
+
+def run_amaranth(design: StreamDesign, boundaries: Mapping[str, StreamLike], stimulus: Stimulus) -> Trace:
+    """Simulate a design and return all transfers on the given boundaries, in their order.
+
+    The design's ``sync`` domain gets its clock and reset here; the run takes exactly ``stimulus.cycles`` cycles.
+    """
+    m = Module()
+    m.domains.sync = domain = ClockDomain("sync")
+    m.submodules.design = design
+    reset = domain.rst
+    assert reset is not None
+    payloads = [Value.cast(stream.payload) for stream in boundaries.values()]
+    # One sampled value for all handshakes; the payload of each boundary by itself, since they are wide.
+    shakes = Cat(*(Cat(stream.valid, stream.ready) for stream in boundaries.values()), design.i.ready)
+    source = Value.cast(design.i.payload)
+    environment = Environment(stimulus, len(source))
+    recorder = Recorder({name: len(payload) for name, payload in zip(boundaries, payloads, strict=True)})
+
+    async def bench(ctx: Any) -> None:
+        def drive() -> None:
+            ctx.set(reset, environment.reset)
+            ctx.set(design.i.valid, environment.valid)
+            ctx.set(source, environment.payload)
+            ctx.set(design.o.ready, environment.ready)
+
+        drive()
+        await ctx.tick()
+        await ctx.tick()
+        for cycle in range(environment.cycles):
+            environment.begin(cycle)
+            drive()
+            _, _, bits, *words = await ctx.tick().sample(shakes, *payloads)
+            if environment.reset:
+                recorder.reset()
+            else:
+                for index, word in enumerate(words):
+                    pair = bits >> 2 * index
+                    recorder.sample(cycle, index, bool(pair & 1), bool(pair & 2), _unsigned(word, payloads[index]))
+            environment.end(bool(bits >> 2 * len(payloads)))
+
+    simulator = Simulator(m)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    return recorder.trace()
+
+
+def _unsigned(word: int, payload: Value) -> Callable[[], int]:
+    return lambda: word & ((1 << len(payload)) - 1)
+
+
+def run_stream(
+    core: StreamDesign,
+    words: np.ndarray,
+    cycles: int,
+    *,
+    source_pauses: np.ndarray | None = None,
+    sink_pauses: np.ndarray | None = None,
+    resets: tuple[tuple[int, int], ...] = (),
+) -> Trace:
+    """Simulate a core between a source and a sink; the trace has the boundaries ``i`` and ``o``."""
+    none = np.zeros(0, bool)
+    stimulus = Stimulus(
+        words,
+        cycles,
+        none if source_pauses is None else source_pauses,
+        none if sink_pauses is None else sink_pauses,
+        resets,
+    )
+    return run_amaranth(core, {"i": core.i, "o": core.o}, stimulus)

@@ -1,0 +1,127 @@
+"""Simulation of an emitted design with cocotb on Verilator or Icarus: driven as a stranger to it would."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from .environment import checked
+from .npz import load_trace, save_stimulus
+from .ports import DesignPorts
+from .toolchain import find_program, tail, verilator_root
+from .trace import SimulationError, Stimulus, Trace
+
+__all__ = ["SIMULATORS", "run_cocotb"]
+
+SIMULATORS = ("verilator", "icarus")
+
+VERILATOR_ARGUMENTS = (
+    *("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-timing"),
+    *("-Wno-fatal", "-Wno-lint", "-Wno-style", "--quiet-stats"),
+)
+# The make file of the PyPI package leaves these two empty that g++ needs once a model is split in several files.
+MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG= OPT_FAST=-O1 OPT_GLOBAL=-O1"
+
+
+def run_cocotb(
+    verilog_path: Path, ports: DesignPorts, stimulus: Stimulus, work_dir: Path, simulator: str = "verilator"
+) -> Trace:
+    """Build a design for a simulator, run it under cocotb and return all transfers.
+
+    Parameters: ``work_dir``, a folder for the build, the run and its logs; ``simulator``, one of :data:`SIMULATORS`.
+
+    Raises SimulationError where a tool is missing or the run fails, with the end of its log.
+    """
+    if simulator not in SIMULATORS:
+        raise ValueError(f"Simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
+    path = _search_path(simulator)
+    if not Path(verilog_path).is_file():
+        raise SimulationError(f"There is no Verilog file {verilog_path}")
+    from cocotb_tools.runner import get_results, get_runner
+
+    work_dir = Path(work_dir).resolve()
+    build_dir = work_dir / f"build_{simulator}"
+    build_dir.mkdir(parents=True, exist_ok=True)
+    save_stimulus(work_dir / "stimulus.npz", checked(stimulus, ports.input.width))
+    (work_dir / "ports.json").write_text(json.dumps(ports.to_json()))
+    for name in ("trace.npz", "results.xml"):
+        (work_dir / name).unlink(missing_ok=True)
+
+    with _environment(PATH=path, MAKEFLAGS=MAKE_FLAGS, VERILATOR_ROOT=None, PYTEST_CURRENT_TEST=None):
+        runner = get_runner(simulator)
+        build_log, run_log = work_dir / "build.log", work_dir / "run.log"
+        with _explained(f"Building {ports.top} for {simulator}", build_log):
+            runner.build(
+                sources=[Path(verilog_path).resolve()],
+                hdl_toplevel=ports.top,
+                build_dir=build_dir,
+                build_args=list(VERILATOR_ARGUMENTS) if simulator == "verilator" else [],
+                timescale=("1ns", "1ps"),
+                always=True,
+                log_file=build_log,
+            )
+        with _explained(f"Running {ports.top} in {simulator}", run_log):
+            results = runner.test(
+                hdl_toplevel=ports.top,
+                test_module="spikeloom.sim.cocotb_bench",
+                build_dir=build_dir,
+                test_dir=work_dir,
+                results_xml=str(work_dir / "results.xml"),
+                extra_env={"SPIKELOOM_BENCH": str(work_dir), "COCOTB_LOG_LEVEL": "WARNING"},
+                timescale=("1ns", "1ps"),
+                log_file=run_log,
+            )
+            ran, failed = get_results(results)
+    if (ran, failed) != (1, 0) or not (work_dir / "trace.npz").is_file():
+        raise SimulationError(f"Running {ports.top} in {simulator} failed:\n{_quote(run_log)}")
+    return load_trace(work_dir / "trace.npz")
+
+
+def _search_path(simulator: str) -> str:
+    """Return the PATH on which cocotb finds the simulator, after checking that everything is there."""
+    if importlib.util.find_spec("cocotb_tools") is None:
+        raise SimulationError("cocotb needs the Python package cocotb 2.1 or later: pip install cocotb")
+    path = os.environ.get("PATH", "")
+    if simulator == "icarus":
+        find_program("iverilog", "cocotb on Icarus")
+        return path
+    for program in ("g++", "make", "perl"):
+        find_program(program, "cocotb on Verilator")
+    return f"{verilator_root() / 'bin'}{os.pathsep}{path}"
+
+
+@contextlib.contextmanager
+def _environment(**values: str | None) -> Iterator[None]:
+    """Set environment variables, or remove those given as None, for a while: cocotb's runner reads them from here."""
+    before = {name: os.environ.get(name) for name in values}
+    try:
+        for name, value in values.items():
+            _set(name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            _set(name, value)
+
+
+def _set(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _explained(what: str, log: Path) -> Iterator[None]:
+    """Turn every way in which cocotb's runner fails, SystemExit included, into a SimulationError."""
+    try:
+        yield
+    except (SystemExit, RuntimeError, ValueError, OSError) as error:
+        raise SimulationError(f"{what} failed: {error}\n{_quote(log)}") from error
+
+
+def _quote(log: Path) -> str:
+    return tail(log.read_text(errors="replace")) if log.is_file() else ""

@@ -1,0 +1,150 @@
+"""The environment of a design in Python: source, sink and resets of a stimulus, and the recorder of its boundaries.
+
+The Amaranth simulator and cocotb use it; the Verilator harness does the same in C++.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .trace import Stimulus, Trace, Transfers
+
+__all__ = ["MAX_VIOLATIONS", "VIOLATIONS", "Environment", "Recorder", "checked", "limbs_to_int", "words_from_ints"]
+
+MAX_VIOLATIONS = 1000
+"""Violations a simulator records; a broken design breaks the rules in every cycle."""
+
+VIOLATIONS = {"valid": "valid fell before the transfer", "payload": "payload changed before the transfer"}
+"""Texts of the violations in a trace."""
+
+
+def words_from_ints(values: list[int], width: int) -> np.ndarray:
+    """Return integers as words of ``width`` bits, uint32 (n, limbs)."""
+    limbs = -(-width // 32)
+    data = b"".join(value.to_bytes(4 * limbs, "little") for value in values)
+    return np.frombuffer(data, "<u4").reshape(-1, limbs).astype(np.uint32)
+
+
+def limbs_to_int(word: np.ndarray) -> int:
+    """Return a word, uint32 (limbs,), as an integer."""
+    return int.from_bytes(np.asarray(word, "<u4").tobytes(), "little")
+
+
+def checked(stimulus: Stimulus, width: int) -> Stimulus:
+    """Return a stimulus with plain dtypes and sorted resets; raise ValueError where it does not fit the input port."""
+    words = np.asarray(stimulus.words)
+    limbs = -(-width // 32)
+    if words.ndim != 2 or words.shape[1] != limbs:
+        raise ValueError(f"Input words of {width} bits must have shape (n, {limbs}), not {words.shape}")
+    words = np.ascontiguousarray(words, "<u4")
+    if width % 32 and words.size and int(words[:, -1].max()) >> width % 32:
+        raise ValueError(f"Input words must have {width} bits, found one with more")
+    if stimulus.cycles < 0:
+        raise ValueError(f"Cycles must not be negative, not {stimulus.cycles}")
+    resets = tuple(sorted((int(cycle), int(word)) for cycle, word in stimulus.resets))
+    for cycle, word in resets:
+        if cycle < 0 or not 0 <= word <= len(words):
+            raise ValueError(f"Reset must be (cycle, word 0..{len(words)}), not ({cycle}, {word})")
+    if len({cycle for cycle, _ in resets}) != len(resets):
+        raise ValueError(f"Resets must be in different cycles, not {[cycle for cycle, _ in resets]}")
+    pauses = [np.asarray(pauses, bool).reshape(-1) for pauses in (stimulus.source_pauses, stimulus.sink_pauses)]
+    return Stimulus(words, int(stimulus.cycles), pauses[0], pauses[1], resets)
+
+
+class Environment:
+    """Source, sink and reset line, cycle by cycle: :meth:`begin` a cycle, look at ready, :meth:`end` it.
+
+    Members: ``reset``, ``valid``, ``payload`` and ``ready``, what the environment drives in the present cycle.
+
+    Parameters:
+        stimulus: what to do; see :func:`checked`.
+        width: bits of the design's input payload.
+    """
+
+    def __init__(self, stimulus: Stimulus, width: int) -> None:
+        stimulus = checked(stimulus, width)
+        self._words = [limbs_to_int(word) for word in stimulus.words]
+        self._source_pauses = stimulus.source_pauses.tolist()
+        self._sink_pauses = stimulus.sink_pauses.tolist()
+        self._resets = dict(stimulus.resets)
+        self._garbage = (1 << width) - 1
+        self._next = 0
+        self.cycles = stimulus.cycles
+        self.reset, self.valid, self.ready = True, False, False
+        self.payload = self._garbage
+
+    def begin(self, cycle: int) -> None:
+        """Enter a cycle; cycles come in order."""
+        self.reset = cycle in self._resets
+        if self.reset:
+            self.valid = False
+            self._next = self._resets[cycle]
+        elif not self.valid and self._next < len(self._words):
+            self.valid = not (cycle < len(self._source_pauses) and self._source_pauses[cycle])
+        self.payload = self._words[self._next] if self.valid else self._garbage
+        self.ready = not (cycle < len(self._sink_pauses) and self._sink_pauses[cycle])
+
+    def end(self, input_ready: bool) -> None:
+        """Leave the cycle, in which the design's input showed this ready."""
+        if self.valid and input_ready:
+            self.valid = False
+            self._next += 1
+
+
+@dataclass
+class _Boundary:
+    name: str
+    limbs: int
+    cycles: list[int] = field(default_factory=list)
+    words: list[int] = field(default_factory=list)
+    waiting: int | None = None
+
+
+class Recorder:
+    """Collects the transfers of all boundaries and watches the rules of their streams.
+
+    Parameters:
+        widths: payload bits by boundary name, in the order of the data.
+    """
+
+    def __init__(self, widths: Mapping[str, int]) -> None:
+        self._boundaries = [_Boundary(name, -(-width // 32)) for name, width in widths.items()]
+        self._violations: list[tuple[int, str, str]] = []
+
+    def reset(self) -> None:
+        """Note a cycle in reset: nothing is transferred and nothing waits any more."""
+        for boundary in self._boundaries:
+            boundary.waiting = None
+
+    def sample(self, cycle: int, index: int, valid: bool, ready: bool, payload: Callable[[], int]) -> None:
+        """Note what boundary number ``index`` shows before the edge; ``payload`` is called only while valid."""
+        boundary = self._boundaries[index]
+        if not valid:
+            if boundary.waiting is not None:
+                self._violate(cycle, boundary, "valid")
+            boundary.waiting = None
+            return
+        word = payload()
+        if boundary.waiting is not None and word != boundary.waiting:
+            self._violate(cycle, boundary, "payload")
+        boundary.waiting = None if ready else word
+        if ready:
+            boundary.cycles.append(cycle)
+            boundary.words.append(word)
+
+    def _violate(self, cycle: int, boundary: _Boundary, kind: str) -> None:
+        if len(self._violations) < MAX_VIOLATIONS:
+            self._violations.append((cycle, boundary.name, VIOLATIONS[kind]))
+
+    def trace(self) -> Trace:
+        """Return everything recorded."""
+        transfers = {
+            boundary.name: Transfers(
+                np.array(boundary.cycles, np.int64), words_from_ints(boundary.words, 32 * boundary.limbs)
+            )
+            for boundary in self._boundaries
+        }
+        return Trace(transfers, tuple(self._violations))

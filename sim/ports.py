@@ -1,0 +1,96 @@
+"""What a simulator must know of an emitted design: its top module and the stream boundaries inside it.
+
+The top module has the ports ``clk``, ``rst`` (synchronous, active high), an input stream ``i`` (``i__payload``,
+``i__valid``, ``i__ready``) and an output stream ``o``. For every boundary, input and output port included, it has
+three wires: ``<signal>_valid``, ``<signal>_ready`` and ``<signal>_payload``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["BoundaryPort", "DesignPorts"]
+
+_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class BoundaryPort:
+    """A stream boundary of the top module.
+
+    Attributes:
+        name: the boundary's name in a trace.
+        signal: prefix of its three wires.
+        width: bits of its payload.
+    """
+
+    name: str
+    signal: str
+    width: int
+
+    def __post_init__(self) -> None:
+        if not _IDENTIFIER.fullmatch(self.signal):
+            raise ValueError(f"Boundary {self.name!r}: signal must be a Verilog identifier, not {self.signal!r}")
+        if self.width < 1:
+            raise ValueError(f"Boundary {self.name!r}: width must be a positive integer, not {self.width!r}")
+
+    @property
+    def limbs(self) -> int:
+        """32-bit limbs of a word in numpy."""
+        return -(-self.width // 32)
+
+
+@dataclass(frozen=True)
+class DesignPorts:
+    """Top module, Verilog file and boundaries of an emitted design.
+
+    Attributes:
+        top: name of the top module.
+        verilog: name of the Verilog file.
+        boundaries: in the order of the data: the input port first, the output port last.
+    """
+
+    top: str
+    verilog: str
+    boundaries: tuple[BoundaryPort, ...]
+
+    def __post_init__(self) -> None:
+        if not _IDENTIFIER.fullmatch(self.top):
+            raise ValueError(f"Top module must be a Verilog identifier, not {self.top!r}")
+        if len(self.boundaries) < 2:
+            raise ValueError(f"A design has at least an input and an output boundary, found {len(self.boundaries)}")
+        for what, values in (
+            ("names", [port.name for port in self.boundaries]),
+            ("signals", [port.signal for port in self.boundaries]),
+        ):
+            if len(set(values)) != len(values):
+                raise ValueError(f"Boundary {what} must differ from each other: {', '.join(values)}")
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> DesignPorts:
+        """Read the keys ``top``, ``verilog`` and ``boundaries`` of a ``design.json``; others are ignored."""
+        try:
+            boundaries = tuple(
+                BoundaryPort(str(item["name"]), str(item["signal"]), int(item["width"])) for item in data["boundaries"]
+            )
+            return cls(str(data["top"]), str(data["verilog"]), boundaries)
+        except KeyError as error:
+            raise ValueError(f"design.json lacks the key {error.args[0]!r}") from None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what :meth:`from_json` reads."""
+        boundaries = [{"name": port.name, "signal": port.signal, "width": port.width} for port in self.boundaries]
+        return {"top": self.top, "verilog": self.verilog, "boundaries": boundaries}
+
+    @property
+    def input(self) -> BoundaryPort:
+        """The input port's boundary."""
+        return self.boundaries[0]
+
+    @property
+    def output(self) -> BoundaryPort:
+        """The output port's boundary."""
+        return self.boundaries[-1]

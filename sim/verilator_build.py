@@ -1,0 +1,172 @@
+"""Verilog to a simulator program: Verilator, then g++, with every result kept under the hash of what went into it.
+
+The compiler is called directly rather than through Verilator's make file: the make file of the PyPI package lacks
+settings that models of several files need, and this way the run-time library is compiled once for all designs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from .environment import MAX_VIOLATIONS
+from .ports import DesignPorts
+from .toolchain import find_program, run_program, verilator_root, verilator_version
+from .trace import SimulationError
+
+__all__ = ["build_model"]
+
+HARNESS = Path(__file__).with_name("harness.cpp")
+VERILATOR_OPTIONS = (
+    *("--cc", "--exe", "--prefix", "Vdesign", "-O3", "--x-assign", "fast", "--x-initial", "fast"),
+    *("--no-timing", "--timescale", "1ns/1ns", "--output-split", "20000"),
+    *("-Wno-fatal", "-Wno-lint", "-Wno-style", "--quiet-stats"),
+)
+UNIT_BYTES = 200_000  # generated C++ in one run of the compiler: fewer runs for small designs, all cores for large ones
+
+
+def build_model(verilog: Path, ports: DesignPorts, cache: Path, *, waves: bool, optimize: str) -> tuple[Path, bool]:
+    """Return the simulator program of a design and whether it was there already.
+
+    Parameters: ``verilog``, the file; ``cache``, the folder that keeps programs and run-time library; ``waves``,
+    whether the program can write waveforms; ``optimize``, the compiler's option for the design, such as ``-O1``.
+    """
+    compiler = find_program("g++", "The Verilator simulator")
+    root = verilator_root()
+    if not verilog.is_file():
+        raise SimulationError(f"There is no Verilog file {verilog}")
+    flags = [
+        *("-std=gnu++17", "-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-w"),
+        *(f"-DVM_TRACE={waves:d}", f"-DVM_TRACE_VCD={waves:d}", "-DVM_TRACE_FST=0", "-DVM_TRACE_SAIF=0"),
+        *(f"-I{root / 'include'}", f"-I{root / 'include' / 'vltstd'}"),
+    ]
+    tools = (verilator_version(), run_program([compiler, "--version"], "g++ --version"), *flags)
+    texts = {"ports.h": _ports_header(ports), "boundaries.vlt": _control_file(ports)}
+    key = _hash(
+        *tools, *VERILATOR_OPTIONS, optimize, HARNESS.read_text(), ports.top, *texts.values(), verilog.read_bytes()
+    )
+    program = cache / f"model-{key}" / "model"
+    if program.is_file():
+        return program, True
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="building-", dir=cache) as name:
+        folder = Path(name).resolve()
+        for file, text in texts.items():
+            (folder / file).write_text(text)
+        run_program(
+            [
+                *(root / "bin" / "verilator_bin", *VERILATOR_OPTIONS, *(["--trace-vcd"] if waves else [])),
+                *("--top-module", ports.top, "--Mdir", folder, folder / "boundaries.vlt", verilog.resolve()),
+            ],
+            f"Verilator on {verilog.name}",
+            environment={"VERILATOR_ROOT": str(root)},
+        )
+        runtime = _runtime_objects(root, folder, cache, [compiler, *flags], _hash(*tools))
+        command = [compiler, *flags, f"-I{folder}"]
+        units = _units(folder, optimize)
+        _compile_all(
+            [([*command, level, "-c", unit, "-o", unit.with_suffix(".o")], unit.name) for unit, level in units]
+        )
+        objects = [unit.with_suffix(".o") for unit, _ in units]
+        finished = folder / "finished"
+        finished.mkdir()
+        run_program([compiler, "-o", finished / "model", *objects, *runtime, "-lpthread"], "Linking the simulator")
+        _publish(finished, program.parent)
+    return program, False
+
+
+def _units(folder: Path, optimize: str) -> list[tuple[Path, str]]:
+    """Gather the generated files into compilation units, each with its optimisation option."""
+    shutil.copy(HARNESS, folder / "harness.cpp")
+    units = [(folder / "harness.cpp", "-O2")]
+    files = sorted(path for path in folder.glob("Vdesign*.cpp"))
+    # What runs once only, and is often the larger part, is not worth the compiler's time.
+    for kind, level in (("slow", "-O0"), ("fast", optimize)):
+        chosen = [path for path in files if path.stem.endswith("Slow") == (kind == "slow")]
+        for number, group in enumerate(_groups(chosen)):
+            unit = folder / f"unit_{kind}_{number}.cpp"
+            unit.write_text("".join(f'#include "{path.name}"\n' for path in group))
+            units.append((unit, level))
+    return units
+
+
+def _groups(files: Iterable[Path]) -> list[list[Path]]:
+    groups: list[list[Path]] = []
+    room = 0
+    for path in files:
+        size = path.stat().st_size
+        if size > room:
+            groups.append([])
+            room = UNIT_BYTES
+        groups[-1].append(path)
+        room -= size
+    return groups
+
+
+def _runtime_objects(root: Path, folder: Path, cache: Path, command: list[str], key: str) -> list[Path]:
+    """Compile Verilator's run-time library, once for a set of tools and options."""
+    listing = (folder / "Vdesign_classes.mk").read_text().replace("\\\n", " ")
+    names = [name for line in re.findall(r"^VM_GLOBAL_\w+ \+=(.*)$", listing, re.MULTILINE) for name in line.split()]
+    library = cache / f"runtime-{_hash(key, *names)}"
+    if not library.is_dir():
+        with tempfile.TemporaryDirectory(prefix="building-", dir=cache) as building:
+            finished = Path(building).resolve() / "finished"
+            finished.mkdir()
+            _compile_all(
+                [
+                    ([*command, "-O1", "-c", root / "include" / f"{name}.cpp", "-o", finished / f"{name}.o"], name)
+                    for name in names
+                ]
+            )
+            _publish(finished, library)
+    return [library / f"{name}.o" for name in names]
+
+
+def _compile_all(jobs: list[tuple[list[str | Path], str]]) -> None:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda job: run_program(job[0], f"Compiling {job[1]}"), jobs))
+
+
+def _publish(folder: Path, target: Path) -> None:
+    """Move a finished folder to its place, where another process may have put the same in the meantime."""
+    try:
+        folder.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+
+
+def _ports_header(ports: DesignPorts) -> str:
+    lines = []
+    for index, port in enumerate(ports.boundaries):
+        # Verilator's names in C++: a double underscore in the Verilog is written with the code of its second half.
+        prefix = f"{ports.top}__DOT__".replace("__", "___05F", ports.top.count("__"))
+        signal = [prefix + f"{port.signal}_{part}".replace("__", "___05F") for part in ("valid", "ready", "payload")]
+        lines.append(f"    X({index}, {port.limbs}, {', '.join(signal)})")
+    return (
+        f"#define INPUT_LIMBS {ports.input.limbs}\n#define INPUT_WIDTH {ports.input.width}\n"
+        f"#define MAX_VIOLATIONS {MAX_VIOLATIONS}\n#define BOUNDARIES(X) \\\n" + " \\\n".join(lines) + "\n"
+    )
+
+
+def _control_file(ports: DesignPorts) -> str:
+    rules = [
+        f'public_flat_rd -module "{ports.top}" -var "{port.signal}_{part}"\n'
+        for port in ports.boundaries
+        for part in ("valid", "ready", "payload")
+    ]
+    return "`verilator_config\n" + "".join(rules)
+
+
+def _hash(*parts: str | bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()[:24]
