@@ -10,6 +10,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory, MemoryData
 from amaranth.lib.wiring import In, Out
 
+from .counter import counter
 from .law import Link
 from .words import WordFormat
 
@@ -52,9 +53,8 @@ class Fifo(wiring.Component):
         taken = Signal()
         m.d.comb += taken.eq(self.o.valid & self.o.ready)
         m.d.sync += level.eq(level + write.en - taken)
-        for moved, address in ((write.en, write.addr), (taken, read.addr)):
-            with m.If(moved):
-                m.d.sync += address.eq(Mux(address == self.depth - 1, 0, address + 1))
+        m.d.comb += [write.addr.eq(counter(m, self.depth, write.en, "write_at")[0]),
+                     read.addr.eq(counter(m, self.depth, taken, "read_at")[0])]
         return m
 
 
@@ -108,21 +108,20 @@ class Gearbox(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         spec, narrow = self.spec, min(self.spec.i_format.width, self.spec.o_format.width)
-        count, is_last = Signal(range(spec.ratio)), Signal()
-        m.d.comb += is_last.eq(count == spec.ratio - 1)
-        following = Mux(is_last, 0, count + 1)
+        narrow_moves = Signal()
+        _, is_last = counter(m, spec.ratio, narrow_moves, "part")
         if spec.widens:
-            m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
+            m.d.comb += [self.i.ready.eq(~self.o.valid | self.o.ready), narrow_moves.eq(self.i.valid & self.i.ready)]
             with m.If(self.o.ready):
                 m.d.sync += self.o.valid.eq(0)
-            with m.If(self.i.valid & self.i.ready):
-                m.d.sync += [self.o.payload.eq(Cat(self.o.payload[narrow:], self.i.payload)), count.eq(following),
-                             self.o.valid.eq(is_last)]
+            with m.If(narrow_moves):
+                m.d.sync += [self.o.payload.eq(Cat(self.o.payload[narrow:], self.i.payload)), self.o.valid.eq(is_last)]
             return m
         word = Signal(spec.i_format.width)
-        m.d.comb += [self.i.ready.eq(~self.o.valid | (self.o.ready & is_last)), self.o.payload.eq(word[:narrow])]
-        with m.If(self.o.valid & self.o.ready):
-            m.d.sync += [word.eq(word >> narrow), count.eq(following), self.o.valid.eq(~is_last)]
+        m.d.comb += [self.i.ready.eq(~self.o.valid | (self.o.ready & is_last)), self.o.payload.eq(word[:narrow]),
+                     narrow_moves.eq(self.o.valid & self.o.ready)]
+        with m.If(narrow_moves):
+            m.d.sync += [word.eq(word >> narrow), self.o.valid.eq(~is_last)]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [word.eq(self.i.payload), self.o.valid.eq(1)]
         return m

@@ -17,6 +17,7 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .counter import counter
 from .rom import selected
 from .words import WordFormat, shape_for
 
@@ -145,13 +146,8 @@ class NeuronArray(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         spec, form = self.spec, self.spec.i_format
-        scan, group = Signal(range(spec.scans)), Signal(range(spec.groups))
-        last_scan = Signal()
-        m.d.comb += last_scan.eq(scan == spec.scans - 1)
-        with m.If(self.i.valid):
-            m.d.sync += scan.eq(Mux(last_scan, 0, scan + 1))
-            with m.If(last_scan):
-                m.d.sync += group.eq(Mux(group == spec.groups - 1, 0, group + 1))
+        scan, last_scan = counter(m, spec.scans, self.i.valid, "scan")
+        group, _ = counter(m, spec.groups, self.i.valid & last_scan, "group")
         # What travels with the word: whether it completes the neurons, its group and its scan.
         travel = Cat(self.i.valid, self.i.valid & last_scan, group, scan)
         lanes = [self.i.payload[k * form.element_bits :][: form.element_bits] for k in range(spec.outputs)]
@@ -202,7 +198,7 @@ class NeuronArray(wiring.Component):
                                enumerate(currents[k] if spec.constant else currents[k][1:])]
                 spikes[k] = [self._later(m, s, f"s_{k}_{t}_a{n}") for n, s in enumerate(spikes[k])]
             travel, later = later, Signal.like(travel, name=f"travel_{t}_b")
-            group = travel[2 : 2 + len(Signal(range(spec.groups)))]
+            group = travel[2 : 2 + (spec.groups - 1).bit_length()]
             scan = travel[2 + len(group) :]
             for k, a in enumerate(sums):
                 fire = Signal(name=f"fire_{k}_{t}")

@@ -11,6 +11,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .adders import levels
+from .counter import counter
 from .rom import selected
 from .words import WordFormat, resized, shape_for
 
@@ -99,9 +100,7 @@ class Readout(wiring.Component):
         m = Module()
         spec, form = self.spec, self.spec.i_format
         shape = shape_for(spec.o_format.low, spec.o_format.high)
-        group = Signal(range(spec.groups))
-        with m.If(self.i.valid):
-            m.d.sync += group.eq(Mux(group == spec.groups - 1, 0, group + 1))
+        group, _ = counter(m, spec.groups, self.i.valid, "group")
         travel = Cat(self.i.valid, group)
         logits = [self.i.payload.word_select(k, form.bits) for k in range(spec.outputs)]
         if form.signed:

@@ -10,6 +10,7 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .counter import counter
 from .rom import selected
 from .words import WordFormat, shape_for
 
@@ -86,14 +87,12 @@ class Requantiser(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         spec, form = self.spec, self.spec.i_format
-        group = Signal(range(spec.groups))
-        with m.If(self.i.valid):
-            m.d.sync += group.eq(Mux(group == spec.groups - 1, 0, group + 1))
+        group, _ = counter(m, spec.groups, self.i.valid, "group")
         valid, values = self.i.valid, [self.i.payload.word_select(k, form.bits) for k in range(spec.outputs)]
         if form.signed:
             values = [v.as_signed() for v in values]
         if spec.bias.any():
-            later, later_valid = Signal.like(group), Signal()
+            later, later_valid = Signal(group.shape()), Signal()
             m.d.sync += [later.eq(group), later_valid.eq(valid)]
             for k, value in enumerate(values):
                 mine = spec.differences[k :: spec.outputs]

@@ -18,6 +18,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .adders import Term, levels, tree
+from .counter import counter
 from .rom import weight_memory
 from .words import WordFormat, bits_for, resized, shape_for
 
@@ -203,24 +204,21 @@ class SynapseArray(wiring.Component):
         contents, attrs = weight_memory(rows, spec.weight_bits)
         m.submodules.memory = memory = Memory(contents, attrs=attrs)
         port = memory.read_port()
-        address = Signal(range(len(rows)))
-        m.d.comb += [port.en.eq(1), port.addr.eq(address)]
+        m.d.comb += port.en.eq(1)
         m.d.sync += weights.eq(port.data)
-        following = Signal.like(address)
-        m.d.comb += following.eq(Mux(address == len(rows) - 1, 0, address + 1))
         if spec.scans == 1:
-            with m.If(self.i.valid):
-                m.d.sync += address.eq(following)
-        else:  # return to the first row of the group until its last scan
-            first, scan = Signal.like(address), Signal(range(spec.scans))
-            with m.If(self.i.valid):
-                m.d.sync += address.eq(following)
-                with m.If(self.i.payload.last):
-                    m.d.sync += scan.eq(Mux(scan == spec.scans - 1, 0, scan + 1))
-                    with m.If(scan == spec.scans - 1):
-                        m.d.sync += first.eq(following)
-                    with m.Else():
-                        m.d.sync += address.eq(first)
+            m.d.comb += port.addr.eq(counter(m, len(rows), self.i.valid, "address")[0])
+            return weights
+        # Return to the first row of the group until its last scan.
+        address, first, following = (Signal(range(len(rows)), name=n) for n in ("address", "first", "following"))
+        _, last_scan = counter(m, spec.scans, self.i.valid & self.i.payload.last, "address_scan")
+        m.d.comb += [port.addr.eq(address), following.eq(Mux(address == len(rows) - 1, 0, address + 1))]
+        with m.If(self.i.valid):
+            m.d.sync += address.eq(following)
+            with m.If(self.i.payload.last & last_scan):
+                m.d.sync += first.eq(following)
+            with m.Elif(self.i.payload.last):
+                m.d.sync += address.eq(first)
         return weights
 
     def _multiplicands(self, m: Module, word: Value) -> Value:
@@ -231,10 +229,9 @@ class SynapseArray(wiring.Component):
             return Cat(self._sum_of_steps(m, lane, k) for k, lane in enumerate(lanes))
         if spec.scans == 1:
             return word
-        scan, last = Signal(range(spec.scans)), Signal()
+        last = Signal()
         m.d.sync += last.eq(self.i.valid & self.i.payload.last)
-        with m.If(last):
-            m.d.sync += scan.eq(Mux(scan == spec.scans - 1, 0, scan + 1))
+        scan, _ = counter(m, spec.scans, last, "scan")
         return Cat(lane.word_select(scan, spec.steps * form.bits) for lane in lanes)
 
     def _sum_of_steps(self, m: Module, lane: Value, k: int) -> Value:

@@ -22,6 +22,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory, MemoryData
 from amaranth.lib.wiring import In, Out
 
+from .counter import counter
 from .law import Link
 from .rom import selected
 from .words import WordFormat
@@ -179,8 +180,8 @@ class Window(wiring.Component):
         margin = spec.padding * spec.pixel_words
         cells = spec.row_words + 2 * margin
         slots = spec.rows + (1 if spec.padding else 0)
-        span = 1 << max(0, (cells - 1).bit_length())
-        depth = (slots - 1) * span + cells
+        # A slot takes a power of two of cells, so that an address is slot and cell side by side.
+        depth = ((slots - 1) << (cells - 1).bit_length()) + cells
         style = {} if depth * spec.i_format.width <= 1024 else {"ram_style": "block"}
         m.submodules.memory = memory = Memory(
             MemoryData(shape=spec.i_format.width, depth=depth, init=[]), attrs=style)
@@ -188,43 +189,42 @@ class Window(wiring.Component):
 
         # Writer: row by row into the ring.
         rows = Signal(range(spec.rows + 1))  # complete rows that are still needed
-        w_slot, w_cell = Signal(range(spec.rows)), Signal(range(cells), init=margin)
-        row_done, row_freed = Signal(), Signal()
+        row_done = Signal()
+        w_slot, _ = counter(m, spec.rows, row_done, "w_slot")
+        w_cell = Signal(range(cells), init=margin)
         m.d.comb += [self.i.ready.eq(rows != spec.rows), write.en.eq(self.i.valid & self.i.ready),
-                     write.data.eq(self.i.payload), write.addr.eq(w_cell + w_slot * span),
+                     write.data.eq(self.i.payload), write.addr.eq(Cat(w_cell, w_slot)),
                      row_done.eq(write.en & (w_cell == margin + spec.row_words - 1))]
         with m.If(write.en):
             m.d.sync += w_cell.eq(w_cell + 1)
         with m.If(row_done):
-            m.d.sync += [w_cell.eq(margin), w_slot.eq(Mux(w_slot == spec.rows - 1, 0, w_slot + 1))]
+            m.d.sync += w_cell.eq(margin)
 
         # Reader: nested counters, the innermost first; each one moves when those before it are at their end.
         moves = Signal()
-        y = Signal(range(spec.o_size[0]))
+        row_ends = Signal()
+        y, _ = counter(m, spec.o_size[0], row_ends, "y")
         above, inside, wait, freed = (selected(m, y, [row[k] for row in spec.row_plan], name)
                                       for k, name in enumerate(RowPlan._fields))
         ends: dict[str, Value] = {}
         inner: Value = moves
         loops = [("run", spec.run), ("ky", spec.kernel[0]), ("scan", spec.scans), ("group", spec.groups),
                  ("channel", spec.pixel_words if spec.order == "channels" else 1), ("x", spec.o_size[1])]
-        counters = {}
+        at_end, ky = {}, Const(0, 0)
         for name, count in loops:
-            counter = counters[name] = Signal(range(count), name=name)
-            at_end, ends[name] = Signal(name=f"{name}_at_end"), Signal(name=f"{name}_ends")
-            m.d.comb += [at_end.eq(counter == count - 1), ends[name].eq(inner & at_end)]
-            with m.If(inner):
-                m.d.sync += counter.eq(Mux(at_end, 0, counter + 1))
+            value, at_end[name] = counter(m, count, inner, name)
+            ky = value if name == "ky" else ky
+            ends[name] = Signal(name=f"{name}_ends")
+            m.d.comb += ends[name].eq(inner & at_end[name])
             inner = ends[name]
-        with m.If(inner):
-            m.d.sync += y.eq(Mux(y == spec.o_size[0] - 1, 0, y + 1))
-        m.d.comb += row_freed.eq(inner)
-        m.d.sync += rows.eq(rows + row_done - Mux(row_freed, freed, 0))
+        m.d.comb += row_ends.eq(inner)
+        m.d.sync += rows.eq(rows + row_done - Mux(row_ends, freed, 0))
 
         # Where the reader is: ``start`` is the first cell of the window, ``base`` the slot of its first input row.
         cell, start = Signal(range(cells)), Signal(range(cells))
         slot, base = Signal(range(spec.rows)), Signal(range(spec.rows))
         hop = 1 if spec.order == "taps" else spec.pixel_words
-        ky, in_frame = counters["ky"], Signal()
+        in_frame = Signal()
         m.d.comb += in_frame.eq((ky >= above) & (ky < above + inside) if spec.padding else 1)
         with m.If(moves):
             m.d.sync += cell.eq(cell + hop)
@@ -245,13 +245,12 @@ class Window(wiring.Component):
             ahead, onward = Signal(range(highest + 1)), Signal.like(base)
             m.d.comb += [ahead.eq(base + freed), onward.eq(self._wrapped(m, ahead, highest))]
             m.d.sync += [start.eq(0), cell.eq(0), base.eq(onward), slot.eq(onward)]
-        m.d.comb += read.addr.eq(cell + Mux(in_frame, slot, spec.rows) * span if spec.padding else cell + slot * span)
+        m.d.comb += read.addr.eq(Cat(cell, Mux(in_frame, slot, spec.rows) if spec.padding else slot))
 
         # Credits: the last word of a result waits for a slot in the FIFO.
         waiting = Signal(range(spec.credits + 1))
         final = Signal()
-        m.d.comb += final.eq((counters["run"] == spec.run - 1) & (ky == spec.kernel[0] - 1)
-                             & (counters["scan"] == spec.scans - 1))
+        m.d.comb += final.eq(at_end["run"] & at_end["ky"] & at_end["scan"])
         m.d.comb += moves.eq((rows >= wait) & ~(final & (waiting == spec.credits)))
         m.d.sync += waiting.eq(waiting + (moves & final) - self.taken)
 

@@ -77,9 +77,9 @@ def digits() -> Dataset:
         from sklearn.datasets import load_digits
     except ImportError:
         raise DataError("digits: scikit-learn is missing; install spikeloom[train]") from None
-    bunch = load_digits()
-    x = np.minimum(bunch["data"], 15).astype(np.uint8).reshape(-1, 1, 8, 8)
-    y = np.asarray(bunch["target"], np.int64)
+    pixels, labels = load_digits(return_X_y=True)
+    x = np.minimum(np.asarray(pixels), 15).astype(np.uint8).reshape(-1, 1, 8, 8)
+    y = np.asarray(labels, np.int64)
     order = np.random.default_rng(0).permutation(len(x))
     # NumPy may change its permutations one day; a different split would quietly train on test digits.
     if zlib.crc32(order.astype("<i8").tobytes()) != 0x9983A1CC:
@@ -93,7 +93,7 @@ def _idx_set(kind: str, folder: Path) -> Dataset:
     for stem in ("train", "t10k"):
         x, y = _idx(folder, f"{stem}-images-idx3-ubyte", 3), _idx(folder, f"{stem}-labels-idx1-ubyte", 1)
         if len(x) != len(y):
-            raise DataError(f"{folder}: {stem} has {len(x)} images but {len(y)} labels; the files do not belong together")
+            raise DataError(f"{folder}: {stem} has {len(x)} images but {len(y)} labels; the files are no pair")
         parts += [x[:, None], y.astype(np.int64)]
     return Dataset(kind, *parts, high=255)
 
@@ -114,7 +114,7 @@ def _idx(folder: Path, name: str, axes: int) -> np.ndarray:
     if data[:4] != bytes((0, 0, 8, axes)):
         raise DataError(f"{path}: not an IDX file of unsigned bytes with {axes} axes")
     start = 4 + 4 * axes
-    sizes = [int(n) for n in np.frombuffer(data[4:start], ">u4")]
+    sizes = [int.from_bytes(data[k:k + 4], "big") for k in range(4, min(start, len(data) - 3), 4)]
     if len(sizes) != axes or len(data) - start != int(np.prod(sizes, dtype=np.int64)):
         raise DataError(f"{path}: truncated or too long: {len(data)} bytes do not fit its sizes {sizes}")
     return np.frombuffer(data, np.uint8, offset=start).reshape(sizes)

@@ -113,11 +113,10 @@ def logits_over_time(network: Network, frames: np.ndarray, *, batch: int = 128,
     assert isinstance(readout, Readout)
     source = network.signals[readout.source]
     got = run(network, frames, batch=batch, keep=(readout.source,), progress=progress)[readout.source].astype(np.int64)
-    got = got.reshape(len(got), -1, source.shape[0]) if source.timed else got.reshape(len(got), 1, -1).repeat(network.steps, 1)
+    if not source.timed:
+        return (got.reshape(len(got), 1, -1) + readout.bias).argmax(2).repeat(network.steps, 1)
     steps = np.arange(1, network.steps + 1)[None, :, None]
-    terms = network.steps if source.timed else 1
-    share = steps * readout.bias if source.timed else readout.bias
-    return (terms * got.cumsum(1) + share if source.timed else got + share).argmax(2)
+    return (network.steps * got.reshape(len(got), -1, source.shape[0]).cumsum(1) + steps * readout.bias).argmax(2)
 
 
 def _shape(signal: Signal, steps: int) -> tuple[int, ...]:
@@ -126,7 +125,7 @@ def _shape(signal: Signal, steps: int) -> tuple[int, ...]:
 
 
 def _numpy_dtype(signal: Signal) -> type[np.signedinteger]:
-    return np.int32 if -(1 << 31) <= signal.low and signal.high < 1 << 31 else np.int64
+    return np.int32 if max(-signal.low, signal.high) < 1 << 31 else np.int64
 
 
 def _step(node: Node, x: Tensor, source: Signal | None, steps: int) -> Tensor:

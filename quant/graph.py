@@ -22,7 +22,7 @@ __all__ = ["Activation", "Flat", "Layer", "Pool", "UnsupportedLayer", "Weights",
 
 
 class UnsupportedLayer(ValueError):
-    """A part of a model that has no integer counterpart; the message names the module, the rule and what is supported."""
+    """A part of a model without an integer counterpart; the message names module, rule and what is supported."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Flat(Layer):
 
 
 def trace(model: nn.Module) -> list[Layer]:
-    """The layers of ``model`` in order. Raises UnsupportedLayer, naming the module, for anything that is no such chain."""
+    """The layers of ``model`` in order. Raises UnsupportedLayer, naming the module, for anything but such a chain."""
     try:
         graph = QcfsTracer().trace(model)
     except Exception as error:  # torch.fx runs the user's code, so anything may come out of it
@@ -91,9 +91,9 @@ def trace(model: nn.Module) -> list[Layer]:
         layer = _layer(name, node, modules)
         if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
             if not layers or not isinstance(layers[-1], Weights):
-                raise UnsupportedLayer(f"{name}: batch norm is supported directly behind a convolution or linear layer only")
+                _refuse(name, "batch norm there", "batch norm directly behind a convolution or linear layer")
             layers[-1] = _fold(name, layers[-1], layer)
-        elif layer is not None:
+        elif isinstance(layer, Layer):
             while any(layer.name == other.name for other in layers):
                 layer = replace(layer, name=f"{layer.name}_")
             layers.append(layer)
@@ -105,13 +105,12 @@ def _check_chain(name: str, node: fx.Node, last: fx.Node | None, modules: dict[s
         raise UnsupportedLayer(f"{name}: a parameter used outside a layer is not supported; supported: {SUPPORTED}")
     if node.op == "call_function" and node.target in (operator.add, operator.iadd, torch.add) \
             or node.op == "call_method" and node.target in ("add", "add_"):
-        raise UnsupportedLayer(f"{name}: residual additions are not supported yet; supported: a chain of layers, each "
-                               f"fed by the one before it")
+        _refuse(name, "a residual addition", "a chain of layers, each fed by the one before it")
     sources = node.all_input_nodes
     if sources != [last]:
-        raise UnsupportedLayer(f"{name}: takes {' and '.join(str(s.target) for s in sources) or 'nothing'}, but the layer "
-                               f"before it is {last.target if last else 'missing'}; supported: a chain of layers, each fed "
-                               f"by the one before it")
+        raise UnsupportedLayer(
+            f"{name}: takes {' and '.join(str(s.target) for s in sources) or 'nothing'}, but the layer before it is "
+            f"{last.target if last else 'missing'}; supported: a chain of layers, each fed by the one before it")
 
 
 SUPPORTED = ("Conv2d, Linear, BatchNorm1d, BatchNorm2d, ReLU, QCFS, AvgPool2d, MaxPool2d, Flatten, Dropout, Identity "
@@ -143,7 +142,8 @@ def _layer(name: str, node: fx.Node, modules: dict[str, nn.Module]) -> Layer | n
                 _refuse(name, f"divisor_override={module.divisor_override}", "a plain average")
             return _pool(name, "average", module.kernel_size, module.stride, module.padding, 1, module.ceil_mode)
         case nn.MaxPool2d():
-            return _pool(name, "max", module.kernel_size, module.stride, module.padding, module.dilation, module.ceil_mode)
+            return _pool(name, "max", module.kernel_size, module.stride, module.padding, module.dilation,
+                         module.ceil_mode)
         case nn.Flatten():
             if (module.start_dim, module.end_dim) != (1, -1):
                 _refuse(name, f"Flatten({module.start_dim}, {module.end_dim})", "Flatten(1, -1)")
@@ -194,7 +194,8 @@ def _one(name: str, what: str, value: Any) -> int:
 
 def _pool(name: str, kind: str, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Pool:
     if _one(name, "padding", padding) or _one(name, "dilation", dilation) != 1 or ceil_mode:
-        _refuse(name, f"a pool with padding={padding}, dilation={dilation}, ceil_mode={ceil_mode}", "pools without them")
+        _refuse(name, f"a pool with padding={padding}, dilation={dilation}, ceil_mode={ceil_mode}",
+                "pools without them")
     return Pool(name, kind, _one(name, "kernel_size", kernel), _one(name, "stride", stride))
 
 
@@ -205,8 +206,8 @@ def _bias(bias: Tensor | None, weight: Tensor) -> Tensor:
 def _conv(name: str, module: nn.Conv2d) -> Weights:
     if module.groups != 1:
         _refuse(name, f"groups={module.groups}", "groups=1")
-    if _one(name, "dilation", module.dilation) != 1:
-        _refuse(name, f"dilation={module.dilation}", "dilation=1")
+    if (dilation := _one(name, "dilation", module.dilation)) != 1:
+        _refuse(name, f"dilation={dilation}", "dilation=1")
     padding = module.padding
     if isinstance(padding, str):
         if padding == "same" and any(k % 2 == 0 for k in module.kernel_size):
@@ -250,6 +251,6 @@ def _ordered(layers: list[Layer]) -> list[Layer]:
                     "an activation behind every layer with weights but the last")
         before = layer
     if not layers or not isinstance(layers[-1], Weights) or layers[-1].weight.ndim != 2:
-        raise UnsupportedLayer(f"{layers[-1].name if layers else 'model'}: the last layer must be a Linear, whose outputs "
-                               f"are the classes, with no activation behind it")
+        raise UnsupportedLayer(f"{layers[-1].name if layers else 'model'}: the last layer must be a Linear, whose "
+                               f"outputs are the classes, with no activation behind it")
     return layers

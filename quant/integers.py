@@ -46,8 +46,8 @@ def convert(model: nn.Module, *, shape: tuple[int, int, int], input_high: int, s
 
 def chain_network(chain: IntegerChain, *, shape: tuple[int, int, int], rule: Rule | None = None, strict: bool = False,
                   meta: dict[str, str] | None = None) -> Network:
-    """The integer network that ``chain`` computes in evaluation; ``rule`` may be another one than it was trained with."""
-    rule = rule or chain.rule
+    """The integer network that ``chain`` computes in evaluation; ``rule`` may be another than it was trained with."""
+    fires = chain.rule if rule is None else rule
     nodes: list[Node] = [Input(name="input", shape=shape, high=chain.input_high)]
     timed = False
 
@@ -72,7 +72,7 @@ def chain_network(chain: IntegerChain, *, shape: tuple[int, int, int], rule: Rul
                 nodes.append(_synapse(layer, w, link(layer.name)))
                 threshold = _whole(layer.neuron, "threshold", theta)
                 nodes.append(IF(**link(layer.neuron), threshold=threshold, bias=_whole(layer.neuron, "bias", bias),
-                                v0=half_threshold(threshold, strict), rule=rule, strict=strict))
+                                v0=half_threshold(threshold, strict), rule=fires, strict=strict))
                 timed = True
     return Network(nodes=tuple(nodes), steps=chain.steps, meta=meta or {})
 
@@ -88,6 +88,7 @@ def _whole(name: str, what: str, values: Tensor) -> np.ndarray:
     array = values.double().numpy()
     # Beyond 2**24 a float32 tensor no longer holds every integer, so training and network could differ.
     if not np.isfinite(array).all() or (np.abs(array) >= 1 << 24).any():
-        raise NetworkError(f"{name}: {what} {array.flat[np.abs(np.nan_to_num(array, nan=np.inf)).argmax()]:g} is too large "
-                           f"for an integer network; the scales of this layer and the one before it differ too much")
+        worst = array.flat[np.abs(np.nan_to_num(array, nan=np.inf)).argmax()]
+        raise NetworkError(f"{name}: {what} {worst:g} is too large for an integer network; the scales of this layer "
+                           f"and of the one before it differ too much")
     return array.astype(np.int64)

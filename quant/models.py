@@ -16,7 +16,8 @@ def mlp(shape: tuple[int, int, int], classes: int, *, hidden: Sequence[int] = (3
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
     width = math.prod(shape)
     for k, wide in enumerate(hidden, 1):
-        layers |= {f"linear{k}": nn.Linear(width, wide, bias=False), f"norm{k}": nn.BatchNorm1d(wide), f"act{k}": nn.ReLU()}
+        layers |= {f"linear{k}": nn.Linear(width, wide, bias=False), f"norm{k}": nn.BatchNorm1d(wide),
+                   f"act{k}": nn.ReLU()}
         width = wide
     layers["classes"] = nn.Linear(width, classes)
     return nn.Sequential(layers)
@@ -42,7 +43,8 @@ def cnn(shape: tuple[int, int, int], classes: int, *, channels: Sequence[int] = 
             layers[f"pool{k}"] = nn.AvgPool2d(2) if pool == "average" else nn.MaxPool2d(2)
             size = [n // 2 for n in size]
         if min(size) < 1:
-            raise ValueError(f"conv{k}: nothing is left of an image of {shape[1]}x{shape[2]} after {k} pools; use fewer channels")
+            raise ValueError(f"conv{k}: nothing is left of an image of {shape[1]}x{shape[2]} after {k} pools; use "
+                             f"fewer entries in channels")
         wide = outputs
     layers |= {"flatten": nn.Flatten(), "classes": nn.Linear(wide * math.prod(size), classes)}
     return nn.Sequential(layers)

@@ -24,9 +24,10 @@ def save(network: Network, path: str | Path) -> None:
     """Write ``network`` to ``path``: first to a temporary name beside it, then renamed."""
     path = Path(path)
     tensors = {f"{node.name}/{key}": array for node in network for key, array in node.arrays().items()}
-    header = {"spikeloom": str(FORMAT), "steps": str(network.steps), "hash": network.hash,
-              "nodes": json.dumps([{"type": type(n).__name__, **n.settings()} for n in network]),
-              "meta": json.dumps(network.meta, sort_keys=True)}
+    # One entry only: safetensors writes several in random order, and the same network must give the same bytes.
+    header = {"spikeloom": json.dumps({
+        "format": FORMAT, "steps": network.steps, "hash": network.hash, "meta": dict(sorted(network.meta.items())),
+        "nodes": [{"type": type(n).__name__, **n.settings()} for n in network]})}
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     try:
@@ -51,16 +52,17 @@ def load(path: str | Path) -> Network:
         raise NetworkError(f"{path}: not a readable network file ({error}); it may be truncated") from None
     if "spikeloom" not in header:
         raise NetworkError(f"{path}: a safetensors file, but not a network of Spikeloom; make one with 'spikeloom train'")
-    if header["spikeloom"] != str(FORMAT):
-        raise NetworkError(f"{path}: format version {header['spikeloom']}, this program reads version {FORMAT}")
     try:
-        nodes = [_node(entry, tensors) for entry in json.loads(header["nodes"])]
-        network = Network(nodes=tuple(nodes), steps=int(header["steps"]), meta=json.loads(header["meta"]))
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise NetworkError(f"{path}: damaged network file ({type(error).__name__}: {error})") from None
+        entries = json.loads(header["spikeloom"])
+        if entries["format"] != FORMAT:
+            raise NetworkError(f"format version {entries['format']}, this program reads version {FORMAT}")
+        nodes = [_node(entry, tensors) for entry in entries["nodes"]]
+        network = Network(nodes=tuple(nodes), steps=entries["steps"], meta=entries["meta"])
     except NetworkError as error:
         raise NetworkError(f"{path}: {error}") from None
-    if network.hash != header.get("hash"):
+    except (KeyError, TypeError, ValueError) as error:
+        raise NetworkError(f"{path}: damaged network file ({type(error).__name__}: {error})") from None
+    if network.hash != entries.get("hash"):
         raise NetworkError(f"{path}: the hash in the header does not fit the contents; the file was changed or damaged")
     return network
 

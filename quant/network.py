@@ -157,15 +157,15 @@ def _signal(node: Node, source: Signal | None, steps: int) -> Signal:
             if isinstance(node, Conv2d):
                 if node.weight.shape[1] != c:
                     raise NetworkError(f"{node.name}: its kernels have {node.weight.shape[1]} channels, but {node.source} gives {c}")
-                size = _windows(node, (h, w), node.weight.shape[2:], node.stride, node.padding)
+                rows, columns = _windows(node, (h, w), node.weight.shape[2:], node.stride, node.padding)
             else:
                 if (h, w) != (1, 1):
                     raise NetworkError(f"{node.name}: Linear takes a vector, but {node.source} gives {c}x{h}x{w}; put a Flatten before it")
                 if node.weight.shape[1] != c:
                     raise NetworkError(f"{node.name}: its weights have {node.weight.shape[1]} inputs, but {node.source} gives {c}")
-                size = (1, 1)
+                rows = columns = 1
             low, high = current_range(node.weight, source)
-            return Signal("currents", (node.weight.shape[0], *size), source.timed, int(low.min()), int(high.max()))
+            return Signal("currents", (len(node.weight), rows, columns), source.timed, int(low.min()), int(high.max()))
         case IF():
             _need(node, source, "currents")
             _channels(node, node.threshold, source)

@@ -32,7 +32,7 @@ def integers(name: str, what: str, value: Any) -> np.ndarray:
             raise NetworkError(f"{name}: {what} holds fractions; a network holds integers only, convert it first")
     elif array.dtype.kind not in "iub":
         raise NetworkError(f"{name}: {what} must be integers, not {array.dtype}")
-    array = np.array(array, dtype=np.int64)
+    array = np.array(array, dtype=np.int64, order="C")  # network files hold rows, whatever order came in
     array.setflags(write=False)
     return array
 

@@ -82,7 +82,8 @@ class IntegerChain(nn.Module):
         if not 1 <= input_high <= 255 or not 1 <= steps <= 64:
             raise NetworkError(f"input_high must be in 1..255 and steps in 1..64, not {input_high} and {steps}")
         layers = trace(model) if isinstance(model, nn.Module) else list(model)
-        self.input_high, self.steps, self.rule = input_high, steps, rule
+        self.input_high, self.steps = input_high, steps
+        self.rule: Rule = rule
         self.stages = nn.ModuleList()
         self.order: list[Stage | Pool | Flat] = []
         for k, layer in enumerate(layers):
@@ -108,7 +109,8 @@ class IntegerChain(nn.Module):
                     x = self._pool(layer, x, timed)
                 case Stage() if layer.log_threshold is not None:
                     w, theta, bias = self.integers(layer, unit)
-                    x, timed = self._fire(self._current(layer, x, w, timed), theta.to(x.dtype), bias.to(x.dtype), timed), True
+                    current = self._current(layer, x, w, timed)
+                    x, timed = self._fire(current, theta.to(x.dtype), bias.to(x.dtype), timed), True
                 case Stage():
                     w, bias, value = readout_integers(layer.weight, layer.bias, unit, layer.bits, self.terms(timed))
                     x = self._current(layer, x, w, timed)

@@ -97,14 +97,15 @@ def _fill(where: str, kind: type, entries: Any) -> Any:
     known = {f.name: f for f in fields(kind)}
     if unknown := set(entries) - set(known):
         raise RecipeError(f"{where}: key {min(unknown)!r} is unknown; known keys: {', '.join(known)}")
-    missing = [n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING and n not in entries]
-    if missing:
+    needed = [n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING]
+    if missing := [n for n in needed if n not in entries]:
         raise RecipeError(f"{where}: key {missing[0]!r} is missing")
     for key, value in entries.items():
         want = str(known[key].type)
         if want in ("int", "int | None", "float") and (isinstance(value, bool) or not isinstance(
                 value, int | float if want == "float" else int)):
-            raise RecipeError(f"{where}: {key} must be {'a number' if want == 'float' else 'an integer'}, not {value!r}")
+            kinds = "a number" if want == "float" else "an integer"
+            raise RecipeError(f"{where}: {key} must be {kinds}, not {value!r}")
         if want in ("str", "dict[str, Any]") and not isinstance(value, str if want == "str" else dict):
             raise RecipeError(f"{where}: {key} must be {'a string' if want == 'str' else 'a table'}, not {value!r}")
     return kind(**entries)

@@ -74,7 +74,8 @@ def layer_integers(weight: Tensor, bias: Tensor, threshold: Tensor, unit: Tensor
     return w, torch.where(dead, torch.full_like(theta, steps), theta), torch.where(dead, count, b)
 
 
-def readout_integers(weight: Tensor, bias: Tensor, unit: Tensor, bits: int, terms: int) -> tuple[Tensor, Tensor, Tensor]:
+def readout_integers(weight: Tensor, bias: Tensor, unit: Tensor, bits: int,
+                     terms: int) -> tuple[Tensor, Tensor, Tensor]:
     """Integers (weight, bias) of the last layer and what a logit of 1 is worth, for logits summed over ``terms`` steps.
 
     One scale for all classes, so that the largest integer is the largest logit.

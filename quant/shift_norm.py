@@ -39,8 +39,8 @@ def shift_batch_norm(mean: np.ndarray, std: np.ndarray, bits: int, signed: bool 
         raise NetworkError(f"{name}: mean {mean[bad[0]]} and std {std[bad[0]]} of channel {bad[0]} are not finite; "
                            f"the training diverged")
     if (bad := np.flatnonzero(std <= 0)).size:
-        raise NetworkError(f"{name}: channel {bad[0]} is dead (std {std[bad[0]]:g}): a shift-based batch norm has no shift "
-                           f"for it; remove the channel or train further")
+        raise NetworkError(f"{name}: channel {bad[0]} is dead (std {std[bad[0]]:g}): a shift-based batch norm has no "
+                           f"shift for it; remove the channel or train further")
     shift = np.rint(np.log2(std)).astype(np.int64) + (3 if signed else 2) - bits
     hi = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1
     return ShiftNorm(np.rint(mean).astype(np.int64), shift, -hi if signed else 0, hi)

@@ -83,7 +83,8 @@ def train(recipe: Recipe, *, data: Dataset | None = None, progress: Progress | N
     data = data or load(recipe.data)
     data = data if recipe.input_bits is None else data.with_bits(recipe.input_bits)
     if len(data.train_x) < recipe.batch:
-        raise RecipeError(f"Recipe: batch {recipe.batch} is larger than the {len(data.train_x)} training images of {data.name}")
+        raise RecipeError(f"Recipe: batch must be at most {len(data.train_x)}, the training images of {data.name}, "
+                          f"not {recipe.batch}")
     report, fit = Report(), _Fit(recipe, data, progress, device)
     with _seeded(recipe.seed, threads):
         model: nn.Module = build(recipe.model, data.shape, data.classes, **recipe.model_args)
@@ -93,8 +94,9 @@ def train(recipe: Recipe, *, data: Dataset | None = None, progress: Progress | N
         calibrate(model, fit.real(fit.train_x[:1024]))
         fit(model, "qcfs", report)
         report.accuracy["qcfs"] = fit.test(model)
-        chain = IntegerChain(model.cpu().eval(), input_high=data.high, steps=recipe.steps, weight_bits=recipe.weight_bits,
-                             first_bits=recipe.first_bits, last_bits=recipe.last_bits, rule=cast(Rule, recipe.rule))
+        chain = IntegerChain(model.cpu().eval(), input_high=data.high, steps=recipe.steps,
+                             weight_bits=recipe.weight_bits, first_bits=recipe.first_bits, last_bits=recipe.last_bits,
+                             rule=cast(Rule, recipe.rule))
         raw = chain_network(chain, shape=data.shape)
         report.accuracy["converted"] = golden.accuracy(raw, data.test_x, data.test_y)
         fit(chain, "integers", report)
@@ -125,8 +127,10 @@ class _Fit:
 
     def __init__(self, recipe: Recipe, data: Dataset, progress: Progress | None, device: str) -> None:
         self.recipe, self.progress, self.device, self.high = recipe, progress, device, data.high
-        self.train_x, self.test_x = (torch.from_numpy(x.astype(np.float32)).to(device) for x in (data.train_x, data.test_x))
-        self.train_y, self.test_y = (torch.from_numpy(np.asarray(y)).to(device) for y in (data.train_y, data.test_y))
+        self.train_x = torch.from_numpy(data.train_x.astype(np.float32)).to(device)
+        self.train_y = torch.from_numpy(data.train_y).to(device)
+        self.test_x = torch.from_numpy(data.test_x.astype(np.float32)).to(device)
+        self.test_y = torch.from_numpy(data.test_y).to(device)
 
     def real(self, x: Tensor) -> Tensor:
         """Pixels as the float model sees them, 0..1."""

@@ -22,7 +22,7 @@ HIGH = 15
 
 def _open(path: str | Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with Path(path).open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             return dict(file)
     except FileNotFoundError:
         raise NetworkError(f"{path}: no such file") from None

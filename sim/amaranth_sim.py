@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
-from amaranth.hdl import Cat, ClockDomain, Module, Value
+from amaranth.hdl import Cat, ClockDomain, Module, ResetSignal, Signal, Value
 from amaranth.sim import Simulator
 
 from .environment import Environment, Recorder
@@ -19,21 +19,37 @@ class StreamLike(Protocol):
     """Anything with the three signals of a stream; the payload is a value or a data view."""
 
     @property
-    def valid(self) -> Any: ...
+    def valid(self) -> Any:
+        """One bit: a word is offered."""
+        ...
+
     @property
-    def ready(self) -> Any: ...
+    def ready(self) -> Any:
+        """One bit: a word is taken."""
+        ...
+
     @property
-    def payload(self) -> Any: ...
+    def payload(self) -> Any:
+        """The word."""
+        ...
 
 
 class StreamDesign(Protocol):
     """An elaboratable with an input stream ``i`` and an output stream ``o``."""
 
     @property
-    def i(self) -> StreamLike: ...
+    def i(self) -> StreamLike:
+        """Input stream."""
+        ...
+
     @property
-    def o(self) -> StreamLike: ...
-    def elaborate(self, platform: Any) -> Any: ...
+    def o(self) -> StreamLike:
+        """Output stream."""
+        ...
+
+    def elaborate(self, platform: Any) -> Any:
+        """Return the circuit."""
+        ...
 
 
 def run_amaranth(design: StreamDesign, boundaries: Mapping[str, StreamLike], stimulus: Stimulus) -> Trace:
@@ -42,10 +58,10 @@ def run_amaranth(design: StreamDesign, boundaries: Mapping[str, StreamLike], sti
     The design's ``sync`` domain gets its clock and reset here; the run takes exactly ``stimulus.cycles`` cycles.
     """
     m = Module()
-    m.domains.sync = domain = ClockDomain("sync")
+    m.domains.sync = ClockDomain("sync")
     m.submodules.design = design
-    reset = domain.rst
-    assert reset is not None
+    reset = Signal()
+    m.d.comb += ResetSignal("sync").eq(reset)
     payloads = [Value.cast(stream.payload) for stream in boundaries.values()]
     # One sampled value for all handshakes; the payload of each boundary by itself, since they are wide.
     shakes = Cat(*(Cat(stream.valid, stream.ready) for stream in boundaries.values()), design.i.ready)

@@ -14,15 +14,18 @@ from .npz import load_trace, save_stimulus
 from .ports import DesignPorts
 from .toolchain import find_program, tail, verilator_root
 from .trace import SimulationError, Stimulus, Trace
+from .verilator_build import control_file
 
 __all__ = ["SIMULATORS", "run_cocotb"]
 
 SIMULATORS = ("verilator", "icarus")
 
 VERILATOR_ARGUMENTS = (
-    *("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-timing"),
+    # cocotb makes every signal public, which costs minutes for a large design; the control file names the few needed.
+    *("--no-public-flat-rw", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-timing"),
     *("-Wno-fatal", "-Wno-lint", "-Wno-style", "--quiet-stats"),
 )
+TOP_PORTS = ("clk", "rst", "i__payload", "i__valid", "i__ready", "o__payload", "o__valid", "o__ready")
 # The make file of the PyPI package leaves these two empty that g++ needs once a model is split in several files.
 MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG= OPT_FAST=-O1 OPT_GLOBAL=-O1"
 
@@ -41,13 +44,18 @@ def run_cocotb(
     path = _search_path(simulator)
     if not Path(verilog_path).is_file():
         raise SimulationError(f"There is no Verilog file {verilog_path}")
-    from cocotb_tools.runner import get_results, get_runner
+    from cocotb_tools.check_results import get_results
+    from cocotb_tools.runner import get_runner
 
     work_dir = Path(work_dir).resolve()
     build_dir = work_dir / f"build_{simulator}"
     build_dir.mkdir(parents=True, exist_ok=True)
     save_stimulus(work_dir / "stimulus.npz", checked(stimulus, ports.input.width))
     (work_dir / "ports.json").write_text(json.dumps(ports.to_json()))
+    sources = [Path(verilog_path).resolve()]
+    if simulator == "verilator":
+        sources.insert(0, build_dir / "boundaries.vlt")
+        sources[0].write_text(control_file(ports, "public_flat_rw", TOP_PORTS))
     for name in ("trace.npz", "results.xml"):
         (work_dir / name).unlink(missing_ok=True)
 
@@ -56,7 +64,7 @@ def run_cocotb(
         build_log, run_log = work_dir / "build.log", work_dir / "run.log"
         with _explained(f"Building {ports.top} for {simulator}", build_log):
             runner.build(
-                sources=[Path(verilog_path).resolve()],
+                sources=sources,
                 hdl_toplevel=ports.top,
                 build_dir=build_dir,
                 build_args=list(VERILATOR_ARGUMENTS) if simulator == "verilator" else [],

@@ -65,7 +65,7 @@ def _cells(side: Transfers, index: int, layout: WordFormat) -> tuple[str, str]:
         return "-", "-"
     word = side.words[index]
     if layout.lanes <= MAX_LANES:
-        lanes = layout.unpack(word[np.newaxis])[0]
+        lanes = layout.unpack(word[np.newaxis, : layout.limbs])[0]
         text = " | ".join(" ".join(str(value) for value in lane) for lane in lanes.tolist())
     else:
         text = f"{limbs_to_int(word):0{-(-layout.width // 4)}x}"

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from .ports import DesignPorts
 from .toolchain import find_program, run_program, verilator_root, verilator_version
 from .trace import SimulationError
 
-__all__ = ["build_model"]
+__all__ = ["build_model", "control_file"]
 
 HARNESS = Path(__file__).with_name("harness.cpp")
 VERILATOR_OPTIONS = (
@@ -47,7 +47,7 @@ def build_model(verilog: Path, ports: DesignPorts, cache: Path, *, waves: bool, 
         *(f"-I{root / 'include'}", f"-I{root / 'include' / 'vltstd'}"),
     ]
     tools = (verilator_version(), run_program([compiler, "--version"], "g++ --version"), *flags)
-    texts = {"ports.h": _ports_header(ports), "boundaries.vlt": _control_file(ports)}
+    texts = {"ports.h": _ports_header(ports), "boundaries.vlt": control_file(ports, "public_flat_rd")}
     key = _hash(
         *tools, *VERILATOR_OPTIONS, optimize, HARNESS.read_text(), ports.top, *texts.values(), verilog.read_bytes()
     )
@@ -155,13 +155,11 @@ def _ports_header(ports: DesignPorts) -> str:
     )
 
 
-def _control_file(ports: DesignPorts) -> str:
-    rules = [
-        f'public_flat_rd -module "{ports.top}" -var "{port.signal}_{part}"\n'
-        for port in ports.boundaries
-        for part in ("valid", "ready", "payload")
-    ]
-    return "`verilator_config\n" + "".join(rules)
+def control_file(ports: DesignPorts, rule: str, others: Sequence[str] = ()) -> str:
+    """Return a Verilator control file that applies a rule to the wires of all boundaries and to other signals."""
+    wires = [f"{port.signal}_{part}" for port in ports.boundaries for part in ("valid", "ready", "payload")]
+    lines = [f'{rule} -module "{ports.top}" -var "{name}"\n' for name in (*others, *wires)]
+    return "`verilator_config\n" + "".join(lines)
 
 
 def _hash(*parts: str | bytes) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from ..rounding import floor_ste
@@ -66,7 +67,7 @@ def is_relu(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
         return isinstance(modules[str(node.target)], nn.ReLU)
     if node.op == "call_method":
         return node.target in ("relu", "relu_")
-    return node.op == "call_function" and node.target in (torch.relu, torch.relu_, nn.functional.relu, nn.functional.relu_)
+    return node.op == "call_function" and node.target in (torch.relu, torch.relu_, F.relu, F.relu_)
 
 
 def prepare(model: nn.Module, levels: int, *, threshold: float = 8.0, average_pools: bool = False) -> fx.GraphModule:
@@ -76,7 +77,7 @@ def prepare(model: nn.Module, levels: int, *, threshold: float = 8.0, average_po
     """
     model = copy.deepcopy(model)
     traced = fx.GraphModule(model, QcfsTracer().trace(model))
-    modules = dict(traced.named_modules(remove_duplicate=False))
+    modules: dict[str, nn.Module] = {n: m for n, m in traced.named_modules(remove_duplicate=False)}  # noqa: C416
     taken: set[str] = set()
     for node in list(traced.graph.nodes):
         if is_relu(node, modules):
@@ -88,8 +89,11 @@ def prepare(model: nn.Module, levels: int, *, threshold: float = 8.0, average_po
             with traced.graph.inserting_after(node):
                 node.replace_all_uses_with(traced.graph.call_module(name, (node.args[0],)))
             traced.graph.erase_node(node)
-        elif average_pools and node.op == "call_module" and isinstance(pool := modules[str(node.target)], nn.MaxPool2d):
-            traced.add_submodule(str(node.target), nn.AvgPool2d(pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode))
+        elif average_pools and node.op == "call_module":
+            pool = modules[str(node.target)]
+            if isinstance(pool, nn.MaxPool2d):
+                average = nn.AvgPool2d(pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode)
+                traced.add_submodule(str(node.target), average)
     traced.recompile()
     traced.delete_all_unused_submodules()
     return traced

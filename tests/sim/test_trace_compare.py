@@ -156,10 +156,24 @@ def test_wrong_descriptions_are_refused() -> None:
         BoundaryInfo("conv1", INFO.format, 6, (4, 2, 3))
     with pytest.raises(ValueError, match="Simulated trace has the boundaries i, not i, conv1"):
         compare(EXPECTED, Trace({"i": EXPECTED.boundaries["i"]}), INFOS)
-    with pytest.raises(
-        ValueError, match=r"Simulated words of boundary 'conv1' must have shape \(36, 1\), not \(36, 2\)"
-    ):
-        compare(EXPECTED, _changed(EXPECTED.boundaries["conv1"].cycles, np.zeros((36, 2), np.uint32)), INFOS)
+    cycles, words = _copy()
+    with pytest.raises(ValueError, match=r"Simulated words of boundary 'conv1' .* shape \(36, 1\), not \(35, 1\)"):
+        compare(EXPECTED, _changed(cycles, words[1:]), INFOS)
+    with pytest.raises(ValueError, match="Words of boundary 'conv1' have 1 and 2 limbs, expected and simulated"):
+        compare(EXPECTED, _changed(cycles, np.pad(words, ((0, 0), (0, 1)))), INFOS)
+
+
+def test_fields_above_the_elements() -> None:
+    # A read-out: the word has a second limb above its 24 bits of elements.
+    words = [np.pad(EXPECTED.boundaries["conv1"].words, ((0, 0), (0, 1))) for _ in range(2)]
+    words[1][9, 1] = 5
+    cycles = EXPECTED.boundaries["conv1"].cycles
+    traces = [Trace({**EXPECTED.boundaries, "conv1": Transfers(cycles, side)}) for side in words]
+    assert compare(traces[0], traces[0], INFOS) == []
+    (difference,) = compare(traces[0], traces[1], INFOS)
+    assert (difference.kind, difference.index, difference.elements) == (Kind.WORD, 9, ())
+    assert "the bits above them" in str(difference)
+    assert str(difference) in difference_text(difference, traces[0], traces[1], INFO)
 
 
 def test_pipeline_with_a_flaw_is_caught() -> None:

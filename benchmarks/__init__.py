@@ -1,0 +1,1 @@
+"""Measurements on standing workloads: area, cycles, accuracy, speed of generation and simulation."""

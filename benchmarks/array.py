@@ -1,0 +1,64 @@
+"""The synaptic array alone: the additions and the neurons, without window, FIFO and read-out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from amaranth.back import rtlil
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from spikeloom.hdl.neuron import NeuronArray, NeuronSpec
+from spikeloom.hdl.synapse import SynapseArray, SynapseSpec
+from spikeloom.hdl.words import WordFormat
+
+__all__ = ["INPUTS", "OPERATIONS", "OUTPUTS", "STEPS", "TOP", "Array", "write"]
+
+INPUTS, OUTPUTS, STEPS, WEIGHT_BITS = 16, 8, 4, 4
+OPERATIONS = INPUTS * OUTPUTS * STEPS
+"""Synaptic operations in a cycle."""
+
+CHANNELS, WORDS = 32, 9
+"""The layer that is folded: 32 output channels, a 3x3 kernel over 16 channels."""
+
+TOP = "array"
+
+
+class Array(wiring.Component):
+    """Synapses and neurons of a layer in one pipeline, which never stalls.
+
+    Members: ``i``: In(window word), with ``i_valid`` and ``i_last``; ``o``: Out(spike word), with ``o_valid``.
+    """
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        high = (1 << (WEIGHT_BITS - 1)) - 1
+        form = WordFormat(lanes=INPUTS, steps=STEPS, low=0, high=1)
+        synapse = SynapseSpec(weight=rng.integers(-high, high + 1, (CHANNELS, WORDS, INPUTS)), weight_bits=WEIGHT_BITS,
+                              i_format=form, outputs=OUTPUTS, steps=STEPS, sum_time=False,
+                              start=np.zeros(CHANNELS, np.int64))
+        neuron = NeuronSpec(threshold=rng.integers(40, 80, CHANNELS), bias=rng.integers(-10, 11, CHANNELS),
+                            v0=rng.integers(20, 40, CHANNELS), lossless=False, strict=False, time_steps=STEPS,
+                            i_format=synapse.o_format, ranges=synapse.ranges, constant=False)
+        self.synapse, self.neuron = SynapseArray(synapse), NeuronArray(neuron)
+        super().__init__({"i": In(form.width), "i_valid": In(1), "i_last": In(1),
+                          "o": Out(neuron.o_format.width), "o_valid": Out(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        """Join the two."""
+        m = Module()
+        m.submodules.synapse, m.submodules.neuron = self.synapse, self.neuron
+        m.d.comb += [self.synapse.i.valid.eq(self.i_valid), self.synapse.i.payload.data.eq(self.i),
+                     self.synapse.i.payload.last.eq(self.i_last), self.o.eq(self.neuron.o.payload),
+                     self.o_valid.eq(self.neuron.o.valid)]
+        wiring.connect(m, self.synapse.o, self.neuron.i)
+        return m
+
+
+def write(folder: Path) -> Path:
+    """Write the array as RTLIL into ``folder``; return the file."""
+    path = folder / f"{TOP}.il"
+    path.write_text(rtlil.convert(Array(), name=TOP, emit_src=False))
+    return path

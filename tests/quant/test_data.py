@@ -1,0 +1,140 @@
+"""Data sets: the one split of the digits, and files that are missing, cut or foreign."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+from spikeloom.quant import data
+from spikeloom.quant.data import DataError, Dataset, load
+from spikeloom.quant.workloads import workload_frames
+
+ROOT = Path(__file__).parents[2]
+IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
+
+
+def test_digits_are_split_as_the_standing_workloads_are() -> None:
+    digits = load("digits")
+    frames, labels, _ = workload_frames(ROOT / "benchmarks" / "digits-w4a4.npz", "cnn")
+    assert np.array_equal(digits.test_x, frames) and np.array_equal(digits.test_y, labels)
+    assert digits.train_x.shape == (1400, 1, 8, 8) and digits.train_x.dtype == np.uint8 and digits.train_x.max() == 15
+    assert (digits.high, digits.shape, digits.classes) == (15, (1, 8, 8), 10)
+    train, test = ({x.tobytes() for x in images} for images in (digits.train_x, digits.test_x))
+    assert len(train) == 1400 and not train & test
+
+
+def test_a_changed_shuffle_is_noticed(monkeypatch) -> None:
+    class Other:
+        @staticmethod
+        def permutation(n: int) -> np.ndarray:
+            return np.arange(n)
+
+    monkeypatch.setattr(data.np.random, "default_rng", lambda seed: Other)
+    with pytest.raises(DataError, match="this NumPy shuffles differently"):
+        load("digits")
+
+
+def idx(array: np.ndarray) -> bytes:
+    return bytes((0, 0, 8, array.ndim)) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
+
+
+@pytest.fixture
+def mnist(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for stem, n in (("train", 5), ("t10k", 3)):
+        (tmp_path / f"{stem}-{IMAGES}").write_bytes(idx(rng.integers(0, 256, (n, 4, 3), np.uint8)))
+        (tmp_path / f"{stem}-{LABELS}.gz").write_bytes(gzip.compress(idx(np.arange(n, dtype=np.uint8))))
+    return tmp_path
+
+
+def test_idx_files_plain_and_packed(mnist: Path) -> None:
+    found = load(f"mnist:{mnist}")
+    rng = np.random.default_rng(0)
+    assert np.array_equal(found.train_x[:, 0], rng.integers(0, 256, (5, 4, 3), np.uint8))
+    assert np.array_equal(found.test_x[:, 0], rng.integers(0, 256, (3, 4, 3), np.uint8))
+    assert found.train_y.tolist() == [0, 1, 2, 3, 4] and found.test_y.tolist() == [0, 1, 2]
+    assert (found.name, found.high, found.shape, found.train_x.dtype) == ("mnist", 255, (1, 4, 3), np.uint8)
+
+
+def test_fewer_bits_keep_the_upper_ones(mnist: Path) -> None:
+    found = load(f"fashion:{mnist}")
+    assert np.array_equal(found.with_bits(3).test_x, found.test_x // 32) and found.with_bits(3).high == 7
+    with pytest.raises(DataError, match=r"fashion: pixels have 8 bits, so input_bits must be in 1\.\.8, not 9"):
+        found.with_bits(9)
+
+
+@pytest.mark.parametrize(("name", "change", "message"), [
+    (f"train-{IMAGES}", None, rf"train-{IMAGES}: no such file"),
+    (f"train-{IMAGES}", lambda b: b[:-1], r"truncated or too long"),
+    (f"train-{IMAGES}", lambda b: b + b"x", r"truncated or too long"),
+    (f"train-{IMAGES}", lambda b: b[:9], r"truncated or too long"),
+    (f"t10k-{IMAGES}", lambda b: b"", r"not an IDX file of unsigned bytes with 3 axes"),
+    (f"t10k-{IMAGES}", lambda b: b"\x89PNG" + b, r"not an IDX file of unsigned bytes with 3 axes"),
+    (f"t10k-{LABELS}.gz", lambda b: b[:-9], r"t10k-labels-idx1-ubyte\.gz: damaged or truncated gzip"),
+    (f"t10k-{LABELS}.gz", lambda b: gzip.compress(idx(np.zeros(4, np.uint8))), r"t10k has 3 images but 4 labels"),
+])
+def test_bad_idx_files_are_named(mnist: Path, name: str, change, message: str) -> None:
+    path = mnist / name
+    if change:
+        path.write_bytes(change(path.read_bytes()))
+    else:
+        path.unlink()
+    with pytest.raises(DataError, match=message):
+        load(f"mnist:{mnist}")
+
+
+@pytest.fixture
+def cifar(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(1)
+    for k, name in enumerate([*(f"data_batch_{n}.bin" for n in range(1, 6)), "test_batch.bin"]):
+        records = rng.integers(0, 256, (2, 3073), np.uint8)
+        records[:, 0] = k
+        records[:, 1] = 100 + k  # the first red pixel
+        records[:, -1] = 200 + k  # the last blue one
+        (tmp_path / name).write_bytes(records.tobytes())
+    return tmp_path
+
+
+def test_cifar10_binary(cifar: Path) -> None:
+    found = load(f"cifar10:{cifar}")
+    assert found.train_x.shape == (10, 3, 32, 32) and found.test_x.shape == (2, 3, 32, 32)
+    assert found.train_y.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4] and found.test_y.tolist() == [5, 5]
+    assert found.train_x[::2, 0, 0, 0].tolist() == [100, 101, 102, 103, 104]
+    assert found.test_x[0, 2, 31, 31] == 205
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (lambda b: b[:-1], r"data_batch_3\.bin: truncated or foreign: 6145 bytes"),
+    (lambda b: b"", r"data_batch_3\.bin: truncated or foreign: 0 bytes"),
+    (lambda b: b"\x0a" + b[1:], r"data_batch_3\.bin: holds class 10"),
+])
+def test_bad_cifar_files_are_named(cifar: Path, change, message: str) -> None:
+    path = cifar / "data_batch_3.bin"
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(DataError, match=message):
+        load(f"cifar10:{cifar}")
+    path.unlink()
+    with pytest.raises(DataError, match=r"data_batch_3\.bin: no such file"):
+        load(f"cifar10:{cifar}")
+
+
+@pytest.mark.parametrize(("spec", "message"), [
+    ("imagenet:x", r"Data set 'imagenet:x' is unknown; supported: digits, mnist:DIR"),
+    ("mnist", r"Data set 'mnist' needs the folder of its files: mnist:DIR"),
+    ("mnist:/no/such/folder", r"/no/such/folder: no such folder"),
+])
+def test_bad_names(spec: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load(spec)
+
+
+@pytest.mark.parametrize("kind", ["mnist", "fashion"])
+def test_the_real_files(kind: str) -> None:
+    folder = ROOT.parent / "shared" / "data" / kind
+    if not folder.is_dir():
+        pytest.skip(f"{kind}: its files are not there")
+    found: Dataset = load(f"{kind}:{folder}")
+    assert found.train_x.shape == (60000, 1, 28, 28) and found.test_x.shape == (10000, 1, 28, 28)
+    assert np.bincount(found.test_y).min() > 800 and found.train_x.max() == 255

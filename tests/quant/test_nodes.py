@@ -1,0 +1,187 @@
+"""Nodes, networks and their files: what is accepted comes back equal, what is wrong is named."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+from spikeloom.quant import netfile
+from spikeloom.quant.network import Network
+from spikeloom.quant.nodes import (
+    IF,
+    NODE_TYPES,
+    Conv2d,
+    Flatten,
+    Input,
+    Linear,
+    MaxPool,
+    NetworkError,
+    Node,
+    Readout,
+    Requant,
+    SumPool,
+)
+
+ONE = {
+    "Input": Input(name="in", shape=(2, 4, 4), high=15),
+    "Conv2d": Conv2d(name="conv", source="in", weight=np.arange(-8, 8).reshape(1, 1, 4, 4).repeat(2, 1), weight_bits=5,
+                     stride=2, padding=3),
+    "Linear": Linear(name="linear", source="flat", weight=np.array([[-2, 1, 0, 1, 1, 1, 1, 1]]), weight_bits=2),
+    "IF": IF(name="if", source="conv", threshold=[3], bias=[-1], v0=[1], rule="lossless", strict=True),
+    "Requant": Requant(name="requant", source="conv", bias=[-5], shift=[-2], lo=-7, hi=7),
+    "SumPool": SumPool(name="sum", source="in", kernel=2, stride=1),
+    "MaxPool": MaxPool(name="max", source="in", kernel=3, stride=1),
+    "Flatten": Flatten(name="flat", source="max"),
+    "Readout": Readout(name="readout", source="linear", bias=[40]),
+}
+
+
+BEFORE = {"Input": [], "Conv2d": ["Input"], "IF": ["Input", "Conv2d"], "Requant": ["Input", "Conv2d"],
+          "SumPool": ["Input"], "MaxPool": ["Input"], "Flatten": ["Input", "MaxPool"],
+          "Linear": ["Input", "MaxPool", "Flatten"], "Readout": ["Input", "MaxPool", "Flatten", "Linear"]}
+SIZE = {"Input": 32, "Conv2d": 16, "IF": 16, "Requant": 16, "SumPool": 18, "MaxPool": 8, "Flatten": 8}
+
+
+def around(node: Node) -> Network:
+    """A network that holds ``node`` and ends as every network must."""
+    kind = type(node).__name__
+    nodes = [*(ONE[name] for name in BEFORE[kind]), node]
+    if kind == "Conv2d":
+        nodes.append(IF(name="fire", source=node.name, threshold=[1], bias=[0], v0=[0]))
+    if kind in SIZE:
+        nodes.append(Flatten(name="last_flat", source=nodes[-1].name))
+        nodes.append(Linear(name="last", source="last_flat", weight=np.ones((1, SIZE[kind]), int), weight_bits=3))
+    if kind != "Readout":
+        nodes.append(Readout(name="end", source=nodes[-1].name, bias=[0]))
+    return Network(nodes=tuple(nodes), steps=1, meta={"a": "b"})
+
+
+def test_every_node_type_has_a_case() -> None:
+    assert set(ONE) == set(NODE_TYPES) and len(ONE) == 9
+
+
+@pytest.mark.parametrize("kind", NODE_TYPES)
+def test_round_trip(kind: str, tmp_path) -> None:
+    network = around(ONE[kind])
+    netfile.save(network, tmp_path / "n.safetensors")
+    loaded = netfile.load(tmp_path / "n.safetensors")
+    assert loaded.nodes == network.nodes and loaded.meta == network.meta and loaded.steps == network.steps
+    assert loaded.hash == network.hash
+    assert [type(n).__name__ for n in loaded].count(kind) >= 1
+    for a, b in zip(loaded, network, strict=True):
+        for key, array in a.arrays().items():
+            assert array.dtype == np.int64 and not array.flags.writeable and np.array_equal(array, b.arrays()[key])
+
+
+@pytest.mark.parametrize("kind", NODE_TYPES)
+def test_every_field_counts(kind: str) -> None:
+    node = ONE[kind]
+    for key, array in node.arrays().items():
+        other = array.copy()
+        other.flat[0] += 1
+        changed = replace(node, **{key: other})
+        assert changed != node, f"{kind}.{key} is not compared"
+        assert around(changed).hash != around(node).hash, f"{kind}.{key} is not in the hash"
+
+
+def test_transposed_weights_survive_the_file(tmp_path) -> None:
+    weight = np.arange(-6, 6).reshape(2, 6).T[:, :2]
+    network = Network(nodes=(Input(name="in", shape=(2, 1, 1), high=1),
+                             Linear(name="l", source="in", weight=weight, weight_bits=4),
+                             Readout(name="r", source="l", bias=np.zeros(6))), steps=1)
+    netfile.save(network, tmp_path / "n.safetensors")
+    assert netfile.load(tmp_path / "n.safetensors").nodes == network.nodes
+
+
+GOOD = {"name": "fire", "source": "conv", "threshold": [3, 4], "bias": [0, 0], "v0": [1, 2]}
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda: IF(**{**GOOD, "threshold": [3, 0]}), r"fire: threshold of channel 1 is 0; a threshold must be positive"),
+    (lambda: IF(**{**GOOD, "threshold": [-2, 4]}), r"fire: threshold of channel 0 is -2; a threshold must be positive"),
+    (lambda: IF(**{**GOOD, "bias": [0]}), r"fire: threshold, bias and v0 must have one value a channel"),
+    (lambda: IF(**{**GOOD, "bias": [0.5, 0]}), r"fire: bias holds fractions"),
+    (lambda: IF(**{**GOOD, "rule": "leaky"}), r"fire: rule must be 'causal' or 'lossless', not 'leaky'"),
+    (lambda: Linear(name="fc", weight=[[1.0, np.nan]], weight_bits=4), r"fc: weight holds NaN or infinity"),
+    (lambda: Linear(name="fc", weight=[[1, 8]], weight_bits=4), r"fc: weights must be in -8\.\.7 \(4 bits\), found 1\.\.8"),
+    (lambda: Linear(name="fc", weight=[[1]], weight_bits=9), r"fc: weight_bits must be in 2\.\.8, not 9"),
+    (lambda: Conv2d(name="c", weight=[[1]], weight_bits=4), r"c: weight must have shape \(Co, Ci, Ky, Kx\)"),
+    (lambda: Conv2d(name="c", weight=[[[[1]]]], weight_bits=4, padding=1), r"c: padding must be in 0\.\.0"),
+    (lambda: Requant(name="q", bias=[0], shift=[31], lo=0, hi=15), r"q: shift of channel 0 is 31; supported: -8\.\.30"),
+    (lambda: Requant(name="q", bias=[0], shift=[3], lo=-7, hi=255), r"q: output range must be"),
+    (lambda: Input(name="in", shape=(1, 0, 4), high=15), r"in: shape must be three positive integers"),
+    (lambda: Input(name="in", shape=(1, 4, 4), high=256), r"in: .*high must be in 1\.\.255, not 256"),
+    (lambda: MaxPool(name="p", kernel=0, stride=1), r"p: kernel and stride must be positive integers"),
+])
+def test_a_bad_node_is_named(make, message: str) -> None:
+    with pytest.raises(NetworkError, match=message):
+        make()
+
+
+def test_shapes_are_checked_through_the_network() -> None:
+    first, flat = ONE["Input"], Flatten(name="flat", source="in")
+    fc = Linear(name="fc", source="flat", weight=np.ones((3, 31), int), weight_bits=4)
+    with pytest.raises(NetworkError, match=r"fc: its weights have 31 inputs, but flat gives 32"):
+        Network(nodes=(first, flat, fc, Readout(name="r", source="fc", bias=[0, 0, 0])), steps=1)
+    wide = MaxPool(name="wide", source="in", kernel=5, stride=1)
+    with pytest.raises(NetworkError, match=r"wide: kernel 5x5 is larger than its input 4x4"):
+        Network(nodes=(first, wide, Readout(name="r", source="wide", bias=[0])), steps=1)
+    with pytest.raises(NetworkError, match=r"requant: Requant works on values with T = 1"):
+        replace(around(ONE["Requant"]), steps=2)
+
+
+def rewrite(path, change) -> None:
+    """Write the file again, with what ``change(tensors, header)`` leaves of it."""
+    tensors = load_file(path)
+    with safe_open(path, framework="numpy") as file:
+        header = json.loads(file.metadata()["spikeloom"])
+    text = change(tensors, header)
+    save_file(tensors, path, metadata={"spikeloom": text if isinstance(text, str) else json.dumps(header)})
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (lambda t, h: t["if/bias"].__setitem__(0, 7), r"the hash in the header does not fit"),
+    (lambda t, h: t["if/threshold"].__setitem__(0, 0), r"n\.safetensors: if: threshold of channel 0 is 0"),
+    (lambda t, h: h.update(steps=2), r"the hash in the header does not fit"),
+    (lambda t, h: h.update(steps="many"), r"damaged network file"),
+    (lambda t, h: h.update(format=99), r"format version 99, this program reads version 1"),
+    (lambda t, h: h.pop("hash") and None, r"the hash in the header does not fit"),
+    (lambda t, h: json.dumps(h)[:-9], r"damaged network file"),
+    (lambda t, h: t.pop("if/bias"), r"damaged network file"),
+    (lambda t, h: h.update(nodes=[{"type": "LSTM", "name": "x"}]), r"x: node type 'LSTM' is unknown"),
+])
+def test_a_bad_file_is_named(change, message: str, tmp_path) -> None:
+    path = tmp_path / "n.safetensors"
+    netfile.save(around(ONE["IF"]), path)
+    rewrite(path, change)
+    with pytest.raises(NetworkError, match=message):
+        netfile.load(path)
+
+
+def test_truncated_missing_and_foreign_files(tmp_path) -> None:
+    path = tmp_path / "n.safetensors"
+    with pytest.raises(NetworkError, match=r"n\.safetensors: no such file"):
+        netfile.load(path)
+    netfile.save(around(ONE["IF"]), path)
+    data = path.read_bytes()
+    for size in (0, 5, 100, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:size])
+        with pytest.raises(NetworkError, match=r"not a readable network file .*truncated"):
+            netfile.load(path)
+    save_file({"x": np.zeros(3)}, path, metadata={"format": "pt"})
+    with pytest.raises(NetworkError, match=r"a safetensors file, but not a network of Spikeloom"):
+        netfile.load(path)
+    path.write_text("not a network at all, but a text file")
+    with pytest.raises(NetworkError, match=r"not a readable network file"):
+        netfile.load(path)
+
+
+def test_saving_is_deterministic_and_leaves_nothing_behind(tmp_path) -> None:
+    for name in ("a", "b"):
+        netfile.save(around(ONE["Conv2d"]), tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]

@@ -1,0 +1,118 @@
+"""Random integer networks, folds and environments for hypothesis: the structure is drawn, the weights follow a seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import strategies as st
+
+from spikeloom.gen.design import Design
+from spikeloom.gen.plan import Fold, PlanError, build_stage, fold_choices, layers
+from spikeloom.quant.network import Network
+from spikeloom.quant.nodes import IF, Conv2d, Flatten, Input, Linear, MaxPool, Node, Readout, Requant, SumPool
+from spikeloom.sim.predict import make_stimulus, random_pauses
+from spikeloom.sim.trace import Stimulus
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> Network:
+    """Chains of one or two convolutions, pools and one or two linear layers; T 1..8, or quantised."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="weights"))
+    steps = draw(st.integers(1, 8), label="T")
+    quantised = steps == 1 and draw(st.booleans(), label="quantised")
+    shape = (draw(st.integers(1, 4)), draw(st.integers(2, 7)), draw(st.integers(2, 7)))
+    nodes: list[Node] = [Input(name="input", shape=shape, high=draw(st.sampled_from([1, 2, 15, 255])))]
+
+    def synapse(kind: type, name: str, weight_shape: tuple[int, ...], **geometry: int) -> None:
+        bits = draw(st.integers(2, 8), label=f"{name} bits")
+        top = (1 << (bits - 1)) - 1
+        weight = rng.integers(-top - (bits > 2), top + 1, weight_shape)
+        nodes.append(kind(name=name, source=nodes[-1].name, weight=weight, weight_bits=bits, **geometry))
+
+    def answer(channels: int) -> None:
+        name = nodes[-1].name
+        scale = int(np.abs(nodes[-1].arrays()["weight"]).sum(axis=tuple(range(1, nodes[-1].arrays()["weight"].ndim))).max()) + 1
+        if quantised:
+            low, high = draw(st.sampled_from([(0, 15), (0, 1), (0, 255), (-7, 7), (-8, 7)]))
+            nodes.append(Requant(name=f"{name}_quant", source=name, bias=rng.integers(-scale, scale + 1, channels),
+                                 shift=rng.integers(-2, 6, channels) if draw(st.booleans()) else np.full(channels, 3),
+                                 lo=low, hi=high))
+            return
+        threshold = rng.integers(1, scale + 1, channels)
+        nodes.append(IF(name=f"{name}_if", source=name, threshold=threshold, bias=rng.integers(-scale, scale + 1, channels) // 4,
+                        v0=threshold // 2, rule=draw(st.sampled_from(["causal", "lossless"])), strict=draw(st.booleans())))
+
+    c, h, w = shape
+    for k in range(draw(st.integers(0, 2), label="convolutions")):
+        kernel = (draw(st.integers(1, min(3, h))), draw(st.integers(1, min(3, w))))
+        padding = draw(st.integers(0, min(kernel) - 1))
+        stride = draw(st.integers(1, 3))
+        channels = draw(st.sampled_from([1, 2, 3, 4, 6]))
+        synapse(Conv2d, f"conv{k}", (channels, c, *kernel), stride=stride, padding=padding)
+        answer(channels)
+        c, h, w = channels, (h + 2 * padding - kernel[0]) // stride + 1, (w + 2 * padding - kernel[1]) // stride + 1
+        if draw(st.booleans(), label="pool"):
+            size, move = draw(st.integers(1, min(2, h, w))), draw(st.integers(1, 2))
+            summing = draw(st.booleans())
+            nodes.append((SumPool if summing else MaxPool)(name=f"pool{k}", source=nodes[-1].name, kernel=size, stride=move))
+            h, w = (h - size) // move + 1, (w - size) // move + 1
+    nodes.append(Flatten(name="flatten", source=nodes[-1].name))
+    n = c * h * w
+    if draw(st.booleans(), label="hidden"):
+        synapse(Linear, "hidden", (6, n))
+        answer(6)
+        n = 6
+    classes = draw(st.integers(2, 5))
+    synapse(Linear, "last", (classes, n))
+    if quantised and draw(st.booleans(), label="quantised logits"):
+        nodes.append(Requant(name="last_quant", source="last", bias=rng.integers(-9, 9, classes), shift=rng.integers(0, 4, classes),
+                             lo=-7, hi=7))
+    nodes.append(Readout(name="readout", source=nodes[-1].name, bias=rng.integers(-20, 21, classes)))
+    return Network(tuple(nodes), steps)
+
+
+@st.composite
+def designs(draw: st.DrawFn) -> Design:
+    """A random network with a random fold for every stage, of those that can be built."""
+    network = draw(networks())
+    folds = {}
+    for layer in layers(network):
+        folds[layer.name] = draw(st.sampled_from([f for f in fold_choices(layer) if _fits(layer, f)]), label=layer.name)
+    return Design(network, folds)
+
+
+def _fits(layer, fold: Fold) -> bool:
+    try:
+        build_stage(layer, fold)
+    except PlanError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, repr=False)
+class Run:
+    """Frames for a design and what the environment does meanwhile."""
+
+    frames: np.ndarray
+    stimulus: Stimulus
+
+    def __repr__(self) -> str:
+        s = self.stimulus
+        return (f"Run({len(self.frames)} frames, {s.cycles} cycles, pauses {s.source_pauses.sum()} and "
+                f"{s.sink_pauses.sum()}, resets {s.resets})")
+
+
+@st.composite
+def runs(draw: st.DrawFn, design: Design) -> Run:
+    """Two or three frames back to back, pauses on both sides or none, and perhaps a reset in the middle."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="pixels"))
+    frames = rng.integers(0, design.network.input.high + 1, (draw(st.integers(2, 3)), *design.network.input.shape))
+    if draw(st.booleans(), label="extreme pixels"):
+        frames[0] = design.network.input.high
+    length = 3 * make_stimulus(design, frames).cycles
+    source, sink = (random_pauses(rng, length, draw(st.sampled_from([0.0, 0.2, 0.7]))) for _ in range(2))
+    resets: tuple[tuple[int, int], ...] = ()
+    if draw(st.booleans(), label="reset"):
+        resets = ((draw(st.integers(0, length // 6)), draw(st.integers(0, len(frames) - 1))),)
+    return Run(frames, make_stimulus(design, frames, source_pauses=source, sink_pauses=sink, resets=resets))
