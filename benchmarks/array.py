@@ -14,7 +14,7 @@ from spikeloom.hdl.neuron import NeuronArray, NeuronSpec
 from spikeloom.hdl.synapse import SynapseArray, SynapseSpec
 from spikeloom.hdl.words import WordFormat
 
-__all__ = ["INPUTS", "OPERATIONS", "OUTPUTS", "STEPS", "TOP", "Array", "write"]
+__all__ = ["INPUTS", "OPERATIONS", "OUTPUTS", "STEPS", "TOP", "WEIGHT_BITS", "Array", "write"]
 
 INPUTS, OUTPUTS, STEPS, WEIGHT_BITS = 16, 8, 4, 4
 OPERATIONS = INPUTS * OUTPUTS * STEPS

@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from .nodes import (IF, Conv2d, Flatten, Input, Linear, MaxPool, NetworkError, Node, Readout, Requant, SumPool, Synapse)
+from .nodes import IF, Conv2d, Flatten, Input, MaxPool, NetworkError, Node, Readout, Requant, SumPool, Synapse
 
 __all__ = ["Network", "NetworkError", "Signal"]
 

@@ -162,7 +162,9 @@ def compare(
                 )
         if pair[0].words.shape[1] != pair[1].words.shape[1]:
             limbs = [transfers.words.shape[1] for transfers in pair]
-            raise ValueError(f"Words of boundary {info.name!r} have {limbs[0]} and {limbs[1]} limbs, expected and simulated")
+            raise ValueError(
+                f"Words of boundary {info.name!r} have {limbs[0]} and {limbs[1]} limbs, expected and simulated"
+            )
         broken = [violation for violation in got.violations if violation[1] == info.name]
         if broken:
             cycle, _, text = min(broken, key=lambda violation: violation[0])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from spikeloom.quant import data
 from spikeloom.quant.data import DataError, Dataset, load
 from spikeloom.quant.workloads import workload_frames

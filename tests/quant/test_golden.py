@@ -7,6 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+
 from spikeloom.quant import golden
 from spikeloom.quant.network import Network
 from spikeloom.quant.nodes import (

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from spikeloom.quant.graph import Activation, Flat, Layer, Pool, UnsupportedLayer, Weights, trace
 from spikeloom.quant.methods.qcfs import QCFS
-from torch import Tensor, nn
 
 
 def execute(layers: list[Layer], x: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ from math import floor
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from spikeloom.quant import golden
 from spikeloom.quant.integers import convert, half_threshold
 from spikeloom.quant.methods.qcfs import QCFS, prepare
@@ -15,7 +17,6 @@ from spikeloom.quant.models import cnn, mlp
 from spikeloom.quant.network import Network
 from spikeloom.quant.nodes import IF, Input, Linear, NetworkError, Readout, SumPool
 from spikeloom.quant.rounding import MAX_THRESHOLD
-from torch import nn
 
 
 @pytest.mark.parametrize("strict", [False, True])
@@ -54,8 +55,8 @@ def two_layers(weight: list, bias: list, threshold: float, last: list | None = N
     first = nn.Linear(len(weight[0]), len(weight))
     first.weight.data, first.bias.data = torch.tensor(weight), torch.tensor(bias)
     second = nn.Linear(len(weight), 2)
-    second.weight.data = torch.tensor(last or [[1.0] * len(weight), [-0.5] * len(weight)])
-    second.bias.data = torch.tensor([0.25, -0.25])
+    second.weight.data = torch.tensor(last or [[1.0] * len(weight), [-0.4] * len(weight)])
+    second.bias.data = torch.tensor([0.3, -0.2])
     return nn.Sequential(nn.Flatten(), first, QCFS(4, threshold), second)
 
 
@@ -67,8 +68,8 @@ def test_scales_thresholds_and_biases() -> None:
     assert fire.threshold.tolist() == [300, 150]  # 2.0 / (s / 15)
     assert fire.bias.tolist() == [75, -75]
     assert fire.v0.tolist() == [150, 75] and fire.rule == "causal" and not fire.strict
-    # One scale for all classes, 1/7; a spike is worth 2.0; four steps: 0.25 * 4 / (2.0 / 7) = 3.5 rounds to even.
-    assert last.weight.tolist() == [[7, 7], [-4, -4]] and readout.bias.tolist() == [4, -4]
+    # One scale for all classes, 1/7; a spike is worth 2.0; four steps: 0.3 * 4 / (2.0 / 7) = 4.2 and -0.2 gives -2.8.
+    assert last.weight.tolist() == [[7, 7], [-3, -3]] and readout.bias.tolist() == [4, -3]
 
 
 def test_bits_of_first_and_last_layer() -> None:
@@ -123,7 +124,7 @@ def test_the_division_of_an_average_goes_into_the_next_threshold() -> None:
 def test_fine_weights_give_the_levels_of_the_float_model(pool: str) -> None:
     """8-bit weights, lossless: the spike counts are the QCFS levels, but for the few values rounded over an edge."""
     torch.manual_seed(1)
-    model = prepare(cnn((1, 8, 8), 10, channels=(6, 8), pool=pool), 4, threshold=1.0).eval()
+    model = prepare(cnn((1, 8, 8), 10, channels=(6, 8), pool=pool), 4, threshold=0.3).eval()
     x = np.random.default_rng(0).integers(0, 256, (100, 1, 8, 8))
     network = convert(model, shape=(1, 8, 8), input_high=255, steps=4, weight_bits=8, rule="lossless")
     result, levels = golden.run(network, x), {}

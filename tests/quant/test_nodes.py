@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
+
 from spikeloom.quant import netfile
 from spikeloom.quant.network import Network
 from spikeloom.quant.nodes import (

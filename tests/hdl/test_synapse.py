@@ -1,0 +1,121 @@
+"""The synapse array: against its model and a naive sum, latency, fold, and the derived widths at their bounds."""
+
+import numpy as np
+import pytest
+from core_bench import as_ints, as_words, run_pipe
+
+from spikeloom.hdl import synapse as module
+from spikeloom.hdl import words as words_module
+from spikeloom.hdl.synapse import SynapseArray, SynapseSpec
+from spikeloom.hdl.words import WordFormat
+
+CASES = {
+    "spikes": dict(form=WordFormat(4, 4, 0, 1), co=4, outputs=2, words=3, steps=4),
+    "steps folded": dict(form=WordFormat(2, 4, 0, 1), co=4, outputs=2, words=3, steps=2),
+    "steps one by one": dict(form=WordFormat(2, 3, 0, 1), co=2, outputs=1, words=2, steps=1),
+    "sum over time": dict(form=WordFormat(3, 4, 0, 1), co=2, outputs=2, words=2, steps=4, sum_time=True),
+    "sum over many steps": dict(form=WordFormat(2, 8, 0, 3), co=2, outputs=1, words=2, steps=8, sum_time=True),
+    "pixels": dict(form=WordFormat(3, 1, 0, 255), co=4, outputs=4, words=4, steps=1),
+    "signed values": dict(form=WordFormat(3, 1, -7, 7), co=4, outputs=1, words=2, steps=1),
+    "one sign bit": dict(form=WordFormat(2, 1, -1, 0), co=2, outputs=1, words=2, steps=1),
+    "one word": dict(form=WordFormat(4, 2, 0, 1), co=4, outputs=2, words=1, steps=2),
+    "one word and group": dict(form=WordFormat(5, 1, 0, 15), co=2, outputs=2, words=1, steps=1),
+    "start value": dict(form=WordFormat(2, 1, 0, 15), co=3, outputs=3, words=3, steps=1, start=True),
+    "wide weights": dict(form=WordFormat(3, 1, 0, 15), co=2, outputs=1, words=3, steps=1, bits=8),
+    "ternary, with zeros": dict(form=WordFormat(4, 2, 0, 1), co=2, outputs=1, words=2, steps=2, bits=2, zeros=True),
+}
+
+
+def make(form: WordFormat, co: int, outputs: int, words: int, steps: int, sum_time: bool = False, start: bool = False,
+         bits: int = 4, zeros: bool = False, seed: int = 0) -> SynapseSpec:
+    rng = np.random.default_rng(seed)
+    top = (1 << (bits - 1)) - 1
+    weight = rng.integers(-top, top + 1, (co, words, form.lanes))
+    if zeros:
+        weight[:, :, 0] = 0
+    return SynapseSpec(weight=weight, weight_bits=bits, i_format=form, outputs=outputs, steps=steps, sum_time=sum_time,
+                       start=rng.integers(-50, 50, co) if start else np.zeros(co, np.int64))
+
+
+def window_words(spec: SynapseSpec, positions: int, seed: int) -> np.ndarray:
+    """Random window words, each window walked for every group and scan."""
+    rng = np.random.default_rng(seed)
+    form = spec.i_format
+    x = rng.integers(form.low, form.high + 1, (positions, 1, spec.words, form.lanes, form.steps))
+    return np.repeat(x, spec.groups * spec.scans, axis=1).reshape(-1, form.lanes, form.steps)
+
+
+def run(spec: SynapseSpec, x: np.ndarray, seed: int = 0) -> tuple[np.ndarray, list[int], list[int]]:
+    """Currents out of the RTL, the cycles of the last words, and those of the currents."""
+    lasts = [k % spec.words == spec.words - 1 for k in range(len(x))]
+    went, came = run_pipe(SynapseArray(spec), as_ints(spec.i_format.pack(x)), lasts, seed=seed)
+    ends = [cycle for cycle, last in zip(went, lasts, strict=True) if last]
+    return spec.o_format.unpack(as_words([w for _, w in came], spec.o_format)), ends, [c for c, _ in came]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_rtl_equals_model_and_a_naive_sum(case: str) -> None:
+    spec = make(**CASES[case])
+    x = window_words(spec, 5, seed=1)
+    got, ends, cycles = run(spec, x)
+    assert np.array_equal(got, spec.compute(x))
+    assert cycles == [end + spec.latency for end in ends]
+    naive = []
+    for n, window in enumerate(x.reshape(-1, spec.words, spec.inputs, spec.i_format.steps)):
+        group, scan = n // spec.scans % spec.groups, n % spec.scans
+        for o in range(group * spec.outputs, (group + 1) * spec.outputs):
+            for t in range(scan * spec.steps, (scan + 1) * spec.steps if not spec.sum_time else scan * spec.steps + 1):
+                taken = window.sum(-1) if spec.sum_time else window[..., t]
+                naive.append(int(spec.start[o]) + sum(int(a) * int(b) for a, b in zip(spec.weight[o].flat, taken.flat, strict=True)))
+    assert got.reshape(-1).tolist() == naive
+
+
+def worst_case(spec: SynapseSpec) -> np.ndarray:
+    """For every channel the two windows that drive its accumulator to its lowest and highest value."""
+    form, windows = spec.i_format, []
+    for sign in (-1, 1):
+        for weight in spec.weight:
+            x = np.where(weight * sign > 0, form.high, form.low)
+            windows.append(np.repeat(x[:, :, None], form.steps, axis=2))
+    x = np.stack(windows)[:, None]
+    return np.repeat(x, spec.groups * spec.scans, axis=1).reshape(-1, form.lanes, form.steps)
+
+
+WORST = ["spikes", "sum over time", "pixels", "signed values", "start value", "wide weights"]
+
+
+@pytest.mark.parametrize("case", WORST)
+def test_worst_case_reaches_the_derived_bounds(case: str) -> None:
+    spec = make(**CASES[case])
+    got, _, _ = run(spec, worst_case(spec))
+    assert (got.min(), got.max()) == (spec.ranges[:, 0].min(), spec.ranges[:, 1].max()) == (spec.o_format.low, spec.o_format.high)
+    assert np.array_equal(got, spec.compute(worst_case(spec)))
+
+
+@pytest.mark.parametrize("case", WORST)
+def test_one_bit_less_fails(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = make(**CASES[case])
+    full = words_module.shape_for(spec.o_format.low, spec.o_format.high)
+
+    def narrower(low: int, high: int) -> words_module.Shape:
+        shape = words_module.shape_for(low, high)
+        return type(shape)(shape.width - 1, shape.signed) if shape.width == full.width else shape
+
+    monkeypatch.setattr(module, "shape_for", narrower)
+    x = worst_case(spec)
+    got, _, _ = run(spec, x)
+    assert not np.array_equal(got, spec.compute(x))
+
+
+def test_errors_name_the_rule() -> None:
+    form = WordFormat(2, 4, 0, 1)
+    good = dict(weight=np.ones((4, 3, 2), int), weight_bits=4, i_format=form, outputs=2, steps=2, sum_time=False, start=np.zeros(4, int))
+    SynapseSpec(**good)
+    for change, message in (({"outputs": 3}, "outputs=3 does not divide the 4 output channels"),
+                            ({"steps": 3}, "steps=3 does not divide the 4 time steps"),
+                            ({"weight": np.ones((4, 3, 1), int)}, r"Weight must have shape \(Co, words, 2\)"),
+                            ({"start": np.ones(4, int)}, "A start value needs an accumulator of its own")):
+        with pytest.raises(ValueError, match=message):
+            SynapseSpec(**(good | change))
+    with pytest.raises(ValueError, match=r"Inputs must be in 0\.\.1"):
+        SynapseSpec(**good).compute(np.full((12, 2, 4), 2))
