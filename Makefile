@@ -1,5 +1,7 @@
 # Every target sets itself up: the first one makes .venv with the versions of constraints.txt.
 
+SHELL := bash
+.SHELLFLAGS := -e -o pipefail -c
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.stamp
@@ -7,7 +9,7 @@ TYPES := build/types/spikeloom
 # The version of pyright is the one of constraints.txt; it need not ask whether there is a newer one.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
-.PHONY: help demo test regress bench tables lint clean
+.PHONY: help demo test regress bench tables lint types clean
 
 help:
 	@echo "make demo     train, generate, simulate and verify a spiking network on the digits (out/demo)"
@@ -26,11 +28,11 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
 
-# The packages under the names they are imported by: links, for pyright.
-$(TYPES): $(wildcard spikeloom/*.py)
-	@rm -rf $@ && mkdir -p $@
-	@for path in spikeloom/*.py; do ln -s ../../../$$path $@/; done
-	@for folder in hdl gen sim quant; do ln -s ../../../$$folder $@/; done
+# The folders under the names they are imported by, as links, for pyright.
+types:
+	@rm -rf $(TYPES) && mkdir -p $(TYPES)
+	@for path in spikeloom/*; do ln -s ../../../$$path $(TYPES)/; done
+	@for folder in hdl gen sim quant; do ln -s ../../../$$folder $(TYPES)/; done
 
 demo: $(STAMP)
 	$(BIN)/spikeloom demo
@@ -48,9 +50,9 @@ bench: $(STAMP)
 tables: $(STAMP)
 	$(BIN)/python -m benchmarks.tables
 
-lint: $(STAMP) $(TYPES)
+lint: $(STAMP) types
 	$(BIN)/ruff check
-	$(BIN)/pyright
+	$(BIN)/pyright | sed 's|/.*/build/types/spikeloom/\([a-z]*/\)|\1|; s|/.*/build/types/|  |'
 
 clean:
 	rm -rf .venv build out *.egg-info .pytest_cache .ruff_cache .hypothesis

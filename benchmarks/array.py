@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from amaranth.back import rtlil
-from amaranth.hdl import Module
+from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue] (not in the stubs)
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from spikeloom.gen import yosys
 from spikeloom.hdl.neuron import NeuronArray, NeuronSpec
 from spikeloom.hdl.synapse import SynapseArray, SynapseSpec
 from spikeloom.hdl.words import WordFormat
@@ -31,6 +32,12 @@ class Array(wiring.Component):
 
     Members: ``i``: In(window word), with ``i_valid`` and ``i_last``; ``o``: Out(spike word), with ``o_valid``.
     """
+
+    i: Signal
+    i_valid: Signal
+    i_last: Signal
+    o: Signal
+    o_valid: Signal
 
     def __init__(self) -> None:
         rng = np.random.default_rng(0)
@@ -57,8 +64,8 @@ class Array(wiring.Component):
         return m
 
 
-def write(folder: Path) -> Path:
-    """Write the array as RTLIL into ``folder``; return the file."""
-    path = folder / f"{TOP}.il"
-    path.write_text(rtlil.convert(Array(), name=TOP, emit_src=False))
-    return path
+def write(folder: Path) -> dict[str, str]:
+    """Write the array's Verilog into ``folder``; return what ``design.json`` would say of it."""
+    (folder / f"{TOP}.il").write_text(rtlil.convert(Array(), name=TOP, emit_src=False))
+    yosys.run([f"read_rtlil {TOP}.il", "proc", f"write_verilog {TOP}.v"], folder)
+    return {"top": TOP, "verilog": f"{TOP}.v"}

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -24,10 +25,11 @@ from rich.table import Table
 from spikeloom.gen import emit
 from spikeloom.gen.design import Design
 from spikeloom.gen.fold import auto
+from spikeloom.gen.synth import place, synthesise
 from spikeloom.quant import golden
 from spikeloom.sim.verify import Simulator, verify
 
-from . import area, array
+from . import array
 from .records import OURS, RESULTS, Record, changes, published, read, write
 from .works import WORKS, Work
 
@@ -37,18 +39,32 @@ Figures = dict[str, tuple[float, str]]
 """Value and unit by metric."""
 
 
+UNITS = {"lut4_eq": "LUT4-eq.", "lut_ram": "DPR16X4", "ff": "FF", "ebr": "EBR", "mult": "MULT18", "mhz": "MHz",
+         "xc7_lut": "LUT", "xc7_ff": "FF", "xc7_lutram": "LUT RAM cells", "xc7_dsp": "DSP48",
+         "xc7_ramb18": "RAMB18", "xc7_ramb36": "RAMB36"}
+"""Units of the figures of synthesis."""
+
+PLACED = "A"
+"""The work whose best design is placed and routed."""
+
+
 class BenchmarkError(RuntimeError):
     """A design that is not what it should be; its figures would mean nothing."""
 
 
 @dataclass
 class Subject:
-    """A generated design under measurement: its ``name`` in the tables, its ``folder``, its ``figures`` so far."""
+    """A design under measurement: its ``name`` in the tables, its ``folder``, its ``figures`` so far."""
 
     work: str
     name: str
     folder: Path
+    contents: dict[str, Any]
     figures: Figures
+
+    def add(self, cells: Mapping[str, float], prefix: str = "") -> None:
+        """Add the figures of a synthesis, those in :data:`UNITS`."""
+        self.figures |= {prefix + k: (v, UNITS[prefix + k]) for k, v in cells.items() if prefix + k in UNITS}
 
     @property
     def product(self) -> float:
@@ -64,27 +80,27 @@ def check_golden(work: Work) -> float:
     return round(100 * float((logits.argmax(1) == work.labels).mean()), 2)
 
 
-def generate(work: Work, target: int | None, folder: Path) -> tuple[Design, dict, Subject]:
+def generate(work: Work, target: int | None, folder: Path) -> tuple[Design, Subject]:
     """Generate the design for ``target`` cycles into ``folder``."""
     start = time.perf_counter()
     design = Design(work.network, auto(work.network, target))
     contents = emit.write(design, folder)
     seconds = time.perf_counter() - start
     predicted = contents["predicted"]
-    subject = Subject(work.name, "auto, best product" if target is None else f"auto, {target} cycles", folder, {
+    return design, Subject(work.name, "best product" if target is None else f"{target} cycles", folder, contents, {
         "cycles_per_frame": (predicted["interval_cycles"], "cycles"),
         "latency_cycles": (predicted["latency_cycles"], "cycles"), "generate_seconds": (round(seconds, 2), "s")})
-    return design, contents, subject
 
 
-def simulate(work: Work, design: Design, contents: dict, folder: Path, simulator: Simulator, frames: int) -> Figures:
-    """Verify ``frames`` frames; return the speed of the simulator."""
-    outcome = verify(design, contents, folder, work.frames[:frames], simulator=simulator)
-    if not outcome.passed:
-        raise BenchmarkError(f"{work.name}, {folder.name}, {simulator}: differs from the prediction\n"
-                             + "\n".join(map(str, outcome.differences)))
-    unit = "cycles/s"
-    return {f"{simulator}_cycles_per_s": (float(f"{outcome.cycles_per_second:.3g}"), unit)}
+def simulate(work: Work, design: Design, subject: Subject, simulator: Simulator, frames: int) -> None:
+    """Verify ``frames`` frames; add the speed of the simulator to the figures."""
+    # Once to build the simulation, and once to measure it.
+    for count in (1, frames):
+        outcome = verify(design, subject.contents, subject.folder, work.frames[:count], simulator=simulator)
+        if not outcome.passed:
+            raise BenchmarkError(f"{work.name}, {subject.name}, {simulator}: differs from the prediction\n"
+                                 + "\n".join(map(str, outcome.differences)))
+        subject.figures[f"{simulator}_cycles_per_s"] = (float(f"{outcome.cycles_per_second:.2g}"), "cycles/s")
 
 
 def measure_work(work: Work, folder: Path) -> list[Subject]:
@@ -92,37 +108,45 @@ def measure_work(work: Work, folder: Path) -> list[Subject]:
     accuracy = check_golden(work)
     subjects = []
     for target in work.targets:
-        design, contents, subject = generate(work, target, folder / f"{work.name}-{target or 'best'}")
+        design, subject = generate(work, target, folder / f"{work.name}-{target or 'best'}")
         subject.figures["accuracy_percent"] = (accuracy, "%")
-        subject.figures |= simulate(work, design, contents, subject.folder, "verilator", len(work.frames))
+        simulate(work, design, subject, "verilator", len(work.frames))
         for simulator, frames in work.simulators if not subjects else ():
-            subject.figures |= simulate(work, design, contents, subject.folder, simulator, frames)
+            simulate(work, design, subject, simulator, frames)
         subjects.append(subject)
     return subjects
 
 
-def synthesise(subject: Subject) -> None:
+def add_area(subject: Subject) -> None:
     """Add the area on ECP5 to the figures of ``subject``."""
-    cells = area.ecp5(subject.folder / f"{emit.TOP}.v", emit.TOP)
+    cells = synthesise(subject.folder, subject.contents, "ecp5")
     if cells["mult"]:
         raise BenchmarkError(f"{subject.work}, {subject.name}: {cells['mult']} multipliers; there must be none")
-    subject.figures |= {metric: (value, area.UNITS[metric]) for metric, value in cells.items()}
-    subject.figures["lut4_eq_x_cycles"] = (round(subject.product), "LUT4-eq. x cycles")
+    subject.add(cells)
+    if "cycles_per_frame" in subject.figures:
+        subject.figures["lut4_eq_x_cycles"] = (subject.product, "LUT4-eq. x cycles")
 
 
-def finish(subject: Subject) -> None:
-    """Add the area on 7 series to the figures of ``subject``, the best of its work."""
-    cells = area.xc7(subject.folder / f"{emit.TOP}.v", emit.TOP)
-    subject.figures |= {metric: (value, area.UNITS[metric]) for metric, value in cells.items()}
+def add_xc7(subject: Subject) -> None:
+    """Add the area on 7 series to the figures of ``subject``."""
+    subject.add(synthesise(subject.folder, subject.contents, "xc7"), "xc7_")
+
+
+def add_clock(subject: Subject) -> None:
+    """Add the clock on an ECP5-85, speed grade 6, to the figures of ``subject``."""
+    mhz = place(subject.folder, subject.contents, "85k", speed=6)["mhz"]
+    subject.add({"mhz": mhz})
+    subject.figures["frames_per_s"] = (round(1e6 * mhz / subject.figures["cycles_per_frame"][0]), "frames/s")
 
 
 def measure_array(folder: Path) -> Subject:
     """The area of the synaptic array alone."""
-    cells = area.ecp5(array.write(folder), array.TOP)
-    name = f"{array.INPUTS} inputs x {array.OUTPUTS} outputs x {array.STEPS} steps, {array.WEIGHT_BITS}-bit weights, causal"
-    figures: Figures = {metric: (value, area.UNITS[metric]) for metric, value in cells.items()}
-    return Subject("array", name, folder, figures | {
-        "lut4_eq_per_op": (round(cells["lut4_eq"] / array.OPERATIONS, 2), "LUT4-eq. per synaptic operation per cycle")})
+    name = f"{array.INPUTS} inputs x {array.OUTPUTS} outputs x {array.STEPS} steps, {array.WEIGHT_BITS}-bit weights"
+    subject = Subject("array", name, folder, array.write(folder), {})
+    add_area(subject)
+    subject.figures["lut4_eq_per_op"] = (round(subject.figures["lut4_eq"][0] / array.OPERATIONS, 2),
+                                         "LUT4-eq. per synaptic operation per cycle")
+    return subject
 
 
 def measure(names: list[str], folder: Path, console: Console) -> list[Subject]:
@@ -134,9 +158,11 @@ def measure(names: list[str], folder: Path, console: Console) -> list[Subject]:
     console.print(f"Yosys: {len(subjects)} designs")
     with ThreadPoolExecutor(2) as pool:
         rest = pool.submit(measure_array, folder) if "array" in names else None
-        list(pool.map(synthesise, subjects))
-        best = [min((s for s in subjects if s.work == name), key=lambda s: s.product) for name in names if name in WORKS]
-        list(pool.map(finish, best))
+        list(pool.map(add_area, subjects))
+        best = {s.work: s for s in sorted(subjects, key=lambda s: -s.product)}
+        clock = [pool.submit(add_clock, best[PLACED])] if PLACED in best else []
+        for job in [*clock, *(pool.submit(add_xc7, subject) for subject in best.values())]:
+            job.result()
         return [*subjects, rest.result()] if rest else subjects
 
 
@@ -157,9 +183,8 @@ def show_changes(before: list[Record], after: list[Record], console: Console) ->
 def show(subjects: list[Subject], console: Console) -> None:
     """Print the figures of ``subjects``."""
     for subject in subjects:
-        figures: Mapping[str, tuple[float, str]] = subject.figures
         console.print(f"[bold]{subject.work}[/bold] {subject.name}: "
-                      + ", ".join(f"{metric} {value:,}" for metric, (value, _) in figures.items()))
+                      + ", ".join(f"{metric} {value:,}" for metric, (value, _) in subject.figures.items()))
 
 
 def main(argv: list[str] | None = None) -> int:

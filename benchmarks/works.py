@@ -12,6 +12,7 @@ from spikeloom.quant import data
 from spikeloom.quant.netfile import load
 from spikeloom.quant.network import Network
 from spikeloom.quant.workloads import from_workload, workload_frames
+from spikeloom.sim.verify import Simulator
 
 __all__ = ["WORKS", "Work"]
 
@@ -35,7 +36,7 @@ class Work:
     labels: np.ndarray
     logits: np.ndarray | None
     targets: tuple[int | None, ...]
-    simulators: tuple[tuple[str, int], ...] = ()
+    simulators: tuple[tuple[Simulator, int], ...] = ()
 
 
 def _standing(name: str, prefix: str, targets: tuple[int | None, ...]) -> Work:
@@ -44,7 +45,7 @@ def _standing(name: str, prefix: str, targets: tuple[int | None, ...]) -> Work:
 
 def _digits() -> Work:
     network, digits = load(DIGITS), data.load("digits")
-    return Work("digits", network, digits.test_x, digits.test_y, None, (None, 2000), (("cocotb", 10), ("amaranth", 2)))
+    return Work("digits", network, digits.test_x, digits.test_y, None, (None, 2000), (("cocotb", 40), ("amaranth", 2)))
 
 
 WORKS: dict[str, Callable[[], Work]] = {

@@ -78,8 +78,8 @@ def _synthesise(folder: Path, contents: dict[str, Any], device: str, work: Path,
         raise YosysError(f"{verilog}: no such file; generate the design again")
     # A copy beside the results: Yosys scripts know no quoting that fits every path.
     (work / "top.v").write_bytes(verilog.read_bytes())
-    yosys.run(["read_verilog top.v", f"{DEVICES[device]} -top {contents['top']}", "tee -q -o stat.json stat -json", *more],
-              work)
+    passes = ["read_verilog top.v", f"{DEVICES[device]} -top {contents['top']}", "tee -q -o stat.json stat -json"]
+    yosys.run([*passes, *more], work)
     found = json.loads((work / "stat.json").read_text())
     return Counter(found["design"]["num_cells_by_type"])
 
@@ -91,10 +91,10 @@ def _figures(device: str, cells: Counter[str]) -> dict[str, int]:
     if device == "ecp5":
         lut4, ccu2c = cells["LUT4"], cells["CCU2C"]
         return {"lut4_eq": lut4 + 2 * ccu2c, "lut4": lut4, "ccu2c": ccu2c, "lut_ram": cells["TRELLIS_DPR16X4"],
-                "ff": cells["TRELLIS_FF"], "ebr": cells["DP16KD"], "mult": total("MULT18X18D|ALU54B")}
+                "ff": cells["TRELLIS_FF"], "ebr": cells["DP16KD"], "mult": cells["MULT18X18D"]}
     if device == "ice40":
         return {"lut4": cells["SB_LUT4"], "ff": total("SB_DFF.*"), "carry": cells["SB_CARRY"],
                 "ram": total("SB_RAM40_4K.*")}
-    return {"lut": total("LUT[1-6]|INV"), "ff": total("FD[RSCP]E"), "carry4": cells["CARRY4"],
+    return {"lut": total("LUT[1-6]"), "ff": total("FD[RSCP]E"), "carry4": cells["CARRY4"],
             "lutram": total("RAM(16|32|64|128|256|512).*|SRL.*"), "ramb18": total("RAMB18E1"),
             "ramb36": total("RAMB36E1"), "dsp": cells["DSP48E1"]}

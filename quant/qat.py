@@ -98,6 +98,7 @@ class IntegerChain(nn.Module):
                 self.order.append(layer)
 
     def forward(self, pixels: Tensor) -> Tensor:
+        """Pixels as integers (N, C, H, W) to logits (N, classes); see the class."""
         # In evaluation every sum is exact in float64; in training float32 is near enough.
         x = pixels.float() if self.training else pixels.double()
         timed = False

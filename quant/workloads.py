@@ -44,7 +44,7 @@ def from_workload(npz_path: str | Path, prefix: str) -> Network:
     nodes: list[Node] = [Input(name="input", shape=(64, 1, 1) if prefix == "mlp" else (1, 8, 8), high=HIGH)]
 
     def add(kind: type[Node], name: str, **values: object) -> None:
-        nodes.append(kind(name=name, source=nodes[-1].name, **values))  # type: ignore[arg-type]
+        nodes.append(kind(name=name, source=nodes[-1].name, **values))
 
     for k in range(len(shifts)):
         weight, bias = file[f"{prefix}_w{k}"], file[f"{prefix}_b{k}"]

@@ -47,10 +47,12 @@ class QCFS(nn.Module):
         return self.log_threshold.exp()
 
     def forward(self, z: Tensor) -> Tensor:
+        """h(z)."""
         share = (z / self.threshold).clamp(0, 1)
         return floor_ste(share * self.levels + 0.5) / self.levels * self.threshold
 
     def extra_repr(self) -> str:
+        """The settings, for print(model)."""
         return f"levels={self.levels}, threshold={self.threshold.item():.4g}"
 
 
@@ -58,6 +60,7 @@ class QcfsTracer(fx.Tracer):
     """Symbolic tracer that keeps QCFS modules whole, as it does those of torch.nn."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether ``m`` is not looked into."""
         return isinstance(m, QCFS) or super().is_leaf_module(m, module_qualified_name)
 
 

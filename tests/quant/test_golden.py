@@ -313,7 +313,7 @@ def test_accuracy_and_its_labels() -> None:
 
 
 def test_classes_over_time() -> None:
-    """Class 1 has the bias, class 0 the spikes, which come late: v0 = -4 and a current of 3 against a threshold of 3."""
+    """Class 1 has the bias, class 0 the spikes, which come late: v0 = -4, current and threshold 3."""
     b = Builder(0, shape=(1, 1, 1), high=3)
     b.add(Linear, weight=[[1]], weight_bits=2).add(IF, threshold=[3], bias=[0], v0=[-4])
     b.add(Linear, weight=[[3], [0]], weight_bits=3).add(Readout, bias=[0, 4])

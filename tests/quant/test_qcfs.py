@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -87,7 +88,7 @@ def test_pools_are_averaged_where_asked() -> None:
 
 
 def test_calibration_takes_the_quantile_layer_by_layer() -> None:
-    model = prepare(nn.Sequential(nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 1)), 4)
+    model: Any = prepare(nn.Sequential(nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 1)), 4)
     for layer, weight in ((0, 2.0), (2, 3.0)):
         model.get_submodule(str(layer)).weight.data.fill_(weight)
         model.get_submodule(str(layer)).bias.data.zero_()
@@ -97,12 +98,13 @@ def test_calibration_takes_the_quantile_layer_by_layer() -> None:
     assert thresholds == pytest.approx([180.0, 540.0]) and model.training
 
 
-def trained_look(model: nn.Module, seed: int, steps: int) -> nn.Module:
+def trained_look(model: Any, seed: int, steps: int) -> Any:
     """Random statistics and thresholds, gains of both signs, one channel with gain zero."""
     torch.manual_seed(seed)
     model = prepare(model, steps)
-    for module in model.modules():
+    for module in cast("list[Any]", list(model.modules())):
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            assert module.running_mean is not None and module.running_var is not None
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.05, 0.5)
             module.weight.data.normal_().add_(0.5)
@@ -129,7 +131,8 @@ MODELS = {
 def test_integers_in_the_loop_are_the_integer_network(kind: str, rule: str, bits: int) -> None:
     """The spikes of every layer and the logits, to the last bit."""
     for seed, steps in ((0, 4), (1, 3), (2, 1)):
-        chain = IntegerChain(trained_look(MODELS[kind](), seed, steps), input_high=15, steps=steps, weight_bits=bits,
+        model = trained_look(MODELS[kind](), seed, steps)
+        chain: Any = IntegerChain(model, input_high=15, steps=steps, weight_bits=bits,
                              rule=rule).eval()
         network = chain_network(chain, shape=(2, 7, 6))
         x = np.random.default_rng(seed).integers(0, 16, (20, 2, 7, 6))
@@ -159,8 +162,8 @@ def test_training_computes_what_evaluation_does(rule: str) -> None:
 def test_the_gradient_is_that_of_the_float_model(rule: str) -> None:
     """At 8 bits and many levels rounding is slight, so the straight-through gradient is nearly the model's own."""
     torch.manual_seed(0)
-    model = prepare(mlp((4, 1, 1), 3, hidden=(8,)), 64, threshold=1.5).eval()
-    chain = IntegerChain(model, input_high=255, steps=64, weight_bits=8, rule=rule)
+    model: Any = prepare(mlp((4, 1, 1), 3, hidden=(8,)), 64, threshold=1.5).eval()
+    chain: Any = IntegerChain(model, input_high=255, steps=64, weight_bits=8, rule=rule)
     x = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (64, 4, 1, 1))).float()
     y = torch.arange(64) % 3
     F.cross_entropy(chain.train()(x), y).backward()
@@ -171,14 +174,15 @@ def test_the_gradient_is_that_of_the_float_model(rule: str) -> None:
         assert mine.grad is not None and theirs.grad is not None
         assert torch.allclose(mine.grad, theirs.grad, rtol=0.1, atol=2e-3)
     gain = (model.get_submodule("norm1").running_var + 1e-5).rsqrt()[:, None]
-    assert torch.allclose(chain.stages[0].weight.grad * gain, model.get_submodule("linear1").weight.grad, rtol=0.1, atol=2e-3)
+    theirs = model.get_submodule("linear1").weight.grad
+    assert torch.allclose(chain.stages[0].weight.grad * gain, theirs, rtol=0.1, atol=2e-3)
 
 
 def test_what_cannot_be_made_integers_is_named() -> None:
-    settings = {"input_high": 15, "steps": 4, "weight_bits": 4}
+    settings: dict[str, Any] = {"input_high": 15, "steps": 4, "weight_bits": 4}
     with pytest.raises(UnsupportedLayer, match=r"act1: a ReLU has no threshold; supported: QCFS"):
         IntegerChain(MODELS["mlp"](), **settings)
-    model = prepare(MODELS["mlp"](), 4)
+    model: Any = prepare(MODELS["mlp"](), 4)
     with pytest.raises(NetworkError, match=r"linear1: weight_bits must be in 2\.\.8, not 9"):
         IntegerChain(model, **settings | {"weight_bits": 9})
     with pytest.raises(NetworkError, match=r"input_high must be in 1\.\.255 and steps in 1\.\.64, not 256 and 4"):

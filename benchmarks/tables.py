@@ -1,0 +1,126 @@
+"""The tables of README.md and docs/, made from ``results.json``: no figure in them is typed by hand.
+
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->``; ``python -m benchmarks.tables`` writes them again.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from .records import OURS, Record, read
+
+__all__ = ["TABLES", "documents", "main", "regenerated"]
+
+ROOT = Path(__file__).resolve().parent.parent
+
+_BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+AREA = {"cycles_per_frame": "cycles a frame", "latency_cycles": "latency", "lut4_eq": "LUT4-eq.", "lut_ram": "LUT RAM",
+        "ff": "FF", "ebr": "EBR", "mult": "MULT", "lut4_eq_x_cycles": "LUT4-eq. x cycles"}
+XC7 = {"cycles_per_frame": "cycles a frame", "xc7_lut": "LUT", "xc7_lutram": "LUT RAM cells", "xc7_ff": "FF",
+       "xc7_dsp": "DSP48", "xc7_ramb18": "RAMB18", "xc7_ramb36": "RAMB36"}
+CLOCK = {"mhz": "MHz", "frames_per_s": "frames/s"}
+SPEED = {"verilator_cycles_per_s": "Verilator, cycles/s", "cocotb_cycles_per_s": "cocotb on Verilator, cycles/s",
+         "amaranth_cycles_per_s": "Amaranth, cycles/s", "generate_seconds": "generation, s"}
+SAME = {0.0: "no", 1.0: "yes"}
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{round(value):,}" if value == round(value) or value >= 1000 else f"{value:,}"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    cells = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in cells)
+
+
+def _figures(records: list[Record], work: str) -> dict[tuple[str, str], dict[str, float]]:
+    """Figures by (tool, design) of a work, ours first."""
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for record in sorted((r for r in records if r.work == work), key=lambda r: r.tool != OURS):
+        found.setdefault((record.tool, record.design), {})[record.metric] = record.value
+    return found
+
+
+def _title(tool: str, design: str) -> str:
+    return f"{'Spikeloom' if tool == OURS else tool}, {design}"
+
+
+def _columns(records: list[Record], work: str, columns: dict[str, str], needs: str, *, others: bool = False) -> str:
+    """A row for each design of ``work`` that has the metric ``needs``."""
+    rows = [[_title(tool, design), *(_number(figures.get(metric)) for metric in columns)]
+            for (tool, design), figures in _figures(records, work).items()
+            if needs in figures and (others or tool == OURS)]
+    return _table(["design", *columns.values()], rows)
+
+
+def _against(records: list[Record]) -> str:
+    """Work A beside other tools; ours computes the same integers by verification."""
+    rows = [[_title(tool, design), SAME.get(1.0 if tool == OURS else figures.get("same_integers", -1.0), "not checked"),
+             *(_number(figures.get(metric)) for metric in AREA)]
+            for (tool, design), figures in _figures(records, "A").items() if "lut4_eq" in figures]
+    return _table(["design", "same integers", *AREA.values()], rows)
+
+
+def _array(records: list[Record]) -> str:
+    columns = {"lut4_eq_per_op": "LUT4-eq. per synaptic operation", "lut4_eq": "LUT4-eq.", "ff": "FF", "ebr": "EBR",
+               "mult": "MULT"}
+    return _columns(records, "array", columns, "lut4_eq")
+
+
+def _accuracy(records: list[Record]) -> str:
+    names = {"A": "A: perceptron 64-32-10", "B": "B: CNN 8-8-10", "digits": "digits: spiking CNN 8-16-10, T = 4"}
+    rows = [[title, _number(next(r.value for r in records if r.work == work and r.metric == "accuracy_percent"))]
+            for work, title in names.items()]
+    return _table(["network", "accuracy on 397 test digits, %"], rows)
+
+
+TABLES: dict[str, Callable[[list[Record]], str]] = {
+    "perceptron": _against,
+    "perceptron-clock": lambda records: _columns(records, "A", CLOCK, "mhz"),
+    "perceptron-xc7": lambda records: _columns(records, "A", XC7, "xc7_lut", others=True),
+    "cnn": lambda records: _columns(records, "B", AREA, "lut4_eq"),
+    "cnn-xc7": lambda records: _columns(records, "B", XC7, "xc7_lut", others=True),
+    "digits": lambda records: _columns(records, "digits", AREA, "lut4_eq"),
+    "speed": lambda records: _columns(records, "digits", SPEED, "cocotb_cycles_per_s"),
+    "array": _array,
+    "accuracy": _accuracy,
+}
+"""The tables by name."""
+
+
+def documents() -> list[Path]:
+    """The files that may hold tables."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "benchmarks" / "README.md"]
+
+
+def regenerated(text: str, records: list[Record]) -> str:
+    """Return ``text`` with its tables as ``records`` give them. Raises ValueError where a table's name is unknown."""
+    def block(match: re.Match[str]) -> str:
+        if match[2] not in TABLES:
+            raise ValueError(f"There is no table {match[2]!r}; there are {', '.join(TABLES)}")
+        return f"{match[1]}{TABLES[match[2]](records)}\n{match[3]}"
+
+    if text.count("<!-- table:") != len(_BLOCK.findall(text)):
+        raise ValueError("A table's marker has no '<!-- end -->'")
+    return _BLOCK.sub(block, text)
+
+
+def main() -> int:
+    """Write all tables."""
+    records = read()
+    for path in documents():
+        before = path.read_text()
+        if (after := regenerated(before, records)) != before:
+            path.write_text(after)
+            print(f"{path.relative_to(ROOT)}: tables written")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""The calls that most uses need; the commands are made of them. Everything else is in the subpackages."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .quant import netfile
+from .quant.data import DataError
+from .quant.network import Network
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from .gen.design import Design
+    from .gen.plan import Fold
+    from .sim.verify import Outcome
+
+__all__ = ["Frames", "convert", "evaluate", "frames", "generate", "load", "save", "verify"]
+
+
+class Frames(NamedTuple):
+    """Images as a network takes them: ``pixels`` (N, C, H, W), integers; ``labels`` (N,), None where unknown."""
+
+    pixels: np.ndarray
+    labels: np.ndarray | None
+
+
+def load(path: str | Path) -> Network:
+    """Read a network file. Raises NetworkError, naming the file, where it is none."""
+    return netfile.load(path)
+
+
+def save(network: Network, path: str | Path) -> None:
+    """Write a network file."""
+    netfile.save(network, path)
+
+
+def convert(model: nn.Module, **options: Any) -> Network:
+    """Convert a trained torch module; for the options see :func:`spikeloom.quant.integers.convert`."""
+    from .quant.integers import convert as converted
+
+    return converted(model, **options)
+
+
+def frames(network: Network, data: str, count: int | None = None) -> Frames:
+    """The first ``count`` test images (None: all) of ``data``, in the shape and with the pixel bits of ``network``.
+
+    ``data``: a data set as in :func:`spikeloom.quant.data.load`, or ``FILE.npz`` with ``frames`` (N, C, H, W) and,
+    where they are known, ``labels`` (N,). Raises DataError or NetworkError where they do not fit the network.
+    """
+    if data.endswith(".npz"):
+        found = _from_file(Path(data))
+    else:
+        from .quant.data import load as load_data
+
+        dataset = load_data(data).with_bits(network.input.high.bit_length())
+        found = Frames(dataset.test_x, dataset.test_y)
+    if network.input.shape == (found.pixels[0].size, 1, 1) and len(found.pixels):
+        found = Frames(found.pixels.reshape(len(found.pixels), -1, 1, 1), found.labels)
+    network.check_frames(found.pixels)
+    if count is None:
+        return found
+    if not 1 <= count <= len(found.pixels):
+        raise DataError(f"{data}: has {len(found.pixels)} test images, so their number must be in "
+                        f"1..{len(found.pixels)}, not {count}")
+    return Frames(found.pixels[:count], None if found.labels is None else found.labels[:count])
+
+
+def _from_file(path: Path) -> Frames:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: not a readable .npz file ({error})") from None
+    if "frames" not in arrays:
+        raise DataError(f"{path}: has no array 'frames'; it holds {', '.join(arrays) or 'nothing'}")
+    pixels, labels = arrays["frames"], arrays.get("labels")
+    if not pixels.ndim or not len(pixels):
+        raise DataError(f"{path}: 'frames' is empty")
+    if labels is not None and (labels.shape != (len(pixels),) or labels.dtype.kind not in "iu"):
+        raise DataError(f"{path}: 'labels' must be integers of shape ({len(pixels)},), "
+                        f"not {labels.dtype} {labels.shape}")
+    return Frames(pixels, labels)
+
+
+def evaluate(network: Network, images: Frames, *, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+    """Accuracy of the golden model: ``accuracy`` (0..1), ``frames``, and ``over_time``, accuracy after t = 1..T steps.
+
+    Raises DataError where the labels are unknown.
+    """
+    from .quant import golden
+
+    if images.labels is None:
+        raise DataError("The accuracy needs labels; add an array 'labels' to the file of frames")
+    over_time = golden.logits_over_time(network, images.pixels, progress=progress)
+    shares = [float((step == images.labels).mean()) for step in over_time.T]
+    return {"accuracy": shares[-1], "frames": len(images.pixels), "over_time": shares}
+
+
+def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping[str, Fold] = "auto",
+             cycles: int | None = None,
+             progress: Callable[[str], None] = lambda _step: None) -> tuple[Design, dict[str, Any]]:
+    """Write Verilog, ``design.json`` and the network into ``folder``; return the design and the contents of the JSON.
+
+    ``fold``: "auto", a fold file, or folds by stage; what they leave out is chosen for at most ``cycles`` cycles a
+    frame, or for the least area x cycles. Raises PlanError, naming the stage, where that is impossible.
+    """
+    from .gen.design import Design
+    from .gen.emit import write
+    from .gen.fold import with_given
+    from .gen.plan import read_folds
+
+    given = dict(fold) if isinstance(fold, Mapping) else {} if fold == "auto" else read_folds(fold)
+    design = Design(network, with_given(network, given, cycles))
+    return design, write(design, folder, progress)
+
+
+def verify(folder: str | Path, pixels: np.ndarray, **options: Any) -> Outcome:
+    """Simulate a generated design and compare every word of every cycle with the prediction.
+
+    For the options (``simulator``, ``pauses``, ``seed``, ``waves``, ...) see :func:`spikeloom.sim.verify.verify`.
+    """
+    from .gen.emit import read
+    from .sim.verify import verify as verified
+
+    design, contents = read(folder)
+    return verified(design, contents, Path(folder), pixels, **options)

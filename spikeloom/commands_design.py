@@ -1,0 +1,132 @@
+"""Commands that work on designs: generate, verify and synth."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from .commands_network import JsonOption
+from .console import bars, print_json, print_text, table, writable
+
+__all__ = ["fold_rows", "generate", "outcome_figures", "synth", "verify"]
+
+
+def fold_rows(contents: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Stage, fold, cycles a frame, utilisation and estimated LUTs, from the contents of ``design.json``."""
+    stages, folds = contents["predicted"]["stages"], contents["folds"]
+    return [(name, "{outputs} x {inputs} x {steps}".format(**folds[name]), f"{stage['cycles']:,}",
+             f"{100 * stage['utilisation']:.1f} %", f"{stage['lut4_eq_estimate']:,}") for name, stage in stages.items()]
+
+
+def generate(network: Annotated[Path, typer.Argument(help="Network file.")],
+             output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write into.")],
+             fold: Annotated[str, typer.Option(help="auto, or a TOML file with folds; the rest is chosen.")] = "auto",
+             cycles: Annotated[int | None, typer.Option(min=1, help="Target: cycles a frame.")] = None,
+             json: JsonOption = False) -> None:
+    """Generate Verilog and predict its cycles and area."""
+    from . import api
+
+    start = time.perf_counter()
+    loaded = api.load(network)
+    with bars() as step:
+        design, contents = api.generate(loaded, output, fold=fold, cycles=cycles,
+                                        progress=lambda what: step(what, 0, 0))
+    seconds = time.perf_counter() - start
+    predicted = contents["predicted"]
+    files = [output / name for name in (contents["verilog"], "network.safetensors", "design.json")]
+    if json:
+        print_json({"folds": contents["folds"], **predicted, "verilog_sha256": contents["verilog_sha256"],
+                    "files": files, "seconds": round(seconds, 3)})
+        return
+    area = sum(stage["lut4_eq_estimate"] for stage in predicted["stages"].values())
+    print_text(table(f"{len(design.stages)} stages, T = {loaded.steps}, about {area:,} LUT4-eq",
+                     ("stage", "outputs x inputs x steps", "cycles", "busy", "LUT4-eq"), fold_rows(contents)),
+               f"latency {predicted['latency_cycles']:,} cycles, a frame every {predicted['interval_cycles']:,} cycles",
+               *(f"wrote {file}" for file in files), f"in {seconds:.1f} s")
+
+
+def outcome_figures(outcome: Any) -> dict[str, Any]:
+    """An outcome of a verification as JSON values."""
+    return {"simulator": outcome.simulator, "passed": outcome.passed, "frames": outcome.frames,
+            "boundaries": outcome.boundaries, "transfers": outcome.transfers, "cycles": outcome.cycles,
+            "cycles_per_second": round(outcome.cycles_per_second), "seconds": round(outcome.seconds, 3),
+            "build_seconds": round(outcome.build_seconds, 3), "classes": outcome.classes.tolist(),
+            "differences": [str(difference) for difference in outcome.differences], "waves": outcome.waves}
+
+
+def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a generated design.")],
+           data: Annotated[str, typer.Option(help="digits, mnist:DIR, fashion:DIR, cifar10:DIR or FILE.npz.")],
+           n: Annotated[int, typer.Option("-n", min=1, help="Test images to simulate.")] = 10,
+           simulator: Annotated[Literal["verilator", "cocotb", "cocotb-icarus", "amaranth"],
+                                typer.Option(help="Where to simulate.")] = "verilator",
+           pauses: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of cycles in which source and sink "
+                                                                          "pause at random.")] = 0.0,
+           seed: Annotated[int, typer.Option(min=0, help="Seed of the pauses.")] = 0,
+           waves: Annotated[Path | None, typer.Option(help="VCD file for a difference (Verilator).")] = None,
+           json: JsonOption = False) -> None:
+    """Simulate a design and compare every word of every cycle on every boundary with the prediction."""
+    from . import api
+    from .gen.emit import read
+    from .sim.verify import verify as verified
+
+    design, contents = read(folder)
+    images = api.frames(design.network, data, n)
+    if waves is not None:
+        writable(waves, folder=False)
+    writable(folder / "sim", folder=True)
+    with bars() as step:
+        outcome = verified(design, contents, folder, images.pixels, simulator=simulator, pauses=pauses, seed=seed,
+                           waves=waves, progress=step)
+    if json:
+        print_json({"design": folder, "data": data, "pauses": pauses, "seed": seed, **outcome_figures(outcome)})
+    elif outcome.passed:
+        print_text(f"equal in every cycle: {outcome.frames} frames, {outcome.boundaries} boundaries, "
+                   f"{outcome.transfers:,} transfers, {outcome.cycles:,} cycles in {simulator}, "
+                   f"{outcome.cycles_per_second:,.0f} cycles/s")
+    else:
+        print_text(outcome.picture, *([f"wrote {outcome.waves}"] if outcome.waves else []))
+        for difference in outcome.differences[1:]:
+            print_text(f"also: {difference}")
+    if not outcome.passed:
+        typer.echo(f"error: {folder} differs from its prediction: {outcome.differences[0]}", err=True)
+        raise typer.Exit(1)
+
+
+def synth(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a generated design.")],
+          device: Annotated[Literal["ecp5", "ice40", "xc7"], typer.Option(help="Family of FPGAs.")] = "ecp5",
+          clock: Annotated[bool, typer.Option("--clock", help="Place and route too, for the clock (ECP5).")] = False,
+          json: JsonOption = False) -> None:
+    """Synthesise a design with Yosys and count its cells."""
+    from .gen import synth as tools
+    from .gen.emit import read
+
+    if clock and device != "ecp5":
+        raise typer.BadParameter("a clock is available for --device ecp5 only", param_hint="--clock")
+    _, contents = read(folder)
+    start = time.perf_counter()
+    placed: dict[str, Any] = {}
+    with bars() as step:
+        step("synthesis, place and route" if clock else "synthesis", 0, 0)
+        if clock:
+            placed = tools.place(folder, contents)
+            cells = placed.pop("cells")
+        else:
+            cells = tools.synthesise(folder, contents, device)
+    seconds = time.perf_counter() - start
+    estimate = sum(stage["lut4_eq_estimate"] for stage in contents["predicted"]["stages"].values())
+    if json:
+        print_json({"design": folder, "device": device, "cells": cells, "estimated_lut4_eq": estimate,
+                    **({"clock": placed} if clock else {}), "seconds": round(seconds, 3)})
+        return
+    rows = [(name, f"{count:,}") for name, count in cells.items()]
+    if device == "ecp5":
+        rows.insert(1, ("lut4_eq estimated", f"{estimate:,}"))
+    print_text(table(f"{folder} on {device}", ("cells", "number"), rows))
+    if clock:
+        print_text(f"{placed['mhz']:.1f} MHz after place and route on LFE5U-85F, speed grade 6 "
+                   f"(asked for {placed['target_mhz']:g} MHz), a frame every "
+                   f"{contents['predicted']['interval_cycles'] / placed['mhz']:,.1f} us")
+    print_text(f"in {seconds:.1f} s")

@@ -1,0 +1,63 @@
+"""Commands that work on networks: train and eval."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import bars, need, percent, print_json, print_text, table, writable
+
+__all__ = ["JsonOption", "eval_", "train"]
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, to stdout.")]
+
+
+def train(recipe: Annotated[Path, typer.Argument(help="TOML file: data, model, method, steps, bits, epochs.")],
+          output: Annotated[Path, typer.Option("--output", "-o", help="Network file to write (.safetensors).")],
+          json: JsonOption = False) -> None:
+    """Train a network by a recipe and write it as a network of integers."""
+    from .quant.recipe import read
+
+    followed = read(recipe)
+    need("torch")
+    writable(output, folder=False)
+    from .quant.netfile import save
+    from .quant.train import train as follow
+
+    with bars() as step:
+        trained = follow(followed, progress=lambda phase, done, total, figures: step(
+            f"{phase}, {percent(figures['train'])} of the training images", done, total))
+    save(trained.network, output)
+    report, network = trained.report, trained.network
+    if json:
+        print_json({"network": output, "hash": network.hash, "steps": network.steps, "rule": followed.rule,
+                    "accuracy": report.accuracy, "lost": report.lost(), "seconds": report.seconds})
+        return
+    lost = report.lost()
+    print_text(table(f"Accuracy on the test images of {followed.data}", ("step", "accuracy", "lost"),
+                     [(name, percent(share), f"{100 * lost[name]:+.2f}" if name in lost else "")
+                      for name, share in report.accuracy.items()]),
+               f"{output}: {followed.rule} neurons, T = {network.steps}, hash {network.hash[:16]}, "
+               f"{sum(report.seconds.values()):.1f} s of training")
+
+
+def eval_(network: Annotated[Path, typer.Argument(help="Network file.")],
+          data: Annotated[str, typer.Option(help="digits, mnist:DIR, fashion:DIR, cifar10:DIR or FILE.npz.")],
+          n: Annotated[int | None, typer.Option("-n", min=1, help="Test images; all where left out.")] = None,
+          json: JsonOption = False) -> None:
+    """Measure the accuracy of a network's golden model, the integers executed by PyTorch."""
+    from . import api
+
+    loaded = api.load(network)
+    images = api.frames(loaded, data, n)
+    with bars() as step:
+        found = api.evaluate(loaded, images, progress=lambda done, total: step("golden model", done, total))
+    if json:
+        print_json({"network": network, "hash": loaded.hash, "data": data, **found})
+        return
+    print_text(f"{network}: {percent(found['accuracy'])} of {found['frames']} images of {data}")
+    if loaded.steps > 1:
+        print_text(table("After t time steps", ("t", "accuracy"),
+                         [(t, percent(share)) for t, share in enumerate(found["over_time"], 1)]))

@@ -1,0 +1,54 @@
+"""The checker is checked: every single fault in the Verilog of a design is reported, at the boundary where it sits."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from faults import FAULTS, instrumented
+
+from spikeloom.gen import emit
+from spikeloom.gen.design import Design
+from spikeloom.gen.plan import Fold
+from spikeloom.quant.network import Network
+from spikeloom.quant.nodes import IF, Conv2d, Flatten, Input, Linear, MaxPool, Readout
+from spikeloom.sim.verify import verify
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A design with all faults in its Verilog; ``design.json`` knows nothing of them."""
+    rng = np.random.default_rng(1)
+    network = Network((
+        Input(name="input", shape=(1, 6, 6), high=15),
+        Conv2d(name="conv1", source="input", weight=rng.integers(-7, 8, (4, 1, 3, 3)), weight_bits=4, padding=1),
+        IF(name="if1", source="conv1", threshold=rng.integers(30, 60, 4), bias=rng.integers(-5, 6, 4), v0=rng.integers(5, 20, 4)),
+        MaxPool(name="pool", source="if1", kernel=2, stride=2),
+        Flatten(name="flat", source="pool"),
+        Linear(name="fc", source="flat", weight=rng.integers(-7, 8, (5, 36)), weight_bits=4),
+        Readout(name="out", source="fc", bias=rng.integers(-5, 6, 5))), steps=4)
+    folder = tmp_path_factory.mktemp("design")
+    contents = emit.write(Design(network, {"conv1": Fold(2, 1, 1), "pool": Fold(2, 2, 1), "fc": Fold(5, 1, 1)}), folder)
+    path = folder / contents["verilog"]
+    path.write_text(instrumented(path.read_text()))
+    contents["verilog_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (folder / "design.json").write_text(json.dumps(contents))
+    return folder
+
+
+@pytest.mark.xdist_group("faults")
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault_is_reported(folder: Path, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    number, boundary = FAULTS[fault]
+    Path("fault.txt").write_text(number)
+    design, contents = emit.read(folder)
+    frames = np.random.default_rng(2).integers(0, 16, (40, 1, 6, 6))
+    outcome = verify(design, contents, folder, frames, pauses=0.4, resets=((300, 2),))
+    assert outcome.transfers > 2000
+    if fault == "none":
+        assert outcome.passed, [str(d) for d in outcome.differences]
+    else:
+        assert not outcome.passed
+        assert outcome.differences[0].boundary == boundary, [str(d) for d in outcome.differences]

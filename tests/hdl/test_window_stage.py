@@ -1,0 +1,114 @@
+"""Windows and whole stages: geometry against a naive walk, cycles against the law, resets, full use, identical Verilog."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from amaranth.back import rtlil
+
+from spikeloom.hdl.law import Gate, Link, SinkLaw, SourceLaw, solve
+from spikeloom.hdl.pool import PoolSpec
+from spikeloom.hdl.stage import Stage, StageSpec
+from spikeloom.hdl.window import WindowSpec
+from spikeloom.hdl.words import WordFormat
+from spikeloom.sim.amaranth_sim import run_stream
+from spikeloom.sim.predict import random_pauses
+
+
+def window(**changes) -> WindowSpec:
+    base = dict(i_format=WordFormat(2, 1, 0, 3), channels=4, height=5, width=4, kernel=(3, 2), stride=1, padding=0, order="taps",
+                groups=1, scans=1, credits=1, rows=6)
+    return WindowSpec(**(base | changes))
+
+
+GEOMETRIES = {
+    "plain": {}, "padded": dict(padding=1), "stride 2": dict(stride=2), "stride past the kernel": dict(kernel=(1, 1), stride=3),
+    "padded, stride 2": dict(padding=1, stride=2, rows=5), "tight ring": dict(rows=3), "several groups": dict(groups=3),
+    "groups and scans": dict(groups=2, scans=2), "channels": dict(order="channels"), "channels, stride 2": dict(order="channels", stride=2),
+    "vector": dict(height=1, width=1, channels=12, kernel=(1, 1), rows=2), "many credits": dict(credits=7),
+    "one word": dict(kernel=(1, 1), i_format=WordFormat(4, 1, 0, 3), credits=5, rows=2), "big padding": dict(kernel=(3, 3), padding=2)}
+
+
+def stage(spec: WindowSpec) -> StageSpec:
+    """A stage that adds up what its window hands out: enough to see every word of the walk."""
+    return StageSpec(name="test", window=spec, cores=(PoolSpec(kind="sum", words=spec.scan_words, i_format=spec.i_format),))
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_walk_against_naive_loops(geometry: str) -> None:
+    spec = window(**GEOMETRIES[geometry])
+    form, words = spec.i_format, spec.pixel_words
+    x = np.random.default_rng(0).integers(0, 4, (2 * spec.i_words, form.lanes, 1))
+    frames = x.reshape(2, spec.height, spec.width, words, form.lanes, 1)
+    zero, expected = np.zeros((form.lanes, 1), int), []
+
+    def word(frame: np.ndarray, y: int, xx: int, c: int) -> np.ndarray:
+        return frame[y, xx, c] if 0 <= y < spec.height and 0 <= xx < spec.width else zero
+
+    for frame in frames:
+        for oy in range(spec.o_size[0]):
+            for ox in range(spec.o_size[1]):
+                y, xx = oy * spec.stride - spec.padding, ox * spec.stride - spec.padding
+                taps = [(y + ky, xx + kx) for ky in range(spec.kernel[0]) for kx in range(spec.kernel[1])]
+                if spec.order == "channels":
+                    expected += [word(frame, *tap, c) for c in range(words) for tap in taps]
+                else:
+                    expected += [word(frame, *tap, c) for tap in taps for c in range(words)] * spec.groups * spec.scans
+    assert np.array_equal(spec.compute(x), np.stack(expected))
+    assert len(expected) == 2 * spec.cycles
+
+
+@pytest.mark.parametrize("shares", [(0.0, 0.0), (0.6, 0.0), (0.0, 0.6), (0.3, 0.3)])
+@pytest.mark.parametrize("geometry", [g for g in GEOMETRIES if "scans" not in g])
+def test_stage_follows_the_law(geometry: str, shares: tuple[float, float]) -> None:
+    spec = stage(window(**GEOMETRIES[geometry]))
+    rng = np.random.default_rng(7)
+    x = rng.integers(0, 4, (3 * spec.window.i_words, spec.i_format.lanes, 1))
+    words, (_, expected) = spec.i_format.pack(x), spec.compute(x)
+    source, sink = (random_pauses(rng, 1500, share) for share in shares)
+    i, o = Link(source=Gate(source)), Link(sink=Gate(sink))
+    solve([SourceLaw(len(words), i), spec.law(i, o), SinkLaw(o)])
+    last = max(i.taken[-1], o.taken[-1])
+    trace = run_stream(Stage(spec), words, last + 40, source_pauses=source, sink_pauses=sink)
+    assert trace.boundaries["i"].cycles.tolist() == i.taken
+    assert trace.boundaries["o"].cycles.tolist() == o.taken
+    assert np.array_equal(trace.boundaries["o"].words, expected)
+    assert not trace.violations
+
+
+def test_a_stage_with_enough_rows_never_idles_between_frames() -> None:
+    spec = stage(window(kernel=(3, 3), padding=1, groups=4, credits=2))
+    i, o = Link(), Link()
+    law = spec.law(i, o)
+    solve([SourceLaw(5 * spec.window.i_words, i), law, SinkLaw(o)])
+    per_frame = spec.window.results
+    assert law.decided[-1] - law.decided[per_frame - 1] == 4 * spec.cycles
+
+
+def test_reset_leaves_a_clean_machine() -> None:
+    spec = stage(window(padding=1, stride=2))
+    x = np.random.default_rng(3).integers(0, 4, (spec.window.i_words, spec.i_format.lanes, 1))
+    words, (_, expected) = spec.i_format.pack(x), spec.compute(x)
+    for cycle in range(0, 60, 7):
+        trace = run_stream(Stage(spec), words, 400, resets=((cycle, 0),))
+        got = trace.boundaries["o"]
+        assert np.array_equal(got.words[got.cycles > cycle], expected), f"reset in cycle {cycle}"
+
+
+def test_elaborates_twice_alike() -> None:
+    core = Stage(stage(window(padding=1)))
+    assert rtlil.convert(core, emit_src=False) == rtlil.convert(core, emit_src=False)
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    (dict(i_format=WordFormat(3, 1, 0, 3)), "inputs=3 does not divide the 4 input channels"),
+    (dict(rows=2), "rows must be at least 3 for a kernel of 3 rows, not 2"),
+    (dict(padding=2), "padding must be smaller than the kernel, not 2")])
+def test_errors_name_the_rule(changes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        window(**changes)
+
+
+def test_rows_slots_follow_the_geometry() -> None:
+    assert replace(window(kernel=(1, 1), stride=3), rows=3).rows_needed == 3
+    assert window(padding=1).rows_needed == 3
