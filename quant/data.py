@@ -137,4 +137,4 @@ def _cifar_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
     data = data.reshape(-1, 3073)
     if data[:, 0].max() > 9:
         raise DataError(f"{path}: holds class {data[:, 0].max()}; CIFAR-10 has classes 0..9")
-    return data[:, 1:].reshape(-1, 32, 32, 3).transpose(0, 3, 1, 2), data[:, 0].astype(np.int64)
+    return data[:, 1:].reshape(-1, 3, 32, 32), data[:, 0].astype(np.int64)

@@ -22,10 +22,10 @@ __all__ = ["raster", "timeline"]
 # Text and axes are drawn in this colour, which the page replaces by that of its text, light or dark.
 INK = "#010203"
 COLOURS = ("#3f7fc1", "#d9822b", "#3a9d6e", "#a364b5")
-FRAMED = ("left", "bottom")
-STYLE: dict[Any, Any] = {"svg.hashsalt": "spikeloom", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 11,
-         "text.color": INK, "axes.edgecolor": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
-         "axes.titlesize": 11, "axes.labelsize": 11, "xtick.labelsize": 10, "ytick.labelsize": 10}
+STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "spikeloom", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 11,
+    "text.color": INK, "axes.edgecolor": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
+    "axes.titlesize": 11, "axes.labelsize": 11, "xtick.labelsize": 10, "ytick.labelsize": 10}
 # 5.4 inches are 389 points: text of 11 points stays near 11 pixels on a narrow phone.
 WIDTH = 5.4
 
@@ -119,7 +119,7 @@ def timeline(design: Design, frames: int = 4) -> str:
         axes.set_xlim(0, end)
         axes.set_xlabel("clock cycle")
         for frame in range(frames):
-            axes.plot([], [], "s", color=COLOURS[frame % len(COLOURS)], label=f"{frame + 1}", markersize=8)
+            axes.plot([], [], "s", color=COLOURS[frame % len(COLOURS)], label=f"{'' if frame else 'frame '}{frame + 1}", markersize=8)
         figure.legend(loc="outside upper center", ncols=frames + 1, frameon=False, handletextpad=0.1, title=None,
                       columnspacing=1.2, labelcolor=INK)
         axes.spines[["top", "right", "left"]].set_visible(False)

@@ -323,6 +323,9 @@ def test_classes_over_time() -> None:
     over_time = golden.logits_over_time(network, x)
     assert over_time.tolist() == [[1, 1, 0, 0], [1, 1, 1, 1]]
     assert np.array_equal(over_time[:, -1], golden.run(network, x).classes)
+    # Scaled by T: 0 0 12 24 against 5 10 15 20. A share that did not grow with t would let class 0 win at t = 3.
+    b.nodes[-1] = Readout(name="end", source=b.nodes[-2].name, bias=[0, 5])
+    assert golden.logits_over_time(b.network(4), x)[0].tolist() == [1, 1, 1, 0]
     network = spiking(0, "causal", False, 1, 0, None)
     x = np.random.default_rng(0).integers(0, 8, (9, 2, 6, 5))
     assert np.array_equal(golden.logits_over_time(network, x, batch=4)[:, -1], golden.run(network, x).classes)

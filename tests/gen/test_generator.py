@@ -1,0 +1,176 @@
+"""Plan, fold search, cycle law of designs, and emitted files."""
+
+import json
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spikeloom.gen import emit
+from spikeloom.gen.cost import estimate
+from spikeloom.gen.design import Design
+from spikeloom.gen.fold import auto, with_given
+from spikeloom.gen.plan import Fold, PlanError, build_stage, fold_choices, layers, read_folds
+from spikeloom.quant.network import Network
+from spikeloom.quant.nodes import IF, Conv2d, Flatten, Input, Linear, MaxPool, Readout, SumPool
+
+RNG = np.random.default_rng(0)
+
+
+def network(rule: str = "causal", channels: int = 4) -> Network:
+    def fire(name: str, source: str, n: int) -> IF:
+        return IF(name=name, source=source, threshold=np.full(n, 9), bias=np.zeros(n, int), v0=np.full(n, 4), rule=rule)
+
+    return Network((
+        Input(name="input", shape=(1, 8, 8), high=15),
+        Conv2d(name="conv1", source="input", weight=RNG.integers(-7, 8, (channels, 1, 3, 3)), weight_bits=4, padding=1),
+        fire("if1", "conv1", channels),
+        SumPool(name="pool", source="if1", kernel=2, stride=2),
+        Conv2d(name="conv2", source="pool", weight=RNG.integers(-7, 8, (6, channels, 3, 3)), weight_bits=4),
+        fire("if2", "conv2", 6),
+        Flatten(name="flat", source="if2"),
+        Linear(name="fc", source="flat", weight=RNG.integers(-7, 8, (10, 24)), weight_bits=4),
+        Readout(name="out", source="fc", bias=np.arange(10))), steps=4)
+
+
+def test_stages_of_a_network() -> None:
+    stages = layers(network())
+    assert [layer.name for layer in stages] == ["conv1", "pool", "conv2", "fc"]
+    assert [layer.channels for layer in stages] == [(4, 1), (4, 4), (6, 4), (10, 24)]
+    assert [layer.time_fold for layer in stages] == [1, 1, 4, 1]
+    order = stages[3].order
+    assert order is not None and order[:7].tolist() == [0, 4, 8, 12, 16, 20, 1], "stream order is pixel by pixel"
+
+
+@pytest.mark.parametrize(("folds", "message"), [
+    ({"conv2": Fold(4, 4, 4)}, r"conv2: fold outputs=4 does not divide 6; choose one of 1, 2, 3, 6"),
+    ({"conv2": Fold(6, 3, 4)}, r"conv2: fold inputs=3 does not divide 4; choose one of 1, 2, 4"),
+    ({"conv2": Fold(6, 4, 3)}, r"conv2: fold steps=3 does not divide 4; choose one of 1, 2, 4"),
+    ({"conv1": Fold(4, 1, 2)}, r"conv1: fold steps=2 does not divide 1 \(only causal neurons on spikes fold the time steps\)"),
+    ({"pool": Fold(2, 4, 1)}, r"pool: a pool takes and gives the same channels, so outputs=2 must equal inputs=4"),
+    ({"conv9": Fold(1, 1, 1)}, r"conv9: no such stage; the stages are conv1, pool, conv2, fc"),
+    ({"conv1": Fold(0, 1, 1)}, r"conv1: fold outputs=0 does not divide 4")])
+def test_folds_that_do_not_fit(folds: dict[str, Fold], message: str) -> None:
+    whole = auto(network(), 600)
+    with pytest.raises(PlanError, match=message):
+        Design(network(), whole | folds)
+
+
+def test_a_fold_is_missing() -> None:
+    with pytest.raises(PlanError, match="conv2: no fold is given for this stage"):
+        Design(network(), {k: v for k, v in auto(network(), 600).items() if k != "conv2"})
+
+
+def test_scans_faster_than_the_membrane_are_refused() -> None:
+    nodes = list(network())
+    nodes[4] = Conv2d(name="conv2", source="pool", weight=RNG.integers(-7, 8, (6, 4, 1, 1)), weight_bits=4)
+    nodes[7] = Linear(name="fc", source="flat", weight=RNG.integers(-7, 8, (10, 96)), weight_bits=4)
+    point = Network(tuple(nodes), 4)
+    with pytest.raises(PlanError, match=r"conv2: fold steps=2 scans the window of 1 words again .* choose fewer inputs or more steps"):
+        build_stage(layers(point)[2], Fold(6, 4, 2))
+
+
+def test_layers_without_hardware_are_named() -> None:
+    nodes = list(network())
+    flat = Network((nodes[0], nodes[1], nodes[2], Flatten(name="flat", source="if1"),
+                    MaxPool(name="late", source="flat", kernel=1, stride=1),
+                    Linear(name="fc", source="late", weight=np.ones((10, 256), int), weight_bits=4),
+                    Readout(name="out", source="fc", bias=np.arange(10))), 4)
+    with pytest.raises(PlanError, match="late: MaxPool behind a Flatten has no hardware; put the Flatten before the first Linear"):
+        layers(flat)
+
+
+@pytest.mark.parametrize("target", [576, 800, 1500, 5000])
+def test_auto_finds_the_least_area_for_a_target(target: int) -> None:
+    def fits(layer, fold: Fold) -> bool:
+        try:
+            stage = build_stage(layer, fold)
+        except PlanError:
+            return False
+        return max(stage.cycles, stage.window.i_words, stage.window.results) <= target
+
+    folds = auto(network(), target)
+    for layer in layers(network()):
+        areas = [estimate(build_stage(layer, fold)) for fold in fold_choices(layer) if fits(layer, fold)]
+        assert estimate(build_stage(layer, folds[layer.name])) == min(areas)
+    assert emit.performance(Design(network(), folds))["interval"] <= target
+
+
+def test_auto_without_a_target_has_the_least_area_times_cycles() -> None:
+    def product_of(folds: dict[str, Fold]) -> int:
+        stages = Design(network(), folds).stages
+        return sum(estimate(s) for s in stages) * max(max(s.cycles, s.window.i_words, s.window.results) for s in stages)
+
+    best = product_of(auto(network()))
+    tables = [fold_choices(layer) for layer in layers(network())]
+    rng = np.random.default_rng(1)
+    for _ in range(150):  # none of many others is better
+        folds = {layer.name: table[rng.integers(len(table))] for layer, table in zip(layers(network()), tables, strict=True)}
+        assert product_of(folds) >= best
+
+
+def test_a_target_out_of_reach_names_the_stage() -> None:
+    with pytest.raises(PlanError, match=r"conv1: needs at least 576 cycles a frame, more than the target of 100"):
+        auto(network(), 100)
+
+
+def test_given_folds_are_completed(tmp_path: Path) -> None:
+    (tmp_path / "fold.toml").write_text("[conv2]\noutputs = 3\ninputs = 2\nsteps = 2\n")
+    folds = with_given(network(), read_folds(tmp_path / "fold.toml"), 2000)
+    assert folds["conv2"] == Fold(3, 2, 2) and set(folds) == {"conv1", "pool", "conv2", "fc"}
+    (tmp_path / "fold.toml").write_text("[conv2]\nwidth = 3\n")
+    with pytest.raises(PlanError, match="conv2 must be a table of integers: outputs, inputs, steps"):
+        read_folds(tmp_path / "fold.toml")
+    (tmp_path / "fold.toml").write_text("[conv2")
+    with pytest.raises(PlanError, match="not a readable fold file"):
+        read_folds(tmp_path / "fold.toml")
+
+
+@pytest.mark.parametrize(("rule", "target"), list(product(["causal", "lossless"], [600, 2000])))
+def test_the_slowest_stage_never_idles(rule: str, target: int) -> None:
+    design = Design(network(rule), auto(network(rule), target))
+    figures = emit.performance(design)
+    assert figures["interval"] == max(s.cycles for s in design.stages)
+    assert max(s["utilisation"] for s in figures["stages"].values()) == 1.0
+
+
+def test_files_are_the_same_on_every_run(tmp_path: Path) -> None:
+    fixed = network()
+    design = Design(fixed, auto(fixed, 600))
+    emit.write(design, tmp_path / "a")
+    script = ("import sys; from spikeloom.gen import emit; d, _ = emit.read(sys.argv[1]); emit.write(d, sys.argv[2]); "
+              "assert 'torch' not in sys.modules")
+    subprocess.run([sys.executable, "-c", script, tmp_path / "a", tmp_path / "b"], check=True)
+    names = sorted(p.name for p in (tmp_path / "a").iterdir())
+    assert names == ["design.json", "network.safetensors", "spikeloom_top.v"]
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+    contents = json.loads((tmp_path / "a" / "design.json").read_text())
+    assert contents["network"]["hash"] == fixed.hash
+    assert contents["predicted"]["interval_cycles"] == 576
+    assert str(tmp_path) not in (tmp_path / "a" / "spikeloom_top.v").read_text()
+
+
+def test_a_folder_that_is_no_design(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="not a generated design"):
+        emit.read(tmp_path)
+    fixed = network()
+    emit.write(Design(fixed, auto(fixed, 600)), tmp_path)
+    contents = json.loads((tmp_path / "design.json").read_text())
+    (tmp_path / "design.json").write_text(json.dumps(contents | {"format": 9}))
+    with pytest.raises(PlanError, match="format 9, this program reads format 1"):
+        emit.read(tmp_path)
+    (tmp_path / "design.json").write_text(json.dumps(contents | {"network": {"hash": "0"}}))
+    with pytest.raises(PlanError, match=r"network\.safetensors is not the network of design\.json"):
+        emit.read(tmp_path)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(RuntimeError), emit.replacing(tmp_path / "file") as path:
+        path.write_text("half")
+        raise RuntimeError
+    assert [p.name for p in tmp_path.iterdir()] == ["file"] and (tmp_path / "file").read_text() == "old"
