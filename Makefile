@@ -38,10 +38,10 @@ demo: $(STAMP)
 	$(BIN)/spikeloom demo
 
 test: $(STAMP)
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow"
 
 regress: $(STAMP)
-	$(BIN)/pytest -n 2 --cases 600
+	$(BIN)/pytest -n 2 --dist loadgroup --cases 600
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.run

@@ -1,0 +1,75 @@
+"""The committed networks, the standing workloads and some random designs: their emitted Verilog in every simulator."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from random_networks import designs
+
+from spikeloom.gen import emit
+from spikeloom.gen.design import Design
+from spikeloom.gen.fold import auto
+from spikeloom.quant import data, golden, netfile
+from spikeloom.quant.workloads import from_workload, workload_frames
+from spikeloom.sim.verify import verify
+
+ROOT = Path(__file__).parents[2]
+WORKLOADS = ROOT / "benchmarks" / "digits-w4a4.npz"
+MODELS = sorted((ROOT / "models").glob("*.safetensors"))
+
+
+@pytest.fixture(scope="module")
+def digits() -> data.Dataset:
+    return data.load("digits")
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda p: p.stem)
+def test_committed_networks(path: Path, digits: data.Dataset, tmp_path: Path) -> None:
+    network = netfile.load(path)
+    design = Design(network, auto(network))
+    contents = emit.write(design, tmp_path)
+    frames, labels = digits.test_x.reshape(-1, *network.input.shape), digits.test_y
+    runs = [verify(design, contents, tmp_path, frames[:300]), verify(design, contents, tmp_path, frames[:300], pauses=0.3, seed=1),
+            verify(design, contents, tmp_path, frames[:3], simulator="amaranth"),
+            verify(design, contents, tmp_path, frames[:5], simulator="cocotb", pauses=0.3)]
+    for run in runs:
+        assert run.passed, f"{run.simulator}: {run.differences[0]}"
+    assert (golden.run(network, frames).classes == labels).mean() >= 0.97
+
+
+@pytest.mark.parametrize(("key", "cycles"), [("mlp", 700), ("mlp", 64), ("cnn", 600)])
+def test_workloads(key: str, cycles: int, tmp_path: Path) -> None:
+    network = from_workload(WORKLOADS, key)
+    frames, _, expected = workload_frames(WORKLOADS, key)
+    assert len(frames) == 397 and np.array_equal(golden.run(network, frames).logits, expected)
+    design = Design(network, auto(network, cycles))
+    outcome = verify(design, emit.write(design, tmp_path), tmp_path, frames)
+    assert outcome.passed, str(outcome.differences[0])
+    # What the last boundary carries are those logits.
+    last = design.boundaries[-1]
+    words = design.compute(frames)[last.name]
+    assert np.array_equal(last.format.unpack(words).reshape(expected.shape), expected)
+
+
+def test_random_designs_in_emitted_verilog(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    simulators = ["verilator", "cocotb-icarus"] if shutil.which("iverilog") else ["verilator"]
+    count = 0
+
+    @seed(11)
+    @settings(max_examples=max(2, request.config.getoption("--cases") // 30), deadline=None, database=None,
+              phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @given(designs())
+    def run(design: Design) -> None:
+        nonlocal count
+        count += 1
+        folder = tmp_path / str(count)
+        contents = emit.write(design, folder)
+        frames = np.random.default_rng(count).integers(0, design.network.input.high + 1, (6, *design.network.input.shape))
+        for simulator in simulators:
+            outcome = verify(design, contents, folder, frames, simulator=simulator, pauses=0.3, resets=((90, 1),))
+            assert outcome.passed, f"{simulator}: {outcome.differences[0]}"
+
+    run()
+    assert count >= 2
