@@ -67,6 +67,14 @@ def _against(records: list[Record]) -> str:
     return _table(["design", "same integers", *AREA.values()], rows)
 
 
+def _area(records: list[Record]) -> str:
+    """All designs of ours."""
+    rows = [[f"{work}, {design}", *(_number(figures.get(metric)) for metric in AREA)]
+            for work in ("A", "B", "digits", "array")
+            for (tool, design), figures in _figures(records, work).items() if tool == OURS]
+    return _table(["design", *AREA.values()], rows)
+
+
 def _array(records: list[Record]) -> str:
     columns = {"lut4_eq_per_op": "LUT4-eq. per synaptic operation", "lut4_eq": "LUT4-eq.", "ff": "FF", "ebr": "EBR",
                "mult": "MULT"}
@@ -81,6 +89,7 @@ def _accuracy(records: list[Record]) -> str:
 
 
 TABLES: dict[str, Callable[[list[Record]], str]] = {
+    "area": _area,
     "perceptron": _against,
     "perceptron-clock": lambda records: _columns(records, "A", CLOCK, "mhz"),
     "perceptron-xc7": lambda records: _columns(records, "A", XC7, "xc7_lut", others=True),

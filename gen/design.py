@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 from ..hdl.flow import Gearbox, GearboxLaw, GearboxSpec
 from ..hdl.law import Gate, Link, SinkLaw, SourceLaw, solve
 from ..hdl.stage import Stage, StageSpec
-from ..hdl.window import WindowLaw
+from ..hdl.window_law import WindowLaw
 from ..hdl.words import WordFormat
 from ..quant.network import Network
 from .plan import Fold, Layer, PlanError, build_stage, join, layers
@@ -25,9 +25,9 @@ __all__ = ["Boundary", "Design", "Top"]
 class Boundary:
     """A stream of the design.
 
-    Attributes: ``name``; ``signal``, prefix of its wires in the top module (``b0_`` for ``b0__valid``); ``width``, bits of a word; ``format`` of
-    the elements in its low bits; ``shape`` (C, H, W) of a frame: pixel by pixel, within a pixel ``lanes`` channels a
-    word; ``node`` of the network whose result it carries.
+    Attributes: ``name``; ``signal``, prefix of its wires in the top module (``b0_`` for ``b0__valid``); ``width``, bits
+    of a word; ``format`` of the elements in its low bits; ``shape`` (C, H, W) of a frame: pixel by pixel, in a pixel
+    ``lanes`` channels a word; ``node`` of the network whose result it carries.
     """
 
     name: str
@@ -95,7 +95,9 @@ class Design:
         for k, element in enumerate(self.chain, 1):
             if isinstance(element, StageSpec):
                 node = ends[element.name]
-                found.append(Boundary(element.name, f"b{k}_", element.o_width, element.o_format, signals[node].shape, node))
+                found.append(
+                    Boundary(element.name, f"b{k}_", element.o_width, element.o_format, signals[node].shape, node)
+                )
             else:
                 name, gearbox = element
                 form = gearbox.o_format
@@ -126,12 +128,19 @@ class Design:
     def law(self, words: int, source_pauses: np.ndarray | tuple = (), sink_pauses: np.ndarray | tuple = ()) -> Timing:
         """The cycle of every transfer for ``words`` input words and the pauses of the environment (``hdl.law``)."""
         links = [Link(source=Gate(source_pauses))] + [Link() for _ in self.chain[:-1]] + [Link(sink=Gate(sink_pauses))]
-        processes = [element.law(i, o) if isinstance(element, StageSpec) else GearboxLaw(element[1], i, o)
-                     for element, i, o in zip(self.chain, links, links[1:], strict=False)]
+        processes = [
+            element.law(i, o) if isinstance(element, StageSpec) else GearboxLaw(element[1], i, o)
+            for element, i, o in zip(self.chain, links, links[1:], strict=False)
+        ]
         solve([SourceLaw(words, links[0]), *processes, SinkLaw(links[-1])])
-        return Timing({b.name: np.array(link.taken, np.int64) for b, link in zip(self.boundaries, links, strict=True)},
-                      {e.name: p for e, p in zip(self.chain, processes, strict=True)
-                       if isinstance(e, StageSpec) and isinstance(p, WindowLaw)})
+        return Timing(
+            {b.name: np.array(link.taken, np.int64) for b, link in zip(self.boundaries, links, strict=True)},
+            {
+                e.name: p
+                for e, p in zip(self.chain, processes, strict=True)
+                if isinstance(e, StageSpec) and isinstance(p, WindowLaw)
+            },
+        )
 
 
 @dataclass(frozen=True)
@@ -151,19 +160,37 @@ class Top(wiring.Component):
 
     def __init__(self, design: Design) -> None:
         self.design = design
-        super().__init__({"i": In(stream.Signature(design.boundaries[0].width)),
-                          "o": Out(stream.Signature(design.boundaries[-1].width))})
-        self.boundaries = {b.name: stream.Signature(b.width).create(path=(b.signal.rstrip("_"),)) for b in design.boundaries}
+        super().__init__(
+            {
+                "i": In(stream.Signature(design.boundaries[0].width)),
+                "o": Out(stream.Signature(design.boundaries[-1].width)),
+            }
+        )
+        self.boundaries = {
+            b.name: stream.Signature(b.width).create(path=(b.signal.rstrip("_"),)) for b in design.boundaries
+        }
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         wires = list(self.boundaries.values())
-        m.d.comb += [wires[0].valid.eq(self.i.valid), wires[0].payload.eq(self.i.payload), self.i.ready.eq(wires[0].ready),
-                     self.o.valid.eq(wires[-1].valid), self.o.payload.eq(wires[-1].payload), wires[-1].ready.eq(self.o.ready)]
+        m.d.comb += [
+            wires[0].valid.eq(self.i.valid),
+            wires[0].payload.eq(self.i.payload),
+            self.i.ready.eq(wires[0].ready),
+            self.o.valid.eq(wires[-1].valid),
+            self.o.payload.eq(wires[-1].payload),
+            wires[-1].ready.eq(self.o.ready),
+        ]
         for k, (element, i, o) in enumerate(zip(self.design.chain, wires, wires[1:], strict=False)):
             core = Stage(element) if isinstance(element, StageSpec) else Gearbox(element[1])
             name = element.name if isinstance(element, StageSpec) else element[0]
             m.submodules[f"s{k}_{''.join(c if c.isalnum() else '_' for c in name)}"] = core
-            m.d.comb += [core.i.valid.eq(i.valid), core.i.payload.eq(i.payload), i.ready.eq(core.i.ready),
-                         o.valid.eq(core.o.valid), o.payload.eq(core.o.payload), core.o.ready.eq(o.ready)]
+            m.d.comb += [
+                core.i.valid.eq(i.valid),
+                core.i.payload.eq(i.payload),
+                i.ready.eq(core.i.ready),
+                o.valid.eq(core.o.valid),
+                o.payload.eq(core.o.payload),
+                core.o.ready.eq(o.ready),
+            ]
         return m

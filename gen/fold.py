@@ -36,8 +36,10 @@ def auto(network: Network, cycles: int | None = None) -> dict[str, Fold]:
     if cycles is not None:
         for name, table in tables.items():
             if (best := min(c for c, _, _ in table)) > cycles:
-                raise PlanError(f"{name}: needs at least {best} cycles a frame, more than the target of {cycles}; "
-                                f"choose a target of {best} or more")
+                raise PlanError(
+                    f"{name}: needs at least {best} cycles a frame, more than the target of {cycles}; "
+                    f"choose a target of {best} or more"
+                )
         return _for_target(tables, cycles)
     targets = sorted({c for table in tables.values() for c, _, _ in table})
     slowest = max(min(c for c, _, _ in table) for table in tables.values())

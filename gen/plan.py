@@ -94,11 +94,15 @@ def layers(network: Network) -> list[Layer]:
             if isinstance(group[-1], Requant) and nodes and isinstance(nodes[0], Readout):
                 group.append(nodes.pop(0))
         elif not isinstance(node, Pool):
-            raise PlanError(f"{node.name}: {type(node).__name__} behind {node.source} has no hardware; supported: a "
-                            f"Conv2d or Linear with IF, Requant or Readout behind it, SumPool, MaxPool, Flatten")
+            raise PlanError(
+                f"{node.name}: {type(node).__name__} behind {node.source} has no hardware; supported: a "
+                f"Conv2d or Linear with IF, Requant or Readout behind it, SumPool, MaxPool, Flatten"
+            )
         if order is not None and isinstance(node, (Pool, Conv2d)):
-            raise PlanError(f"{node.name}: {type(node).__name__} behind a Flatten has no hardware; put the Flatten "
-                            "before the first Linear")
+            raise PlanError(
+                f"{node.name}: {type(node).__name__} behind a Flatten has no hardware; put the Flatten "
+                "before the first Linear"
+            )
         found.append(Layer(tuple(group), source, order, network.steps))
         source, order = network.signals[group[-1].name], None
     return found
@@ -119,14 +123,22 @@ def fold_choices(layer: Layer) -> list[Fold]:
 
 def _check(layer: Layer, fold: Fold) -> None:
     (outputs, inputs), steps = layer.channels, layer.time_fold
-    for what, value, whole in (("outputs", fold.outputs, outputs), ("inputs", fold.inputs, inputs), ("steps", fold.steps, steps)):
+    for what, value, whole in (
+        ("outputs", fold.outputs, outputs),
+        ("inputs", fold.inputs, inputs),
+        ("steps", fold.steps, steps),
+    ):
         if value < 1 or whole % value:
             reason = "" if what != "steps" or steps > 1 else " (only causal neurons on spikes fold the time steps)"
-            raise PlanError(f"{layer.name}: fold {what}={value} does not divide {whole}{reason}; "
-                            f"choose one of {', '.join(map(str, divisors(whole)))}")
+            raise PlanError(
+                f"{layer.name}: fold {what}={value} does not divide {whole}{reason}; "
+                f"choose one of {', '.join(map(str, divisors(whole)))}"
+            )
     if isinstance(layer.nodes[0], Pool) and fold.outputs != fold.inputs:
-        raise PlanError(f"{layer.name}: a pool takes and gives the same channels, so outputs={fold.outputs} must equal "
-                        f"inputs={fold.inputs}")
+        raise PlanError(
+            f"{layer.name}: a pool takes and gives the same channels, so outputs={fold.outputs} must equal "
+            f"inputs={fold.inputs}"
+        )
 
 
 def build_stage(layer: Layer, fold: Fold) -> StageSpec:
@@ -179,18 +191,44 @@ def _cores(layer: Layer, fold: Fold, weight: np.ndarray, i_format: WordFormat) -
     wanted = -quantiser.bias if quantiser is not None else readout.bias if readout is not None else None
     own = fold.outputs == len(weight) and weight.shape[1] > 1
     start = wanted if wanted is not None and own else np.zeros(len(weight), np.int64)
-    synapse = SynapseSpec(weight=weight, weight_bits=node.weight_bits, i_format=i_format, outputs=fold.outputs,
-                          steps=fold.steps if layer.time_fold > 1 else i_format.steps, sum_time=sum_time, start=start)
+    synapse = SynapseSpec(
+        weight=weight,
+        weight_bits=node.weight_bits,
+        i_format=i_format,
+        outputs=fold.outputs,
+        steps=fold.steps if layer.time_fold > 1 else i_format.steps,
+        sum_time=sum_time,
+        start=start,
+    )
     cores: list[CoreSpec] = [synapse]
     ranges = synapse.ranges
     if neuron is not None:
-        return (synapse, NeuronSpec(
-            threshold=neuron.threshold, bias=neuron.bias, v0=neuron.v0, lossless=neuron.rule == "lossless",
-            strict=neuron.strict, time_steps=layer.steps, i_format=synapse.o_format, ranges=ranges, constant=not timed))
+        return (
+            synapse,
+            NeuronSpec(
+                threshold=neuron.threshold,
+                bias=neuron.bias,
+                v0=neuron.v0,
+                lossless=neuron.rule == "lossless",
+                strict=neuron.strict,
+                time_steps=layer.steps,
+                i_format=synapse.o_format,
+                ranges=ranges,
+                constant=not timed,
+            ),
+        )
     if quantiser is not None:
         rest = np.zeros_like(quantiser.bias) if own else quantiser.bias
-        cores.append(RequantSpec(bias=rest, shift=quantiser.shift, lo=quantiser.lo, hi=quantiser.hi,
-                                 i_format=synapse.o_format, ranges=ranges))
+        cores.append(
+            RequantSpec(
+                bias=rest,
+                shift=quantiser.shift,
+                lo=quantiser.lo,
+                hi=quantiser.hi,
+                i_format=synapse.o_format,
+                ranges=ranges,
+            )
+        )
         ranges = np.tile([quantiser.lo, quantiser.hi], (len(weight), 1))
     if readout is not None:
         rest = np.zeros_like(readout.bias) if own and quantiser is None else readout.bias
@@ -201,8 +239,10 @@ def _cores(layer: Layer, fold: Fold, weight: np.ndarray, i_format: WordFormat) -
 def _check_turnaround(layer: Layer, fold: Fold, cores: tuple[CoreSpec, ...]) -> None:
     synapse, neuron = cores[0], cores[1]
     if isinstance(neuron, NeuronSpec) and isinstance(synapse, SynapseSpec) and neuron.turnaround > synapse.words:
-        raise PlanError(f"{layer.name}: fold steps={fold.steps} scans the window of {synapse.words} words again while the "
-                        f"membrane is still being computed ({neuron.turnaround} cycles); choose fewer inputs or more steps")
+        raise PlanError(
+            f"{layer.name}: fold steps={fold.steps} scans the window of {synapse.words} words again while the "
+            f"membrane is still being computed ({neuron.turnaround} cycles); choose fewer inputs or more steps"
+        )
 
 
 def join(stages: list[StageSpec]) -> list[StageSpec | tuple[str, GearboxSpec]]:
@@ -233,8 +273,11 @@ def parse_folds(tables: Mapping[str, Any], where: str) -> dict[str, Fold]:
     """Folds from tables of integers. Raises PlanError naming ``where``."""
     folds = {}
     for name, table in tables.items():
-        if not isinstance(table, dict) or set(table) - {"outputs", "inputs", "steps"} or \
-                not all(type(v) is int for v in table.values()):
+        if (
+            not isinstance(table, dict)
+            or set(table) - {"outputs", "inputs", "steps"}
+            or not all(type(v) is int for v in table.values())
+        ):
             raise PlanError(f"{where}: {name} must be a table of integers: outputs, inputs, steps")
         folds[name] = Fold(**(asdict(Fold(1, 1, 1)) | table))
     return folds

@@ -30,7 +30,9 @@ def run(passes: list[str], folder: Path) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".ys", delete=False) as script:
         script.write("\n".join(passes))
     try:
-        done = subprocess.run([sys.executable, "-c", _DRIVER, script.name], cwd=folder, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", _DRIVER, script.name], cwd=folder, capture_output=True, text=True, check=False
+        )
     finally:
         Path(script.name).unlink()
     if done.returncode:

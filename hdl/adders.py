@@ -68,7 +68,9 @@ def tree(m: Module, terms: list[Term], depth: int, name: str) -> Term:
         return Term(Const(0, 1), 0, 0)
     for level in range(depth):
         pairs = [terms[k : k + 2] for k in range(0, len(terms), 2)]
-        terms = [_pair(m, *p, f"{name}_l{level}_{k}") if len(p) == 2 else register(m, p[0], f"{name}_l{level}_{k}")
-                 for k, p in enumerate(pairs)]
+        terms = [
+            _pair(m, *p, f"{name}_l{level}_{k}") if len(p) == 2 else register(m, p[0], f"{name}_l{level}_{k}")
+            for k, p in enumerate(pairs)
+        ]
     assert len(terms) == 1
     return terms[0]

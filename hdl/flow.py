@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from amaranth import *
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory, MemoryData
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .counter import counter
@@ -18,7 +18,9 @@ __all__ = ["Fifo", "Gearbox", "GearboxLaw", "GearboxSpec"]
 
 
 class Fifo(wiring.Component):
-    """A FIFO of ``depth`` words: a word is offered one cycle after it came, a slot is free one cycle after its word left.
+    """A FIFO of ``depth`` words.
+
+    A word is offered one cycle after it came, a slot is free one cycle after its word left.
 
     Law: taken_i[k] >= taken_o[k - depth] + 1; offered_o[k] = taken_i[k] + 1 (``hdl.law.FifoLaw``).
 
@@ -44,17 +46,23 @@ class Fifo(wiring.Component):
             with m.If(self.o.valid & self.o.ready):
                 m.d.sync += self.o.valid.eq(0)
             return m
-        contents = MemoryData(shape=len(self.i.payload), depth=self.depth, init=[])
-        m.submodules.memory = memory = Memory(contents)
+        m.submodules.memory = memory = Memory(shape=len(self.i.payload), depth=self.depth, init=[])
         write, read = memory.write_port(), memory.read_port(domain="comb")
         level = Signal(range(self.depth + 1))
-        m.d.comb += [self.i.ready.eq(level != self.depth), self.o.valid.eq(level != 0), write.en.eq(self.i.valid & self.i.ready),
-                     write.data.eq(self.i.payload), self.o.payload.eq(read.data)]
+        m.d.comb += [
+            self.i.ready.eq(level != self.depth),
+            self.o.valid.eq(level != 0),
+            write.en.eq(self.i.valid & self.i.ready),
+            write.data.eq(self.i.payload),
+            self.o.payload.eq(read.data),
+        ]
         taken = Signal()
         m.d.comb += taken.eq(self.o.valid & self.o.ready)
         m.d.sync += level.eq(level + write.en - taken)
-        m.d.comb += [write.addr.eq(counter(m, self.depth, write.en, "write_at")[0]),
-                     read.addr.eq(counter(m, self.depth, taken, "read_at")[0])]
+        m.d.comb += [
+            write.addr.eq(counter(m, self.depth, write.en, "write_at")[0]),
+            read.addr.eq(counter(m, self.depth, taken, "read_at")[0]),
+        ]
         return m
 
 
@@ -103,7 +111,9 @@ class Gearbox(wiring.Component):
 
     def __init__(self, spec: GearboxSpec) -> None:
         self.spec = spec
-        super().__init__({"i": In(stream.Signature(spec.i_format.width)), "o": Out(stream.Signature(spec.o_format.width))})
+        super().__init__(
+            {"i": In(stream.Signature(spec.i_format.width)), "o": Out(stream.Signature(spec.o_format.width))}
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -118,8 +128,11 @@ class Gearbox(wiring.Component):
                 m.d.sync += [self.o.payload.eq(Cat(self.o.payload[narrow:], self.i.payload)), self.o.valid.eq(is_last)]
             return m
         word = Signal(spec.i_format.width)
-        m.d.comb += [self.i.ready.eq(~self.o.valid | (self.o.ready & is_last)), self.o.payload.eq(word[:narrow]),
-                     narrow_moves.eq(self.o.valid & self.o.ready)]
+        m.d.comb += [
+            self.i.ready.eq(~self.o.valid | (self.o.ready & is_last)),
+            self.o.payload.eq(word[:narrow]),
+            narrow_moves.eq(self.o.valid & self.o.ready),
+        ]
         with m.If(narrow_moves):
             m.d.sync += [word.eq(word >> narrow), self.o.valid.eq(~is_last)]
         with m.If(self.i.valid & self.i.ready):

@@ -67,8 +67,10 @@ class Link:
 class Process(Protocol):
     """A core's law. ``advance`` computes all events it can; ``i`` and ``o`` are its links."""
 
-    i: Link | None
-    o: Link | None
+    @property
+    def i(self) -> Link | None: ...
+    @property
+    def o(self) -> Link | None: ...
 
     def advance(self) -> None:
         """Compute every event whose causes are known."""

@@ -108,9 +108,14 @@ class NeuronSpec:
             before.append(np.stack([low, high], 1))
             silent, fires = low < test, high >= test  # whether there are such membranes
             fired = np.maximum(low, test) - self.threshold
-            low, high = (np.where(silent & fires, np.minimum(low, fired), np.where(silent, low, fired)),
-                         np.where(silent & fires, np.maximum(np.minimum(high, test - 1), high - self.threshold),
-                                  np.where(silent, high, high - self.threshold)))
+            low, high = (
+                np.where(silent & fires, np.minimum(low, fired), np.where(silent, low, fired)),
+                np.where(
+                    silent & fires,
+                    np.maximum(np.minimum(high, test - 1), high - self.threshold),
+                    np.where(silent, high, high - self.threshold),
+                ),
+            )
             after.append(np.stack([low, high], 1))
         return np.stack(before), np.stack(after)
 
@@ -140,8 +145,12 @@ class NeuronArray(wiring.Component):
 
     def __init__(self, spec: NeuronSpec) -> None:
         self.spec = spec
-        super().__init__({"i": In(stream.Signature(spec.i_format.width, always_ready=True)),
-                          "o": Out(stream.Signature(spec.o_format.width, always_ready=True))})
+        super().__init__(
+            {
+                "i": In(stream.Signature(spec.i_format.width, always_ready=True)),
+                "o": Out(stream.Signature(spec.o_format.width, always_ready=True)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -151,11 +160,16 @@ class NeuronArray(wiring.Component):
         # What travels with the word: whether it completes the neurons, its group and its scan.
         travel = Cat(self.i.valid, self.i.valid & last_scan, group, scan)
         lanes = [self.i.payload[k * form.element_bits :][: form.element_bits] for k in range(spec.outputs)]
-        currents = [[c.as_signed() if form.signed else c for c in (lane.word_select(t, form.bits) for t in range(form.steps))]
-                    for lane in lanes]
+        currents = [
+            [c.as_signed() if form.signed else c for c in (lane.word_select(t, form.bits) for t in range(form.steps))]
+            for lane in lanes
+        ]
         if spec.lossless:
-            spikes = [self._compare(m, c[0], t, k, group, Const(0)) for k, c in enumerate(currents)
-                      for t in range(spec.time_steps)]
+            spikes = [
+                self._compare(m, c[0], t, k, group, Const(0))
+                for k, c in enumerate(currents)
+                for t in range(spec.time_steps)
+            ]
             m.d.sync += [self.o.valid.eq(self.i.valid), self.o.payload.eq(Cat(spikes))]
             return m
         self._pipeline(m, currents, travel)
@@ -182,8 +196,10 @@ class NeuronArray(wiring.Component):
             mine = bounds[stage::stages, lane :: spec.outputs]
             return shape_for(min(0, int(mine[..., 0].min())), max(0, int(mine[..., 1].max())))
 
-        carried = [Signal(shape(after, stages - 1, k), name=f"u_carried_{k}") if scans > 1 else Const(0)
-                   for k in range(spec.outputs)]
+        carried = [
+            Signal(shape(after, stages - 1, k), name=f"u_carried_{k}") if scans > 1 else Const(0)
+            for k in range(spec.outputs)
+        ]
         u: list[Value] = list(carried)
         spikes: list[list[Value]] = [[] for _ in range(spec.outputs)]
         for t in range(stages):
@@ -194,8 +210,10 @@ class NeuronArray(wiring.Component):
                 a = Signal(shape(before, t, k), name=f"a_{k}_{t}")
                 m.d.sync += a.eq(u[k] + currents[k][0])
                 sums.append(a)
-                currents[k] = [self._later(m, c, f"i_{k}_{t}_a{n}") for n, c in
-                               enumerate(currents[k] if spec.constant else currents[k][1:])]
+                currents[k] = [
+                    self._later(m, c, f"i_{k}_{t}_a{n}")
+                    for n, c in enumerate(currents[k] if spec.constant else currents[k][1:])
+                ]
                 spikes[k] = [self._later(m, s, f"s_{k}_{t}_a{n}") for n, s in enumerate(spikes[k])]
             travel, later = later, Signal.like(travel, name=f"travel_{t}_b")
             group = travel[2 : 2 + (spec.groups - 1).bit_length()]

@@ -65,8 +65,12 @@ class PoolArray(wiring.Component):
     def __init__(self, spec: PoolSpec) -> None:
         self.spec = spec
         word = data.StructLayout({"data": spec.i_format.width, "last": 1})
-        super().__init__({"i": In(stream.Signature(word, always_ready=True)),
-                          "o": Out(stream.Signature(spec.o_format.width, always_ready=True))})
+        super().__init__(
+            {
+                "i": In(stream.Signature(word, always_ready=True)),
+                "o": Out(stream.Signature(spec.o_format.width, always_ready=True)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

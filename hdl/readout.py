@@ -93,8 +93,12 @@ class Readout(wiring.Component):
 
     def __init__(self, spec: ReadoutSpec) -> None:
         self.spec = spec
-        super().__init__({"i": In(stream.Signature(spec.i_format.width, always_ready=True)),
-                          "o": Out(stream.Signature(spec.payload, always_ready=True))})
+        super().__init__(
+            {
+                "i": In(stream.Signature(spec.i_format.width, always_ready=True)),
+                "o": Out(stream.Signature(spec.payload, always_ready=True)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -126,9 +130,15 @@ class Readout(wiring.Component):
             winners = []
             for k in range(0, len(field), 2):
                 pair = field[k : k + 2]
-                value, lane = Signal(shape, name=f"best_{level}_{k}"), Signal(pair[0][1].shape(), name=f"lane_{level}_{k}")
+                value, lane = (
+                    Signal(shape, name=f"best_{level}_{k}"),
+                    Signal(pair[0][1].shape(), name=f"lane_{level}_{k}"),
+                )
                 right = pair[1][0] > pair[0][0] if len(pair) == 2 else Const(0)
-                m.d.sync += [value.eq(Mux(right, pair[-1][0], pair[0][0])), lane.eq(Mux(right, pair[-1][1], pair[0][1]))]
+                m.d.sync += [
+                    value.eq(Mux(right, pair[-1][0], pair[0][0])),
+                    lane.eq(Mux(right, pair[-1][1], pair[0][1])),
+                ]
                 winners.append((value, lane))
             field = winners
             logits = registers(logits, f"logit_{level}")

@@ -14,7 +14,7 @@ from .counter import counter
 from .rom import selected
 from .words import WordFormat, shape_for
 
-__all__ = ["Requantiser", "RequantSpec"]
+__all__ = ["RequantSpec", "Requantiser"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,8 +81,12 @@ class Requantiser(wiring.Component):
 
     def __init__(self, spec: RequantSpec) -> None:
         self.spec = spec
-        super().__init__({"i": In(stream.Signature(spec.i_format.width, always_ready=True)),
-                          "o": Out(stream.Signature(spec.o_format.width, always_ready=True))})
+        super().__init__(
+            {
+                "i": In(stream.Signature(spec.i_format.width, always_ready=True)),
+                "o": Out(stream.Signature(spec.o_format.width, always_ready=True)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -99,7 +103,10 @@ class Requantiser(wiring.Component):
                 values[k] = Signal(shape_for(int(mine[:, 0].min()), int(mine[:, 1].max())), name=f"difference_{k}")
                 m.d.sync += values[k].eq(value - selected(m, group, spec.bias[k :: spec.outputs].tolist(), f"bias_{k}"))
             group, valid = later, later_valid
-        m.d.sync += [self.o.valid.eq(valid), self.o.payload.eq(Cat(self._scale(m, v, k, group) for k, v in enumerate(values)))]
+        m.d.sync += [
+            self.o.valid.eq(valid),
+            self.o.payload.eq(Cat(self._scale(m, v, k, group) for k, v in enumerate(values))),
+        ]
         return m
 
     def _scale(self, m: Module, value: Value, lane: int, group: Value) -> Value:

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from amaranth import *
-from amaranth.lib.memory import MemoryData
 
 from .words import shape_for
 
-__all__ = ["rom_style", "selected", "weight_memory"]
+__all__ = ["packed_rows", "rom_style", "selected"]
 
 
 def rom_style(depth: int, width: int) -> str:
@@ -22,12 +21,10 @@ def rom_style(depth: int, width: int) -> str:
     return "logic" if depth <= 32 or depth * width <= 1024 else "block"
 
 
-def weight_memory(rows: np.ndarray, bits: int) -> tuple[MemoryData, dict[str, str]]:
-    """Pack integers (depth, columns) of ``bits`` bits each into a memory; return it with its attributes."""
+def packed_rows(rows: np.ndarray, bits: int) -> list[int]:
+    """Pack integers (depth, columns) of ``bits`` bits each into one word a row, the first column lowest."""
     mask = (1 << bits) - 1
-    words = [sum((int(v) & mask) << (bits * k) for k, v in enumerate(row)) for row in rows]
-    style = rom_style(len(words), bits * rows.shape[1])
-    return MemoryData(shape=bits * rows.shape[1], depth=len(words), init=words), {"rom_style": style, "ram_style": style}
+    return [sum((int(v) & mask) << (bits * k) for k, v in enumerate(row)) for row in rows]
 
 
 def selected(m: Module, index: Value, values: Sequence[int], name: str) -> Value:

@@ -16,15 +16,21 @@ from .pool import PoolArray, PoolSpec
 from .readout import Readout, ReadoutSpec
 from .requant import Requantiser, RequantSpec
 from .synapse import SynapseArray, SynapseSpec
-from .window import Window, WindowLaw, WindowSpec
+from .window import Window, WindowSpec
+from .window_law import WindowLaw
 from .words import WordFormat
 
 __all__ = ["CoreSpec", "Stage", "StageSpec"]
 
 CoreSpec = SynapseSpec | NeuronSpec | RequantSpec | PoolSpec | ReadoutSpec
 
-_CORES = {SynapseSpec: SynapseArray, NeuronSpec: NeuronArray, RequantSpec: Requantiser, PoolSpec: PoolArray,
-          ReadoutSpec: Readout}
+_CORES = {
+    SynapseSpec: SynapseArray,
+    NeuronSpec: NeuronArray,
+    RequantSpec: Requantiser,
+    PoolSpec: PoolArray,
+    ReadoutSpec: Readout,
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,7 +108,10 @@ class Stage(wiring.Component):
             before = core
         m.submodules.fifo = fifo = Fifo(self.spec.o_width, self.spec.window.credits)
         # The credits of the window guarantee that the FIFO is ready.
-        m.d.comb += [fifo.i.valid.eq(before.o.valid), fifo.i.payload.eq(before.o.payload),
-                     window.taken.eq(fifo.o.valid & fifo.o.ready)]
+        m.d.comb += [
+            fifo.i.valid.eq(before.o.valid),
+            fifo.i.payload.eq(before.o.payload),
+            window.taken.eq(fifo.o.valid & fifo.o.ready),
+        ]
         wiring.connect(m, fifo.o, wiring.flipped(self.o))
         return m

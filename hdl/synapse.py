@@ -19,7 +19,7 @@ from amaranth.lib.wiring import In, Out
 
 from .adders import Term, levels, tree
 from .counter import counter
-from .rom import weight_memory
+from .rom import packed_rows, rom_style
 from .words import WordFormat, bits_for, resized, shape_for
 
 __all__ = ["SynapseArray", "SynapseSpec"]
@@ -56,7 +56,9 @@ class SynapseSpec:
         if self.steps < 1 or self.i_format.steps % self.steps:
             raise ValueError(f"steps={self.steps} does not divide the {self.i_format.steps} time steps")
         if self.start.any() and (self.groups > 1 or self.words == 1):
-            raise ValueError("A start value needs an accumulator of its own for every channel: one group, several words")
+            raise ValueError(
+                "A start value needs an accumulator of its own for every channel: one group, several words"
+            )
 
     @property
     def inputs(self) -> int:
@@ -148,8 +150,12 @@ class SynapseArray(wiring.Component):
     def __init__(self, spec: SynapseSpec) -> None:
         self.spec = spec
         word = data.StructLayout({"data": spec.i_format.width, "last": 1})
-        super().__init__({"i": In(stream.Signature(word, always_ready=True)),
-                          "o": Out(stream.Signature(spec.o_format.width, always_ready=True))})
+        super().__init__(
+            {
+                "i": In(stream.Signature(word, always_ready=True)),
+                "o": Out(stream.Signature(spec.o_format.width, always_ready=True)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -197,12 +203,13 @@ class SynapseArray(wiring.Component):
     def _weights(self, m: Module, rows: np.ndarray) -> Value:
         """The weight memory: addressed by a counter of the words, read in one cycle, registered in the next."""
         spec = self.spec
-        weights = Signal(rows.shape[1] * spec.weight_bits)
+        words, width = packed_rows(rows, spec.weight_bits), rows.shape[1] * spec.weight_bits
         if len(rows) == 1:
-            weight, _ = weight_memory(rows, spec.weight_bits)
-            return Const(list(weight.init)[0], len(weights))
-        contents, attrs = weight_memory(rows, spec.weight_bits)
-        m.submodules.memory = memory = Memory(contents, attrs=attrs)
+            return Const(words[0], width)
+        style = rom_style(len(rows), width)
+        attrs = {"rom_style": style, "ram_style": style}
+        m.submodules.memory = memory = Memory(shape=width, depth=len(rows), init=words, attrs=attrs)
+        weights = Signal(width)
         port = memory.read_port()
         m.d.comb += port.en.eq(1)
         m.d.sync += weights.eq(port.data)

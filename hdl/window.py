@@ -19,15 +19,14 @@ from typing import Literal, NamedTuple
 import numpy as np
 from amaranth import *
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory, MemoryData
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .counter import counter
-from .law import Link
 from .rom import selected
 from .words import WordFormat
 
-__all__ = ["Window", "WindowLaw", "WindowSpec"]
+__all__ = ["Window", "WindowSpec"]
 
 
 class RowPlan(NamedTuple):
@@ -72,15 +71,19 @@ class WindowSpec:
         if self.channels % self.i_format.lanes:
             raise ValueError(f"inputs={self.i_format.lanes} does not divide the {self.channels} input channels")
         if self.rows < self.rows_needed:
-            raise ValueError(f"rows must be at least {self.rows_needed} for a kernel of {self.kernel[0]} rows, not {self.rows}")
+            raise ValueError(
+                f"rows must be at least {self.rows_needed} for a kernel of {self.kernel[0]} rows, not {self.rows}"
+            )
         if not 0 <= self.padding < min(self.kernel):
             raise ValueError(f"padding must be smaller than the kernel, not {self.padding}")
 
     @property
     def o_size(self) -> tuple[int, int]:
         """Rows and columns of window positions."""
-        return ((self.height + 2 * self.padding - self.kernel[0]) // self.stride + 1,
-                (self.width + 2 * self.padding - self.kernel[1]) // self.stride + 1)
+        return (
+            (self.height + 2 * self.padding - self.kernel[0]) // self.stride + 1,
+            (self.width + 2 * self.padding - self.kernel[1]) // self.stride + 1,
+        )
 
     @property
     def pixel_words(self) -> int:
@@ -171,8 +174,13 @@ class Window(wiring.Component):
     def __init__(self, spec: WindowSpec) -> None:
         self.spec = spec
         word = data.StructLayout({"data": spec.i_format.width, "last": 1})
-        super().__init__({"i": In(stream.Signature(spec.i_format.width)),
-                          "o": Out(stream.Signature(word, always_ready=True)), "taken": In(1)})
+        super().__init__(
+            {
+                "i": In(stream.Signature(spec.i_format.width)),
+                "o": Out(stream.Signature(word, always_ready=True)),
+                "taken": In(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -183,8 +191,7 @@ class Window(wiring.Component):
         # A slot takes a power of two of cells, so that an address is slot and cell side by side.
         depth = ((slots - 1) << (cells - 1).bit_length()) + cells
         style = {} if depth * spec.i_format.width <= 1024 else {"ram_style": "block"}
-        m.submodules.memory = memory = Memory(
-            MemoryData(shape=spec.i_format.width, depth=depth, init=[]), attrs=style)
+        m.submodules.memory = memory = Memory(shape=spec.i_format.width, depth=depth, init=[], attrs=style)
         write, read = memory.write_port(), memory.read_port()
 
         # Writer: row by row into the ring.
@@ -192,9 +199,13 @@ class Window(wiring.Component):
         row_done = Signal()
         w_slot, _ = counter(m, spec.rows, row_done, "w_slot")
         w_cell = Signal(range(cells), init=margin)
-        m.d.comb += [self.i.ready.eq(rows != spec.rows), write.en.eq(self.i.valid & self.i.ready),
-                     write.data.eq(self.i.payload), write.addr.eq(Cat(w_cell, w_slot)),
-                     row_done.eq(write.en & (w_cell == margin + spec.row_words - 1))]
+        m.d.comb += [
+            self.i.ready.eq(rows != spec.rows),
+            write.en.eq(self.i.valid & self.i.ready),
+            write.data.eq(self.i.payload),
+            write.addr.eq(Cat(w_cell, w_slot)),
+            row_done.eq(write.en & (w_cell == margin + spec.row_words - 1)),
+        ]
         with m.If(write.en):
             m.d.sync += w_cell.eq(w_cell + 1)
         with m.If(row_done):
@@ -204,12 +215,19 @@ class Window(wiring.Component):
         moves = Signal()
         row_ends = Signal()
         y, _ = counter(m, spec.o_size[0], row_ends, "y")
-        above, inside, wait, freed = (selected(m, y, [row[k] for row in spec.row_plan], name)
-                                      for k, name in enumerate(RowPlan._fields))
+        above, inside, wait, freed = (
+            selected(m, y, [row[k] for row in spec.row_plan], name) for k, name in enumerate(RowPlan._fields)
+        )
         ends: dict[str, Value] = {}
         inner: Value = moves
-        loops = [("run", spec.run), ("ky", spec.kernel[0]), ("scan", spec.scans), ("group", spec.groups),
-                 ("channel", spec.pixel_words if spec.order == "channels" else 1), ("x", spec.o_size[1])]
+        loops = [
+            ("run", spec.run),
+            ("ky", spec.kernel[0]),
+            ("scan", spec.scans),
+            ("group", spec.groups),
+            ("channel", spec.pixel_words if spec.order == "channels" else 1),
+            ("x", spec.o_size[1]),
+        ]
         at_end, ky = {}, Const(0, 0)
         for name, count in loops:
             value, at_end[name] = counter(m, count, inner, name)
@@ -237,8 +255,9 @@ class Window(wiring.Component):
         with m.If(ends["group"]):
             following = Signal.like(start)
             step = spec.stride * spec.pixel_words
-            m.d.comb += following.eq(start + step if spec.order == "taps" else
-                                     start + Mux(ends["channel"], step - spec.pixel_words + 1, 1))
+            m.d.comb += following.eq(
+                start + step if spec.order == "taps" else start + Mux(ends["channel"], step - spec.pixel_words + 1, 1)
+            )
             m.d.sync += [start.eq(following), cell.eq(following)]
         with m.If(ends["x"]):
             highest = spec.rows - 1 + max(row.freed for row in spec.row_plan)
@@ -266,69 +285,3 @@ class Window(wiring.Component):
         if rows & (rows - 1) == 0:
             return value[: rows.bit_length() - 1]
         return selected(m, value, [v % rows for v in range(highest + 1)], "onward_slot")
-
-
-class WindowLaw:
-    """When the words of a stage move: ``latency`` is the time from the decision to hand out the last word of a result
-    to the cycle in which the FIFO at the end of the stage offers the result.
-
-    With R row slots and D credits (``docs/cycles.md``): a word of row r is taken from one cycle after the row r - R was
-    freed; an output row starts one cycle after its last input row was complete; words follow each other in every
-    cycle; the last one of result m waits until one cycle after result m - D was taken.
-    """
-
-    def __init__(self, spec: WindowSpec, latency: int, i: Link, o: Link) -> None:
-        self.spec, self.latency, self.i, self.o = spec, latency, i, o
-        self._row_words, self._slots = spec.row_words, spec.rows
-        self._span, self._per_row = spec.scans * spec.scan_words, spec.positions * spec.groups
-        self._rows_done: list[int] = []
-        self._rows_freed: list[int] = []
-        self.decided: list[int] = []  # cycle of the decision on the last word of each result
-        self.started: list[int] = []  # cycle of the decision on the first word of each result
-        self._free = [row.freed for row in spec.row_plan]
-        self._needed = [row.wait + sum(self._free[:y]) for y, row in enumerate(spec.row_plan)]
-
-    def advance(self) -> None:
-        """Compute what can be computed, writer and reader in turn, until neither moves."""
-        while self._write() | self._read():
-            pass
-
-    def _write(self) -> bool:
-        i, words, freed = self.i, self._row_words, self._rows_freed
-        moved = False
-        while i.pending():
-            row = len(i.taken) // words
-            before = row - self._slots
-            if before >= len(freed):
-                break
-            cycle = i.take(freed[before] + 1 if before >= 0 else 0)
-            if len(i.taken) % words == 0:
-                self._rows_done.append(cycle)
-            moved = True
-        return moved
-
-    def _read(self) -> bool:
-        spec, o, credits = self.spec, self.o, self.spec.credits
-        decided, moved = self.decided, False
-        while True:
-            m = len(decided)
-            row, within = divmod(m, self._per_row)
-            frame, y = divmod(row, spec.o_size[0])
-            before = m - credits
-            if before >= len(o.taken):
-                return moved
-            start = decided[-1] + 1 if decided else 0
-            if within == 0:
-                last_row = frame * spec.height + self._needed[y] - 1
-                if last_row >= len(self._rows_done):
-                    return moved
-                start = max(start, self._rows_done[last_row] + 1)
-            end = start + self._span - 1
-            if before >= 0 and o.taken[before] >= end:
-                end = o.taken[before] + 1
-            self.started.append(start)
-            decided.append(end)
-            o.offered.append(end + self.latency)
-            if within == self._per_row - 1:
-                self._rows_freed.extend([end] * self._free[y])
-            moved = True

@@ -25,9 +25,17 @@ def save(network: Network, path: str | Path) -> None:
     path = Path(path)
     tensors = {f"{node.name}/{key}": array for node in network for key, array in node.arrays().items()}
     # One entry only: safetensors writes several in random order, and the same network must give the same bytes.
-    header = {"spikeloom": json.dumps({
-        "format": FORMAT, "steps": network.steps, "hash": network.hash, "meta": dict(sorted(network.meta.items())),
-        "nodes": [{"type": type(n).__name__, **n.settings()} for n in network]})}
+    header = {
+        "spikeloom": json.dumps(
+            {
+                "format": FORMAT,
+                "steps": network.steps,
+                "hash": network.hash,
+                "meta": dict(sorted(network.meta.items())),
+                "nodes": [{"type": type(n).__name__, **n.settings()} for n in network],
+            }
+        )
+    }
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     try:
@@ -51,7 +59,9 @@ def load(path: str | Path) -> Network:
     except (SafetensorError, OSError) as error:
         raise NetworkError(f"{path}: not a readable network file ({error}); it may be truncated") from None
     if "spikeloom" not in header:
-        raise NetworkError(f"{path}: a safetensors file, but not a network of Spikeloom; make one with 'spikeloom train'")
+        raise NetworkError(
+            f"{path}: a safetensors file, but not a network of Spikeloom; make one with 'spikeloom train'"
+        )
     try:
         entries = json.loads(header["spikeloom"])
         if entries["format"] != FORMAT:
@@ -70,9 +80,12 @@ def load(path: str | Path) -> Network:
 def _node(entry: dict, tensors: dict) -> Node:
     kind = NODE_TYPES.get(entry["type"])
     if kind is None:
-        raise NetworkError(f"{entry.get('name')}: node type {entry['type']!r} is unknown; supported: {', '.join(NODE_TYPES)}")
+        raise NetworkError(
+            f"{entry.get('name')}: node type {entry['type']!r} is unknown; supported: {', '.join(NODE_TYPES)}"
+        )
     names = {f.name for f in fields(kind)}
     values = {key: value for key, value in entry.items() if key in names}
-    values |= {key.rpartition("/")[2]: array for key, array in tensors.items()
-               if key.rpartition("/")[0] == entry["name"]}
+    values |= {
+        key.rpartition("/")[2]: array for key, array in tensors.items() if key.rpartition("/")[0] == entry["name"]
+    }
     return kind(**values)

@@ -62,8 +62,10 @@ class Network:
             if not node.name or names.count(node.name) > 1:
                 raise NetworkError(f"{node.name or '(no name)'}: names must be unique and not empty")
             if node.source != before.name:
-                raise NetworkError(f"{node.name}: its source is {node.source!r} but the node before it is "
-                                   f"{before.name!r}; supported: a chain of layers")
+                raise NetworkError(
+                    f"{node.name}: its source is {node.source!r} but the node before it is "
+                    f"{before.name!r}; supported: a chain of layers"
+                )
         _ = self.signals
 
     def __iter__(self) -> Iterator[Node]:
@@ -110,7 +112,9 @@ class Network:
         shape, high = self.input.shape, self.input.high
         frames = np.asarray(frames)
         if frames.ndim != 4 or frames.shape[1:] != shape:
-            raise NetworkError(f"{self.input.name}: frames must have shape (N, {', '.join(map(str, shape))}), not {frames.shape}")
+            raise NetworkError(
+                f"{self.input.name}: frames must have shape (N, {', '.join(map(str, shape))}), not {frames.shape}"
+            )
         if frames.dtype.kind not in "iub":
             raise NetworkError(f"{self.input.name}: frames must be integers in 0..{high}, not {frames.dtype}")
         if frames.size and (frames.min() < 0 or frames.max() > high):
@@ -120,8 +124,9 @@ class Network:
 
 def _need(node: Node, source: Signal, *kinds: str) -> None:
     if source.kind not in kinds:
-        raise NetworkError(f"{node.name}: {type(node).__name__} takes {' or '.join(kinds)}, "
-                           f"but {node.source} gives {source.kind}")
+        raise NetworkError(
+            f"{node.name}: {type(node).__name__} takes {' or '.join(kinds)}, but {node.source} gives {source.kind}"
+        )
 
 
 def _channels(node: Node, array: np.ndarray, source: Signal) -> None:
@@ -131,8 +136,10 @@ def _channels(node: Node, array: np.ndarray, source: Signal) -> None:
 
 def _windows(node: Node, size: tuple[int, int], kernel: tuple[int, int], stride: int, padding: int) -> tuple[int, int]:
     if any(k > n + 2 * padding for k, n in zip(kernel, size, strict=True)):
-        raise NetworkError(f"{node.name}: kernel {kernel[0]}x{kernel[1]} is larger than its input {size[0]}x{size[1]} "
-                           f"(padding {padding})")
+        raise NetworkError(
+            f"{node.name}: kernel {kernel[0]}x{kernel[1]} is larger than its input {size[0]}x{size[1]} "
+            f"(padding {padding})"
+        )
     high, wide = ((n + 2 * padding - k) // stride + 1 for k, n in zip(kernel, size, strict=True))
     return high, wide
 
@@ -156,13 +163,19 @@ def _signal(node: Node, source: Signal | None, steps: int) -> Signal:
             _need(node, source, "values", "spikes")
             if isinstance(node, Conv2d):
                 if node.weight.shape[1] != c:
-                    raise NetworkError(f"{node.name}: its kernels have {node.weight.shape[1]} channels, but {node.source} gives {c}")
+                    raise NetworkError(
+                        f"{node.name}: its kernels have {node.weight.shape[1]} channels, but {node.source} gives {c}"
+                    )
                 rows, columns = _windows(node, (h, w), node.weight.shape[2:], node.stride, node.padding)
             else:
                 if (h, w) != (1, 1):
-                    raise NetworkError(f"{node.name}: Linear takes a vector, but {node.source} gives {c}x{h}x{w}; put a Flatten before it")
+                    raise NetworkError(
+                        f"{node.name}: Linear takes a vector, but {node.source} gives {c}x{h}x{w}; put a Flatten before it"
+                    )
                 if node.weight.shape[1] != c:
-                    raise NetworkError(f"{node.name}: its weights have {node.weight.shape[1]} inputs, but {node.source} gives {c}")
+                    raise NetworkError(
+                        f"{node.name}: its weights have {node.weight.shape[1]} inputs, but {node.source} gives {c}"
+                    )
                 rows = columns = 1
             low, high = current_range(node.weight, source)
             return Signal("currents", (len(node.weight), rows, columns), source.timed, int(low.min()), int(high.max()))
@@ -174,15 +187,19 @@ def _signal(node: Node, source: Signal | None, steps: int) -> Signal:
             _need(node, source, "currents")
             _channels(node, node.bias, source)
             if source.timed or steps != 1:
-                raise NetworkError(f"{node.name}: Requant works on values with T = 1, but here the currents of "
-                                   f"{node.source} meet T = {steps}; use IF neurons, or a network with steps = 1")
+                raise NetworkError(
+                    f"{node.name}: Requant works on values with T = 1, but here the currents of "
+                    f"{node.source} meet T = {steps}; use IF neurons, or a network with steps = 1"
+                )
             return Signal("values", source.shape, False, node.lo, node.hi)
         case SumPool() | MaxPool():
             _need(node, source, "values", "spikes")
             size = _windows(node, (h, w), (node.kernel, node.kernel), node.stride, 0)
             if isinstance(node, MaxPool):
                 if source.kind == "spikes" and source.high > 1:
-                    raise NetworkError(f"{node.name}: MaxPool on spikes takes single spikes, but {node.source} gives sums up to {source.high}")
+                    raise NetworkError(
+                        f"{node.name}: MaxPool on spikes takes single spikes, but {node.source} gives sums up to {source.high}"
+                    )
                 return Signal(source.kind, (c, *size), source.timed, source.low, source.high)
             area = node.kernel**2
             return Signal(source.kind, (c, *size), source.timed, source.low * area, source.high * area)
@@ -195,6 +212,11 @@ def _signal(node: Node, source: Signal | None, steps: int) -> Signal:
             if (h, w) != (1, 1):
                 raise NetworkError(f"{node.name}: Readout takes a vector, but {node.source} gives {c}x{h}x{w}")
             terms = steps if source.timed else 1
-            return Signal("logits", source.shape, False, source.low * terms + int(node.bias.min()),
-                          source.high * terms + int(node.bias.max()))
+            return Signal(
+                "logits",
+                source.shape,
+                False,
+                source.low * terms + int(node.bias.min()),
+                source.high * terms + int(node.bias.max()),
+            )
     raise NetworkError(f"{node.name}: {type(node).__name__} is not supported")

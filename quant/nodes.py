@@ -12,8 +12,21 @@ from typing import Any, Literal
 
 import numpy as np
 
-__all__ = ["IF", "NODE_TYPES", "Conv2d", "Flatten", "Input", "Linear", "MaxPool", "NetworkError", "Node", "Readout",
-           "Requant", "Rule", "SumPool"]
+__all__ = [
+    "IF",
+    "NODE_TYPES",
+    "Conv2d",
+    "Flatten",
+    "Input",
+    "Linear",
+    "MaxPool",
+    "NetworkError",
+    "Node",
+    "Readout",
+    "Requant",
+    "Rule",
+    "SumPool",
+]
 
 Rule = Literal["causal", "lossless"]
 
@@ -58,8 +71,11 @@ class Node:
 
     def settings(self) -> dict[str, Any]:
         """The fields that are not arrays, as JSON values."""
-        return {f.name: list(v) if isinstance(v, tuple) else v
-                for f in fields(self) if not isinstance(v := getattr(self, f.name), np.ndarray)}
+        return {
+            f.name: list(v) if isinstance(v, tuple) else v
+            for f in fields(self)
+            if not isinstance(v := getattr(self, f.name), np.ndarray)
+        }
 
     def _whole(self, **arrays: Any) -> None:
         for key, value in arrays.items():
@@ -99,8 +115,10 @@ class Synapse(Node):
         if not self.weight.size:
             self._fail("weight is empty")
         if self.weight.min() < low or self.weight.max() > high:
-            self._fail(f"weights must be in {low}..{high} ({self.weight_bits} bits), "
-                       f"found {self.weight.min()}..{self.weight.max()}")
+            self._fail(
+                f"weights must be in {low}..{high} ({self.weight_bits} bits), "
+                f"found {self.weight.min()}..{self.weight.max()}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,7 +138,9 @@ class Conv2d(Synapse):
         if self.stride < 1:
             self._fail(f"stride must be a positive integer, not {self.stride}")
         if not 0 <= self.padding < min(self.weight.shape[2:]):
-            self._fail(f"padding must be in 0..{min(self.weight.shape[2:]) - 1} (smaller than the kernel), not {self.padding}")
+            self._fail(
+                f"padding must be in 0..{min(self.weight.shape[2:]) - 1} (smaller than the kernel), not {self.padding}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -155,11 +175,15 @@ class IF(Node):
         if self.rule not in ("causal", "lossless"):
             self._fail(f"rule must be 'causal' or 'lossless', not {self.rule!r}")
         if not self.threshold.shape == self.bias.shape == self.v0.shape or self.threshold.ndim != 1:
-            self._fail(f"threshold, bias and v0 must have one value a channel, not shapes "
-                       f"{self.threshold.shape}, {self.bias.shape}, {self.v0.shape}")
+            self._fail(
+                f"threshold, bias and v0 must have one value a channel, not shapes "
+                f"{self.threshold.shape}, {self.bias.shape}, {self.v0.shape}"
+            )
         if (bad := np.flatnonzero(self.threshold <= 0)).size:
-            self._fail(f"threshold of channel {bad[0]} is {self.threshold[bad[0]]}; a threshold must be positive "
-                       f"(flip the sign of the channel's weights and bias, or retrain with a positive one)")
+            self._fail(
+                f"threshold of channel {bad[0]} is {self.threshold[bad[0]]}; a threshold must be positive "
+                f"(flip the sign of the channel's weights and bias, or retrain with a positive one)"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -177,11 +201,15 @@ class Requant(Node):
     def __post_init__(self) -> None:
         self._whole(bias=self.bias, shift=self.shift)
         if self.bias.shape != self.shift.shape or self.bias.ndim != 1:
-            self._fail(f"bias and shift must have one value a channel, not shapes {self.bias.shape}, {self.shift.shape}")
+            self._fail(
+                f"bias and shift must have one value a channel, not shapes {self.bias.shape}, {self.shift.shape}"
+            )
         if (bad := np.flatnonzero((self.shift < -8) | (self.shift > 30))).size:
             self._fail(f"shift of channel {bad[0]} is {self.shift[bad[0]]}; supported: -8..30")
         if not (-128 <= self.lo <= 0 < self.hi <= 255 and (self.lo == 0 or self.hi <= 127)):
-            self._fail(f"output range must be 0..hi with hi <= 255, or lo..hi within -128..127, not {self.lo}..{self.hi}")
+            self._fail(
+                f"output range must be 0..hi with hi <= 255, or lo..hi within -128..127, not {self.lo}..{self.hi}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -229,4 +257,5 @@ class Readout(Node):
 
 
 NODE_TYPES: dict[str, type[Node]] = {
-    t.__name__: t for t in (Input, Conv2d, Linear, IF, Requant, SumPool, MaxPool, Flatten, Readout)}
+    t.__name__: t for t in (Input, Conv2d, Linear, IF, Requant, SumPool, MaxPool, Flatten, Readout)
+}

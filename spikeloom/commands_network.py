@@ -18,18 +18,16 @@ def train(recipe: Annotated[Path, typer.Argument(help="TOML file: data, model, m
           output: Annotated[Path, typer.Option("--output", "-o", help="Network file to write (.safetensors).")],
           json: JsonOption = False) -> None:
     """Train a network by a recipe and write it as a network of integers."""
+    from . import api
     from .quant.recipe import read
 
     followed = read(recipe)
     need("torch")
     writable(output, folder=False)
-    from .quant.netfile import save
-    from .quant.train import train as follow
-
     with bars() as step:
-        trained = follow(followed, progress=lambda phase, done, total, figures: step(
+        trained = api.train(followed, progress=lambda phase, done, total, figures: step(
             f"{phase}, {percent(figures['train'])} of the training images", done, total))
-    save(trained.network, output)
+    api.save(trained.network, output)
     report, network = trained.report, trained.network
     if json:
         print_json({"network": output, "hash": network.hash, "steps": network.steps, "rule": followed.rule,

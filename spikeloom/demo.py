@@ -62,18 +62,18 @@ CHECKS = (Check("cocotb", 30, 0.3), Check("verilator", 300, 0.0), Check("amarant
 
 def run(folder: Path, recipe: Path | None, step: Step, checks: tuple[Check, ...] = CHECKS) -> dict[str, Any]:
     """Do everything in ``folder``; return a summary as JSON values, whose ``problems`` are empty where all is well."""
-    from .quant.train import train
-
     seconds: dict[str, float] = {}
-    text = RECIPE if recipe is None else recipe.read_text(encoding="utf-8")
     followed = folder / "recipe.toml"
+    if recipe is not None:
+        read_recipe(recipe)
+    text = RECIPE if recipe is None else recipe.read_text(encoding="utf-8")
     with replacing(followed) as path:
         path.write_text(text, encoding="utf-8")
     settings = read_recipe(followed)
     data = load_data(settings.data)
 
     with _timed(seconds, "training"):
-        trained = train(settings, progress=lambda phase, done, total, figures: step(
+        trained = api.train(settings, progress=lambda phase, done, total, figures: step(
             f"{phase}, {percent(figures['train'])} of the training images", done, total))
         network = trained.network
         api.save(network, folder / "network.safetensors")

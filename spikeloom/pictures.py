@@ -119,7 +119,8 @@ def timeline(design: Design, frames: int = 4) -> str:
         axes.set_xlim(0, end)
         axes.set_xlabel("clock cycle")
         for frame in range(frames):
-            axes.plot([], [], "s", color=COLOURS[frame % len(COLOURS)], label=f"{'' if frame else 'frame '}{frame + 1}", markersize=8)
+            name = f"frame {frame + 1}" if frame == 0 else f"{frame + 1}"
+            axes.plot([], [], "s", color=COLOURS[frame % len(COLOURS)], label=name, markersize=8)
         figure.legend(loc="outside upper center", ncols=frames + 1, frameon=False, handletextpad=0.1, title=None,
                       columnspacing=1.2, labelcolor=INK)
         axes.spines[["top", "right", "left"]].set_visible(False)

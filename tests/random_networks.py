@@ -32,16 +32,35 @@ def networks(draw: st.DrawFn) -> Network:
 
     def answer(channels: int) -> None:
         name = nodes[-1].name
-        scale = int(np.abs(nodes[-1].arrays()["weight"]).sum(axis=tuple(range(1, nodes[-1].arrays()["weight"].ndim))).max()) + 1
+        scale = (
+            int(np.abs(nodes[-1].arrays()["weight"]).sum(axis=tuple(range(1, nodes[-1].arrays()["weight"].ndim))).max())
+            + 1
+        )
         if quantised:
             low, high = draw(st.sampled_from([(0, 15), (0, 1), (0, 255), (-7, 7), (-8, 7)]))
-            nodes.append(Requant(name=f"{name}_quant", source=name, bias=rng.integers(-scale, scale + 1, channels),
-                                 shift=rng.integers(-2, 6, channels) if draw(st.booleans()) else np.full(channels, 3),
-                                 lo=low, hi=high))
+            nodes.append(
+                Requant(
+                    name=f"{name}_quant",
+                    source=name,
+                    bias=rng.integers(-scale, scale + 1, channels),
+                    shift=rng.integers(-2, 6, channels) if draw(st.booleans()) else np.full(channels, 3),
+                    lo=low,
+                    hi=high,
+                )
+            )
             return
         threshold = rng.integers(1, scale + 1, channels)
-        nodes.append(IF(name=f"{name}_if", source=name, threshold=threshold, bias=rng.integers(-scale, scale + 1, channels) // 4,
-                        v0=threshold // 2, rule=draw(st.sampled_from(["causal", "lossless"])), strict=draw(st.booleans())))
+        nodes.append(
+            IF(
+                name=f"{name}_if",
+                source=name,
+                threshold=threshold,
+                bias=rng.integers(-scale, scale + 1, channels) // 4,
+                v0=threshold // 2,
+                rule=draw(st.sampled_from(["causal", "lossless"])),
+                strict=draw(st.booleans()),
+            )
+        )
 
     c, h, w = shape
     for k in range(draw(st.integers(0, 2), label="convolutions")):
@@ -55,7 +74,9 @@ def networks(draw: st.DrawFn) -> Network:
         if draw(st.booleans(), label="pool"):
             size, move = draw(st.integers(1, min(2, h, w))), draw(st.integers(1, 2))
             summing = draw(st.booleans())
-            nodes.append((SumPool if summing else MaxPool)(name=f"pool{k}", source=nodes[-1].name, kernel=size, stride=move))
+            nodes.append(
+                (SumPool if summing else MaxPool)(name=f"pool{k}", source=nodes[-1].name, kernel=size, stride=move)
+            )
             h, w = (h - size) // move + 1, (w - size) // move + 1
     nodes.append(Flatten(name="flatten", source=nodes[-1].name))
     n = c * h * w
@@ -66,8 +87,16 @@ def networks(draw: st.DrawFn) -> Network:
     classes = draw(st.integers(2, 5))
     synapse(Linear, "last", (classes, n))
     if quantised and draw(st.booleans(), label="quantised logits"):
-        nodes.append(Requant(name="last_quant", source="last", bias=rng.integers(-9, 9, classes), shift=rng.integers(0, 4, classes),
-                             lo=-7, hi=7))
+        nodes.append(
+            Requant(
+                name="last_quant",
+                source="last",
+                bias=rng.integers(-9, 9, classes),
+                shift=rng.integers(0, 4, classes),
+                lo=-7,
+                hi=7,
+            )
+        )
     nodes.append(Readout(name="readout", source=nodes[-1].name, bias=rng.integers(-20, 21, classes)))
     return Network(tuple(nodes), steps)
 
@@ -99,8 +128,10 @@ class Run:
 
     def __repr__(self) -> str:
         s = self.stimulus
-        return (f"Run({len(self.frames)} frames, {s.cycles} cycles, pauses {s.source_pauses.sum()} and "
-                f"{s.sink_pauses.sum()}, resets {s.resets})")
+        return (
+            f"Run({len(self.frames)} frames, {s.cycles} cycles, pauses {s.source_pauses.sum()} and "
+            f"{s.sink_pauses.sum()}, resets {s.resets})"
+        )
 
 
 @st.composite

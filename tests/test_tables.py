@@ -29,7 +29,7 @@ def test_a_changed_figure_is_seen() -> None:
 
 
 @pytest.mark.parametrize(("text", "message"), [
-    ("<!-- table: nothing -->\n<!-- end -->\n", "There is no table 'nothing'; there are perceptron,"),
+    ("<!-- table: nothing -->\n<!-- end -->\n", "There is no table 'nothing'; there are area, perceptron,"),
     ("<!-- table: digits -->\n| a |\n", "A table's marker has no '<!-- end -->'"),
 ])
 def test_broken_markers_are_errors(text: str, message: str) -> None:

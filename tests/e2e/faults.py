@@ -43,12 +43,18 @@ module fault_stream #(parameter STAGE = 0, parameter WIDTH = 1) (
 endmodule
 """
 
-READ = 'fault_file = $fopen("fault.txt", "r"); fault_got = $fscanf(fault_file, "%d", fault_number); $fclose(fault_file);'
+READ = (
+    'fault_file = $fopen("fault.txt", "r"); fault_got = $fscanf(fault_file, "%d", fault_number); $fclose(fault_file);'
+)
 DECLARE = f"  integer fault_file, fault_got, fault_number;\n  initial begin {READ} end\n"
 
 INSIDE = {
     # number: (module, pattern, replacement); the replacement is chosen where fault_number is the number.
-    2: ("s0_conv1.neuronarray", r"(fire_1_0 = )(.*?)(>= \$signed\(\{ 1'h0, test_1_0 \}\))", r"\1ON ? \2>= ($signed({ 1'h0, test_1_0 }) + 1) : \2\3"),
+    2: (
+        "s0_conv1.neuronarray",
+        r"(fire_1_0 = )(.*?)(>= \$signed\(\{ 1'h0, test_1_0 \}\))",
+        r"\1ON ? \2>= ($signed({ 1'h0, test_1_0 }) + 1) : \2\3",
+    ),
     3: ("s0_conv1.neuronarray", r"(fire_0_1 = )(.*) >= (.*);", r"\1ON ? \2 > \3 : \2 >= \3;"),
     4: ("s0_conv1.neuronarray", r"(assign fire_1_2 = )([^;]*)", r"\1ON ? 1'b0 : \2"),
     5: ("s3_fc.synapsearray", r"(acc_2_0 <= )(.*);", r"\1ON ? \2 & ~4 : \2;"),
@@ -58,12 +64,25 @@ INSIDE = {
 }
 
 FAULTS: dict[str, tuple[str, str]] = {
-    "none": ("0 0", ""), "a weight's sign": ("1 0", "conv1"), "threshold + 1": ("2 0", "conv1"), ">= as >": ("3 0", "conv1"),
-    "a spike stuck at 0": ("4 0", "conv1"), "an accumulator bit stuck at 0": ("5 0", "fc"), "a line buffer too short by a row": ("6 0", "i"),
-    "padding that is not zero": ("7 0", "conv1"), "maximum as minimum": ("8 0", "pool"), "a lost reset": ("9 0", "i"),
-    "a dropped spike": ("100 0", "conv1"), "a spike too many": ("101 1", "pool"), "swapped channels": ("102 0", "conv1"),
-    "swapped time steps": ("103 0", "conv1"), "a word late by one cycle": ("104 1", "pool"), "a valid that drops": ("105 3", "fc"),
-    "a payload that changes while it waits": ("106 3", "fc"), "a word sent twice": ("107 1", "pool"), "a word swallowed": ("108 1", "pool"),
+    "none": ("0 0", ""),
+    "a weight's sign": ("1 0", "conv1"),
+    "threshold + 1": ("2 0", "conv1"),
+    ">= as >": ("3 0", "conv1"),
+    "a spike stuck at 0": ("4 0", "conv1"),
+    "an accumulator bit stuck at 0": ("5 0", "fc"),
+    "a line buffer too short by a row": ("6 0", "i"),
+    "padding that is not zero": ("7 0", "conv1"),
+    "maximum as minimum": ("8 0", "pool"),
+    "a lost reset": ("9 0", "i"),
+    "a dropped spike": ("100 0", "conv1"),
+    "a spike too many": ("101 1", "pool"),
+    "swapped channels": ("102 0", "conv1"),
+    "swapped time steps": ("103 0", "conv1"),
+    "a word late by one cycle": ("104 1", "pool"),
+    "a valid that drops": ("105 3", "fc"),
+    "a payload that changes while it waits": ("106 3", "fc"),
+    "a word sent twice": ("107 1", "pool"),
+    "a word swallowed": ("108 1", "pool"),
     "a bit stuck at 1": ("109 3", "fc"),
 }
 """For each fault what goes into ``fault.txt``, and the boundary at which it must show first."""
@@ -82,11 +101,18 @@ def _inside(text: str, module: str, pattern: str, replacement: str, number: int)
 def _weight(text: str) -> str:
     """The sign of the first weight that can change it, in the first memory of the synapse array."""
     start = text.index("module \\spikeloom_top.s0_conv1.synapsearray ")
-    match = next(m for m in re.finditer(r"memory\[\d+\] = 8'h(\w\w);", text[start:]) if int(m[1], 16) & 15 not in (0, 8))
+    match = next(
+        m for m in re.finditer(r"memory\[\d+\] = 8'h(\w\w);", text[start:]) if int(m[1], 16) & 15 not in (0, 8)
+    )
     value = int(match[1], 16)
     negated = value & 0xF0 | 16 - (value & 15)
-    return _inside(text, "s0_conv1.synapsearray", re.escape(match[0]),
-                   f"{READ} {match[0].split(' = ')[0]} = ON ? 8'h{negated:02x} : 8'h{value:02x};", 1)
+    return _inside(
+        text,
+        "s0_conv1.synapsearray",
+        re.escape(match[0]),
+        f"{READ} {match[0].split(' = ')[0]} = ON ? 8'h{negated:02x} : 8'h{value:02x};",
+        1,
+    )
 
 
 def _stream(text: str, stage: str, number: int) -> str:
@@ -101,9 +127,11 @@ def _stream(text: str, stage: str, number: int) -> str:
     size = re.search(rf"(?:wire|output) (?:\[(\d+):0\] )?{re.escape(nets['payload'].strip())} ?;", text)
     width = int(size[1]) + 1 if size and size[1] else 1
     wires = f"  wire [{width - 1}:0] f{number}_payload; wire f{number}_valid, f{number}_ready;\n"
-    shim = (f"  fault_stream #(.STAGE({number}), .WIDTH({width})) f{number}(.clk(clk), .rst(rst), .i_payload(f{number}_payload), "
-            f".i_valid(f{number}_valid), .i_ready(f{number}_ready), .o_payload({nets['payload']}), .o_valid({nets['valid']}), "
-            f".o_ready({nets['ready']}));\n")
+    shim = (
+        f"  fault_stream #(.STAGE({number}), .WIDTH({width})) f{number}(.clk(clk), .rst(rst), "
+        f".i_payload(f{number}_payload), .i_valid(f{number}_valid), .i_ready(f{number}_ready), "
+        f".o_payload({nets['payload']}), .o_valid({nets['valid']}), .o_ready({nets['ready']}));\n"
+    )
     return text.replace(instance[0], wires + block + shim)
 
 
@@ -114,6 +142,12 @@ def instrumented(text: str) -> str:
         text = _inside(text, module, pattern, replacement, number)
     for number, stage in ((0, "s0_conv1"), (1, "s1_pool"), (3, "s3_fc")):
         text = _stream(text, stage, number)
-    text = re.sub(r"(\\spikeloom_top\.s0_conv1  s0_conv1 .*?\.rst\()rst\)", r"\g<1>fault_number == 9 ? 1'b0 : rst)", text, count=1, flags=re.S)
+    text = re.sub(
+        r"(\\spikeloom_top\.s0_conv1  s0_conv1 .*?\.rst\()rst\)",
+        r"\g<1>fault_number == 9 ? 1'b0 : rst)",
+        text,
+        count=1,
+        flags=re.S,
+    )
     top = text.index("module spikeloom_top")
     return text[:top] + text[top:].replace(";\n", ";\n" + DECLARE, 1) + STREAM_FAULTS

@@ -20,14 +20,24 @@ from spikeloom.sim.verify import verify
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A design with all faults in its Verilog; ``design.json`` knows nothing of them."""
     rng = np.random.default_rng(1)
-    network = Network((
-        Input(name="input", shape=(1, 6, 6), high=15),
-        Conv2d(name="conv1", source="input", weight=rng.integers(-7, 8, (4, 1, 3, 3)), weight_bits=4, padding=1),
-        IF(name="if1", source="conv1", threshold=rng.integers(30, 60, 4), bias=rng.integers(-5, 6, 4), v0=rng.integers(5, 20, 4)),
-        MaxPool(name="pool", source="if1", kernel=2, stride=2),
-        Flatten(name="flat", source="pool"),
-        Linear(name="fc", source="flat", weight=rng.integers(-7, 8, (5, 36)), weight_bits=4),
-        Readout(name="out", source="fc", bias=rng.integers(-5, 6, 5))), steps=4)
+    network = Network(
+        (
+            Input(name="input", shape=(1, 6, 6), high=15),
+            Conv2d(name="conv1", source="input", weight=rng.integers(-7, 8, (4, 1, 3, 3)), weight_bits=4, padding=1),
+            IF(
+                name="if1",
+                source="conv1",
+                threshold=rng.integers(30, 60, 4),
+                bias=rng.integers(-5, 6, 4),
+                v0=rng.integers(5, 20, 4),
+            ),
+            MaxPool(name="pool", source="if1", kernel=2, stride=2),
+            Flatten(name="flat", source="pool"),
+            Linear(name="fc", source="flat", weight=rng.integers(-7, 8, (5, 36)), weight_bits=4),
+            Readout(name="out", source="fc", bias=rng.integers(-5, 6, 5)),
+        ),
+        steps=4,
+    )
     folder = tmp_path_factory.mktemp("design")
     contents = emit.write(Design(network, {"conv1": Fold(2, 1, 1), "pool": Fold(2, 2, 1), "fc": Fold(5, 1, 1)}), folder)
     path = folder / contents["verilog"]

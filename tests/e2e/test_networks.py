@@ -31,9 +31,12 @@ def test_committed_networks(path: Path, digits: data.Dataset, tmp_path: Path) ->
     design = Design(network, auto(network))
     contents = emit.write(design, tmp_path)
     frames, labels = digits.test_x.reshape(-1, *network.input.shape), digits.test_y
-    runs = [verify(design, contents, tmp_path, frames[:300]), verify(design, contents, tmp_path, frames[:300], pauses=0.3, seed=1),
-            verify(design, contents, tmp_path, frames[:3], simulator="amaranth"),
-            verify(design, contents, tmp_path, frames[:5], simulator="cocotb", pauses=0.3)]
+    runs = [
+        verify(design, contents, tmp_path, frames[:300]),
+        verify(design, contents, tmp_path, frames[:300], pauses=0.3, seed=1),
+        verify(design, contents, tmp_path, frames[:3], simulator="amaranth"),
+        verify(design, contents, tmp_path, frames[:5], simulator="cocotb", pauses=0.3),
+    ]
     for run in runs:
         assert run.passed, f"{run.simulator}: {run.differences[0]}"
     assert (golden.run(network, frames).classes == labels).mean() >= 0.97
@@ -58,15 +61,22 @@ def test_random_designs_in_emitted_verilog(tmp_path: Path, request: pytest.Fixtu
     count = 0
 
     @seed(11)
-    @settings(max_examples=max(2, request.config.getoption("--cases") // 30), deadline=None, database=None,
-              phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=max(2, request.config.getoption("--cases") // 30),
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
     @given(designs())
     def run(design: Design) -> None:
         nonlocal count
         count += 1
         folder = tmp_path / str(count)
         contents = emit.write(design, folder)
-        frames = np.random.default_rng(count).integers(0, design.network.input.high + 1, (6, *design.network.input.shape))
+        frames = np.random.default_rng(count).integers(
+            0, design.network.input.high + 1, (6, *design.network.input.shape)
+        )
         for simulator in simulators:
             outcome = verify(design, contents, folder, frames, simulator=simulator, pauses=0.3, resets=((90, 1),))
             assert outcome.passed, f"{simulator}: {outcome.differences[0]}"

@@ -35,8 +35,13 @@ def test_random_designs(shard: int, request: pytest.FixtureRequest) -> None:
     cases = request.config.getoption("--cases")
 
     @seed(shard)
-    @settings(max_examples=-(-cases // SHARDS), deadline=None, database=None, phases=[Phase.generate, Phase.shrink],
-              suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=-(-cases // SHARDS),
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
     @given(designs(), st.data())
     def run(design: Design, data: st.DataObject) -> None:
         check(design, data)

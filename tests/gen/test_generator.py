@@ -24,16 +24,22 @@ def network(rule: str = "causal", channels: int = 4) -> Network:
     def fire(name: str, source: str, n: int) -> IF:
         return IF(name=name, source=source, threshold=np.full(n, 9), bias=np.zeros(n, int), v0=np.full(n, 4), rule=rule)
 
-    return Network((
-        Input(name="input", shape=(1, 8, 8), high=15),
-        Conv2d(name="conv1", source="input", weight=RNG.integers(-7, 8, (channels, 1, 3, 3)), weight_bits=4, padding=1),
-        fire("if1", "conv1", channels),
-        SumPool(name="pool", source="if1", kernel=2, stride=2),
-        Conv2d(name="conv2", source="pool", weight=RNG.integers(-7, 8, (6, channels, 3, 3)), weight_bits=4),
-        fire("if2", "conv2", 6),
-        Flatten(name="flat", source="if2"),
-        Linear(name="fc", source="flat", weight=RNG.integers(-7, 8, (10, 24)), weight_bits=4),
-        Readout(name="out", source="fc", bias=np.arange(10))), steps=4)
+    return Network(
+        (
+            Input(name="input", shape=(1, 8, 8), high=15),
+            Conv2d(
+                name="conv1", source="input", weight=RNG.integers(-7, 8, (channels, 1, 3, 3)), weight_bits=4, padding=1
+            ),
+            fire("if1", "conv1", channels),
+            SumPool(name="pool", source="if1", kernel=2, stride=2),
+            Conv2d(name="conv2", source="pool", weight=RNG.integers(-7, 8, (6, channels, 3, 3)), weight_bits=4),
+            fire("if2", "conv2", 6),
+            Flatten(name="flat", source="if2"),
+            Linear(name="fc", source="flat", weight=RNG.integers(-7, 8, (10, 24)), weight_bits=4),
+            Readout(name="out", source="fc", bias=np.arange(10)),
+        ),
+        steps=4,
+    )
 
 
 def test_stages_of_a_network() -> None:
@@ -45,14 +51,21 @@ def test_stages_of_a_network() -> None:
     assert order is not None and order[:7].tolist() == [0, 4, 8, 12, 16, 20, 1], "stream order is pixel by pixel"
 
 
-@pytest.mark.parametrize(("folds", "message"), [
-    ({"conv2": Fold(4, 4, 4)}, r"conv2: fold outputs=4 does not divide 6; choose one of 1, 2, 3, 6"),
-    ({"conv2": Fold(6, 3, 4)}, r"conv2: fold inputs=3 does not divide 4; choose one of 1, 2, 4"),
-    ({"conv2": Fold(6, 4, 3)}, r"conv2: fold steps=3 does not divide 4; choose one of 1, 2, 4"),
-    ({"conv1": Fold(4, 1, 2)}, r"conv1: fold steps=2 does not divide 1 \(only causal neurons on spikes fold the time steps\)"),
-    ({"pool": Fold(2, 4, 1)}, r"pool: a pool takes and gives the same channels, so outputs=2 must equal inputs=4"),
-    ({"conv9": Fold(1, 1, 1)}, r"conv9: no such stage; the stages are conv1, pool, conv2, fc"),
-    ({"conv1": Fold(0, 1, 1)}, r"conv1: fold outputs=0 does not divide 4")])
+@pytest.mark.parametrize(
+    ("folds", "message"),
+    [
+        ({"conv2": Fold(4, 4, 4)}, r"conv2: fold outputs=4 does not divide 6; choose one of 1, 2, 3, 6"),
+        ({"conv2": Fold(6, 3, 4)}, r"conv2: fold inputs=3 does not divide 4; choose one of 1, 2, 4"),
+        ({"conv2": Fold(6, 4, 3)}, r"conv2: fold steps=3 does not divide 4; choose one of 1, 2, 4"),
+        (
+            {"conv1": Fold(4, 1, 2)},
+            r"conv1: fold steps=2 does not divide 1 \(only causal neurons on spikes fold the time steps\)",
+        ),
+        ({"pool": Fold(2, 4, 1)}, r"pool: a pool takes and gives the same channels, so outputs=2 must equal inputs=4"),
+        ({"conv9": Fold(1, 1, 1)}, r"conv9: no such stage; the stages are conv1, pool, conv2, fc"),
+        ({"conv1": Fold(0, 1, 1)}, r"conv1: fold outputs=0 does not divide 4"),
+    ],
+)
 def test_folds_that_do_not_fit(folds: dict[str, Fold], message: str) -> None:
     whole = auto(network(), 600)
     with pytest.raises(PlanError, match=message):
@@ -69,17 +82,29 @@ def test_scans_faster_than_the_membrane_are_refused() -> None:
     nodes[4] = Conv2d(name="conv2", source="pool", weight=RNG.integers(-7, 8, (6, 4, 1, 1)), weight_bits=4)
     nodes[7] = Linear(name="fc", source="flat", weight=RNG.integers(-7, 8, (10, 96)), weight_bits=4)
     point = Network(tuple(nodes), 4)
-    with pytest.raises(PlanError, match=r"conv2: fold steps=2 scans the window of 1 words again .* choose fewer inputs or more steps"):
+    with pytest.raises(
+        PlanError, match=r"conv2: fold steps=2 scans the window of 1 words again .* choose fewer inputs or more steps"
+    ):
         build_stage(layers(point)[2], Fold(6, 4, 2))
 
 
 def test_layers_without_hardware_are_named() -> None:
     nodes = list(network())
-    flat = Network((nodes[0], nodes[1], nodes[2], Flatten(name="flat", source="if1"),
-                    MaxPool(name="late", source="flat", kernel=1, stride=1),
-                    Linear(name="fc", source="late", weight=np.ones((10, 256), int), weight_bits=4),
-                    Readout(name="out", source="fc", bias=np.arange(10))), 4)
-    with pytest.raises(PlanError, match="late: MaxPool behind a Flatten has no hardware; put the Flatten before the first Linear"):
+    flat = Network(
+        (
+            nodes[0],
+            nodes[1],
+            nodes[2],
+            Flatten(name="flat", source="if1"),
+            MaxPool(name="late", source="flat", kernel=1, stride=1),
+            Linear(name="fc", source="late", weight=np.ones((10, 256), int), weight_bits=4),
+            Readout(name="out", source="fc", bias=np.arange(10)),
+        ),
+        4,
+    )
+    with pytest.raises(
+        PlanError, match="late: MaxPool behind a Flatten has no hardware; put the Flatten before the first Linear"
+    ):
         layers(flat)
 
 
@@ -108,7 +133,9 @@ def test_auto_without_a_target_has_the_least_area_times_cycles() -> None:
     tables = [fold_choices(layer) for layer in layers(network())]
     rng = np.random.default_rng(1)
     for _ in range(150):  # none of many others is better
-        folds = {layer.name: table[rng.integers(len(table))] for layer, table in zip(layers(network()), tables, strict=True)}
+        folds = {
+            layer.name: table[rng.integers(len(table))] for layer, table in zip(layers(network()), tables, strict=True)
+        }
         assert product_of(folds) >= best
 
 
@@ -141,8 +168,10 @@ def test_files_are_the_same_on_every_run(tmp_path: Path) -> None:
     fixed = network()
     design = Design(fixed, auto(fixed, 600))
     emit.write(design, tmp_path / "a")
-    script = ("import sys; from spikeloom.gen import emit; d, _ = emit.read(sys.argv[1]); emit.write(d, sys.argv[2]); "
-              "assert 'torch' not in sys.modules")
+    script = (
+        "import sys; from spikeloom.gen import emit; d, _ = emit.read(sys.argv[1]); emit.write(d, sys.argv[2]); "
+        "assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", script, tmp_path / "a", tmp_path / "b"], check=True)
     names = sorted(p.name for p in (tmp_path / "a").iterdir())
     assert names == ["design.json", "network.safetensors", "spikeloom_top.v"]

@@ -21,8 +21,9 @@ def as_words(values: list[int], form: WordFormat) -> np.ndarray:
     return np.array([[v >> (32 * k) & 0xFFFFFFFF for k in range(form.limbs)] for v in values], np.uint32)
 
 
-def run_pipe(core: Any, words: list[int], lasts: list[bool] | None = None, *, gaps: float = 0.3, seed: int = 0,
-             tail: int = 40) -> tuple[list[int], list[tuple[int, int]]]:
+def run_pipe(
+    core: Any, words: list[int], lasts: list[bool] | None = None, *, gaps: float = 0.3, seed: int = 0, tail: int = 40
+) -> tuple[list[int], list[tuple[int, int]]]:
     """Feed ``words`` (and the ``last`` flags of window words); return the cycles they went in, and (cycle, word) out.
 
     In cycles without a word the payload is all ones, which a core must not look at.

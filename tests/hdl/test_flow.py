@@ -64,12 +64,23 @@ def test_the_law_leaves_no_word_behind() -> None:
     depths = (2, 1, 3)
     source, sink = random_pauses(rng, 300, 0.4), random_pauses(rng, 300, 0.5)
     links = [Link(source=Gate(source)), Link(), Link(), Link(sink=Gate(sink))]
-    solve([SourceLaw(80, links[0]), *(FifoLaw(d, i, o) for d, i, o in zip(depths, links, links[1:], strict=False)), SinkLaw(links[-1])])
+    solve(
+        [
+            SourceLaw(80, links[0]),
+            *(FifoLaw(d, i, o) for d, i, o in zip(depths, links, links[1:], strict=False)),
+            SinkLaw(links[-1]),
+        ]
+    )
     levels, taken, offered, left = [0, 0, 0], [[], [], [], []], False, 80
     for cycle in range(600):
         paused = [p[cycle] if cycle < len(p) else False for p in (source, sink)]
         offered = offered or (left > 0 and not paused[0])
-        moves = [offered and levels[0] < 2, levels[0] > 0 and levels[1] < 1, levels[1] > 0 and levels[2] < 3, levels[2] > 0 and not paused[1]]
+        moves = [
+            offered and levels[0] < 2,
+            levels[0] > 0 and levels[1] < 1,
+            levels[1] > 0 and levels[2] < 3,
+            levels[2] > 0 and not paused[1],
+        ]
         for k, moved in enumerate(moves):
             if moved:
                 taken[k].append(cycle)

@@ -14,15 +14,32 @@ from spikeloom.hdl.words import WordFormat
 LOW, HIGH = -20, 25
 
 
-def make(lossless: bool = False, strict: bool = False, steps: int = 4, parallel: int | None = None, constant: bool = False,
-         co: int = 4, outputs: int = 2, seed: int = 0) -> NeuronSpec:
+def make(
+    lossless: bool = False,
+    strict: bool = False,
+    steps: int = 4,
+    parallel: int | None = None,
+    constant: bool = False,
+    co: int = 4,
+    outputs: int = 2,
+    seed: int = 0,
+) -> NeuronSpec:
     rng = np.random.default_rng(seed)
     terms = 1 if lossless or constant else parallel or steps
     factor = steps if lossless and not constant else 1
     threshold = rng.integers(1, 30, co)
     form = WordFormat(outputs, terms, LOW * factor, HIGH * factor)
-    return NeuronSpec(threshold=threshold, bias=rng.integers(-6, 7, co), v0=threshold // 2, lossless=lossless, strict=strict,
-                      time_steps=steps, i_format=form, ranges=np.tile([form.low, form.high], (co, 1)), constant=constant)
+    return NeuronSpec(
+        threshold=threshold,
+        bias=rng.integers(-6, 7, co),
+        v0=threshold // 2,
+        lossless=lossless,
+        strict=strict,
+        time_steps=steps,
+        i_format=form,
+        ranges=np.tile([form.low, form.high], (co, 1)),
+        constant=constant,
+    )
 
 
 def equations(spec: NeuronSpec, currents: np.ndarray, channel: int) -> list[int]:
@@ -49,7 +66,9 @@ def run(spec: NeuronSpec, x: np.ndarray, gaps: float = 0.3) -> tuple[np.ndarray,
     return spec.o_format.unpack(as_words([w for _, w in came], spec.o_format)), went, [c for c, _ in came]
 
 
-@pytest.mark.parametrize(("lossless", "strict", "constant", "steps"), list(product([False, True], [False, True], [False, True], [1, 3, 4])))
+@pytest.mark.parametrize(
+    ("lossless", "strict", "constant", "steps"), list(product([False, True], [False, True], [False, True], [1, 3, 4]))
+)
 @pytest.mark.parametrize("outputs", [1, 4])
 def test_rtl_equals_model_and_equations(lossless: bool, strict: bool, constant: bool, steps: int, outputs: int) -> None:
     spec = make(lossless, strict, steps, constant=constant, outputs=outputs)
@@ -61,8 +80,10 @@ def test_rtl_equals_model_and_equations(lossless: bool, strict: bool, constant: 
     got, went, cycles = run(spec, x)
     assert np.array_equal(got, spec.compute(x))
     assert cycles == [cycle + spec.latency for cycle in went]
-    expected = [equations(spec, np.broadcast_to(c, steps), k % len(spec.threshold))
-                for k, c in enumerate(full.reshape(-1, full.shape[-1]))]
+    expected = [
+        equations(spec, np.broadcast_to(c, steps), k % len(spec.threshold))
+        for k, c in enumerate(full.reshape(-1, full.shape[-1]))
+    ]
     assert got.reshape(-1, steps).tolist() == expected
 
 
@@ -78,13 +99,18 @@ def test_steps_in_series(steps: int, parallel: int, outputs: int) -> None:
     got, went, cycles = _run_spaced(core, spec, x, spec.turnaround)
     assert np.array_equal(got, spec.compute(x))
     assert cycles == [c + spec.latency for k, c in enumerate(went) if k % spec.scans == spec.scans - 1]
-    expected = [equations(spec, c.reshape(-1), k % len(spec.threshold)) for k, c in enumerate(full.reshape(-1, spec.scans, parallel))]
+    expected = [
+        equations(spec, c.reshape(-1), k % len(spec.threshold))
+        for k, c in enumerate(full.reshape(-1, spec.scans, parallel))
+    ]
     assert got.reshape(-1, steps).tolist() == expected
     early, _, _ = _run_spaced(NeuronArray(spec), spec, x, spec.turnaround - 1)
     assert not np.array_equal(early, got), "the turnaround is longer than it has to be"
 
 
-def _run_spaced(core: NeuronArray, spec: NeuronSpec, x: np.ndarray, spacing: int) -> tuple[np.ndarray, list[int], list[int]]:
+def _run_spaced(
+    core: NeuronArray, spec: NeuronSpec, x: np.ndarray, spacing: int
+) -> tuple[np.ndarray, list[int], list[int]]:
     from amaranth.sim import Simulator
 
     words, went, came = as_ints(spec.i_format.pack(x)), [], []
@@ -112,16 +138,34 @@ def _run_spaced(core: NeuronArray, spec: NeuronSpec, x: np.ndarray, spacing: int
 @pytest.mark.parametrize("lossless", [False, True])
 def test_ties_go_the_stated_way(strict: bool, lossless: bool) -> None:
     form = WordFormat(1, 1 if lossless else 2, 0, 20)
-    spec = NeuronSpec(threshold=np.array([10]), bias=np.array([0]), v0=np.array([0]), lossless=lossless, strict=strict, time_steps=2,
-                      i_format=form, ranges=np.array([[0, 20]]), constant=False)
+    spec = NeuronSpec(
+        threshold=np.array([10]),
+        bias=np.array([0]),
+        v0=np.array([0]),
+        lossless=lossless,
+        strict=strict,
+        time_steps=2,
+        i_format=form,
+        ranges=np.array([[0, 20]]),
+        constant=False,
+    )
     x = np.array([[[10]]]) if lossless else np.array([[[10, 0]]])
     got, _, _ = run(spec, x)
     assert got.tolist() == [[[0, 0]]] if strict else [[[1, 0]]]
 
 
 def test_membrane_bounds_are_reached_and_one_bit_less_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = NeuronSpec(threshold=np.array([5]), bias=np.array([0]), v0=np.array([2]), lossless=False, strict=False, time_steps=4,
-                      i_format=WordFormat(1, 4, -64, 63), ranges=np.array([[-64, 63]]), constant=False)
+    spec = NeuronSpec(
+        threshold=np.array([5]),
+        bias=np.array([0]),
+        v0=np.array([2]),
+        lossless=False,
+        strict=False,
+        time_steps=4,
+        i_format=WordFormat(1, 4, -64, 63),
+        ranges=np.array([[-64, 63]]),
+        constant=False,
+    )
     before, _ = spec.membranes
     # The lowest membrane of all, then a rise that is only right if it was kept whole.
     x = np.array([[[-64, -64, -64, 63]], [[63, 63, 63, 63]], [[-64, -64, 63, 63]], [[63, 63, 63, -64]]])
@@ -141,7 +185,16 @@ def test_membrane_bounds_are_reached_and_one_bit_less_fails(monkeypatch: pytest.
 
 def test_errors_name_the_rule() -> None:
     with pytest.raises(ValueError, match="Threshold must be positive, not 0"):
-        NeuronSpec(threshold=np.array([0]), bias=np.array([0]), v0=np.array([0]), lossless=False, strict=False, time_steps=1,
-                   i_format=WordFormat(1, 1, 0, 1), ranges=np.array([[0, 1]]), constant=False)
+        NeuronSpec(
+            threshold=np.array([0]),
+            bias=np.array([0]),
+            v0=np.array([0]),
+            lossless=False,
+            strict=False,
+            time_steps=1,
+            i_format=WordFormat(1, 1, 0, 1),
+            ranges=np.array([[0, 1]]),
+            constant=False,
+        )
     with pytest.raises(ValueError, match="outputs=3 does not divide the 4 output channels"):
         make(outputs=3)

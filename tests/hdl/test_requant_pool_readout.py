@@ -10,27 +10,51 @@ from spikeloom.hdl.requant import Requantiser, RequantSpec
 from spikeloom.hdl.words import WordFormat
 
 
-@pytest.mark.parametrize(("bias", "shift", "lo", "hi"), [
-    ([0, 0, 0, 0], [3, 3, 3, 3], 0, 15), ([5, -9, 0, 100], [2, 2, 2, 2], 0, 15), ([5, -9, 0, 100], [0, 1, 2, 7], -7, 7),
-    ([1, 2, 3, 4], [-1, -2, 0, 3], 0, 255), ([1, 2, 3, 4], [-2, -2, -2, -2], -128, 127), ([0, 0, 0, 0], [30, 0, 1, 2], -1, 1),
-    ([1000, -1000, 0, 0], [1, 1, 1, 1], 0, 1)])
+@pytest.mark.parametrize(
+    ("bias", "shift", "lo", "hi"),
+    [
+        ([0, 0, 0, 0], [3, 3, 3, 3], 0, 15),
+        ([5, -9, 0, 100], [2, 2, 2, 2], 0, 15),
+        ([5, -9, 0, 100], [0, 1, 2, 7], -7, 7),
+        ([1, 2, 3, 4], [-1, -2, 0, 3], 0, 255),
+        ([1, 2, 3, 4], [-2, -2, -2, -2], -128, 127),
+        ([0, 0, 0, 0], [30, 0, 1, 2], -1, 1),
+        ([1000, -1000, 0, 0], [1, 1, 1, 1], 0, 1),
+    ],
+)
 @pytest.mark.parametrize("outputs", [1, 2, 4])
 def test_quantiser(bias: list[int], shift: list[int], lo: int, hi: int, outputs: int) -> None:
     form = WordFormat(outputs, 1, -150, 200)
-    spec = RequantSpec(bias=np.array(bias), shift=np.array(shift), lo=lo, hi=hi, i_format=form, ranges=np.tile([-150, 200], (4, 1)))
+    spec = RequantSpec(
+        bias=np.array(bias), shift=np.array(shift), lo=lo, hi=hi, i_format=form, ranges=np.tile([-150, 200], (4, 1))
+    )
     x = np.arange(-150, 201).repeat(4).reshape(-1, outputs, 1)  # every value in every channel
     went, came = run_pipe(Requantiser(spec), as_ints(form.pack(x)))
     got = spec.o_format.unpack(as_words([w for _, w in came], spec.o_format))
     assert np.array_equal(got, spec.compute(x))
     assert [c for c, _ in came] == [c + spec.latency for c in went]
-    naive = [max(lo, min(hi, int(np.floor((v - b) / 2.0**s)))) for v in range(-150, 201) for b, s in zip(bias, shift, strict=True)]
+    naive = [
+        max(lo, min(hi, int(np.floor((v - b) / 2.0**s))))
+        for v in range(-150, 201)
+        for b, s in zip(bias, shift, strict=True)
+    ]
     assert got.reshape(-1).tolist() == naive
 
 
-@pytest.mark.parametrize(("kind", "form"), [
-    ("sum", WordFormat(2, 4, 0, 1)), ("sum", WordFormat(1, 1, 0, 15)), ("sum", WordFormat(3, 1, -7, 7)), ("sum", WordFormat(1, 2, 0, 4)),
-    ("max", WordFormat(2, 1, 0, 15)), ("max", WordFormat(1, 1, -7, 7)), ("max_spikes", WordFormat(2, 4, 0, 1)),
-    ("max_spikes", WordFormat(1, 1, 0, 1)), ("max_spikes", WordFormat(1, 7, 0, 1))])
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [
+        ("sum", WordFormat(2, 4, 0, 1)),
+        ("sum", WordFormat(1, 1, 0, 15)),
+        ("sum", WordFormat(3, 1, -7, 7)),
+        ("sum", WordFormat(1, 2, 0, 4)),
+        ("max", WordFormat(2, 1, 0, 15)),
+        ("max", WordFormat(1, 1, -7, 7)),
+        ("max_spikes", WordFormat(2, 4, 0, 1)),
+        ("max_spikes", WordFormat(1, 1, 0, 1)),
+        ("max_spikes", WordFormat(1, 7, 0, 1)),
+    ],
+)
 @pytest.mark.parametrize("words", [1, 4])
 def test_pools(kind: str, form: WordFormat, words: int) -> None:
     spec = PoolSpec(kind=kind, words=words, i_format=form)
@@ -72,7 +96,14 @@ def test_readout(classes: int, outputs: int, biased: bool) -> None:
 
 def test_errors_name_the_rule() -> None:
     with pytest.raises(ValueError, match="one current a channel"):
-        RequantSpec(bias=np.zeros(1, int), shift=np.zeros(1, int), lo=0, hi=1, i_format=WordFormat(1, 2, 0, 1), ranges=np.zeros((1, 2), int))
+        RequantSpec(
+            bias=np.zeros(1, int),
+            shift=np.zeros(1, int),
+            lo=0,
+            hi=1,
+            i_format=WordFormat(1, 2, 0, 1),
+            ranges=np.zeros((1, 2), int),
+        )
     with pytest.raises(ValueError, match="The count gate takes single spikes"):
         PoolSpec(kind="max_spikes", words=4, i_format=WordFormat(1, 2, 0, 3))
     with pytest.raises(ValueError, match="outputs=2 does not divide the 3 classes"):

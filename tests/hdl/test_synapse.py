@@ -26,15 +26,32 @@ CASES = {
 }
 
 
-def make(form: WordFormat, co: int, outputs: int, words: int, steps: int, sum_time: bool = False, start: bool = False,
-         bits: int = 4, zeros: bool = False, seed: int = 0) -> SynapseSpec:
+def make(
+    form: WordFormat,
+    co: int,
+    outputs: int,
+    words: int,
+    steps: int,
+    sum_time: bool = False,
+    start: bool = False,
+    bits: int = 4,
+    zeros: bool = False,
+    seed: int = 0,
+) -> SynapseSpec:
     rng = np.random.default_rng(seed)
     top = (1 << (bits - 1)) - 1
     weight = rng.integers(-top, top + 1, (co, words, form.lanes))
     if zeros:
         weight[:, :, 0] = 0
-    return SynapseSpec(weight=weight, weight_bits=bits, i_format=form, outputs=outputs, steps=steps, sum_time=sum_time,
-                       start=rng.integers(-50, 50, co) if start else np.zeros(co, np.int64))
+    return SynapseSpec(
+        weight=weight,
+        weight_bits=bits,
+        i_format=form,
+        outputs=outputs,
+        steps=steps,
+        sum_time=sum_time,
+        start=rng.integers(-50, 50, co) if start else np.zeros(co, np.int64),
+    )
 
 
 def window_words(spec: SynapseSpec, positions: int, seed: int) -> np.ndarray:
@@ -66,7 +83,10 @@ def test_rtl_equals_model_and_a_naive_sum(case: str) -> None:
         for o in range(group * spec.outputs, (group + 1) * spec.outputs):
             for t in range(scan * spec.steps, (scan + 1) * spec.steps if not spec.sum_time else scan * spec.steps + 1):
                 taken = window.sum(-1) if spec.sum_time else window[..., t]
-                naive.append(int(spec.start[o]) + sum(int(a) * int(b) for a, b in zip(spec.weight[o].flat, taken.flat, strict=True)))
+                naive.append(
+                    int(spec.start[o])
+                    + sum(int(a) * int(b) for a, b in zip(spec.weight[o].flat, taken.flat, strict=True))
+                )
     assert got.reshape(-1).tolist() == naive
 
 
@@ -88,7 +108,11 @@ WORST = ["spikes", "sum over time", "pixels", "signed values", "start value", "w
 def test_worst_case_reaches_the_derived_bounds(case: str) -> None:
     spec = make(**CASES[case])
     got, _, _ = run(spec, worst_case(spec))
-    assert (got.min(), got.max()) == (spec.ranges[:, 0].min(), spec.ranges[:, 1].max()) == (spec.o_format.low, spec.o_format.high)
+    assert (
+        (got.min(), got.max())
+        == (spec.ranges[:, 0].min(), spec.ranges[:, 1].max())
+        == (spec.o_format.low, spec.o_format.high)
+    )
     assert np.array_equal(got, spec.compute(worst_case(spec)))
 
 
@@ -109,12 +133,22 @@ def test_one_bit_less_fails(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_errors_name_the_rule() -> None:
     form = WordFormat(2, 4, 0, 1)
-    good = dict(weight=np.ones((4, 3, 2), int), weight_bits=4, i_format=form, outputs=2, steps=2, sum_time=False, start=np.zeros(4, int))
+    good = dict(
+        weight=np.ones((4, 3, 2), int),
+        weight_bits=4,
+        i_format=form,
+        outputs=2,
+        steps=2,
+        sum_time=False,
+        start=np.zeros(4, int),
+    )
     SynapseSpec(**good)
-    for change, message in (({"outputs": 3}, "outputs=3 does not divide the 4 output channels"),
-                            ({"steps": 3}, "steps=3 does not divide the 4 time steps"),
-                            ({"weight": np.ones((4, 3, 1), int)}, r"Weight must have shape \(Co, words, 2\)"),
-                            ({"start": np.ones(4, int)}, "A start value needs an accumulator of its own")):
+    for change, message in (
+        ({"outputs": 3}, "outputs=3 does not divide the 4 output channels"),
+        ({"steps": 3}, "steps=3 does not divide the 4 time steps"),
+        ({"weight": np.ones((4, 3, 1), int)}, r"Weight must have shape \(Co, words, 2\)"),
+        ({"start": np.ones(4, int)}, "A start value needs an accumulator of its own"),
+    ):
         with pytest.raises(ValueError, match=message):
             SynapseSpec(**(good | change))
     with pytest.raises(ValueError, match=r"Inputs must be in 0\.\.1"):

@@ -1,4 +1,4 @@
-"""Windows and whole stages: geometry against a naive walk, cycles against the law, resets, full use, identical Verilog."""
+"""Windows and whole stages: geometry against a naive walk, cycles against the law, resets, full use."""
 
 from dataclasses import replace
 
@@ -16,22 +16,46 @@ from spikeloom.sim.predict import random_pauses
 
 
 def window(**changes) -> WindowSpec:
-    base = dict(i_format=WordFormat(2, 1, 0, 3), channels=4, height=5, width=4, kernel=(3, 2), stride=1, padding=0, order="taps",
-                groups=1, scans=1, credits=1, rows=6)
+    base = dict(
+        i_format=WordFormat(2, 1, 0, 3),
+        channels=4,
+        height=5,
+        width=4,
+        kernel=(3, 2),
+        stride=1,
+        padding=0,
+        order="taps",
+        groups=1,
+        scans=1,
+        credits=1,
+        rows=6,
+    )
     return WindowSpec(**(base | changes))
 
 
 GEOMETRIES = {
-    "plain": {}, "padded": dict(padding=1), "stride 2": dict(stride=2), "stride past the kernel": dict(kernel=(1, 1), stride=3),
-    "padded, stride 2": dict(padding=1, stride=2, rows=5), "tight ring": dict(rows=3), "several groups": dict(groups=3),
-    "groups and scans": dict(groups=2, scans=2), "channels": dict(order="channels"), "channels, stride 2": dict(order="channels", stride=2),
-    "vector": dict(height=1, width=1, channels=12, kernel=(1, 1), rows=2), "many credits": dict(credits=7),
-    "one word": dict(kernel=(1, 1), i_format=WordFormat(4, 1, 0, 3), credits=5, rows=2), "big padding": dict(kernel=(3, 3), padding=2)}
+    "plain": {},
+    "padded": dict(padding=1),
+    "stride 2": dict(stride=2),
+    "stride past the kernel": dict(kernel=(1, 1), stride=3),
+    "padded, stride 2": dict(padding=1, stride=2, rows=5),
+    "tight ring": dict(rows=3),
+    "several groups": dict(groups=3),
+    "groups and scans": dict(groups=2, scans=2),
+    "channels": dict(order="channels"),
+    "channels, stride 2": dict(order="channels", stride=2),
+    "vector": dict(height=1, width=1, channels=12, kernel=(1, 1), rows=2),
+    "many credits": dict(credits=7),
+    "one word": dict(kernel=(1, 1), i_format=WordFormat(4, 1, 0, 3), credits=5, rows=2),
+    "big padding": dict(kernel=(3, 3), padding=2),
+}
 
 
 def stage(spec: WindowSpec) -> StageSpec:
     """A stage that adds up what its window hands out: enough to see every word of the walk."""
-    return StageSpec(name="test", window=spec, cores=(PoolSpec(kind="sum", words=spec.scan_words, i_format=spec.i_format),))
+    return StageSpec(
+        name="test", window=spec, cores=(PoolSpec(kind="sum", words=spec.scan_words, i_format=spec.i_format),)
+    )
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
@@ -100,10 +124,14 @@ def test_elaborates_twice_alike() -> None:
     assert rtlil.convert(core, emit_src=False) == rtlil.convert(core, emit_src=False)
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    (dict(i_format=WordFormat(3, 1, 0, 3)), "inputs=3 does not divide the 4 input channels"),
-    (dict(rows=2), "rows must be at least 3 for a kernel of 3 rows, not 2"),
-    (dict(padding=2), "padding must be smaller than the kernel, not 2")])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(i_format=WordFormat(3, 1, 0, 3)), "inputs=3 does not divide the 4 input channels"),
+        (dict(rows=2), "rows must be at least 3 for a kernel of 3 rows, not 2"),
+        (dict(padding=2), "padding must be smaller than the kernel, not 2"),
+    ],
+)
 def test_errors_name_the_rule(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         window(**changes)

@@ -93,6 +93,8 @@ def cifar(tmp_path: Path) -> Path:
         records = rng.integers(0, 256, (2, 3073), np.uint8)
         records[:, 0] = k
         records[:, 1] = 100 + k  # the first red pixel
+        records[:, 2] = 150 + k  # the red one beside it
+        records[:, 33] = 50 + k  # the red one below it
         records[:, -1] = 200 + k  # the last blue one
         (tmp_path / name).write_bytes(records.tobytes())
     return tmp_path
@@ -103,7 +105,7 @@ def test_cifar10_binary(cifar: Path) -> None:
     assert found.train_x.shape == (10, 3, 32, 32) and found.test_x.shape == (2, 3, 32, 32)
     assert found.train_y.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4] and found.test_y.tolist() == [5, 5]
     assert found.train_x[::2, 0, 0, 0].tolist() == [100, 101, 102, 103, 104]
-    assert found.test_x[0, 2, 31, 31] == 205
+    assert (found.test_x[0, 0, 0, 1], found.test_x[0, 0, 1, 0], found.test_x[0, 2, 31, 31]) == (155, 55, 205)
 
 
 @pytest.mark.parametrize(("change", "message"), [

@@ -122,7 +122,8 @@ class Builder:
     """Chains of nodes with random integers."""
 
     def __init__(self, seed: int, shape=(2, 6, 5), high: int = 7) -> None:
-        self.rng, self.nodes = np.random.default_rng(seed), [Input(name="in", shape=shape, high=high)]
+        self.rng = np.random.default_rng(seed)
+        self.nodes: list[Node] = [Input(name="in", shape=shape, high=high)]
 
     def add(self, kind: type, **values) -> Builder:
         self.nodes.append(kind(name=f"{kind.__name__}{len(self.nodes)}", source=self.nodes[-1].name, **values))

@@ -37,10 +37,11 @@ def test_bad_workload_files_are_named(tmp_path) -> None:
 
 
 def test_shift_batch_norm_follows_the_equations() -> None:
-    # sigma 2**(k + 1/2) lies between two shifts; log2 = 0.5 and 1.5 round half to even: 0 and 2.
-    norm = shift_batch_norm(np.array([0.5, 1.5, -2.5, 3.2]), np.array([64.0, 0.25, 2**0.5 * (1 - 1e-9), 1024.0]), 4)
+    # Between two shifts log2(sigma) is rounded half to even: 4.5 to 4.
+    assert np.log2(2**4.5) == 4.5
+    norm = shift_batch_norm(np.array([0.5, 1.5, -2.5, 3.2]), np.array([64.0, 0.25, 2**4.5, 1024.0]), 4)
     assert norm.bias.tolist() == [0, 2, -2, 3]
-    assert norm.shift.tolist() == [6 + 2 - 4, -2 + 2 - 4, 0 + 2 - 4, 10 + 2 - 4]
+    assert norm.shift.tolist() == [6 + 2 - 4, -2 + 2 - 4, 4 + 2 - 4, 10 + 2 - 4]
     assert (norm.lo, norm.hi) == (0, 15)
     norm = shift_batch_norm(np.array([0.0]), np.array([64.0]), 4, signed=True)
     assert norm.shift.tolist() == [6 + 3 - 4] and (norm.lo, norm.hi) == (-7, 7)

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
+from typer.testing import CliRunner
 
+from spikeloom.cli import app
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit import write
 from spikeloom.gen.fold import auto
@@ -48,7 +51,20 @@ Cli = Callable[..., Ran]
 
 @pytest.fixture(scope="session")
 def cli() -> Cli:
-    """Run the command line in a process of its own, so that imports, streams and exit status are the real ones."""
+    """Run a command in this process, which has torch already; an exception that gets out shows as a traceback."""
+
+    def run(*arguments: object, **environment: str) -> Ran:
+        done = CliRunner().invoke(app, [*map(str, arguments)], env={"COLUMNS": "120", **environment})
+        escaped = done.exception is not None and not isinstance(done.exception, SystemExit)
+        trace = "".join(traceback.format_exception(done.exception)) if escaped else ""
+        return Ran(done.exit_code, done.stdout, done.stderr + trace)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def process() -> Cli:
+    """Run a command in a process of its own, so that imports, streams and exit status are the real ones."""
 
     def run(*arguments: object, **environment: str) -> Ran:
         done = subprocess.run([sys.executable, "-c", CLI, *map(str, arguments)], capture_output=True, text=True,

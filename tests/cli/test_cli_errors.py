@@ -131,7 +131,7 @@ def test_unknown_recipe_key_and_recipes_that_are_none(cli, tmp_path):
     cli("train", tmp_path / "none.toml", "-o", output).refused("none.toml", "no such file")
 
 
-def test_output_that_cannot_be_written(cli, network_file, tmp_path):
+def test_output_that_cannot_be_written(cli, process, network_file, tmp_path):
     (tmp_path / "file").write_text("in the way")
     (tmp_path / "r.toml").write_text('data = "digits"\nmodel = "mlp"\nsteps = 2\nweight_bits = 3\n'
                                      "epochs = {float = 500, qcfs = 0, integers = 0}\n")
@@ -139,7 +139,7 @@ def test_output_that_cannot_be_written(cli, network_file, tmp_path):
     before = files(tmp_path)
     # Training would take minutes: the folder must be tried before.
     cli("train", tmp_path / "r.toml", "-o", below / "net.safetensors").refused("file")
-    cli("generate", network_file, "-o", below).refused("file")
+    process("generate", network_file, "-o", below).refused("file")
     cli("demo", "-o", below).refused("file")
     assert files(tmp_path) == before and (tmp_path / "file").read_text() == "in the way"
 
@@ -158,10 +158,10 @@ def test_folder_that_is_no_design(cli, design, tmp_path):
     cli("synth", tmp_path / "bare").refused("spikeloom_top.v", "no such file")
 
 
-def test_missing_package_names_the_extra(cli, network_file, tmp_path):
+def test_missing_package_names_the_extra(process, network_file, tmp_path):
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')\n")
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    cli("eval", network_file, "--data", "digits", PYTHONPATH=path).refused("torch", "pip install spikeloom[train]")
+    process("eval", network_file, "--data", "digits", PYTHONPATH=path).refused("torch", "pip install spikeloom[train]")
 
 
 def test_bugs_keep_their_traceback():

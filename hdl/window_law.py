@@ -1,0 +1,74 @@
+"""The cycle law of a stage: its window, and the FIFO that hands the window's credits back."""
+
+from __future__ import annotations
+
+from .law import Link
+from .window import WindowSpec
+
+__all__ = ["WindowLaw"]
+
+
+class WindowLaw:
+    """When the words of a stage move: ``latency`` is the time from the decision to hand out the last word of a result
+    to the cycle in which the FIFO at the end of the stage offers the result.
+
+    With R row slots and D credits (``docs/cycles.md``): a word of row r is taken from one cycle after the row r - R was
+    freed; an output row starts one cycle after its last input row was complete; words follow each other in every
+    cycle; the last one of result m waits until one cycle after result m - D was taken.
+    """
+
+    def __init__(self, spec: WindowSpec, latency: int, i: Link, o: Link) -> None:
+        self.spec, self.latency, self.i, self.o = spec, latency, i, o
+        self._row_words, self._slots = spec.row_words, spec.rows
+        self._span, self._per_row = spec.scans * spec.scan_words, spec.positions * spec.groups
+        self._rows_done: list[int] = []
+        self._rows_freed: list[int] = []
+        self.decided: list[int] = []  # cycle of the decision on the last word of each result
+        self.started: list[int] = []  # cycle of the decision on the first word of each result
+        self._free = [row.freed for row in spec.row_plan]
+        self._needed = [row.wait + sum(self._free[:y]) for y, row in enumerate(spec.row_plan)]
+
+    def advance(self) -> None:
+        """Compute what can be computed, writer and reader in turn, until neither moves."""
+        while self._write() | self._read():
+            pass
+
+    def _write(self) -> bool:
+        i, words, freed = self.i, self._row_words, self._rows_freed
+        moved = False
+        while i.pending():
+            row = len(i.taken) // words
+            before = row - self._slots
+            if before >= len(freed):
+                break
+            cycle = i.take(freed[before] + 1 if before >= 0 else 0)
+            if len(i.taken) % words == 0:
+                self._rows_done.append(cycle)
+            moved = True
+        return moved
+
+    def _read(self) -> bool:
+        spec, o, credits = self.spec, self.o, self.spec.credits
+        decided, moved = self.decided, False
+        while True:
+            m = len(decided)
+            row, within = divmod(m, self._per_row)
+            frame, y = divmod(row, spec.o_size[0])
+            before = m - credits
+            if before >= len(o.taken):
+                return moved
+            start = decided[-1] + 1 if decided else 0
+            if within == 0:
+                last_row = frame * spec.height + self._needed[y] - 1
+                if last_row >= len(self._rows_done):
+                    return moved
+                start = max(start, self._rows_done[last_row] + 1)
+            end = start + self._span - 1
+            if before >= 0 and o.taken[before] >= end:
+                end = o.taken[before] + 1
+            self.started.append(start)
+            decided.append(end)
+            o.offered.append(end + self.latency)
+            if within == self._per_row - 1:
+                self._rows_freed.extend([end] * self._free[y])
+            moved = True
