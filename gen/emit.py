@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,13 +14,14 @@ from typing import Any
 import numpy as np
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]  # not in amaranth-stubs
 
+from ..quant.files import replacing
 from ..quant.netfile import load, save
 from . import yosys
 from .cost import estimate
 from .design import Design, Top
 from .plan import PlanError, parse_folds
 
-__all__ = ["TOP", "Performance", "describe", "performance", "read", "replacing", "verilog", "write"]
+__all__ = ["TOP", "Performance", "describe", "performance", "read", "verilog", "write"]
 
 TOP = "spikeloom_top"
 """Name of the top module."""
@@ -129,19 +128,6 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "not installed"
-
-
-@contextmanager
-def replacing(path: Path):
-    """Give a temporary path beside ``path``, renamed to ``path`` at the end, removed where something fails."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        yield Path(name)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
 
 
 def write(design: Design, folder: str | Path, progress: Callable[[str], None] = lambda _step: None) -> dict[str, Any]:

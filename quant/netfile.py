@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import fields
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from .files import replacing
 from .network import Network
 from .nodes import NODE_TYPES, NetworkError, Node
 
@@ -36,15 +35,8 @@ def save(network: Network, path: str | Path) -> None:
             }
         )
     }
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        save_file(tensors, name, metadata=header)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata=header)
 
 
 def load(path: str | Path) -> Network:

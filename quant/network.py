@@ -170,7 +170,8 @@ def _signal(node: Node, source: Signal | None, steps: int) -> Signal:
             else:
                 if (h, w) != (1, 1):
                     raise NetworkError(
-                        f"{node.name}: Linear takes a vector, but {node.source} gives {c}x{h}x{w}; put a Flatten before it"
+                        f"{node.name}: Linear takes a vector, but {node.source} gives {c}x{h}x{w}; "
+                        "put a Flatten before it"
                     )
                 if node.weight.shape[1] != c:
                     raise NetworkError(
@@ -198,7 +199,8 @@ def _signal(node: Node, source: Signal | None, steps: int) -> Signal:
             if isinstance(node, MaxPool):
                 if source.kind == "spikes" and source.high > 1:
                     raise NetworkError(
-                        f"{node.name}: MaxPool on spikes takes single spikes, but {node.source} gives sums up to {source.high}"
+                        f"{node.name}: MaxPool on spikes takes single spikes, but {node.source} gives sums up to "
+                        f"{source.high}"
                     )
                 return Signal(source.kind, (c, *size), source.timed, source.low, source.high)
             area = node.kernel**2

@@ -123,7 +123,7 @@ class Synapse(Node):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Conv2d(Synapse):
-    """I[co, y, x] = sum over ci, ky, kx of weight[co, ci, ky, kx] * s[ci, y*stride + ky - padding, ...], every time step.
+    """I[co, y, x] = sum over ci, ky, kx of weight[co, ci, ky, kx] * s[ci, y*stride + ky - padding, ...], every step.
 
     ``weight`` has shape (Co, Ci, Ky, Kx); positions outside the input count as 0.
     """

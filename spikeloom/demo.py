@@ -16,8 +16,8 @@ import numpy as np
 from . import api
 from .commands_design import outcome_figures
 from .console import Step, percent
-from .gen.emit import replacing
 from .quant.data import load as load_data
+from .quant.files import replacing
 from .quant.recipe import read as read_recipe
 from .report import Findings
 from .report import write as write_report
@@ -89,7 +89,7 @@ def run(folder: Path, recipe: Path | None, step: Step, checks: tuple[Check, ...]
         if found["simulator"] == "verilator":
             images = api.frames(network, settings.data, found["frames"])
             golden = api.evaluate(network, images)["accuracy"]
-            hardware = float((np.array(found["classes"]) == images.labels).mean()) if found["passed"] else 0.0
+            hardware = float((np.array(found["hardware_classes"]) == images.labels).mean())
             name = f"golden model, {found['frames']} images"
             accuracy |= {name: golden, f"hardware, {found['frames']} images": hardware}
             lost[f"hardware, {found['frames']} images"] = golden - hardware
@@ -131,12 +131,16 @@ def _measure(design: Path, data: str, checks: tuple[Check, ...],
 
 def _verify(design: Path, data: str, check: Check) -> dict[str, Any]:
     from .gen.emit import read
+    from .hardware import classes
 
-    network = read(design)[0].network
-    images = api.frames(network, data, check.frames)
+    made, contents = read(design)
+    images = api.frames(made.network, data, check.frames)
     start = time.perf_counter()
     outcome = api.verify(design, images.pixels, simulator=check.simulator, pauses=check.pauses)
-    return {**outcome_figures(outcome), "pauses": check.pauses, "wall_seconds": round(time.perf_counter() - start, 2)}
+    figures = outcome_figures(outcome)
+    if check.simulator == "verilator":
+        figures["hardware_classes"] = classes(made, contents, design, images.pixels).tolist()
+    return {**figures, "pauses": check.pauses, "wall_seconds": round(time.perf_counter() - start, 2)}
 
 
 def _synthesise(design: Path) -> dict[str, int]:

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from .browser import SECTIONS, check_page
 from .gen.design import Design
-from .gen.emit import replacing
+from .quant.files import replacing
 from .quant.nodes import Synapse
 
 __all__ = ["SECTIONS", "Findings", "check_page", "render", "versions", "write"]

@@ -10,6 +10,8 @@ from spikeloom import report
 from spikeloom.browser import _missing, find_browser
 from spikeloom.demo import Check, run
 from spikeloom.gen.emit import read
+from spikeloom.hardware import classes_of
+from spikeloom.quant import golden
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +83,16 @@ def test_missing_pictures_and_foreign_files_are_found(page):
     text = text.replace("<h2>", '<img src="http://example.org/x.png"><h2>', 1)
     assert _missing(text) == ["section 'spikes' has no picture", "section 'timeline' has no picture",
                               "the page loads http://example.org/x.png"]
+
+
+def test_classes_are_read_from_the_last_word_of_each_frame(design):
+    made, _ = read(design)
+    images = spikeloom.frames(made.network, "digits", 40)
+    words = made.compute(images.pixels)[made.boundaries[-1].name]
+    expected = golden.run(made.network, images.pixels).classes
+    assert len(set(expected)) > 2 and classes_of(made, words, 40).tolist() == expected.tolist()
+    short = classes_of(made, words[: len(words) // 2], 40)
+    assert short.tolist() == [*expected[:20], *[-1] * 20]
 
 
 def test_demo_does_everything(tmp_path):

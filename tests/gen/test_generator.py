@@ -14,6 +14,7 @@ from spikeloom.gen.cost import estimate
 from spikeloom.gen.design import Design
 from spikeloom.gen.fold import auto, with_given
 from spikeloom.gen.plan import Fold, PlanError, build_stage, fold_choices, layers, read_folds
+from spikeloom.quant.files import replacing
 from spikeloom.quant.network import Network
 from spikeloom.quant.nodes import IF, Conv2d, Flatten, Input, Linear, MaxPool, Readout, SumPool
 
@@ -199,7 +200,7 @@ def test_a_folder_that_is_no_design(tmp_path: Path) -> None:
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("old")
-    with pytest.raises(RuntimeError), emit.replacing(tmp_path / "file") as path:
+    with pytest.raises(RuntimeError), replacing(tmp_path / "file") as path:
         path.write_text("half")
         raise RuntimeError
     assert [p.name for p in tmp_path.iterdir()] == ["file"] and (tmp_path / "file").read_text() == "old"
