@@ -43,23 +43,42 @@ class Array(wiring.Component):
         rng = np.random.default_rng(0)
         high = (1 << (WEIGHT_BITS - 1)) - 1
         form = WordFormat(lanes=INPUTS, steps=STEPS, low=0, high=1)
-        synapse = SynapseSpec(weight=rng.integers(-high, high + 1, (CHANNELS, WORDS, INPUTS)), weight_bits=WEIGHT_BITS,
-                              i_format=form, outputs=OUTPUTS, steps=STEPS, sum_time=False,
-                              start=np.zeros(CHANNELS, np.int64))
-        neuron = NeuronSpec(threshold=rng.integers(40, 80, CHANNELS), bias=rng.integers(-10, 11, CHANNELS),
-                            v0=rng.integers(20, 40, CHANNELS), lossless=False, strict=False, time_steps=STEPS,
-                            i_format=synapse.o_format, ranges=synapse.ranges, constant=False)
+        synapse = SynapseSpec(
+            weight=rng.integers(-high, high + 1, (CHANNELS, WORDS, INPUTS)),
+            weight_bits=WEIGHT_BITS,
+            i_format=form,
+            outputs=OUTPUTS,
+            steps=STEPS,
+            sum_time=False,
+            start=np.zeros(CHANNELS, np.int64),
+        )
+        neuron = NeuronSpec(
+            threshold=rng.integers(40, 80, CHANNELS),
+            bias=rng.integers(-10, 11, CHANNELS),
+            v0=rng.integers(20, 40, CHANNELS),
+            lossless=False,
+            strict=False,
+            time_steps=STEPS,
+            i_format=synapse.o_format,
+            ranges=synapse.ranges,
+            constant=False,
+        )
         self.synapse, self.neuron = SynapseArray(synapse), NeuronArray(neuron)
-        super().__init__({"i": In(form.width), "i_valid": In(1), "i_last": In(1),
-                          "o": Out(neuron.o_format.width), "o_valid": Out(1)})
+        super().__init__(
+            {"i": In(form.width), "i_valid": In(1), "i_last": In(1), "o": Out(neuron.o_format.width), "o_valid": Out(1)}
+        )
 
     def elaborate(self, platform: object) -> Module:
         """Join the two."""
         m = Module()
         m.submodules.synapse, m.submodules.neuron = self.synapse, self.neuron
-        m.d.comb += [self.synapse.i.valid.eq(self.i_valid), self.synapse.i.payload.data.eq(self.i),
-                     self.synapse.i.payload.last.eq(self.i_last), self.o.eq(self.neuron.o.payload),
-                     self.o_valid.eq(self.neuron.o.valid)]
+        m.d.comb += [
+            self.synapse.i.valid.eq(self.i_valid),
+            self.synapse.i.payload.data.eq(self.i),
+            self.synapse.i.payload.last.eq(self.i_last),
+            self.o.eq(self.neuron.o.payload),
+            self.o_valid.eq(self.neuron.o.valid),
+        ]
         wiring.connect(m, self.synapse.o, self.neuron.i)
         return m
 

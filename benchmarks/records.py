@@ -61,9 +61,21 @@ def write(records: Iterable[Record], path: Path = RESULTS) -> None:
 def published() -> list[Record]:
     """The figures of other tools (``others.json``)."""
     file = json.loads(OTHERS.read_text())
-    return [Record(work=row["work"], design=row["design"], tool=row["tool"], metric=metric, value=value,
-                   unit=file["units"][metric], command=file["command"], versions=file["versions"], date=file["date"])
-            for row in file["rows"] for metric, value in row["values"].items()]
+    return [
+        Record(
+            work=row["work"],
+            design=row["design"],
+            tool=row["tool"],
+            metric=metric,
+            value=value,
+            unit=file["units"][metric],
+            command=file["command"],
+            versions=file["versions"],
+            date=file["date"],
+        )
+        for row in file["rows"]
+        for metric, value in row["values"].items()
+    ]
 
 
 def changes(before: list[Record], after: list[Record]) -> list[tuple[Record, Record, float]]:

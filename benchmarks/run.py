@@ -39,9 +39,20 @@ Figures = dict[str, tuple[float, str]]
 """Value and unit by metric."""
 
 
-UNITS = {"lut4_eq": "LUT4-eq.", "lut_ram": "DPR16X4", "ff": "FF", "ebr": "EBR", "mult": "MULT18", "mhz": "MHz",
-         "xc7_lut": "LUT", "xc7_ff": "FF", "xc7_lutram": "LUT RAM cells", "xc7_dsp": "DSP48",
-         "xc7_ramb18": "RAMB18", "xc7_ramb36": "RAMB36"}
+UNITS = {
+    "lut4_eq": "LUT4-eq.",
+    "lut_ram": "DPR16X4",
+    "ff": "FF",
+    "ebr": "EBR",
+    "mult": "MULT18",
+    "mhz": "MHz",
+    "xc7_lut": "LUT",
+    "xc7_ff": "FF",
+    "xc7_lutram": "LUT RAM cells",
+    "xc7_dsp": "DSP48",
+    "xc7_ramb18": "RAMB18",
+    "xc7_ramb36": "RAMB36",
+}
 """Units of the figures of synthesis."""
 
 PLACED = "A"
@@ -87,9 +98,17 @@ def generate(work: Work, target: int | None, folder: Path) -> tuple[Design, Subj
     contents = emit.write(design, folder)
     seconds = time.perf_counter() - start
     predicted = contents["predicted"]
-    return design, Subject(work.name, "best product" if target is None else f"{target} cycles", folder, contents, {
-        "cycles_per_frame": (predicted["interval_cycles"], "cycles"),
-        "latency_cycles": (predicted["latency_cycles"], "cycles"), "generate_seconds": (round(seconds, 2), "s")})
+    return design, Subject(
+        work.name,
+        "best product" if target is None else f"{target} cycles",
+        folder,
+        contents,
+        {
+            "cycles_per_frame": (predicted["interval_cycles"], "cycles"),
+            "latency_cycles": (predicted["latency_cycles"], "cycles"),
+            "generate_seconds": (round(seconds, 2), "s"),
+        },
+    )
 
 
 def simulate(work: Work, design: Design, subject: Subject, simulator: Simulator, frames: int) -> None:
@@ -98,8 +117,10 @@ def simulate(work: Work, design: Design, subject: Subject, simulator: Simulator,
     for count in (1, frames):
         outcome = verify(design, subject.contents, subject.folder, work.frames[:count], simulator=simulator)
         if not outcome.passed:
-            raise BenchmarkError(f"{work.name}, {subject.name}, {simulator}: differs from the prediction\n"
-                                 + "\n".join(map(str, outcome.differences)))
+            raise BenchmarkError(
+                f"{work.name}, {subject.name}, {simulator}: differs from the prediction\n"
+                + "\n".join(map(str, outcome.differences))
+            )
         subject.figures[f"{simulator}_cycles_per_s"] = (float(f"{outcome.cycles_per_second:.2g}"), "cycles/s")
 
 
@@ -144,8 +165,10 @@ def measure_array(folder: Path) -> Subject:
     name = f"{array.INPUTS} inputs x {array.OUTPUTS} outputs x {array.STEPS} steps, {array.WEIGHT_BITS}-bit weights"
     subject = Subject("array", name, folder, array.write(folder), {})
     add_area(subject)
-    subject.figures["lut4_eq_per_op"] = (round(subject.figures["lut4_eq"][0] / array.OPERATIONS, 2),
-                                         "LUT4-eq. per synaptic operation per cycle")
+    subject.figures["lut4_eq_per_op"] = (
+        round(subject.figures["lut4_eq"][0] / array.OPERATIONS, 2),
+        "LUT4-eq. per synaptic operation per cycle",
+    )
     return subject
 
 
@@ -168,8 +191,11 @@ def measure(names: list[str], folder: Path, console: Console) -> list[Subject]:
 
 def to_records(subjects: list[Subject]) -> list[Record]:
     """All figures as records."""
-    return [Record(s.work, s.name, metric, value, unit, f"python -m benchmarks.run {s.work}")
-            for s in subjects for metric, (value, unit) in s.figures.items()]
+    return [
+        Record(s.work, s.name, metric, value, unit, f"python -m benchmarks.run {s.work}")
+        for s in subjects
+        for metric, (value, unit) in s.figures.items()
+    ]
 
 
 def show_changes(before: list[Record], after: list[Record], console: Console) -> None:
@@ -183,8 +209,10 @@ def show_changes(before: list[Record], after: list[Record], console: Console) ->
 def show(subjects: list[Subject], console: Console) -> None:
     """Print the figures of ``subjects``."""
     for subject in subjects:
-        console.print(f"[bold]{subject.work}[/bold] {subject.name}: "
-                      + ", ".join(f"{metric} {value:,}" for metric, (value, _) in subject.figures.items()))
+        console.print(
+            f"[bold]{subject.work}[/bold] {subject.name}: "
+            + ", ".join(f"{metric} {value:,}" for metric, (value, _) in subject.figures.items())
+        )
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -18,13 +18,32 @@ ROOT = Path(__file__).resolve().parent.parent
 
 _BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
-AREA = {"cycles_per_frame": "cycles a frame", "latency_cycles": "latency", "lut4_eq": "LUT4-eq.", "lut_ram": "LUT RAM",
-        "ff": "FF", "ebr": "EBR", "mult": "MULT", "lut4_eq_x_cycles": "LUT4-eq. x cycles"}
-XC7 = {"cycles_per_frame": "cycles a frame", "xc7_lut": "LUT", "xc7_lutram": "LUT RAM cells", "xc7_ff": "FF",
-       "xc7_dsp": "DSP48", "xc7_ramb18": "RAMB18", "xc7_ramb36": "RAMB36"}
+AREA = {
+    "cycles_per_frame": "cycles a frame",
+    "latency_cycles": "latency",
+    "lut4_eq": "LUT4-eq.",
+    "lut_ram": "LUT RAM",
+    "ff": "FF",
+    "ebr": "EBR",
+    "mult": "MULT",
+    "lut4_eq_x_cycles": "LUT4-eq. x cycles",
+}
+XC7 = {
+    "cycles_per_frame": "cycles a frame",
+    "xc7_lut": "LUT",
+    "xc7_lutram": "LUT RAM cells",
+    "xc7_ff": "FF",
+    "xc7_dsp": "DSP48",
+    "xc7_ramb18": "RAMB18",
+    "xc7_ramb36": "RAMB36",
+}
 CLOCK = {"mhz": "MHz", "frames_per_s": "frames/s"}
-SPEED = {"verilator_cycles_per_s": "Verilator, cycles/s", "cocotb_cycles_per_s": "cocotb on Verilator, cycles/s",
-         "amaranth_cycles_per_s": "Amaranth, cycles/s", "generate_seconds": "generation, s"}
+SPEED = {
+    "verilator_cycles_per_s": "Verilator, cycles/s",
+    "cocotb_cycles_per_s": "cocotb on Verilator, cycles/s",
+    "amaranth_cycles_per_s": "Amaranth, cycles/s",
+    "generate_seconds": "generation, s",
+}
 SAME = {0.0: "no", 1.0: "yes"}
 
 
@@ -53,38 +72,56 @@ def _title(tool: str, design: str) -> str:
 
 def _columns(records: list[Record], work: str, columns: dict[str, str], needs: str, *, others: bool = False) -> str:
     """A row for each design of ``work`` that has the metric ``needs``."""
-    rows = [[_title(tool, design), *(_number(figures.get(metric)) for metric in columns)]
-            for (tool, design), figures in _figures(records, work).items()
-            if needs in figures and (others or tool == OURS)]
+    rows = [
+        [_title(tool, design), *(_number(figures.get(metric)) for metric in columns)]
+        for (tool, design), figures in _figures(records, work).items()
+        if needs in figures and (others or tool == OURS)
+    ]
     return _table(["design", *columns.values()], rows)
 
 
 def _against(records: list[Record]) -> str:
     """Work A beside other tools; ours computes the same integers by verification."""
-    rows = [[_title(tool, design), SAME.get(1.0 if tool == OURS else figures.get("same_integers", -1.0), "not checked"),
-             *(_number(figures.get(metric)) for metric in AREA)]
-            for (tool, design), figures in _figures(records, "A").items() if "lut4_eq" in figures]
+    rows = [
+        [
+            _title(tool, design),
+            SAME.get(1.0 if tool == OURS else figures.get("same_integers", -1.0), "not checked"),
+            *(_number(figures.get(metric)) for metric in AREA),
+        ]
+        for (tool, design), figures in _figures(records, "A").items()
+        if "lut4_eq" in figures
+    ]
     return _table(["design", "same integers", *AREA.values()], rows)
 
 
 def _area(records: list[Record]) -> str:
     """All designs of ours."""
-    rows = [[f"{work}, {design}", *(_number(figures.get(metric)) for metric in AREA)]
-            for work in ("A", "B", "digits", "array")
-            for (tool, design), figures in _figures(records, work).items() if tool == OURS]
+    rows = [
+        [f"{work}, {design}", *(_number(figures.get(metric)) for metric in AREA)]
+        for work in ("A", "B", "digits", "array")
+        for (tool, design), figures in _figures(records, work).items()
+        if tool == OURS
+    ]
     return _table(["design", *AREA.values()], rows)
 
 
 def _array(records: list[Record]) -> str:
-    columns = {"lut4_eq_per_op": "LUT4-eq. per synaptic operation", "lut4_eq": "LUT4-eq.", "ff": "FF", "ebr": "EBR",
-               "mult": "MULT"}
+    columns = {
+        "lut4_eq_per_op": "LUT4-eq. per synaptic operation",
+        "lut4_eq": "LUT4-eq.",
+        "ff": "FF",
+        "ebr": "EBR",
+        "mult": "MULT",
+    }
     return _columns(records, "array", columns, "lut4_eq")
 
 
 def _accuracy(records: list[Record]) -> str:
     names = {"A": "A: perceptron 64-32-10", "B": "B: CNN 8-8-10", "digits": "digits: spiking CNN 8-16-10, T = 4"}
-    rows = [[title, _number(next(r.value for r in records if r.work == work and r.metric == "accuracy_percent"))]
-            for work, title in names.items()]
+    rows = [
+        [title, _number(next(r.value for r in records if r.work == work and r.metric == "accuracy_percent"))]
+        for work, title in names.items()
+    ]
     return _table(["network", "accuracy on 397 test digits, %"], rows)
 
 
@@ -110,6 +147,7 @@ def documents() -> list[Path]:
 
 def regenerated(text: str, records: list[Record]) -> str:
     """Return ``text`` with its tables as ``records`` give them. Raises ValueError where a table's name is unknown."""
+
     def block(match: re.Match[str]) -> str:
         if match[2] not in TABLES:
             raise ValueError(f"There is no table {match[2]!r}; there are {', '.join(TABLES)}")

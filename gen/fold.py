@@ -10,6 +10,10 @@ from .plan import Fold, Layer, PlanError, build_stage, fold_choices, layers
 __all__ = ["auto", "with_given"]
 
 
+DEFAULT_AREA = 16_000
+"""LUT4-equivalents for a design without a cycle target: two thirds of an LFE5U-25F, a small and common device."""
+
+
 def _candidates(layer: Layer) -> list[tuple[int, int, Fold]]:
     """(cycles, area, fold) of every fold that can be built, the smallest area first."""
     found = []
@@ -28,7 +32,8 @@ def _cycles(stage: StageSpec) -> int:
 
 
 def auto(network: Network, cycles: int | None = None) -> dict[str, Fold]:
-    """Folds for one frame every ``cycles`` cycles at the least area; without a target the least area x cycles.
+    """Folds for one frame every ``cycles`` cycles at the least area; without a target the least area x cycles of those
+    that fit :data:`DEFAULT_AREA` (the smallest where none does).
 
     Raises PlanError naming the stage that cannot meet the target, and its best.
     """
@@ -43,8 +48,9 @@ def auto(network: Network, cycles: int | None = None) -> dict[str, Fold]:
         return _for_target(tables, cycles)
     targets = sorted({c for table in tables.values() for c, _, _ in table})
     slowest = max(min(c for c, _, _ in table) for table in tables.values())
-    best = min((t for t in targets if t >= slowest), key=lambda t: t * _area(tables, t))
-    return _for_target(tables, best)
+    areas = {t: _area(tables, t) for t in targets if t >= slowest}
+    fitting = [t for t, area in areas.items() if area <= DEFAULT_AREA] or [min(areas, key=lambda t: areas[t])]
+    return _for_target(tables, min(fitting, key=lambda t: t * areas[t]))
 
 
 def _for_target(tables: dict[str, list[tuple[int, int, Fold]]], cycles: int) -> dict[str, Fold]:

@@ -114,7 +114,7 @@ def _idx(folder: Path, name: str, axes: int) -> np.ndarray:
     if data[:4] != bytes((0, 0, 8, axes)):
         raise DataError(f"{path}: not an IDX file of unsigned bytes with {axes} axes")
     start = 4 + 4 * axes
-    sizes = [int.from_bytes(data[k:k + 4], "big") for k in range(4, min(start, len(data) - 3), 4)]
+    sizes = [int.from_bytes(data[k : k + 4], "big") for k in range(4, min(start, len(data) - 3), 4)]
     if len(sizes) != axes or len(data) - start != int(np.prod(sizes, dtype=np.int64)):
         raise DataError(f"{path}: truncated or too long: {len(data)} bytes do not fit its sizes {sizes}")
     return np.frombuffer(data, np.uint8, offset=start).reshape(sizes)
@@ -123,8 +123,9 @@ def _idx(folder: Path, name: str, axes: int) -> np.ndarray:
 def _cifar10(folder: Path) -> Dataset:
     train = [_cifar_batch(folder / f"data_batch_{n}.bin") for n in range(1, 6)]
     test_x, test_y = _cifar_batch(folder / "test_batch.bin")
-    return Dataset("cifar10", np.concatenate([x for x, _ in train]), np.concatenate([y for _, y in train]),
-                   test_x, test_y, 255)
+    return Dataset(
+        "cifar10", np.concatenate([x for x, _ in train]), np.concatenate([y for _, y in train]), test_x, test_y, 255
+    )
 
 
 def _cifar_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:

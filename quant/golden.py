@@ -64,8 +64,14 @@ def exact_math() -> Iterator[None]:
         torch.backends.mkldnn.enabled = mkldnn
 
 
-def run(network: Network, frames: np.ndarray, *, batch: int = 128, keep: Collection[str] | None = None,
-        progress: Progress | None = None) -> Result:
+def run(
+    network: Network,
+    frames: np.ndarray,
+    *,
+    batch: int = 128,
+    keep: Collection[str] | None = None,
+    progress: Progress | None = None,
+) -> Result:
     """Execute ``network`` on ``frames``, integers of shape (N, C, H, W), ``batch`` frames at a time.
 
     ``keep`` names the nodes whose results are wanted (all of them by default; the logits are always there).
@@ -78,23 +84,27 @@ def run(network: Network, frames: np.ndarray, *, batch: int = 128, keep: Collect
         raise NetworkError(f"{min(unknown)}: no such node; there are {', '.join(n.name for n in network)}")
     last = network.nodes[-1].name
     wanted = {n.name for n in network} if keep is None else {*keep, last}
-    outputs = {n: np.empty((len(frames), *_shape(s, network.steps)), _numpy_dtype(s))
-               for n, s in network.signals.items() if n in wanted}
+    outputs = {
+        n: np.empty((len(frames), *_shape(s, network.steps)), _numpy_dtype(s))
+        for n, s in network.signals.items()
+        if n in wanted
+    }
     with exact_math():
         for start in range(0, len(frames), batch):
-            found = torch.from_numpy(frames[start:start + batch])
+            found = torch.from_numpy(frames[start : start + batch])
             for node in network:
                 found = _step(node, found, network.signals.get(node.source), network.steps)
                 if node.name in wanted:
-                    outputs[node.name][start:start + batch] = found.numpy()
+                    outputs[node.name][start : start + batch] = found.numpy()
             if progress:
                 progress(min(start + batch, len(frames)), len(frames))
     logits = outputs[last]
     return Result({n: a for n, a in outputs.items() if keep is None or n in keep}, logits)
 
 
-def accuracy(network: Network, frames: np.ndarray, labels: np.ndarray, *, batch: int = 128,
-             progress: Progress | None = None) -> float:
+def accuracy(
+    network: Network, frames: np.ndarray, labels: np.ndarray, *, batch: int = 128, progress: Progress | None = None
+) -> float:
     """The share of ``frames`` (0..1) whose class is the one in ``labels`` (N,)."""
     labels = np.asarray(labels)
     if labels.shape != (len(frames),) or not len(labels):
@@ -102,8 +112,9 @@ def accuracy(network: Network, frames: np.ndarray, labels: np.ndarray, *, batch:
     return float((run(network, frames, batch=batch, keep=(), progress=progress).classes == labels).mean())
 
 
-def logits_over_time(network: Network, frames: np.ndarray, *, batch: int = 128,
-                     progress: Progress | None = None) -> np.ndarray:
+def logits_over_time(
+    network: Network, frames: np.ndarray, *, batch: int = 128, progress: Progress | None = None
+) -> np.ndarray:
     """The class of every frame after each time step t = 1..T, shape (N, T).
 
     The readout's bias stands for all T steps, so t steps get t/T of it: argmax of T * sum_(1..t) I + t * bias.

@@ -72,8 +72,10 @@ def trace(model: nn.Module) -> list[Layer]:
     try:
         graph = QcfsTracer().trace(model)
     except Exception as error:  # torch.fx runs the user's code, so anything may come out of it
-        raise UnsupportedLayer(f"{type(model).__name__}: its forward cannot be traced ({error}); supported: a forward "
-                               f"without branches on its data") from error
+        raise UnsupportedLayer(
+            f"{type(model).__name__}: its forward cannot be traced ({error}); supported: a forward "
+            f"without branches on its data"
+        ) from error
     modules = dict(model.named_modules(remove_duplicate=False))
     layers: list[Layer] = []
     last: fx.Node | None = None
@@ -103,18 +105,25 @@ def trace(model: nn.Module) -> list[Layer]:
 def _check_chain(name: str, node: fx.Node, last: fx.Node | None, modules: dict[str, nn.Module]) -> None:
     if node.op == "get_attr":
         raise UnsupportedLayer(f"{name}: a parameter used outside a layer is not supported; supported: {SUPPORTED}")
-    if node.op == "call_function" and node.target in (operator.add, operator.iadd, torch.add) \
-            or node.op == "call_method" and node.target in ("add", "add_"):
+    if (
+        node.op == "call_function"
+        and node.target in (operator.add, operator.iadd, torch.add)
+        or node.op == "call_method"
+        and node.target in ("add", "add_")
+    ):
         _refuse(name, "a residual addition", "a chain of layers, each fed by the one before it")
     sources = node.all_input_nodes
     if sources != [last]:
         raise UnsupportedLayer(
             f"{name}: takes {' and '.join(str(s.target) for s in sources) or 'nothing'}, but the layer before it is "
-            f"{last.target if last else 'missing'}; supported: a chain of layers, each fed by the one before it")
+            f"{last.target if last else 'missing'}; supported: a chain of layers, each fed by the one before it"
+        )
 
 
-SUPPORTED = ("Conv2d, Linear, BatchNorm1d, BatchNorm2d, ReLU, QCFS, AvgPool2d, MaxPool2d, Flatten, Dropout, Identity "
-             "and a final Softmax or LogSoftmax")
+SUPPORTED = (
+    "Conv2d, Linear, BatchNorm1d, BatchNorm2d, ReLU, QCFS, AvgPool2d, MaxPool2d, Flatten, Dropout, Identity "
+    "and a final Softmax or LogSoftmax"
+)
 
 
 def _refuse(name: str, what: str, instead: str) -> NoReturn:
@@ -142,8 +151,9 @@ def _layer(name: str, node: fx.Node, modules: dict[str, nn.Module]) -> Layer | n
                 _refuse(name, f"divisor_override={module.divisor_override}", "a plain average")
             return _pool(name, "average", module.kernel_size, module.stride, module.padding, 1, module.ceil_mode)
         case nn.MaxPool2d():
-            return _pool(name, "max", module.kernel_size, module.stride, module.padding, module.dilation,
-                         module.ceil_mode)
+            return _pool(
+                name, "max", module.kernel_size, module.stride, module.padding, module.dilation, module.ceil_mode
+            )
         case nn.Flatten():
             if (module.start_dim, module.end_dim) != (1, -1):
                 _refuse(name, f"Flatten({module.start_dim}, {module.end_dim})", "Flatten(1, -1)")
@@ -172,8 +182,15 @@ def _function(name: str, node: fx.Node) -> Layer | None:
     if target in (F.avg_pool2d, F.max_pool2d, torch.max_pool2d):
         most = target is not F.avg_pool2d
         kernel = arg(1, "kernel_size", None)
-        return _pool(name, "max" if most else "average", kernel, arg(2, "stride", None) or kernel, arg(3, "padding", 0),
-                     arg(4, "dilation", 1) if most else 1, arg(5 if most else 4, "ceil_mode", False))
+        return _pool(
+            name,
+            "max" if most else "average",
+            kernel,
+            arg(2, "stride", None) or kernel,
+            arg(3, "padding", 0),
+            arg(4, "dilation", 1) if most else 1,
+            arg(5 if most else 4, "ceil_mode", False),
+        )
     what = getattr(target, "__name__", str(target))
     _refuse(name, what, "torch.flatten(x, 1)" if what in ("view", "reshape", "size", "getattr") else SUPPORTED)
 
@@ -194,8 +211,9 @@ def _one(name: str, what: str, value: Any) -> int:
 
 def _pool(name: str, kind: str, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Pool:
     if _one(name, "padding", padding) or _one(name, "dilation", dilation) != 1 or ceil_mode:
-        _refuse(name, f"a pool with padding={padding}, dilation={dilation}, ceil_mode={ceil_mode}",
-                "pools without them")
+        _refuse(
+            name, f"a pool with padding={padding}, dilation={dilation}, ceil_mode={ceil_mode}", "pools without them"
+        )
     return Pool(name, kind, _one(name, "kernel_size", kernel), _one(name, "stride", stride))
 
 
@@ -238,19 +256,27 @@ def _fold(name: str, layer: Weights, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> W
 def _ordered(layers: list[Layer]) -> list[Layer]:
     """Max-pools behind their activation; then the order of the whole chain is checked."""
     for k in range(1, len(layers) - 1):
-        one, two, three = layers[k - 1:k + 2]
+        one, two, three = layers[k - 1 : k + 2]
         if isinstance(one, Weights) and isinstance(two, Pool) and two.kind == "max" and isinstance(three, Activation):
             layers[k], layers[k + 1] = three, two
     before: Layer | None = None
     for layer in layers:
         if isinstance(layer, Activation) and not isinstance(before, Weights):
-            _refuse(layer.name, "an activation that is not directly behind a convolution or linear layer",
-                    "weights, batch norm, activation, pool, in this order")
+            _refuse(
+                layer.name,
+                "an activation that is not directly behind a convolution or linear layer",
+                "weights, batch norm, activation, pool, in this order",
+            )
         if isinstance(before, Weights) and not isinstance(layer, Activation):
-            _refuse(layer.name, f"{type(layer).__name__} directly behind {before.name}",
-                    "an activation behind every layer with weights but the last")
+            _refuse(
+                layer.name,
+                f"{type(layer).__name__} directly behind {before.name}",
+                "an activation behind every layer with weights but the last",
+            )
         before = layer
     if not layers or not isinstance(layers[-1], Weights) or layers[-1].weight.ndim != 2:
-        raise UnsupportedLayer(f"{layers[-1].name if layers else 'model'}: the last layer must be a Linear, whose "
-                               f"outputs are the classes, with no activation behind it")
+        raise UnsupportedLayer(
+            f"{layers[-1].name if layers else 'model'}: the last layer must be a Linear, whose "
+            f"outputs are the classes, with no activation behind it"
+        )
     return layers

@@ -29,9 +29,19 @@ def half_threshold(threshold: np.ndarray, strict: bool) -> np.ndarray:
     return (threshold + 1) // 2 if strict else threshold // 2
 
 
-def convert(model: nn.Module, *, shape: tuple[int, int, int], input_high: int, steps: int, weight_bits: int,
-            rule: Rule = "causal", first_bits: int | None = None, last_bits: int | None = None,
-            strict: bool = False, meta: dict[str, str] | None = None) -> Network:
+def convert(
+    model: nn.Module,
+    *,
+    shape: tuple[int, int, int],
+    input_high: int,
+    steps: int,
+    weight_bits: int,
+    rule: Rule = "causal",
+    first_bits: int | None = None,
+    last_bits: int | None = None,
+    strict: bool = False,
+    meta: dict[str, str] | None = None,
+) -> Network:
     """Convert ``model``, trained with QCFS activations on pixels / input_high, to an integer network of T = ``steps``.
 
     ``shape`` is that of an image (C, H, W). Weights get ``weight_bits`` bits, a scale for each output channel; the last
@@ -39,13 +49,26 @@ def convert(model: nn.Module, *, shape: tuple[int, int, int], input_high: int, s
     Raises UnsupportedLayer or NetworkError, naming the layer: a structure that has no counterpart, a ReLU left in,
     NaN, a threshold that is not positive and finite.
     """
-    chain = IntegerChain(model, input_high=input_high, steps=steps, weight_bits=weight_bits, first_bits=first_bits,
-                         last_bits=last_bits, rule=rule)
+    chain = IntegerChain(
+        model,
+        input_high=input_high,
+        steps=steps,
+        weight_bits=weight_bits,
+        first_bits=first_bits,
+        last_bits=last_bits,
+        rule=rule,
+    )
     return chain_network(chain, shape=shape, rule=rule, strict=strict, meta=meta)
 
 
-def chain_network(chain: IntegerChain, *, shape: tuple[int, int, int], rule: Rule | None = None, strict: bool = False,
-                  meta: dict[str, str] | None = None) -> Network:
+def chain_network(
+    chain: IntegerChain,
+    *,
+    shape: tuple[int, int, int],
+    rule: Rule | None = None,
+    strict: bool = False,
+    meta: dict[str, str] | None = None,
+) -> Network:
     """The integer network that ``chain`` computes in evaluation; ``rule`` may be another than it was trained with."""
     fires = chain.rule if rule is None else rule
     nodes: list[Node] = [Input(name="input", shape=shape, high=chain.input_high)]
@@ -71,8 +94,16 @@ def chain_network(chain: IntegerChain, *, shape: tuple[int, int, int], rule: Rul
                 w, theta, bias = chain.integers(layer, unit)
                 nodes.append(_synapse(layer, w, link(layer.name)))
                 threshold = _whole(layer.neuron, "threshold", theta)
-                nodes.append(IF(**link(layer.neuron), threshold=threshold, bias=_whole(layer.neuron, "bias", bias),
-                                v0=half_threshold(threshold, strict), rule=fires, strict=strict))
+                nodes.append(
+                    IF(
+                        **link(layer.neuron),
+                        threshold=threshold,
+                        bias=_whole(layer.neuron, "bias", bias),
+                        v0=half_threshold(threshold, strict),
+                        rule=fires,
+                        strict=strict,
+                    )
+                )
                 timed = True
     return Network(nodes=tuple(nodes), steps=chain.steps, meta=meta or {})
 
@@ -89,6 +120,8 @@ def _whole(name: str, what: str, values: Tensor) -> np.ndarray:
     # Beyond 2**24 a float32 tensor no longer holds every integer, so training and network could differ.
     if not np.isfinite(array).all() or (np.abs(array) >= 1 << 24).any():
         worst = array.flat[np.abs(np.nan_to_num(array, nan=np.inf)).argmax()]
-        raise NetworkError(f"{name}: {what} {worst:g} is too large for an integer network; the scales of this layer "
-                           f"and of the one before it differ too much")
+        raise NetworkError(
+            f"{name}: {what} {worst:g} is too large for an integer network; the scales of this layer "
+            f"and of the one before it differ too much"
+        )
     return array.astype(np.int64)

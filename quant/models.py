@@ -16,15 +16,24 @@ def mlp(shape: tuple[int, int, int], classes: int, *, hidden: Sequence[int] = (3
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
     width = math.prod(shape)
     for k, wide in enumerate(hidden, 1):
-        layers |= {f"linear{k}": nn.Linear(width, wide, bias=False), f"norm{k}": nn.BatchNorm1d(wide),
-                   f"act{k}": nn.ReLU()}
+        layers |= {
+            f"linear{k}": nn.Linear(width, wide, bias=False),
+            f"norm{k}": nn.BatchNorm1d(wide),
+            f"act{k}": nn.ReLU(),
+        }
         width = wide
     layers["classes"] = nn.Linear(width, classes)
     return nn.Sequential(layers)
 
 
-def cnn(shape: tuple[int, int, int], classes: int, *, channels: Sequence[int] = (8, 16), kernel: int = 3,
-        pool: str = "average") -> nn.Sequential:
+def cnn(
+    shape: tuple[int, int, int],
+    classes: int,
+    *,
+    channels: Sequence[int] = (8, 16),
+    kernel: int = 3,
+    pool: str = "average",
+) -> nn.Sequential:
     """For every width in ``channels`` a convolution with padding, batch norm, ReLU and a 2x2 pool, then a Linear.
 
     ``pool`` is "average", "max", or "stride" for no pool and convolutions of stride 2 from the second one on.
@@ -36,15 +45,20 @@ def cnn(shape: tuple[int, int, int], classes: int, *, channels: Sequence[int] = 
     wide, size = shape[0], list(shape[1:])
     for k, outputs in enumerate(channels, 1):
         stride = 2 if pool == "stride" and k > 1 else 1
-        layers |= {f"conv{k}": nn.Conv2d(wide, outputs, kernel, stride=stride, padding=kernel // 2, bias=False),
-                   f"norm{k}": nn.BatchNorm2d(outputs), f"act{k}": nn.ReLU()}
+        layers |= {
+            f"conv{k}": nn.Conv2d(wide, outputs, kernel, stride=stride, padding=kernel // 2, bias=False),
+            f"norm{k}": nn.BatchNorm2d(outputs),
+            f"act{k}": nn.ReLU(),
+        }
         size = [(n + 2 * (kernel // 2) - kernel) // stride + 1 for n in size]
         if pool != "stride":
             layers[f"pool{k}"] = nn.AvgPool2d(2) if pool == "average" else nn.MaxPool2d(2)
             size = [n // 2 for n in size]
         if min(size) < 1:
-            raise ValueError(f"conv{k}: nothing is left of an image of {shape[1]}x{shape[2]} after {k} pools; use "
-                             f"fewer entries in channels")
+            raise ValueError(
+                f"conv{k}: nothing is left of an image of {shape[1]}x{shape[2]} after {k} pools; use "
+                f"fewer entries in channels"
+            )
         wide = outputs
     layers |= {"flatten": nn.Flatten(), "classes": nn.Linear(wide * math.prod(size), classes)}
     return nn.Sequential(layers)

@@ -37,18 +37,24 @@ class Stage(nn.Module):
             raise NetworkError(f"{layer.name}: weight_bits must be in 2..8, not {bits}")
         for what, tensor in (("weight", layer.weight), ("bias", layer.bias)):
             if not tensor.isfinite().all():
-                raise NetworkError(f"{layer.name}: {what} holds NaN or infinity (batch norm included); the training "
-                                   f"diverged, use a smaller learning rate")
+                raise NetworkError(
+                    f"{layer.name}: {what} holds NaN or infinity (batch norm included); the training "
+                    f"diverged, use a smaller learning rate"
+                )
         self.weight, self.bias = nn.Parameter(layer.weight.float()), nn.Parameter(layer.bias.float())
         self.log_threshold = None
         if activation:
             if activation.qcfs is None:
-                raise UnsupportedLayer(f"{activation.name}: a ReLU has no threshold; supported: QCFS, put in with "
-                                       f"quant.methods.qcfs.prepare(model, levels)")
+                raise UnsupportedLayer(
+                    f"{activation.name}: a ReLU has no threshold; supported: QCFS, put in with "
+                    f"quant.methods.qcfs.prepare(model, levels)"
+                )
             threshold = activation.qcfs.threshold.item()
             if not 0 < threshold < float("inf"):
-                raise NetworkError(f"{activation.name}: threshold is {threshold}; it must be positive and finite, "
-                                   f"retrain with a smaller learning rate")
+                raise NetworkError(
+                    f"{activation.name}: threshold is {threshold}; it must be positive and finite, "
+                    f"retrain with a smaller learning rate"
+                )
             self.log_threshold = nn.Parameter(activation.qcfs.log_threshold.detach().clone().float())
 
     @property
@@ -74,8 +80,17 @@ class IntegerChain(nn.Module):
     Raises UnsupportedLayer for a ReLU left in, NetworkError for NaN or bit widths out of range, naming the layer.
     """
 
-    def __init__(self, model: nn.Module | Sequence[Layer], *, input_high: int, steps: int, weight_bits: int,
-                 first_bits: int | None = None, last_bits: int | None = None, rule: Rule = "lossless") -> None:
+    def __init__(
+        self,
+        model: nn.Module | Sequence[Layer],
+        *,
+        input_high: int,
+        steps: int,
+        weight_bits: int,
+        first_bits: int | None = None,
+        last_bits: int | None = None,
+        rule: Rule = "lossless",
+    ) -> None:
         super().__init__()
         if rule not in ("causal", "lossless"):
             raise NetworkError(f"rule must be 'causal' or 'lossless', not {rule!r}")

@@ -65,14 +65,15 @@ class Recipe:
         if not self.levels:
             object.__setattr__(self, "levels", self.steps)
         for key, good, rule in (
-                ("method", self.method == "qcfs", "'qcfs'"),
-                ("rule", self.rule in ("causal", "lossless"), "'causal' or 'lossless'"),
-                ("steps", 1 <= self.steps <= 64, "in 1..64"),
-                ("levels", 1 <= self.levels <= 64, "in 1..64"),
-                ("weight_bits", 2 <= self.weight_bits <= 8, "in 2..8"),
-                ("batch", self.batch >= 2, "at least 2 (batch norm needs two)"),
-                ("shift", self.shift >= 0, "0 or more pixels"),
-                ("epochs", min(asdict(self.epochs).values()) >= 0, "0 or more in each phase")):
+            ("method", self.method == "qcfs", "'qcfs'"),
+            ("rule", self.rule in ("causal", "lossless"), "'causal' or 'lossless'"),
+            ("steps", 1 <= self.steps <= 64, "in 1..64"),
+            ("levels", 1 <= self.levels <= 64, "in 1..64"),
+            ("weight_bits", 2 <= self.weight_bits <= 8, "in 2..8"),
+            ("batch", self.batch >= 2, "at least 2 (batch norm needs two)"),
+            ("shift", self.shift >= 0, "0 or more pixels"),
+            ("epochs", min(asdict(self.epochs).values()) >= 0, "0 or more in each phase"),
+        ):
             if not good:
                 raise RecipeError(f"Recipe: {key} must be {rule}, not {getattr(self, key)!r}")
 
@@ -102,8 +103,9 @@ def _fill(where: str, kind: type, entries: Any) -> Any:
         raise RecipeError(f"{where}: key {missing[0]!r} is missing")
     for key, value in entries.items():
         want = str(known[key].type)
-        if want in ("int", "int | None", "float") and (isinstance(value, bool) or not isinstance(
-                value, int | float if want == "float" else int)):
+        if want in ("int", "int | None", "float") and (
+            isinstance(value, bool) or not isinstance(value, int | float if want == "float" else int)
+        ):
             kinds = "a number" if want == "float" else "an integer"
             raise RecipeError(f"{where}: {key} must be {kinds}, not {value!r}")
         if want in ("str", "dict[str, Any]") and not isinstance(value, str if want == "str" else dict):

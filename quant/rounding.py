@@ -55,8 +55,9 @@ def _flat(weight: Tensor) -> Tensor:
     return weight.flatten(1).abs()
 
 
-def layer_integers(weight: Tensor, bias: Tensor, threshold: Tensor, unit: Tensor, bits: int,
-                   steps: int) -> tuple[Tensor, Tensor, Tensor]:
+def layer_integers(
+    weight: Tensor, bias: Tensor, threshold: Tensor, unit: Tensor, bits: int, steps: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """Integers (weight, threshold, bias) of a spiking layer, as float tensors; shapes of ``weight``, (Co,), (Co,).
 
     A channel whose weights are all zero (a batch norm of gain zero) has a constant output of
@@ -74,8 +75,9 @@ def layer_integers(weight: Tensor, bias: Tensor, threshold: Tensor, unit: Tensor
     return w, torch.where(dead, torch.full_like(theta, steps), theta), torch.where(dead, count, b)
 
 
-def readout_integers(weight: Tensor, bias: Tensor, unit: Tensor, bits: int,
-                     terms: int) -> tuple[Tensor, Tensor, Tensor]:
+def readout_integers(
+    weight: Tensor, bias: Tensor, unit: Tensor, bits: int, terms: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """Integers (weight, bias) of the last layer and what a logit of 1 is worth, for logits summed over ``terms`` steps.
 
     One scale for all classes, so that the largest integer is the largest logit.

@@ -20,8 +20,9 @@ class ShiftNorm(NamedTuple):
     hi: int
 
 
-def shift_batch_norm(mean: np.ndarray, std: np.ndarray, bits: int, signed: bool = False, *,
-                     name: str = "shift batch norm") -> ShiftNorm:
+def shift_batch_norm(
+    mean: np.ndarray, std: np.ndarray, bits: int, signed: bool = False, *, name: str = "shift batch norm"
+) -> ShiftNorm:
     """Integers of a shift-based batch norm, from the mean and standard deviation of each channel's accumulator.
 
     bias = round(mean) and shift = round(log2(std)) + (3 if signed else 2) - bits, both rounded half to even; the
@@ -36,11 +37,15 @@ def shift_batch_norm(mean: np.ndarray, std: np.ndarray, bits: int, signed: bool 
     if not low <= bits <= 8:
         raise NetworkError(f"{name}: bits must be in {low}..8, not {bits}")
     if (bad := np.flatnonzero(~np.isfinite(mean) | ~np.isfinite(std))).size:
-        raise NetworkError(f"{name}: mean {mean[bad[0]]} and std {std[bad[0]]} of channel {bad[0]} are not finite; "
-                           f"the training diverged")
+        raise NetworkError(
+            f"{name}: mean {mean[bad[0]]} and std {std[bad[0]]} of channel {bad[0]} are not finite; "
+            f"the training diverged"
+        )
     if (bad := np.flatnonzero(std <= 0)).size:
-        raise NetworkError(f"{name}: channel {bad[0]} is dead (std {std[bad[0]]:g}): a shift-based batch norm has no "
-                           f"shift for it; remove the channel or train further")
+        raise NetworkError(
+            f"{name}: channel {bad[0]} is dead (std {std[bad[0]]:g}): a shift-based batch norm has no "
+            f"shift for it; remove the channel or train further"
+        )
     shift = np.rint(np.log2(std)).astype(np.int64) + (3 if signed else 2) - bits
     hi = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1
     return ShiftNorm(np.rint(mean).astype(np.int64), shift, -hi if signed else 0, hi)

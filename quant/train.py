@@ -73,8 +73,14 @@ class Trained:
         return self.causal if self.recipe.rule == "causal" else self.lossless
 
 
-def train(recipe: Recipe, *, data: Dataset | None = None, progress: Progress | None = None,
-          device: str = "cpu", threads: int = 1) -> Trained:
+def train(
+    recipe: Recipe,
+    *,
+    data: Dataset | None = None,
+    progress: Progress | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+) -> Trained:
     """Follow ``recipe``; ``data`` replaces the data set it names. Random numbers of the caller are left alone.
 
     ``threads`` are PyTorch's: one is fastest for networks as small as the digits', and on a busy machine by far; the
@@ -83,8 +89,9 @@ def train(recipe: Recipe, *, data: Dataset | None = None, progress: Progress | N
     data = data or load(recipe.data)
     data = data if recipe.input_bits is None else data.with_bits(recipe.input_bits)
     if len(data.train_x) < recipe.batch:
-        raise RecipeError(f"Recipe: batch must be at most {len(data.train_x)}, the training images of {data.name}, "
-                          f"not {recipe.batch}")
+        raise RecipeError(
+            f"Recipe: batch must be at most {len(data.train_x)}, the training images of {data.name}, not {recipe.batch}"
+        )
     report, fit = Report(), _Fit(recipe, data, progress, device)
     with _seeded(recipe.seed, threads):
         model: nn.Module = build(recipe.model, data.shape, data.classes, **recipe.model_args)
@@ -94,9 +101,15 @@ def train(recipe: Recipe, *, data: Dataset | None = None, progress: Progress | N
         calibrate(model, fit.real(fit.train_x[:1024]))
         fit(model, "qcfs", report)
         report.accuracy["qcfs"] = fit.test(model)
-        chain = IntegerChain(model.cpu().eval(), input_high=data.high, steps=recipe.steps,
-                             weight_bits=recipe.weight_bits, first_bits=recipe.first_bits, last_bits=recipe.last_bits,
-                             rule=cast(Rule, recipe.rule))
+        chain = IntegerChain(
+            model.cpu().eval(),
+            input_high=data.high,
+            steps=recipe.steps,
+            weight_bits=recipe.weight_bits,
+            first_bits=recipe.first_bits,
+            last_bits=recipe.last_bits,
+            rule=cast(Rule, recipe.rule),
+        )
         raw = chain_network(chain, shape=data.shape)
         report.accuracy["converted"] = golden.accuracy(raw, data.test_x, data.test_y)
         fit(chain, "integers", report)
@@ -146,12 +159,13 @@ class _Fit:
         optimiser = torch.optim.AdamW(_groups(model, self.recipe.weight_decay), lr=rate)
         batches = len(self.train_x) // batch
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, epochs * batches)))))
+            optimiser, lambda step: 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, epochs * batches))))
+        )
         for epoch in range(epochs):
             figures = {"loss": 0.0, "train": 0.0}
             order = torch.randperm(len(self.train_x)).to(self.device)
             for k in range(batches):
-                pick = order[k * batch:(k + 1) * batch]
+                pick = order[k * batch : (k + 1) * batch]
                 logits = self.forward(model, moved(self.train_x[pick], self.recipe.shift))
                 loss = F.cross_entropy(logits, self.train_y[pick])
                 optimiser.zero_grad()
@@ -175,8 +189,10 @@ class _Fit:
 def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
     """Weights decay; biases, batch norm and thresholds (whose logarithm is learned) do not."""
     parameters = list(model.parameters())
-    return [{"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0}]
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
 
 
 def moved(x: Tensor, shift: int) -> Tensor:

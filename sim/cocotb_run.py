@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,8 +33,8 @@ MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG= OPT_FAST=-O1 OPT_GLO
 
 def run_cocotb(
     verilog_path: Path, ports: DesignPorts, stimulus: Stimulus, work_dir: Path, simulator: str = "verilator"
-) -> Trace:
-    """Build a design for a simulator, run it under cocotb and return all transfers.
+) -> tuple[Trace, float]:
+    """Build a design for a simulator, run it under cocotb; return all transfers and the seconds of the build.
 
     Parameters: ``work_dir``, a folder for the build, the run and its logs; ``simulator``, one of :data:`SIMULATORS`.
 
@@ -62,6 +63,7 @@ def run_cocotb(
     with _environment(PATH=path, MAKEFLAGS=MAKE_FLAGS, VERILATOR_ROOT=None, PYTEST_CURRENT_TEST=None):
         runner = get_runner(simulator)
         build_log, run_log = work_dir / "build.log", work_dir / "run.log"
+        start = time.perf_counter()
         with _explained(f"Building {ports.top} for {simulator}", build_log):
             runner.build(
                 sources=sources,
@@ -72,6 +74,7 @@ def run_cocotb(
                 always=True,
                 log_file=build_log,
             )
+        build_seconds = time.perf_counter() - start
         with _explained(f"Running {ports.top} in {simulator}", run_log):
             results = runner.test(
                 hdl_toplevel=ports.top,
@@ -86,7 +89,7 @@ def run_cocotb(
             ran, failed = get_results(results)
     if (ran, failed) != (1, 0) or not (work_dir / "trace.npz").is_file():
         raise SimulationError(f"Running {ports.top} in {simulator} failed:\n{_quote(run_log)}")
-    return load_trace(work_dir / "trace.npz")
+    return load_trace(work_dir / "trace.npz"), build_seconds
 
 
 def _search_path(simulator: str) -> str:

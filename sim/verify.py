@@ -148,7 +148,7 @@ def _simulate(
         )
         return trace, model.build_seconds, model.last_cycles_per_second
     engine = "icarus" if simulator == "cocotb-icarus" else "verilator"
-    return run_cocotb(verilog, ports, stimulus, work / simulator, engine), 0.0, 0.0
+    return *run_cocotb(verilog, ports, stimulus, work / simulator, engine), 0.0
 
 
 def _write_waves(

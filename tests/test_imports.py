@@ -88,30 +88,36 @@ def test_all_folders_have_modules() -> None:
 
 
 def test_the_direction_of_imports() -> None:
-    found = [v for path in MODULES
-             for v in violations(module_name(path), path.read_text(), package=path.name == "__init__.py")]
+    found = [
+        v
+        for path in MODULES
+        for v in violations(module_name(path), path.read_text(), package=path.name == "__init__.py")
+    ]
     assert found == []
 
 
-@pytest.mark.parametrize(("module", "source", "wrong"), [
-    ("hdl.synapse", "from ..gen.plan import Fold", True),
-    ("hdl.synapse", "from ..quant.network import Network", True),
-    ("hdl.synapse", "import scipy", True),
-    ("hdl.synapse", "from amaranth.lib import wiring\nimport numpy as np\nfrom .adders import tree", False),
-    ("gen.plan", "from ..quant.network import Network\nfrom ..hdl import law", False),
-    ("gen.plan", "from ..quant import golden", True),
-    ("gen.plan", "from ..quant.golden import run", True),
-    ("gen.plan", "from ..sim.verify import verify", True),
-    ("gen.plan", "def f():\n    import torch", True),
-    ("sim.predict", "from ..quant import golden\nfrom ..gen.design import Design", False),
-    ("sim.predict", "from ..cli import main", True),
-    ("sim.predict", "from spikeloom.cli import main", True),
-    ("quant.golden", "from ..hdl.words import WordFormat", True),
-    ("quant.golden", "import amaranth", True),
-    ("quant.methods.qcfs", "from ..network import Network", False),
-    ("quant.methods.qcfs", "from ...gen.plan import Fold", True),
-    ("spikeloom.cli", "from .sim.verify import verify\nfrom .quant import golden\nimport typer", False),
-])
+@pytest.mark.parametrize(
+    ("module", "source", "wrong"),
+    [
+        ("hdl.synapse", "from ..gen.plan import Fold", True),
+        ("hdl.synapse", "from ..quant.network import Network", True),
+        ("hdl.synapse", "import scipy", True),
+        ("hdl.synapse", "from amaranth.lib import wiring\nimport numpy as np\nfrom .adders import tree", False),
+        ("gen.plan", "from ..quant.network import Network\nfrom ..hdl import law", False),
+        ("gen.plan", "from ..quant import golden", True),
+        ("gen.plan", "from ..quant.golden import run", True),
+        ("gen.plan", "from ..sim.verify import verify", True),
+        ("gen.plan", "def f():\n    import torch", True),
+        ("sim.predict", "from ..quant import golden\nfrom ..gen.design import Design", False),
+        ("sim.predict", "from ..cli import main", True),
+        ("sim.predict", "from spikeloom.cli import main", True),
+        ("quant.golden", "from ..hdl.words import WordFormat", True),
+        ("quant.golden", "import amaranth", True),
+        ("quant.methods.qcfs", "from ..network import Network", False),
+        ("quant.methods.qcfs", "from ...gen.plan import Fold", True),
+        ("spikeloom.cli", "from .sim.verify import verify\nfrom .quant import golden\nimport typer", False),
+    ],
+)
 def test_the_scan_finds_what_it_must(module: str, source: str, wrong: bool) -> None:
     assert bool(violations(module, source)) == wrong
 
@@ -120,8 +126,10 @@ def loaded(folders: tuple[str, ...], forbidden: str) -> str:
     """Import all modules of ``folders`` in a new process; return the modules of ``forbidden`` that this loads."""
     names = [installed_name(n) for n in sorted(NAMES) if n.split(".")[0] in folders]
     assert len(names) > 5
-    script = (f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\n"
-              f"print([name for name in sys.modules if name.split('.')[0] == {forbidden!r}][:3])")
+    script = (
+        f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\n"
+        f"print([name for name in sys.modules if name.split('.')[0] == {forbidden!r}][:3])"
+    )
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
 
 

@@ -28,10 +28,13 @@ def test_a_changed_figure_is_seen() -> None:
     assert regenerated(text, changed) != text
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("<!-- table: nothing -->\n<!-- end -->\n", "There is no table 'nothing'; there are area, perceptron,"),
-    ("<!-- table: digits -->\n| a |\n", "A table's marker has no '<!-- end -->'"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<!-- table: nothing -->\n<!-- end -->\n", "There is no table 'nothing'; there are area, perceptron,"),
+        ("<!-- table: digits -->\n| a |\n", "A table's marker has no '<!-- end -->'"),
+    ],
+)
 def test_broken_markers_are_errors(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         regenerated(text, [])

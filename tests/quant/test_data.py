@@ -66,16 +66,19 @@ def test_fewer_bits_keep_the_upper_ones(mnist: Path) -> None:
         found.with_bits(9)
 
 
-@pytest.mark.parametrize(("name", "change", "message"), [
-    (f"train-{IMAGES}", None, rf"train-{IMAGES}: no such file"),
-    (f"train-{IMAGES}", lambda b: b[:-1], r"truncated or too long"),
-    (f"train-{IMAGES}", lambda b: b + b"x", r"truncated or too long"),
-    (f"train-{IMAGES}", lambda b: b[:9], r"truncated or too long"),
-    (f"t10k-{IMAGES}", lambda b: b"", r"not an IDX file of unsigned bytes with 3 axes"),
-    (f"t10k-{IMAGES}", lambda b: b"\x89PNG" + b, r"not an IDX file of unsigned bytes with 3 axes"),
-    (f"t10k-{LABELS}.gz", lambda b: b[:-9], r"t10k-labels-idx1-ubyte\.gz: damaged or truncated gzip"),
-    (f"t10k-{LABELS}.gz", lambda b: gzip.compress(idx(np.zeros(4, np.uint8))), r"t10k has 3 images but 4 labels"),
-])
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        (f"train-{IMAGES}", None, rf"train-{IMAGES}: no such file"),
+        (f"train-{IMAGES}", lambda b: b[:-1], r"truncated or too long"),
+        (f"train-{IMAGES}", lambda b: b + b"x", r"truncated or too long"),
+        (f"train-{IMAGES}", lambda b: b[:9], r"truncated or too long"),
+        (f"t10k-{IMAGES}", lambda b: b"", r"not an IDX file of unsigned bytes with 3 axes"),
+        (f"t10k-{IMAGES}", lambda b: b"\x89PNG" + b, r"not an IDX file of unsigned bytes with 3 axes"),
+        (f"t10k-{LABELS}.gz", lambda b: b[:-9], r"t10k-labels-idx1-ubyte\.gz: damaged or truncated gzip"),
+        (f"t10k-{LABELS}.gz", lambda b: gzip.compress(idx(np.zeros(4, np.uint8))), r"t10k has 3 images but 4 labels"),
+    ],
+)
 def test_bad_idx_files_are_named(mnist: Path, name: str, change, message: str) -> None:
     path = mnist / name
     if change:
@@ -108,11 +111,14 @@ def test_cifar10_binary(cifar: Path) -> None:
     assert (found.test_x[0, 0, 0, 1], found.test_x[0, 0, 1, 0], found.test_x[0, 2, 31, 31]) == (155, 55, 205)
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda b: b[:-1], r"data_batch_3\.bin: truncated or foreign: 6145 bytes"),
-    (lambda b: b"", r"data_batch_3\.bin: truncated or foreign: 0 bytes"),
-    (lambda b: b"\x0a" + b[1:], r"data_batch_3\.bin: holds class 10"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda b: b[:-1], r"data_batch_3\.bin: truncated or foreign: 6145 bytes"),
+        (lambda b: b"", r"data_batch_3\.bin: truncated or foreign: 0 bytes"),
+        (lambda b: b"\x0a" + b[1:], r"data_batch_3\.bin: holds class 10"),
+    ],
+)
 def test_bad_cifar_files_are_named(cifar: Path, change, message: str) -> None:
     path = cifar / "data_batch_3.bin"
     path.write_bytes(change(path.read_bytes()))
@@ -123,11 +129,14 @@ def test_bad_cifar_files_are_named(cifar: Path, change, message: str) -> None:
         load(f"cifar10:{cifar}")
 
 
-@pytest.mark.parametrize(("spec", "message"), [
-    ("imagenet:x", r"Data set 'imagenet:x' is unknown; supported: digits, mnist:DIR"),
-    ("mnist", r"Data set 'mnist' needs the folder of its files: mnist:DIR"),
-    ("mnist:/no/such/folder", r"/no/such/folder: no such folder"),
-])
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("imagenet:x", r"Data set 'imagenet:x' is unknown; supported: digits, mnist:DIR"),
+        ("mnist", r"Data set 'mnist' needs the folder of its files: mnist:DIR"),
+        ("mnist:/no/such/folder", r"/no/such/folder: no such folder"),
+    ],
+)
 def test_bad_names(spec: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         load(spec)

@@ -46,8 +46,13 @@ def naive_node(node: Node, x: np.ndarray, timed: bool, steps: int) -> tuple[np.n
             return each_step(x, timed, lambda s: naive_conv(node, s)), timed
         case Linear():
             out, ins = node.weight.shape
-            return each_step(x, timed, lambda s: np.array(
-                [[[sum(int(node.weight[o, i]) * int(s[i, 0, 0]) for i in range(ins))]] for o in range(out)])), timed
+            return each_step(
+                x,
+                timed,
+                lambda s: np.array(
+                    [[[sum(int(node.weight[o, i]) * int(s[i, 0, 0]) for i in range(ins))]] for o in range(out)]
+                ),
+            ), timed
         case SumPool():
             return each_step(x, timed, lambda s: naive_pool(node, s, sum)), timed
         case MaxPool() if not timed:
@@ -87,19 +92,34 @@ def naive_conv(node: Conv2d, s: np.ndarray) -> np.ndarray:
     for o in range(co):
         rows = []
         for y in range(-node.padding, high + node.padding - ky + 1, node.stride):
-            rows.append([sum(int(node.weight[o, i, a, b]) * int(s[i, y + a, x + b])
-                             for i, a, b in product(range(ci), range(ky), range(kx))
-                             if 0 <= y + a < high and 0 <= x + b < wide)
-                         for x in range(-node.padding, wide + node.padding - kx + 1, node.stride)])
+            rows.append(
+                [
+                    sum(
+                        int(node.weight[o, i, a, b]) * int(s[i, y + a, x + b])
+                        for i, a, b in product(range(ci), range(ky), range(kx))
+                        if 0 <= y + a < high and 0 <= x + b < wide
+                    )
+                    for x in range(-node.padding, wide + node.padding - kx + 1, node.stride)
+                ]
+            )
         out.append(rows)
     return np.array(out)
 
 
 def naive_pool(node, s: np.ndarray, join) -> np.ndarray:
     k = node.kernel
-    return np.array([[[join(int(v) for v in s[c, y:y + k, x:x + k].reshape(-1))
-                       for x in range(0, s.shape[2] - k + 1, node.stride)]
-                      for y in range(0, s.shape[1] - k + 1, node.stride)] for c in range(len(s))])
+    return np.array(
+        [
+            [
+                [
+                    join(int(v) for v in s[c, y : y + k, x : x + k].reshape(-1))
+                    for x in range(0, s.shape[2] - k + 1, node.stride)
+                ]
+                for y in range(0, s.shape[1] - k + 1, node.stride)
+            ]
+            for c in range(len(s))
+        ]
+    )
 
 
 def naive_neuron(node: IF, c: int, current: list[int]) -> list[int]:
@@ -133,8 +153,13 @@ class Builder:
         return self.rng.integers(-3, 4, shape)
 
     def fire(self, channels: int, **rule) -> Builder:
-        return self.add(IF, threshold=self.rng.integers(1, 9, channels), bias=self.rng.integers(-3, 4, channels),
-                        v0=self.rng.integers(-2, 6, channels), **rule)
+        return self.add(
+            IF,
+            threshold=self.rng.integers(1, 9, channels),
+            bias=self.rng.integers(-3, 4, channels),
+            v0=self.rng.integers(-2, 6, channels),
+            **rule,
+        )
 
     def network(self, steps: int) -> Network:
         return Network(nodes=tuple(self.nodes), steps=steps)
@@ -155,8 +180,11 @@ def spiking(seed: int, rule: str, strict: bool, stride: int, padding: int, pool:
 def probe(b: Builder, steps: int) -> int:
     """Length of the vector at the end of an unfinished chain."""
     for size in range(1, 400):
-        nodes = [*b.nodes, Linear(name="l", source=b.nodes[-1].name, weight=np.ones((1, size), int), weight_bits=2),
-                 Readout(name="r", source="l", bias=[0])]
+        nodes = [
+            *b.nodes,
+            Linear(name="l", source=b.nodes[-1].name, weight=np.ones((1, size), int), weight_bits=2),
+            Readout(name="r", source="l", bias=[0]),
+        ]
         try:
             return Network(nodes=tuple(nodes), steps=steps).signals["l"].shape[0] * size
         except NetworkError:
@@ -193,9 +221,12 @@ def test_spiking_networks(rule: str, strict: bool, pool: type | None) -> None:
 def test_the_two_rules_and_the_two_tests_differ_somewhere() -> None:
     """Otherwise the comparison above could not tell them apart."""
     x = np.random.default_rng(1).integers(0, 8, (20, 2, 6, 5))
-    found = {(rule, strict): golden.run(spiking(1, rule, strict, 1, 0, None), x)["IF2"]
-             for rule in ("causal", "lossless") for strict in (False, True)}
-    assert all((a != b).any() for i, a in enumerate(found.values()) for b in list(found.values())[i + 1:])
+    found = {
+        (rule, strict): golden.run(spiking(1, rule, strict, 1, 0, None), x)["IF2"]
+        for rule in ("causal", "lossless")
+        for strict in (False, True)
+    }
+    assert all((a != b).any() for i, a in enumerate(found.values()) for b in list(found.values())[i + 1 :])
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -212,15 +243,26 @@ def test_quantised_networks_with_shifts_of_both_signs(seed: int) -> None:
 def test_max_pool_on_spikes_passes_the_largest_running_count() -> None:
     """Two neurons that fire in turn: the count gate lets the first of each pair of spikes through, an OR both."""
     weight = np.array([[[[1]]]])
-    nodes = (Input(name="in", shape=(1, 1, 2), high=3), Conv2d(name="c", source="in", weight=weight, weight_bits=2),
-             IF(name="if", source="c", threshold=[4], bias=[0], v0=[2]))
-    pooled = (MaxPool(name="p", source="if", kernel=1, stride=1), Flatten(name="f", source="p"),
-              Linear(name="l", source="f", weight=[[1, 1]], weight_bits=2), Readout(name="r", source="l", bias=[0]))
+    nodes = (
+        Input(name="in", shape=(1, 1, 2), high=3),
+        Conv2d(name="c", source="in", weight=weight, weight_bits=2),
+        IF(name="if", source="c", threshold=[4], bias=[0], v0=[2]),
+    )
+    pooled = (
+        MaxPool(name="p", source="if", kernel=1, stride=1),
+        Flatten(name="f", source="p"),
+        Linear(name="l", source="f", weight=[[1, 1]], weight_bits=2),
+        Readout(name="r", source="l", bias=[0]),
+    )
     result = golden.run(Network(nodes=nodes + pooled, steps=4), np.array([[[[2, 1]]]]))
     assert result["if"][0, :, 0, 0].T.tolist() == [[1, 0, 1, 0], [0, 1, 0, 0]]
     square = Input(name="in", shape=(1, 2, 2), high=3)
-    gate = (MaxPool(name="p", source="if", kernel=2, stride=2), Flatten(name="f", source="p"),
-            Linear(name="l", source="f", weight=[[1]], weight_bits=2), Readout(name="r", source="l", bias=[0]))
+    gate = (
+        MaxPool(name="p", source="if", kernel=2, stride=2),
+        Flatten(name="f", source="p"),
+        Linear(name="l", source="f", weight=[[1]], weight_bits=2),
+        Readout(name="r", source="l", bias=[0]),
+    )
     result = golden.run(Network(nodes=(square, *nodes[1:], *gate), steps=4), np.array([[[[2, 1], [1, 0]]]]))
     assert result["p"].ravel().tolist() == [1, 0, 1, 0]
     result = golden.run(Network(nodes=(square, *nodes[1:], *gate), steps=4), np.array([[[[1, 1], [1, 0]]]]))
@@ -229,9 +271,14 @@ def test_max_pool_on_spikes_passes_the_largest_running_count() -> None:
 
 def plain(weight: np.ndarray, bias: np.ndarray, high: int = 255) -> Network:
     bits = max(2, int(np.abs(weight).max()).bit_length() + 1)
-    return Network(nodes=(Input(name="in", shape=(weight.shape[1], 1, 1), high=high),
-                          Linear(name="l", source="in", weight=weight, weight_bits=bits),
-                          Readout(name="r", source="l", bias=bias)), steps=1)
+    return Network(
+        nodes=(
+            Input(name="in", shape=(weight.shape[1], 1, 1), high=high),
+            Linear(name="l", source="in", weight=weight, weight_bits=bits),
+            Readout(name="r", source="l", bias=bias),
+        ),
+        steps=1,
+    )
 
 
 def test_ties_give_the_lowest_index() -> None:
@@ -295,11 +342,14 @@ def test_keep_progress_and_dtype() -> None:
         golden.run(network, x, keep=("nothere",))
 
 
-@pytest.mark.parametrize(("frames", "message"), [
-    (np.zeros((1, 2, 6, 6), int), r"in: frames must have shape \(N, 2, 6, 5\), not \(1, 2, 6, 6\)"),
-    (np.full((1, 2, 6, 5), 8), r"in: pixels must be in 0\.\.7, found 8\.\.8"),
-    (np.zeros((1, 2, 6, 5)), r"in: frames must be integers in 0\.\.7, not float64"),
-])
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        (np.zeros((1, 2, 6, 6), int), r"in: frames must have shape \(N, 2, 6, 5\), not \(1, 2, 6, 6\)"),
+        (np.full((1, 2, 6, 5), 8), r"in: pixels must be in 0\.\.7, found 8\.\.8"),
+        (np.zeros((1, 2, 6, 5)), r"in: frames must be integers in 0\.\.7, not float64"),
+    ],
+)
 def test_frames_are_checked(frames: np.ndarray, message: str) -> None:
     with pytest.raises(NetworkError, match=message):
         golden.run(spiking(0, "causal", False, 1, 0, None), frames)

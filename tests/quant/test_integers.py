@@ -35,16 +35,30 @@ def test_half_a_threshold_is_exact(rule: str, strict: bool) -> None:
                 count += fires
                 v -= theta * fires
             if rule == "lossless":
-                count = max([k for k in range(steps + 1)
-                             if k == 0 or (total > k * theta if strict else total >= k * theta)])
+                count = max(
+                    [k for k in range(steps + 1) if k == 0 or (total > k * theta if strict else total >= k * theta)]
+                )
                 if not strict:
                     assert count == min(max(floor(Fraction(steps * current, theta) + Fraction(1, 2)), 0), steps)
-            node = IF(name="if", source="l", threshold=[theta], bias=[current], rule=rule, strict=strict,
-                      v0=half_threshold(np.array([theta]), strict))
-            network = Network(nodes=(Input(name="in", shape=(1, 1, 1), high=1),
-                                     Linear(name="l", source="in", weight=[[0]], weight_bits=2), node,
-                                     Linear(name="l2", source="if", weight=[[1]], weight_bits=2),
-                                     Readout(name="r", source="l2", bias=[0])), steps=steps)
+            node = IF(
+                name="if",
+                source="l",
+                threshold=[theta],
+                bias=[current],
+                rule=rule,
+                strict=strict,
+                v0=half_threshold(np.array([theta]), strict),
+            )
+            network = Network(
+                nodes=(
+                    Input(name="in", shape=(1, 1, 1), high=1),
+                    Linear(name="l", source="in", weight=[[0]], weight_bits=2),
+                    node,
+                    Linear(name="l2", source="if", weight=[[1]], weight_bits=2),
+                    Readout(name="r", source="l2", bias=[0]),
+                ),
+                steps=steps,
+            )
             got = int(golden.run(network, np.zeros((1, 1, 1, 1), int)).logits[0, 0])
             assert got == count, f"threshold {theta}, current {current}: {got} != {count} (expected)"
 
@@ -149,8 +163,9 @@ def test_fine_weights_give_the_levels_of_the_float_model(pool: str) -> None:
 
 
 def test_strict_and_meta_are_passed_on() -> None:
-    network = convert(two_layers([[0.7, -0.3, 0.04]], [0.5], 2.007), weight_bits=4, strict=True, meta={"k": "v"},
-                      **SETTINGS)
+    network = convert(
+        two_layers([[0.7, -0.3, 0.04]], [0.5], 2.007), weight_bits=4, strict=True, meta={"k": "v"}, **SETTINGS
+    )
     assert part(network, "2").strict and part(network, "2").threshold.tolist() == [301]
     assert part(network, "2").v0.tolist() == [151] and network.meta == {"k": "v"}
 

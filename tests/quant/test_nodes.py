@@ -29,8 +29,14 @@ from spikeloom.quant.nodes import (
 
 ONE = {
     "Input": Input(name="in", shape=(2, 4, 4), high=15),
-    "Conv2d": Conv2d(name="conv", source="in", weight=np.arange(-8, 8).reshape(1, 1, 4, 4).repeat(2, 1), weight_bits=5,
-                     stride=2, padding=3),
+    "Conv2d": Conv2d(
+        name="conv",
+        source="in",
+        weight=np.arange(-8, 8).reshape(1, 1, 4, 4).repeat(2, 1),
+        weight_bits=5,
+        stride=2,
+        padding=3,
+    ),
     "Linear": Linear(name="linear", source="flat", weight=np.array([[-2, 1, 0, 1, 1, 1, 1, 1]]), weight_bits=2),
     "IF": IF(name="if", source="conv", threshold=[3], bias=[-1], v0=[1], rule="lossless", strict=True),
     "Requant": Requant(name="requant", source="conv", bias=[-5], shift=[-2], lo=-7, hi=7),
@@ -41,9 +47,17 @@ ONE = {
 }
 
 
-BEFORE = {"Input": [], "Conv2d": ["Input"], "IF": ["Input", "Conv2d"], "Requant": ["Input", "Conv2d"],
-          "SumPool": ["Input"], "MaxPool": ["Input"], "Flatten": ["Input", "MaxPool"],
-          "Linear": ["Input", "MaxPool", "Flatten"], "Readout": ["Input", "MaxPool", "Flatten", "Linear"]}
+BEFORE = {
+    "Input": [],
+    "Conv2d": ["Input"],
+    "IF": ["Input", "Conv2d"],
+    "Requant": ["Input", "Conv2d"],
+    "SumPool": ["Input"],
+    "MaxPool": ["Input"],
+    "Flatten": ["Input", "MaxPool"],
+    "Linear": ["Input", "MaxPool", "Flatten"],
+    "Readout": ["Input", "MaxPool", "Flatten", "Linear"],
+}
 SIZE = {"Input": 32, "Conv2d": 16, "IF": 16, "Requant": 16, "SumPool": 18, "MaxPool": 8, "Flatten": 8}
 
 
@@ -91,9 +105,14 @@ def test_every_field_counts(kind: str) -> None:
 
 def test_transposed_weights_survive_the_file(tmp_path) -> None:
     weight = np.arange(-6, 6).reshape(2, 6).T[:, :2]
-    network = Network(nodes=(Input(name="in", shape=(2, 1, 1), high=1),
-                             Linear(name="l", source="in", weight=weight, weight_bits=4),
-                             Readout(name="r", source="l", bias=np.zeros(6))), steps=1)
+    network = Network(
+        nodes=(
+            Input(name="in", shape=(2, 1, 1), high=1),
+            Linear(name="l", source="in", weight=weight, weight_bits=4),
+            Readout(name="r", source="l", bias=np.zeros(6)),
+        ),
+        steps=1,
+    )
     netfile.save(network, tmp_path / "n.safetensors")
     assert netfile.load(tmp_path / "n.safetensors").nodes == network.nodes
 
@@ -101,23 +120,35 @@ def test_transposed_weights_survive_the_file(tmp_path) -> None:
 GOOD = {"name": "fire", "source": "conv", "threshold": [3, 4], "bias": [0, 0], "v0": [1, 2]}
 
 
-@pytest.mark.parametrize(("make", "message"), [
-    (lambda: IF(**{**GOOD, "threshold": [3, 0]}), r"fire: threshold of channel 1 is 0; a threshold must be positive"),
-    (lambda: IF(**{**GOOD, "threshold": [-2, 4]}), r"fire: threshold of channel 0 is -2; a threshold must be positive"),
-    (lambda: IF(**{**GOOD, "bias": [0]}), r"fire: threshold, bias and v0 must have one value a channel"),
-    (lambda: IF(**{**GOOD, "bias": [0.5, 0]}), r"fire: bias holds fractions"),
-    (lambda: IF(**{**GOOD, "rule": "leaky"}), r"fire: rule must be 'causal' or 'lossless', not 'leaky'"),
-    (lambda: Linear(name="fc", weight=[[1.0, np.nan]], weight_bits=4), r"fc: weight holds NaN or infinity"),
-    (lambda: Linear(name="fc", weight=[[1, 8]], weight_bits=4), r"fc: weights must be in -8\.\.7 .*, found 1\.\.8"),
-    (lambda: Linear(name="fc", weight=[[1]], weight_bits=9), r"fc: weight_bits must be in 2\.\.8, not 9"),
-    (lambda: Conv2d(name="c", weight=[[1]], weight_bits=4), r"c: weight must have shape \(Co, Ci, Ky, Kx\)"),
-    (lambda: Conv2d(name="c", weight=[[[[1]]]], weight_bits=4, padding=1), r"c: padding must be in 0\.\.0"),
-    (lambda: Requant(name="q", bias=[0], shift=[31], lo=0, hi=15), r"q: shift of channel 0 is 31; supported: -8\.\.30"),
-    (lambda: Requant(name="q", bias=[0], shift=[3], lo=-7, hi=255), r"q: output range must be"),
-    (lambda: Input(name="in", shape=(1, 0, 4), high=15), r"in: shape must be three positive integers"),
-    (lambda: Input(name="in", shape=(1, 4, 4), high=256), r"in: .*high must be in 1\.\.255, not 256"),
-    (lambda: MaxPool(name="p", kernel=0, stride=1), r"p: kernel and stride must be positive integers"),
-])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: IF(**{**GOOD, "threshold": [3, 0]}),
+            r"fire: threshold of channel 1 is 0; a threshold must be positive",
+        ),
+        (
+            lambda: IF(**{**GOOD, "threshold": [-2, 4]}),
+            r"fire: threshold of channel 0 is -2; a threshold must be positive",
+        ),
+        (lambda: IF(**{**GOOD, "bias": [0]}), r"fire: threshold, bias and v0 must have one value a channel"),
+        (lambda: IF(**{**GOOD, "bias": [0.5, 0]}), r"fire: bias holds fractions"),
+        (lambda: IF(**{**GOOD, "rule": "leaky"}), r"fire: rule must be 'causal' or 'lossless', not 'leaky'"),
+        (lambda: Linear(name="fc", weight=[[1.0, np.nan]], weight_bits=4), r"fc: weight holds NaN or infinity"),
+        (lambda: Linear(name="fc", weight=[[1, 8]], weight_bits=4), r"fc: weights must be in -8\.\.7 .*, found 1\.\.8"),
+        (lambda: Linear(name="fc", weight=[[1]], weight_bits=9), r"fc: weight_bits must be in 2\.\.8, not 9"),
+        (lambda: Conv2d(name="c", weight=[[1]], weight_bits=4), r"c: weight must have shape \(Co, Ci, Ky, Kx\)"),
+        (lambda: Conv2d(name="c", weight=[[[[1]]]], weight_bits=4, padding=1), r"c: padding must be in 0\.\.0"),
+        (
+            lambda: Requant(name="q", bias=[0], shift=[31], lo=0, hi=15),
+            r"q: shift of channel 0 is 31; supported: -8\.\.30",
+        ),
+        (lambda: Requant(name="q", bias=[0], shift=[3], lo=-7, hi=255), r"q: output range must be"),
+        (lambda: Input(name="in", shape=(1, 0, 4), high=15), r"in: shape must be three positive integers"),
+        (lambda: Input(name="in", shape=(1, 4, 4), high=256), r"in: .*high must be in 1\.\.255, not 256"),
+        (lambda: MaxPool(name="p", kernel=0, stride=1), r"p: kernel and stride must be positive integers"),
+    ],
+)
 def test_a_bad_node_is_named(make, message: str) -> None:
     with pytest.raises(NetworkError, match=message):
         make()
@@ -144,17 +175,20 @@ def rewrite(path, change) -> None:
     save_file(tensors, path, metadata={"spikeloom": text if isinstance(text, str) else json.dumps(header)})
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda t, h: t["if/bias"].__setitem__(0, 7), r"the hash in the header does not fit"),
-    (lambda t, h: t["if/threshold"].__setitem__(0, 0), r"n\.safetensors: if: threshold of channel 0 is 0"),
-    (lambda t, h: h.update(steps=2), r"the hash in the header does not fit"),
-    (lambda t, h: h.update(steps="many"), r"damaged network file"),
-    (lambda t, h: h.update(format=99), r"format version 99, this program reads version 1"),
-    (lambda t, h: h.pop("hash") and None, r"the hash in the header does not fit"),
-    (lambda t, h: json.dumps(h)[:-9], r"damaged network file"),
-    (lambda t, h: t.pop("if/bias"), r"damaged network file"),
-    (lambda t, h: h.update(nodes=[{"type": "LSTM", "name": "x"}]), r"x: node type 'LSTM' is unknown"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t, h: t["if/bias"].__setitem__(0, 7), r"the hash in the header does not fit"),
+        (lambda t, h: t["if/threshold"].__setitem__(0, 0), r"n\.safetensors: if: threshold of channel 0 is 0"),
+        (lambda t, h: h.update(steps=2), r"the hash in the header does not fit"),
+        (lambda t, h: h.update(steps="many"), r"damaged network file"),
+        (lambda t, h: h.update(format=99), r"format version 99, this program reads version 1"),
+        (lambda t, h: h.pop("hash") and None, r"the hash in the header does not fit"),
+        (lambda t, h: json.dumps(h)[:-9], r"damaged network file"),
+        (lambda t, h: t.pop("if/bias"), r"damaged network file"),
+        (lambda t, h: h.update(nodes=[{"type": "LSTM", "name": "x"}]), r"x: node type 'LSTM' is unknown"),
+    ],
+)
 def test_a_bad_file_is_named(change, message: str, tmp_path) -> None:
     path = tmp_path / "n.safetensors"
     netfile.save(around(ONE["IF"]), path)

@@ -70,6 +70,7 @@ class Shared(nn.Module):
 
 
 def test_every_relu_gets_a_threshold_of_its_own() -> None:
+    torch.manual_seed(0)
     model = Shared()
     prepared = prepare(model, 4)
     found = [m for m in prepared.modules() if isinstance(m, QCFS)]
@@ -132,8 +133,7 @@ def test_integers_in_the_loop_are_the_integer_network(kind: str, rule: str, bits
     """The spikes of every layer and the logits, to the last bit."""
     for seed, steps in ((0, 4), (1, 3), (2, 1)):
         model = trained_look(MODELS[kind](), seed, steps)
-        chain: Any = IntegerChain(model, input_high=15, steps=steps, weight_bits=bits,
-                             rule=rule).eval()
+        chain: Any = IntegerChain(model, input_high=15, steps=steps, weight_bits=bits, rule=rule).eval()
         network = chain_network(chain, shape=(2, 7, 6))
         x = np.random.default_rng(seed).integers(0, 16, (20, 2, 7, 6))
         result, seen = golden.run(network, x), []
@@ -146,7 +146,7 @@ def test_integers_in_the_loop_are_the_integer_network(kind: str, rule: str, bits
         for node, got in zip(neurons, seen, strict=True):
             want = result[node.name] if rule == "causal" else result[node.name].sum(1)
             assert np.array_equal(got.numpy().reshape(want.shape), want), node.name
-        value = logits.ravel() @ result.logits.ravel() / (result.logits.astype(float)**2).sum()
+        value = logits.ravel() @ result.logits.ravel() / (result.logits.astype(float) ** 2).sum()
         assert np.allclose(logits, result.logits * value, rtol=1e-12, atol=0) and value > 0
         assert np.array_equal(logits.argmax(1), result.classes)
 
@@ -168,9 +168,11 @@ def test_the_gradient_is_that_of_the_float_model(rule: str) -> None:
     y = torch.arange(64) % 3
     F.cross_entropy(chain.train()(x), y).backward()
     F.cross_entropy(model(x / 255), y).backward()
-    for mine, theirs in ((chain.stages[1].weight, model.get_submodule("classes").weight),
-                         (chain.stages[1].bias, model.get_submodule("classes").bias),
-                         (chain.stages[0].log_threshold, model.get_submodule("act1").log_threshold)):
+    for mine, theirs in (
+        (chain.stages[1].weight, model.get_submodule("classes").weight),
+        (chain.stages[1].bias, model.get_submodule("classes").bias),
+        (chain.stages[0].log_threshold, model.get_submodule("act1").log_threshold),
+    ):
         assert mine.grad is not None and theirs.grad is not None
         assert torch.allclose(mine.grad, theirs.grad, rtol=0.1, atol=2e-3)
     gain = (model.get_submodule("norm1").running_var + 1e-5).rsqrt()[:, None]

@@ -19,8 +19,16 @@ from spikeloom.quant.recipe import Epochs, Rates, Recipe, RecipeError, read
 from spikeloom.quant.train import Trained, moved, train
 
 ROOT = Path(__file__).parents[2]
-SHORT = Recipe(data="digits", model="cnn", model_args={"channels": [4, 8]}, steps=4, weight_bits=4, batch=100, shift=1,
-               epochs=Epochs(float=4, qcfs=3, integers=3))
+SHORT = Recipe(
+    data="digits",
+    model="cnn",
+    model_args={"channels": [4, 8]},
+    steps=4,
+    weight_bits=4,
+    batch=100,
+    shift=1,
+    epochs=Epochs(float=4, qcfs=3, integers=3),
+)
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +78,9 @@ def test_the_test_split_has_no_say(short) -> None:
 
 
 def test_lossless_in_the_loop() -> None:
-    tiny = replace(SHORT, model="mlp", model_args={"hidden": [16]}, rule="lossless",
-                   epochs=Epochs(float=2, qcfs=1, integers=1))
+    tiny = replace(
+        SHORT, model="mlp", model_args={"hidden": [16]}, rule="lossless", epochs=Epochs(float=2, qcfs=1, integers=1)
+    )
     trained = train(tiny)
     assert trained.report.accuracy["fake-quantised"] == trained.report.accuracy["lossless"]
     assert trained.network is trained.lossless
@@ -84,7 +93,9 @@ def test_images_move_by_whole_pixels_and_zeros_come_in() -> None:
     for seed in range(40):
         torch.manual_seed(seed)
         for image, from_ in zip(moved(x, 1), padded, strict=True):
-            seen.add(next((i, j) for i in range(3) for j in range(3) if torch.equal(image, from_[:, i:i + 4, j:j + 3])))
+            seen.add(
+                next((i, j) for i in range(3) for j in range(3) if torch.equal(image, from_[:, i : i + 4, j : j + 3]))
+            )
     assert len(seen) == 9 and torch.equal(moved(x, 0), x)
 
 
@@ -106,21 +117,24 @@ integers = 1
 """
 
 
-@pytest.mark.parametrize(("old", "new", "message"), [
-    ("steps = 4", "step = 4", r"r\.toml: key 'step' is unknown; known keys: data, model, epochs, steps"),
-    ("qcfs = 1", "qfcs = 1", r"r\.toml: \[epochs\]: key 'qfcs' is unknown; known keys: float, qcfs, integers"),
-    ("steps = 4\n", "", r"r\.toml: key 'steps' is missing"),
-    ("qcfs = 1\n", "", r"r\.toml: \[epochs\]: key 'qcfs' is missing"),
-    ("steps = 4", "steps = 65", r"Recipe: steps must be in 1\.\.64, not 65"),
-    ("steps = 4", "steps = 4.0", r"r\.toml: steps must be an integer, not 4\.0"),
-    ("steps = 4", "steps = true", r"r\.toml: steps must be an integer, not True"),
-    ("weight_bits = 4", "weight_bits = 9", r"Recipe: weight_bits must be in 2\.\.8, not 9"),
-    ("steps = 4", 'steps = 4\nmethod = "magic"', r"Recipe: method must be 'qcfs', not 'magic'"),
-    ("steps = 4", 'steps = 4\nrule = "leaky"', r"Recipe: rule must be 'causal' or 'lossless', not 'leaky'"),
-    ('"digits"', "7", r"r\.toml: data must be a string, not 7"),
-    ("[epochs]", "[epochs", r"r\.toml: not a TOML file"),
-    ("[epochs]\nfloat = 1\nqcfs = 1\nintegers = 1", "epochs = 3", r"\[epochs\]: must be a table, not 3"),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("steps = 4", "step = 4", r"r\.toml: key 'step' is unknown; known keys: data, model, epochs, steps"),
+        ("qcfs = 1", "qfcs = 1", r"r\.toml: \[epochs\]: key 'qfcs' is unknown; known keys: float, qcfs, integers"),
+        ("steps = 4\n", "", r"r\.toml: key 'steps' is missing"),
+        ("qcfs = 1\n", "", r"r\.toml: \[epochs\]: key 'qcfs' is missing"),
+        ("steps = 4", "steps = 65", r"Recipe: steps must be in 1\.\.64, not 65"),
+        ("steps = 4", "steps = 4.0", r"r\.toml: steps must be an integer, not 4\.0"),
+        ("steps = 4", "steps = true", r"r\.toml: steps must be an integer, not True"),
+        ("weight_bits = 4", "weight_bits = 9", r"Recipe: weight_bits must be in 2\.\.8, not 9"),
+        ("steps = 4", 'steps = 4\nmethod = "magic"', r"Recipe: method must be 'qcfs', not 'magic'"),
+        ("steps = 4", 'steps = 4\nrule = "leaky"', r"Recipe: rule must be 'causal' or 'lossless', not 'leaky'"),
+        ('"digits"', "7", r"r\.toml: data must be a string, not 7"),
+        ("[epochs]", "[epochs", r"r\.toml: not a TOML file"),
+        ("[epochs]\nfloat = 1\nqcfs = 1\nintegers = 1", "epochs = 3", r"\[epochs\]: must be a table, not 3"),
+    ],
+)
 def test_bad_recipes_are_named(old: str, new: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "r.toml"
     path.write_text(GOOD)

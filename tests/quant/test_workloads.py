@@ -48,12 +48,15 @@ def test_shift_batch_norm_follows_the_equations() -> None:
     Requant(name="q", **norm._asdict())
 
 
-@pytest.mark.parametrize(("mean", "std", "bits", "message"), [
-    ([0.0, 1.0], [1.0, 0.0], 4, r"norm3: channel 1 is dead \(std 0\)"),
-    ([0.0, np.nan], [1.0, 1.0], 4, r"norm3: mean nan and std 1\.0 of channel 1 are not finite"),
-    ([0.0], [1.0, 1.0], 4, r"norm3: mean and std must have one value a channel"),
-    ([0.0], [1.0], 9, r"norm3: bits must be in 1\.\.8, not 9"),
-])
+@pytest.mark.parametrize(
+    ("mean", "std", "bits", "message"),
+    [
+        ([0.0, 1.0], [1.0, 0.0], 4, r"norm3: channel 1 is dead \(std 0\)"),
+        ([0.0, np.nan], [1.0, 1.0], 4, r"norm3: mean nan and std 1\.0 of channel 1 are not finite"),
+        ([0.0], [1.0, 1.0], 4, r"norm3: mean and std must have one value a channel"),
+        ([0.0], [1.0], 9, r"norm3: bits must be in 1\.\.8, not 9"),
+    ],
+)
 def test_shift_batch_norm_refuses(mean: list, std: list, bits: int, message: str) -> None:
     with pytest.raises(NetworkError, match=message):
         shift_batch_norm(np.array(mean), np.array(std), bits, name="norm3")

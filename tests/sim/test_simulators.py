@@ -62,7 +62,7 @@ def test_verilator_equals_the_model(stimulus: Stimulus, built: VerilatorModel, t
 @pytest.mark.parametrize("simulator", ["verilator", pytest.param("icarus", marks=needs_icarus)])
 def test_cocotb_equals_the_model(simulator: str, name: str, verilog: Path, cocotb_dir: Path, cache: Path) -> None:
     stimulus = STIMULI[name]
-    assert_same(run_cocotb(verilog, PORTS, stimulus, cocotb_dir, simulator), model(stimulus))
+    assert_same(run_cocotb(verilog, PORTS, stimulus, cocotb_dir, simulator)[0], model(stimulus))
 
 
 def test_run_stream_gives_the_ports() -> None:
@@ -98,7 +98,7 @@ def test_broken_rules_are_seen(flaw: str, cycles: list[int], cache: Path, tmp_pa
 @needs_icarus
 def test_broken_rules_are_seen_by_cocotb(tmp_path: Path) -> None:
     short = dataclasses.replace(BLOCKED, cycles=8)
-    trace = run_cocotb(emit(Pipeline("payload"), tmp_path), PORTS, short, tmp_path / "run", "icarus")
+    trace, _ = run_cocotb(emit(Pipeline("payload"), tmp_path), PORTS, short, tmp_path / "run", "icarus")
     assert trace.violations == tuple((cycle, "wide", VIOLATIONS["payload"]) for cycle in (5, 6, 7))
 
 
