@@ -72,12 +72,14 @@ class Shared(nn.Module):
 def test_every_relu_gets_a_threshold_of_its_own() -> None:
     torch.manual_seed(0)
     model = Shared()
+    for parameter in model.parameters():  # no ReLU is dead
+        parameter.data.abs_()
     prepared = prepare(model, 4)
     found = [m for m in prepared.modules() if isinstance(m, QCFS)]
     assert len(found) == 3 and not any(isinstance(m, nn.ReLU) for m in prepared.modules())
     assert isinstance(model.relu, nn.ReLU), "the model itself must stay as it was"
     # With many levels and a high lambda, QCFS is nearly a ReLU.
-    fine, x = prepare(model, 1 << 20, threshold=50.0), torch.randn(9, 3)
+    fine, x = prepare(model, 1 << 20, threshold=50.0), torch.rand(9, 3)
     assert torch.allclose(fine(x), model(x), atol=1e-3) and not torch.allclose(prepared(x), model(x), atol=1e-3)
 
 
