@@ -81,6 +81,12 @@ class ReadoutSpec:
         bits[:, form.width : size] = (best[:, None] >> np.arange(size - form.width)) & 1
         return np.ascontiguousarray(np.packbits(bits, axis=1, bitorder="little")).view("<u4")
 
+    def answers(self, words: np.ndarray) -> np.ndarray:
+        """The class of every whole frame in ``words`` (n, limbs), as the hardware gave it."""
+        last = np.ascontiguousarray(words[self.groups - 1 :: self.groups], dtype="<u4")
+        bits = np.unpackbits(last.view(np.uint8), axis=1, bitorder="little")[:, self.o_format.width : self.payload.size]
+        return bits.astype(np.int64) @ (1 << np.arange(bits.shape[1]))
+
 
 class Readout(wiring.Component):
     """The read-out of a :class:`ReadoutSpec`. Takes a word in any cycle, never stalls.

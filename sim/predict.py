@@ -14,7 +14,7 @@ from ..hdl.readout import ReadoutSpec
 from .compare import BoundaryInfo
 from .trace import Stimulus, Trace, Transfers
 
-__all__ = ["MARGIN", "boundary_infos", "golden_words", "make_stimulus", "predict", "random_pauses"]
+__all__ = ["MARGIN", "boundary_infos", "golden_words", "make_stimulus", "predict", "random_pauses", "readout"]
 
 MARGIN = 32
 """Cycles simulated after the last predicted transfer, in which nothing more may come out."""
@@ -43,9 +43,15 @@ def golden_words(design: Design, outputs: Mapping[str, np.ndarray]) -> dict[str,
     return found
 
 
-def _readout_words(design: Design, logits: np.ndarray) -> np.ndarray:
+def readout(design: Design) -> ReadoutSpec:
+    """The read-out of ``design``."""
     spec = design.stages[-1].cores[-1]
     assert isinstance(spec, ReadoutSpec)
+    return spec
+
+
+def _readout_words(design: Design, logits: np.ndarray) -> np.ndarray:
+    spec = readout(design)
     best = np.stack([logits[:, : end + spec.outputs].argmax(1) for end in range(0, logits.shape[1], spec.outputs)], 1)
     return spec.pack(logits.reshape(-1, spec.outputs, 1), best.reshape(-1))
 

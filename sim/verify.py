@@ -16,7 +16,7 @@ from .amaranth_sim import run_amaranth
 from .cocotb_run import run_cocotb
 from .compare import Difference, compare, summarize
 from .ports import DesignPorts
-from .predict import boundary_infos, golden_words, make_stimulus, predict, random_pauses
+from .predict import boundary_infos, golden_words, make_stimulus, predict, random_pauses, readout
 from .show import difference_table
 from .trace import SimulationError, Stimulus, Trace
 from .verilator import VerilatorModel
@@ -35,8 +35,9 @@ class Outcome:
 
     Attributes: ``differences``, the first one of each boundary, the earliest first, none where all is equal;
     ``picture``, the earliest one with the transfers around it, for ``rich``; ``frames``, ``cycles``, ``transfers``,
-    ``boundaries``, what was compared; ``classes``, the golden model's (N,); ``seconds`` of simulation and
-    ``build_seconds``; ``cycles_per_second``; ``waves``, the waveform file where one was asked for.
+    ``boundaries``, what was compared; ``classes``, the golden model's (N,); ``answers``, the classes in the words of
+    the simulated design, of every whole frame on its last boundary; ``seconds`` of simulation and ``build_seconds``;
+    ``cycles_per_second``; ``waves``, the waveform file where one was asked for.
     """
 
     simulator: str
@@ -47,6 +48,7 @@ class Outcome:
     transfers: int
     cycles: int
     classes: np.ndarray
+    answers: np.ndarray
     seconds: float
     build_seconds: float
     cycles_per_second: float
@@ -120,6 +122,7 @@ def verify(
         covered.transfers,
         covered.cycles,
         result.classes,
+        readout(design).answers(got.boundaries[design.boundaries[-1].name].words),
         seconds,
         build_seconds,
         speed or stimulus.cycles / max(seconds, 1e-9),

@@ -88,22 +88,25 @@ def print_text(*parts: Any) -> None:
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else 120
-    console = Console(width=width, highlight=False, soft_wrap=False)
+    console = Console(width=width, highlight=False)
     for part in parts:
-        console.print(part, markup=False)
+        console.print(part, markup=False, soft_wrap=isinstance(part, str))
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:
     """A table for :func:`print_text`; the first column to the left, the others to the right."""
     from rich import box
+    from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
-    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for k, column in enumerate(columns):
         made.add_column(column, justify="right" if k else "left", overflow="fold")
     for row in rows:
         made.add_row(*map(str, row))
-    return made
+    # A table's own title would be wrapped to the width of the table.
+    return Group(Text(title, style="bold"), made)
 
 
 def percent(share: float) -> str:

@@ -62,3 +62,18 @@ def test_fault_is_reported(folder: Path, fault: str, monkeypatch: pytest.MonkeyP
     else:
         assert not outcome.passed
         assert outcome.differences[0].boundary == boundary, [str(d) for d in outcome.differences]
+
+
+@pytest.mark.xdist_group("faults")
+def test_a_waveform_shows_the_cycles_around_the_difference(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    Path("fault.txt").write_text(FAULTS["a word late by one cycle"][0])
+    design, contents = emit.read(folder)
+    frames = np.random.default_rng(2).integers(0, 16, (40, 1, 6, 6))
+    outcome = verify(design, contents, folder, frames, waves=folder / "late.vcd")
+    assert outcome.waves == folder / "late.vcd"
+    text = (folder / "late.vcd").read_text()
+    assert "b2__valid" in text and "s1_pool" in text
+    cycle = outcome.differences[0].cycle
+    stamps = [int(line[1:]) for line in text.splitlines() if line.startswith("#")]
+    assert 60 <= len(stamps) / 2 <= 80, f"{len(stamps)} time stamps for the cycles around {cycle}"

@@ -32,7 +32,7 @@ def check(design: Design, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_random_designs(shard: int, request: pytest.FixtureRequest) -> None:
-    cases = request.config.getoption("--cases")
+    cases = int(request.config.getoption("--cases"))
 
     @seed(shard)
     @settings(

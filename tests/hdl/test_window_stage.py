@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from amaranth.back import rtlil
+from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 
 from spikeloom.hdl.law import Gate, Link, SinkLaw, SourceLaw, solve
 from spikeloom.hdl.pool import PoolSpec
