@@ -7,6 +7,7 @@ from ..hdl.neuron import NeuronSpec
 from ..hdl.pool import PoolSpec
 from ..hdl.readout import ReadoutSpec
 from ..hdl.requant import RequantSpec
+from ..hdl.serial import SerialiserSpec
 from ..hdl.stage import StageSpec
 from ..hdl.synapse import SynapseSpec
 
@@ -15,11 +16,13 @@ __all__ = ["estimate"]
 
 def estimate(stage: StageSpec) -> int:
     """LUT4-equivalents of ``stage``. An adder of n bits counts n + 1, a gate or a multiplexer 1 a bit."""
-    total = 60.0 + 1.5 * len(bin(stage.cycles)) + (0 if stage.window.credits == 1 else 1.5 * stage.o_width)
+    total = 60.0 + 1.5 * len(bin(stage.cycles)) + (4 + 2 * stage.fifo_words.bit_length() if stage.fifo_words > 1 else 0)
     for core in stage.cores:
         match core:
             case SynapseSpec():
                 total += _synapse(core)
+            case SerialiserSpec():
+                total += 0.5 * core.i_format.width + core.parts.bit_length() * 2
             case NeuronSpec():
                 bits = core.i_format.bits + 1
                 step = (bits + 1) if core.lossless else 3 * (bits + 1)

@@ -113,7 +113,7 @@ def describe(design: Design) -> dict[str, Any]:
                     "latency": s.latency,
                     "lut4_eq_estimate": estimate(s),
                     "accumulator_bits": [core.o_format.bits for core in s.cores if hasattr(core, "weight")],
-                    "fifo_words": s.window.credits,
+                    "fifo_words": s.fifo_words,
                     "row_slots": s.window.rows,
                 }
                 for s in design.stages

@@ -15,6 +15,7 @@ from ..hdl.neuron import NeuronSpec
 from ..hdl.pool import PoolSpec
 from ..hdl.readout import ReadoutSpec
 from ..hdl.requant import RequantSpec
+from ..hdl.serial import SerialiserSpec
 from ..hdl.stage import CoreSpec, StageSpec
 from ..hdl.synapse import SynapseSpec
 from ..hdl.window import WindowSpec
@@ -171,7 +172,7 @@ def build_stage(layer: Layer, fold: Fold) -> StageSpec:
     stage = StageSpec(name=layer.name, window=window, cores=cores)
     # As many results on their way as the latency needs, so that a ready receiver never makes the stage wait.
     interval = window.scans * window.scan_words
-    return replace(stage, window=replace(window, credits=-(-(stage.latency + 1) // interval)))
+    return replace(stage, window=replace(window, credits=-(-(stage.latency + stage.parts) // interval)))
 
 
 def ring_rows(window: WindowSpec) -> int:
@@ -201,10 +202,13 @@ def _cores(layer: Layer, fold: Fold, weight: np.ndarray, i_format: WordFormat) -
         start=start,
     )
     cores: list[CoreSpec] = [synapse]
-    ranges = synapse.ranges
+    # A quantiser without a subtraction is smaller than the multiplexer that would let channels share it.
+    if (lanes := shared_lanes(synapse)) < synapse.outputs and not (quantiser is not None and own):
+        cores.append(SerialiserSpec(synapse.o_format, lanes))
+    ranges, i_format = synapse.ranges, cores[-1].o_format
     if neuron is not None:
         return (
-            synapse,
+            *cores,
             NeuronSpec(
                 threshold=neuron.threshold,
                 bias=neuron.bias,
@@ -212,7 +216,7 @@ def _cores(layer: Layer, fold: Fold, weight: np.ndarray, i_format: WordFormat) -
                 lossless=neuron.rule == "lossless",
                 strict=neuron.strict,
                 time_steps=layer.steps,
-                i_format=synapse.o_format,
+                i_format=i_format,
                 ranges=ranges,
                 constant=not timed,
             ),
@@ -225,7 +229,7 @@ def _cores(layer: Layer, fold: Fold, weight: np.ndarray, i_format: WordFormat) -
                 shift=quantiser.shift,
                 lo=quantiser.lo,
                 hi=quantiser.hi,
-                i_format=synapse.o_format,
+                i_format=i_format,
                 ranges=ranges,
             )
         )
@@ -236,8 +240,16 @@ def _cores(layer: Layer, fold: Fold, weight: np.ndarray, i_format: WordFormat) -
     return tuple(cores)
 
 
+def shared_lanes(synapse: SynapseSpec) -> int:
+    """Lanes of the neurons (quantisers, read-out) behind an array: as few as have time for all outputs before the next
+    currents come. Where the window is scanned for groups of steps, membranes must stay, so every output has its own."""
+    if synapse.scans > 1:
+        return synapse.outputs
+    return next(n for n in divisors(synapse.outputs) if synapse.outputs // n <= synapse.words)
+
+
 def _check_turnaround(layer: Layer, fold: Fold, cores: tuple[CoreSpec, ...]) -> None:
-    synapse, neuron = cores[0], cores[1]
+    synapse, neuron = cores[0], cores[-1]
     if isinstance(neuron, NeuronSpec) and isinstance(synapse, SynapseSpec) and neuron.turnaround > synapse.words:
         raise PlanError(
             f"{layer.name}: fold steps={fold.steps} scans the window of {synapse.words} words again while the "

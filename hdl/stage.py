@@ -9,12 +9,14 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .counter import counter
 from .flow import Fifo
 from .law import Link
 from .neuron import NeuronArray, NeuronSpec
 from .pool import PoolArray, PoolSpec
 from .readout import Readout, ReadoutSpec
 from .requant import Requantiser, RequantSpec
+from .serial import Serialiser, SerialiserSpec
 from .synapse import SynapseArray, SynapseSpec
 from .window import Window, WindowSpec
 from .window_law import WindowLaw
@@ -22,10 +24,11 @@ from .words import WordFormat
 
 __all__ = ["CoreSpec", "Stage", "StageSpec"]
 
-CoreSpec = SynapseSpec | NeuronSpec | RequantSpec | PoolSpec | ReadoutSpec
+CoreSpec = SynapseSpec | SerialiserSpec | NeuronSpec | RequantSpec | PoolSpec | ReadoutSpec
 
 _CORES = {
     SynapseSpec: SynapseArray,
+    SerialiserSpec: Serialiser,
     NeuronSpec: NeuronArray,
     RequantSpec: Requantiser,
     PoolSpec: PoolArray,
@@ -67,13 +70,23 @@ class StageSpec:
         return self.window.latency + sum(core.latency for core in self.cores) + 1
 
     @property
+    def parts(self) -> int:
+        """Words in which a result of the window leaves."""
+        return next((core.parts for core in self.cores if isinstance(core, SerialiserSpec)), 1)
+
+    @property
+    def fifo_words(self) -> int:
+        """Depth of the FIFO: room for all results that the window has credits for."""
+        return self.window.credits * self.parts
+
+    @property
     def cycles(self) -> int:
         """Cycles of a frame in which the stage is busy."""
         return self.window.cycles
 
     def law(self, i: Link, o: Link) -> WindowLaw:
         """The timed process of the stage between two links."""
-        return WindowLaw(self.window, self.latency, i, o)
+        return WindowLaw(self.window, self.latency, self.parts, i, o)
 
     def compute(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Model: input words (n, lanes, T) of whole frames to output words (m, lanes, T), and the same packed."""
@@ -106,12 +119,15 @@ class Stage(wiring.Component):
             m.submodules[type(core).__name__.lower()] = core
             m.d.comb += [core.i.valid.eq(before.o.valid), Value.cast(core.i.payload).eq(before.o.payload)]
             before = core
-        m.submodules.fifo = fifo = Fifo(self.spec.o_width, self.spec.window.credits)
-        # The credits of the window guarantee that the FIFO is ready.
+        m.submodules.fifo = fifo = Fifo(self.spec.o_width, self.spec.fifo_words)
+        # The credits of the window guarantee that the FIFO is ready; one comes back when all of a result has left.
+        left = Signal()
+        _, last_part = counter(m, self.spec.parts, left, "parts_left")
         m.d.comb += [
             fifo.i.valid.eq(before.o.valid),
             fifo.i.payload.eq(before.o.payload),
-            window.taken.eq(fifo.o.valid & fifo.o.ready),
+            left.eq(fifo.o.valid & fifo.o.ready),
+            window.taken.eq(left & last_part),
         ]
         wiring.connect(m, fifo.o, wiring.flipped(self.o))
         return m

@@ -10,15 +10,16 @@ __all__ = ["WindowLaw"]
 
 class WindowLaw:
     """When the words of a stage move: ``latency`` is the time from the decision to hand out the last word of a result
-    to the cycle in which the FIFO at the end of the stage offers the result.
+    to the cycle in which the FIFO at the end of the stage offers the result; ``parts``, the words in which a result
+    leaves, one a cycle.
 
     With R row slots and D credits (``docs/cycles.md``): a word of row r is taken from one cycle after the row r - R was
     freed; an output row starts one cycle after its last input row was complete; words follow each other in every
-    cycle; the last one of result m waits until one cycle after result m - D was taken.
+    cycle; the last one of result m waits until one cycle after all of result m - D was taken.
     """
 
-    def __init__(self, spec: WindowSpec, latency: int, i: Link, o: Link) -> None:
-        self.spec, self.latency, self.i, self.o = spec, latency, i, o
+    def __init__(self, spec: WindowSpec, latency: int, parts: int, i: Link, o: Link) -> None:
+        self.spec, self.latency, self.parts, self.i, self.o = spec, latency, parts, i, o
         self._row_words, self._slots = spec.row_words, spec.rows
         self._span, self._per_row = spec.scans * spec.scan_words, spec.positions * spec.groups
         self._rows_done: list[int] = []
@@ -54,7 +55,7 @@ class WindowLaw:
             m = len(decided)
             row, within = divmod(m, self._per_row)
             frame, y = divmod(row, spec.o_size[0])
-            before = m - credits
+            before = (m - credits + 1) * self.parts - 1  # the last word of the result that gives its credit back
             if before >= len(o.taken):
                 return moved
             start = decided[-1] + 1 if decided else 0
@@ -68,7 +69,7 @@ class WindowLaw:
                 end = o.taken[before] + 1
             self.started.append(start)
             decided.append(end)
-            o.offered.append(end + self.latency)
+            o.offered.extend(range(end + self.latency, end + self.latency + self.parts))
             if within == self._per_row - 1:
                 self._rows_freed.extend([end] * self._free[y])
             moved = True

@@ -116,7 +116,7 @@ def test_verify_fails_at_the_first_difference_of_changed_verilog(cli, design, tm
     ran.refused("frame 0, i, cycle 0, word 0 of the frame: channel 0, y 0, x 0, step 0: expected 0, got 15")
     assert "Transfers on i" in ran.out and "also: frame 0, classes, " in ran.out
     found = cli(*arguments, "--json")
-    assert found.status == 1 and not found.json["passed"] and len(found.json["differences"]) == 2
+    assert found.status == 1 and not found.json["passed"] and len(found.json["differences"]) == 3
 
 
 @pytest.mark.parametrize(("device", "names"), [("ecp5", ["lut4_eq", "lut_ram", "ff", "ebr", "mult"]),

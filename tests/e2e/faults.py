@@ -52,15 +52,15 @@ INSIDE = {
     # number: (module, pattern, replacement); the replacement is chosen where fault_number is the number.
     2: (
         "s0_conv1.neuronarray",
-        r"(fire_1_0 = )(.*?)(>= \$signed\(\{ 1'h0, test_1_0 \}\))",
-        r"\1ON ? \2>= ($signed({ 1'h0, test_1_0 }) + 1) : \2\3",
+        r"(fire_0_0 = )(.*?)(>= \$signed\(\{ 1'h0, test_0_0 \}\))",
+        r"\1ON ? \2>= ($signed({ 1'h0, test_0_0 }) + 1) : \2\3",
     ),
     3: ("s0_conv1.neuronarray", r"(fire_0_1 = )(.*) >= (.*);", r"\1ON ? \2 > \3 : \2 >= \3;"),
-    4: ("s0_conv1.neuronarray", r"(assign fire_1_2 = )([^;]*)", r"\1ON ? 1'b0 : \2"),
-    5: ("s3_fc.synapsearray", r"(acc_2_0 <= )(.*);", r"\1ON ? \2 & ~4 : \2;"),
+    4: ("s0_conv1.neuronarray", r"(assign fire_0_2 = )([^;]*)", r"\1ON ? 1'b0 : \2"),
+    5: ("s4_fc.synapsearray", r"(acc_2_0 <= )(.*);", r"\1ON ? \2 & ~4 : \2;"),
     6: ("s0_conv1.window", r"(i__ready = rows != )3'h6", r"\1(ON ? 3'h5 : 3'h6)"),
     7: ("s0_conv1.window", r"memory\[0\] = 4'h0", f"{READ} memory[0] = ON"),
-    8: ("s1_pool.poolarray", r"(assign _\d+_ = )(\S+) > (\S+);", r"\1ON ? \2 < \3 : \2 > \3;"),
+    8: ("s2_pool.poolarray", r"(assign _\d+_ = )(\S+) > (\S+);", r"\1ON ? \2 < \3 : \2 > \3;"),
 }
 
 FAULTS: dict[str, tuple[str, str]] = {
@@ -75,15 +75,15 @@ FAULTS: dict[str, tuple[str, str]] = {
     "maximum as minimum": ("8 0", "pool"),
     "a lost reset": ("9 0", "i"),
     "a dropped spike": ("100 0", "conv1"),
-    "a spike too many": ("101 1", "pool"),
-    "swapped channels": ("102 0", "conv1"),
+    "a spike too many": ("101 2", "pool"),
+    "swapped channels": ("102 2", "pool"),
     "swapped time steps": ("103 0", "conv1"),
-    "a word late by one cycle": ("104 1", "pool"),
-    "a valid that drops": ("105 3", "fc"),
-    "a payload that changes while it waits": ("106 3", "fc"),
-    "a word sent twice": ("107 1", "pool"),
-    "a word swallowed": ("108 1", "pool"),
-    "a bit stuck at 1": ("109 3", "fc"),
+    "a word late by one cycle": ("104 2", "pool"),
+    "a valid that drops": ("105 4", "fc"),
+    "a payload that changes while it waits": ("106 4", "fc"),
+    "a word sent twice": ("107 2", "pool"),
+    "a word swallowed": ("108 2", "pool"),
+    "a bit stuck at 1": ("109 4", "fc"),
 }
 """For each fault what goes into ``fault.txt``, and the boundary at which it must show first."""
 
@@ -140,7 +140,7 @@ def instrumented(text: str) -> str:
     text = _weight(text)
     for number, (module, pattern, replacement) in INSIDE.items():
         text = _inside(text, module, pattern, replacement, number)
-    for number, stage in ((0, "s0_conv1"), (1, "s1_pool"), (3, "s3_fc")):
+    for number, stage in ((0, "s0_conv1"), (2, "s2_pool"), (4, "s4_fc")):
         text = _stream(text, stage, number)
     text = re.sub(
         r"(\\spikeloom_top\.s0_conv1  s0_conv1 .*?\.rst\()rst\)",

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +75,35 @@ def test_a_waveform_shows_the_cycles_around_the_difference(folder: Path, monkeyp
     outcome = verify(design, contents, folder, frames, waves=folder / "late.vcd")
     assert outcome.waves == folder / "late.vcd"
     text = (folder / "late.vcd").read_text()
-    assert "b2__valid" in text and "s1_pool" in text
+    assert "b3__valid" in text and "s2_pool" in text
     cycle = outcome.differences[0].cycle
     stamps = [int(line[1:]) for line in text.splitlines() if line.startswith("#")]
     assert 60 <= len(stamps) / 2 <= 80, f"{len(stamps)} time stamps for the cycles around {cycle}"
+
+
+@pytest.mark.xdist_group("faults")
+@pytest.mark.parametrize(("fault", "status"), [("none", 0), ("a dropped spike", 1), ("a valid that drops", 1)])
+def test_the_command_line_reports_it(folder: Path, fault: str, status: int) -> None:
+    (folder / "fault.txt").write_text(FAULTS[fault][0])
+    np.savez(folder / "frames.npz", frames=np.random.default_rng(2).integers(0, 16, (40, 1, 6, 6)))
+    command = [
+        sys.executable,
+        "-c",
+        "from spikeloom.cli import main; main()",
+        "verify",
+        ".",
+        "--data",
+        "frames.npz",
+        "-n",
+        "40",
+        "--pauses",
+        "0.4",
+    ]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    if status:
+        boundary = FAULTS[fault][1]
+        assert f", {boundary}, cycle " in done.stderr and done.stderr.startswith("error: ")
+        assert f"Transfers on {boundary}" in done.stdout and "Traceback" not in done.stderr
+    else:
+        assert "equal in every cycle: 40 frames" in done.stdout
