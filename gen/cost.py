@@ -17,6 +17,8 @@ __all__ = ["estimate"]
 def estimate(stage: StageSpec) -> int:
     """LUT4-equivalents of ``stage``. An adder of n bits counts n + 1, a gate or a multiplexer 1 a bit."""
     total = 60.0 + 1.5 * len(bin(stage.cycles)) + (4 + 2 * stage.fifo_words.bit_length() if stage.fifo_words > 1 else 0)
+    if stage.window.columns:  # the multiplexers that line the rows up, and their masks
+        total += stage.window.o_format.width * (0.5 * stage.window.rows + 1)
     for core in stage.cores:
         match core:
             case SynapseSpec():

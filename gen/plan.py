@@ -18,7 +18,7 @@ from ..hdl.requant import RequantSpec
 from ..hdl.serial import SerialiserSpec
 from ..hdl.stage import CoreSpec, StageSpec
 from ..hdl.synapse import SynapseSpec
-from ..hdl.window import WindowSpec
+from ..hdl.window_spec import WindowSpec
 from ..hdl.words import WordFormat
 from ..quant.network import Network, Signal
 from ..quant.nodes import IF, Conv2d, Flatten, MaxPool, Node, Pool, Readout, Requant, Synapse
@@ -119,21 +119,29 @@ def fold_choices(layer: Layer) -> list[Fold]:
     outputs, inputs = layer.channels
     if isinstance(layer.nodes[0], Pool):
         return [Fold(n, n, 1) for n in divisors(inputs)]
-    return [Fold(o, i, s) for o in divisors(outputs) for i in divisors(inputs) for s in divisors(layer.time_fold)]
+    choices = [*divisors(inputs), *_column_inputs(layer)]
+    return [Fold(o, i, s) for o in divisors(outputs) for i in choices for s in divisors(layer.time_fold)]
+
+
+def _column_inputs(layer: Layer) -> list[int]:
+    """``inputs`` beyond the channels: all channels of a whole kernel column at once."""
+    node = layer.nodes[0]
+    return [layer.channels[1] * node.weight.shape[2]] if isinstance(node, Conv2d) and node.weight.shape[2] > 1 else []
 
 
 def _check(layer: Layer, fold: Fold) -> None:
     (outputs, inputs), steps = layer.channels, layer.time_fold
-    for what, value, whole in (
-        ("outputs", fold.outputs, outputs),
-        ("inputs", fold.inputs, inputs),
-        ("steps", fold.steps, steps),
+    columns = _column_inputs(layer)
+    for what, value, whole, more in (
+        ("outputs", fold.outputs, outputs, []),
+        ("inputs", fold.inputs, inputs, columns),
+        ("steps", fold.steps, steps, []),
     ):
-        if value < 1 or whole % value:
+        if value not in more and (value < 1 or whole % value):
             reason = "" if what != "steps" or steps > 1 else " (only causal neurons on spikes fold the time steps)"
             raise PlanError(
                 f"{layer.name}: fold {what}={value} does not divide {whole}{reason}; "
-                f"choose one of {', '.join(map(str, divisors(whole)))}"
+                f"choose one of {', '.join(map(str, [*divisors(whole), *more]))}"
             )
     if isinstance(layer.nodes[0], Pool) and fold.outputs != fold.inputs:
         raise PlanError(
@@ -146,7 +154,9 @@ def build_stage(layer: Layer, fold: Fold) -> StageSpec:
     """Make the stage of ``layer`` with ``fold``. Raises PlanError where the fold does not fit."""
     _check(layer, fold)
     source, node = layer.source, layer.nodes[0]
-    i_format = WordFormat(fold.inputs, layer.steps if source.timed else 1, source.low, source.high)
+    columns = fold.inputs in _column_inputs(layer)
+    lanes = layer.channels[1] if columns else fold.inputs
+    i_format = WordFormat(lanes, layer.steps if source.timed else 1, source.low, source.high)
     geometry: dict[str, Any] = dict(zip(("channels", "height", "width"), source.shape, strict=True))
     geometry |= dict(kernel=(1, 1), stride=1, padding=0, order="taps", groups=1, scans=1)
     if isinstance(node, Pool):
@@ -156,13 +166,13 @@ def build_stage(layer: Layer, fold: Fold) -> StageSpec:
     else:
         assert isinstance(node, Synapse)
         if isinstance(node, Conv2d):
-            geometry |= dict(kernel=node.weight.shape[2:], stride=node.stride, padding=node.padding)
-            weight = node.weight.transpose(0, 2, 3, 1)
+            geometry |= dict(kernel=node.weight.shape[2:], stride=node.stride, padding=node.padding, columns=columns)
+            weight = node.weight.transpose(0, 3, 2, 1) if columns else node.weight.transpose(0, 2, 3, 1)
         else:
             geometry |= dict(channels=node.weight.shape[1], height=1, width=1)
             weight = node.weight if layer.order is None else node.weight[:, layer.order]
         weight = weight.reshape(len(weight), -1, fold.inputs)
-        cores = _cores(layer, fold, weight, i_format)
+        cores = _cores(layer, fold, weight, replace(i_format, lanes=fold.inputs))
         synapse = cores[0]
         assert isinstance(synapse, SynapseSpec)
         geometry |= dict(groups=synapse.groups, scans=synapse.scans)
@@ -178,6 +188,8 @@ def build_stage(layer: Layer, fold: Fold) -> StageSpec:
 def ring_rows(window: WindowSpec) -> int:
     """Row slots of a window: those needed and one stride more, so that rows come in while others are read; twice
     those needed where that still fits a block RAM, so that the next frame's first rows never wait."""
+    if window.columns:  # every further row widens the multiplexer that lines the rows up
+        return window.rows_needed + window.stride
     doubled = 2 * window.rows_needed
     bits = doubled * window.row_words * window.i_format.width
     return max(doubled, window.rows_needed + window.stride) if bits <= 16384 else window.rows_needed + window.stride

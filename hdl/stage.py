@@ -18,8 +18,9 @@ from .readout import Readout, ReadoutSpec
 from .requant import Requantiser, RequantSpec
 from .serial import Serialiser, SerialiserSpec
 from .synapse import SynapseArray, SynapseSpec
-from .window import Window, WindowSpec
+from .window import Window
 from .window_law import WindowLaw
+from .window_spec import WindowSpec
 from .words import WordFormat
 
 __all__ = ["CoreSpec", "Stage", "StageSpec"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .law import Link
-from .window import WindowSpec
+from .window_spec import WindowSpec
 
 __all__ = ["WindowLaw"]
 

@@ -9,7 +9,7 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from spikeloom.hdl.law import Gate, Link, SinkLaw, SourceLaw, solve
 from spikeloom.hdl.pool import PoolSpec
 from spikeloom.hdl.stage import Stage, StageSpec
-from spikeloom.hdl.window import WindowSpec
+from spikeloom.hdl.window_spec import WindowSpec
 from spikeloom.hdl.words import WordFormat
 from spikeloom.sim.amaranth_sim import run_stream
 from spikeloom.sim.predict import random_pauses
@@ -47,6 +47,10 @@ GEOMETRIES = {
     "vector": dict(height=1, width=1, channels=12, kernel=(1, 1), rows=2),
     "many credits": dict(credits=7),
     "one word": dict(kernel=(1, 1), i_format=WordFormat(4, 1, 0, 3), credits=5, rows=2),
+    "columns": dict(columns=True),
+    "columns, padded": dict(columns=True, padding=1, rows=4),
+    "columns, padded by two, stride 2": dict(columns=True, kernel=(3, 3), padding=2, stride=2, groups=2),
+    "columns, tight ring": dict(columns=True, rows=3, credits=3),
     "big padding": dict(kernel=(3, 3), padding=2),
 }
 
@@ -54,7 +58,7 @@ GEOMETRIES = {
 def stage(spec: WindowSpec) -> StageSpec:
     """A stage that adds up what its window hands out: enough to see every word of the walk."""
     return StageSpec(
-        name="test", window=spec, cores=(PoolSpec(kind="sum", words=spec.scan_words, i_format=spec.i_format),)
+        name="test", window=spec, cores=(PoolSpec(kind="sum", words=spec.scan_words, i_format=spec.o_format),)
     )
 
 
@@ -74,7 +78,15 @@ def test_walk_against_naive_loops(geometry: str) -> None:
             for ox in range(spec.o_size[1]):
                 y, xx = oy * spec.stride - spec.padding, ox * spec.stride - spec.padding
                 taps = [(y + ky, xx + kx) for ky in range(spec.kernel[0]) for kx in range(spec.kernel[1])]
-                if spec.order == "channels":
+                columns = [taps[kx :: spec.kernel[1]] for kx in range(spec.kernel[1])]
+                if spec.columns:
+                    words_of = [
+                        np.concatenate([word(frame, *tap, c) for tap in column])
+                        for column in columns
+                        for c in range(words)
+                    ]
+                    expected += words_of * spec.groups * spec.scans
+                elif spec.order == "channels":
                     expected += [word(frame, *tap, c) for c in range(words) for tap in taps]
                 else:
                     expected += [word(frame, *tap, c) for tap in taps for c in range(words)] * spec.groups * spec.scans
