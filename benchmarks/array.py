@@ -11,7 +11,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from spikeloom.gen import yosys
+from spikeloom.gen.plan import shared_lanes
 from spikeloom.hdl.neuron import NeuronArray, NeuronSpec
+from spikeloom.hdl.serial import Serialiser, SerialiserSpec
 from spikeloom.hdl.synapse import SynapseArray, SynapseSpec
 from spikeloom.hdl.words import WordFormat
 
@@ -52,6 +54,7 @@ class Array(wiring.Component):
             sum_time=False,
             start=np.zeros(CHANNELS, np.int64),
         )
+        serial = SerialiserSpec(synapse.o_format, shared_lanes(synapse))
         neuron = NeuronSpec(
             threshold=rng.integers(40, 80, CHANNELS),
             bias=rng.integers(-10, 11, CHANNELS),
@@ -59,19 +62,19 @@ class Array(wiring.Component):
             lossless=False,
             strict=False,
             time_steps=STEPS,
-            i_format=synapse.o_format,
+            i_format=serial.o_format,
             ranges=synapse.ranges,
             constant=False,
         )
-        self.synapse, self.neuron = SynapseArray(synapse), NeuronArray(neuron)
+        self.synapse, self.serial, self.neuron = SynapseArray(synapse), Serialiser(serial), NeuronArray(neuron)
         super().__init__(
             {"i": In(form.width), "i_valid": In(1), "i_last": In(1), "o": Out(neuron.o_format.width), "o_valid": Out(1)}
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Join the two."""
+        """Join the three."""
         m = Module()
-        m.submodules.synapse, m.submodules.neuron = self.synapse, self.neuron
+        m.submodules.synapse, m.submodules.serial, m.submodules.neuron = self.synapse, self.serial, self.neuron
         m.d.comb += [
             self.synapse.i.valid.eq(self.i_valid),
             self.synapse.i.payload.data.eq(self.i),
@@ -79,7 +82,8 @@ class Array(wiring.Component):
             self.o.eq(self.neuron.o.payload),
             self.o_valid.eq(self.neuron.o.valid),
         ]
-        wiring.connect(m, self.synapse.o, self.neuron.i)
+        wiring.connect(m, self.synapse.o, self.serial.i)
+        wiring.connect(m, self.serial.o, self.neuron.i)
         return m
 
 

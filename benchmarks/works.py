@@ -51,7 +51,7 @@ def _digits() -> Work:
 WORKS: dict[str, Callable[[], Work]] = {
     # The least area x cycles is one frame a cycle here, 100,000 LUT4 and too long a synthesis for a benchmark.
     "A": lambda: _standing("A", "mlp", (16, 32, 64, 128, 256, 512)),
-    "B": lambda: _standing("B", "cnn", (None, 600, 1200)),
+    "B": lambda: _standing("B", "cnn", (None, 150, 300, 600)),
     "digits": _digits,
 }
 """The works by name; each is read when it is called for."""
