@@ -12,7 +12,8 @@ from amaranth.lib.wiring import In, Out
 
 from spikeloom.gen import yosys
 from spikeloom.gen.plan import shared_lanes
-from spikeloom.hdl.neuron import NeuronArray, NeuronSpec
+from spikeloom.hdl.neuron import NeuronArray
+from spikeloom.hdl.neuron_spec import NeuronSpec
 from spikeloom.hdl.serial import Serialiser, SerialiserSpec
 from spikeloom.hdl.synapse import SynapseArray, SynapseSpec
 from spikeloom.hdl.words import WordFormat
@@ -59,7 +60,7 @@ class Array(wiring.Component):
             threshold=rng.integers(40, 80, CHANNELS),
             bias=rng.integers(-10, 11, CHANNELS),
             v0=rng.integers(20, 40, CHANNELS),
-            lossless=False,
+            rule="causal",
             strict=False,
             time_steps=STEPS,
             i_format=serial.o_format,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..hdl.adders import levels
-from ..hdl.neuron import NeuronSpec
+from ..hdl.neuron_spec import NeuronSpec
 from ..hdl.pool import PoolSpec
 from ..hdl.readout import ReadoutSpec
 from ..hdl.requant import RequantSpec
@@ -27,8 +27,9 @@ def estimate(stage: StageSpec) -> int:
                 total += 0.5 * core.i_format.width + core.parts.bit_length() * 2
             case NeuronSpec():
                 bits = core.i_format.bits + 1
-                step = (bits + 1) if core.lossless else 3 * (bits + 1)
-                total += core.outputs * core.stages * (step + (bits if core.groups > 1 and not core.lossless else 0))
+                adders = {"lossless": 1, "causal": 3, "signed": 5}[core.rule]
+                gates = bits if core.groups > 1 and core.rule != "lossless" else 0
+                total += core.outputs * core.stages * (adders * (bits + 1) + gates)
             case RequantSpec():
                 bits = core.i_format.bits
                 total += core.outputs * ((bits + 1 if core.bias.any() else 0) + bits // 2 + 2 * core.o_format.bits)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..hdl.flow import GearboxSpec
-from ..hdl.neuron import NeuronSpec
+from ..hdl.neuron_spec import NeuronSpec
 from ..hdl.pool import PoolSpec
 from ..hdl.readout import ReadoutSpec
 from ..hdl.requant import RequantSpec
@@ -72,9 +72,9 @@ class Layer:
 
     @property
     def time_fold(self) -> int:
-        """Time steps that ``steps`` may fold: T for causal neurons on timed inputs, else 1."""
+        """Time steps that ``steps`` may fold: T for causal and signed neurons on timed inputs, else 1."""
         neuron = self.find(IF)
-        return self.steps if self.source.timed and neuron is not None and neuron.rule == "causal" else 1
+        return self.steps if self.source.timed and neuron is not None and neuron.rule != "lossless" else 1
 
 
 def layers(network: Network) -> list[Layer]:
@@ -138,7 +138,7 @@ def _check(layer: Layer, fold: Fold) -> None:
         ("steps", fold.steps, steps, []),
     ):
         if value not in more and (value < 1 or whole % value):
-            reason = "" if what != "steps" or steps > 1 else " (only causal neurons on spikes fold the time steps)"
+            reason = "" if what != "steps" or steps > 1 else " (only causal and signed neurons on spikes fold time)"
             raise PlanError(
                 f"{layer.name}: fold {what}={value} does not divide {whole}{reason}; "
                 f"choose one of {', '.join(map(str, [*divisors(whole), *more]))}"
@@ -225,7 +225,7 @@ def _cores(layer: Layer, fold: Fold, weight: np.ndarray, i_format: WordFormat) -
                 threshold=neuron.threshold,
                 bias=neuron.bias,
                 v0=neuron.v0,
-                lossless=neuron.rule == "lossless",
+                rule=neuron.rule,
                 strict=neuron.strict,
                 time_steps=layer.steps,
                 i_format=i_format,

@@ -12,7 +12,8 @@ from amaranth.lib.wiring import In, Out
 from .counter import counter
 from .flow import Fifo
 from .law import Link
-from .neuron import NeuronArray, NeuronSpec
+from .neuron import NeuronArray
+from .neuron_spec import NeuronSpec
 from .pool import PoolArray, PoolSpec
 from .readout import Readout, ReadoutSpec
 from .requant import Requantiser, RequantSpec

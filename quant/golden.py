@@ -203,9 +203,12 @@ def _fire(node: IF, current: Tensor, steps: int) -> Tensor:
         levels = torch.arange(1, steps + 1).view(-1, 1, 1, 1) * threshold
         count = fires(total[:, None], levels).sum(1)
         return (torch.arange(steps).view(-1, 1, 1, 1) < count[:, None]).long()
-    spikes = []
+    spikes, count = [], torch.zeros_like(v)
     for t in range(steps):
         v = v + current[:, t] + bias
         spikes.append(fires(v, threshold).long())
+        if node.rule == "signed":
+            spikes[-1] = spikes[-1] - ((v < 0) & (count > 0)).long()
+            count = count + spikes[-1]
         v = v - spikes[-1] * threshold
     return torch.stack(spikes, 1)

@@ -183,7 +183,7 @@ def _signal(node: Node, source: Signal | None, steps: int) -> Signal:
         case IF():
             _need(node, source, "currents")
             _channels(node, node.threshold, source)
-            return Signal("spikes", source.shape, True, 0, 1)
+            return Signal("spikes", source.shape, True, -1 if node.rule == "signed" else 0, 1)
         case Requant():
             _need(node, source, "currents")
             _channels(node, node.bias, source)
@@ -197,10 +197,10 @@ def _signal(node: Node, source: Signal | None, steps: int) -> Signal:
             _need(node, source, "values", "spikes")
             size = _windows(node, (h, w), (node.kernel, node.kernel), node.stride, 0)
             if isinstance(node, MaxPool):
-                if source.kind == "spikes" and source.high > 1:
+                if source.kind == "spikes" and (source.low, source.high) != (0, 1):
                     raise NetworkError(
-                        f"{node.name}: MaxPool on spikes takes single spikes, but {node.source} gives sums up to "
-                        f"{source.high}"
+                        f"{node.name}: MaxPool on spikes takes single spikes, 0 or 1, but {node.source} gives "
+                        f"{source.low}..{source.high}"
                     )
                 return Signal(source.kind, (c, *size), source.timed, source.low, source.high)
             area = node.kernel**2

@@ -28,7 +28,7 @@ __all__ = [
     "SumPool",
 ]
 
-Rule = Literal["causal", "lossless"]
+Rule = Literal["causal", "lossless", "signed"]
 
 
 class NetworkError(ValueError):
@@ -159,9 +159,11 @@ class IF(Node):
 
     ``rule="causal"`` (QCFS, Bu et al. 2022): for each time step t in order,
         v += I_t + bias;  s_t = [v >= threshold];  v -= s_t * threshold.
+    ``rule="signed"`` (Fast-SNN, Hu et al. 2023), with N = 0 at the start: v += I_t + bias; where v >= threshold a spike
+        s_t = 1; else where v < 0 and N > 0 a negative one, s_t = -1; else s_t = 0;  v -= s_t * threshold;  N += s_t.
     ``rule="lossless"``: u = v0 + sum_t (I_t + bias); the count is the largest k in 0..T with k = 0 or
         u >= k * threshold, and s_t = [t < count]: the spikes come first. It equals the quantised ANN exactly.
-    ``strict`` replaces both tests by ``>`` (the dual-phase method). All arrays have shape (C,); threshold > 0.
+    ``strict`` replaces the tests ``>=`` by ``>`` (the dual-phase method). All arrays have shape (C,); threshold > 0.
     """
 
     threshold: np.ndarray
@@ -172,8 +174,8 @@ class IF(Node):
 
     def __post_init__(self) -> None:
         self._whole(threshold=self.threshold, bias=self.bias, v0=self.v0)
-        if self.rule not in ("causal", "lossless"):
-            self._fail(f"rule must be 'causal' or 'lossless', not {self.rule!r}")
+        if self.rule not in ("causal", "lossless", "signed"):
+            self._fail(f"rule must be 'causal', 'lossless' or 'signed', not {self.rule!r}")
         if not self.threshold.shape == self.bias.shape == self.v0.shape or self.threshold.ndim != 1:
             self._fail(
                 f"threshold, bias and v0 must have one value a channel, not shapes "

@@ -57,7 +57,7 @@ def networks(draw: st.DrawFn) -> Network:
                 threshold=threshold,
                 bias=rng.integers(-scale, scale + 1, channels) // 4,
                 v0=threshold // 2,
-                rule=draw(st.sampled_from(["causal", "lossless"])),
+                rule=draw(st.sampled_from(["causal", "lossless", "signed"])),
                 strict=draw(st.booleans()),
             )
         )
@@ -73,7 +73,7 @@ def networks(draw: st.DrawFn) -> Network:
         c, h, w = channels, (h + 2 * padding - kernel[0]) // stride + 1, (w + 2 * padding - kernel[1]) // stride + 1
         if draw(st.booleans(), label="pool"):
             size, move = draw(st.integers(1, min(2, h, w))), draw(st.integers(1, 2))
-            summing = draw(st.booleans())
+            summing = getattr(nodes[-1], "rule", "") == "signed" or draw(st.booleans())
             nodes.append(
                 (SumPool if summing else MaxPool)(name=f"pool{k}", source=nodes[-1].name, kernel=size, stride=move)
             )

@@ -67,8 +67,13 @@ def process() -> Cli:
     """Run a command in a process of its own, so that imports, streams and exit status are the real ones."""
 
     def run(*arguments: object, **environment: str) -> Ran:
-        done = subprocess.run([sys.executable, "-c", CLI, *map(str, arguments)], capture_output=True, text=True,
-                              env={**os.environ, "COLUMNS": "120", **environment}, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", CLI, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "COLUMNS": "120", **environment},
+            check=False,
+        )
         return Ran(done.returncode, done.stdout, done.stderr)
 
     return run
@@ -78,13 +83,18 @@ def process() -> Cli:
 def network() -> Network:
     """A network for the digits that simulates in an instant: T = 2, a convolution of stride 4 and 10 classes."""
     rng = np.random.default_rng(1)
-    return Network(steps=2, meta={"origin": "test"}, nodes=(
-        Input(name="input", shape=(1, 8, 8), high=15),
-        Conv2d(name="conv", source="input", weight=rng.integers(-3, 4, (2, 1, 4, 4)), weight_bits=3, stride=4),
-        IF(name="fire", source="conv", threshold=[40, 30], bias=[3, -2], v0=[20, 15]),
-        Flatten(name="flatten", source="fire"),
-        Linear(name="classes", source="flatten", weight=rng.integers(-4, 4, (10, 8)), weight_bits=3),
-        Readout(name="readout", source="classes", bias=np.arange(10) - 5)))
+    return Network(
+        steps=2,
+        meta={"origin": "test"},
+        nodes=(
+            Input(name="input", shape=(1, 8, 8), high=15),
+            Conv2d(name="conv", source="input", weight=rng.integers(-3, 4, (2, 1, 4, 4)), weight_bits=3, stride=4),
+            IF(name="fire", source="conv", threshold=[40, 30], bias=[3, -2], v0=[20, 15]),
+            Flatten(name="flatten", source="fire"),
+            Linear(name="classes", source="flatten", weight=rng.integers(-4, 4, (10, 8)), weight_bits=3),
+            Readout(name="readout", source="classes", bias=np.arange(10) - 5),
+        ),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -34,18 +34,24 @@ def test_version_and_help_come_without_the_heavy_packages(process):
 
 
 def test_generate_never_imports_torch(network_file, tmp_path):
-    code = ("import sys; from spikeloom.cli import app\n"
-            f"app(['generate', {str(network_file)!r}, '-o', {str(tmp_path / 'd')!r}], standalone_mode=False)\n"
-            "print('torch' in sys.modules, 'amaranth' in sys.modules, file=sys.stderr)")
+    code = (
+        "import sys; from spikeloom.cli import app\n"
+        f"app(['generate', {str(network_file)!r}, '-o', {str(tmp_path / 'd')!r}], standalone_mode=False)\n"
+        "print('torch' in sys.modules, 'amaranth' in sys.modules, file=sys.stderr)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "False True\n"
 
 
 def test_usage_errors_end_with_status_2(cli, network_file):
-    for arguments in (("generate",), ("generate", network_file), ("nonsense",),
-                      ("eval", network_file, "--data", "digits", "-n", "0"),
-                      ("verify", "x", "--data", "digits", "--simulator", "questa"),
-                      ("synth", "x", "--device", "ice40", "--clock")):
+    for arguments in (
+        ("generate",),
+        ("generate", network_file),
+        ("nonsense",),
+        ("eval", network_file, "--data", "digits", "-n", "0"),
+        ("verify", "x", "--data", "digits", "--simulator", "questa"),
+        ("synth", "x", "--device", "ice40", "--clock"),
+    ):
         ran = cli(*arguments)
         assert ran.status == 2 and "Traceback" not in ran.err, (arguments, ran)
 
@@ -82,8 +88,11 @@ def test_generate_prints_folds_and_writes_the_design(cli, network_file, tmp_path
     assert ran.status == 0, ran.err
     assert ran.json["folds"]["conv"] == {"outputs": 2, "inputs": 1, "steps": 1}
     assert ran.json["stages"]["classes"]["cycles"] <= 80 < ran.json["latency_cycles"]
-    assert sorted(p.name for p in (tmp_path / "d").iterdir()) == ["design.json", "network.safetensors",
-                                                                  "spikeloom_top.v"]
+    assert sorted(p.name for p in (tmp_path / "d").iterdir()) == [
+        "design.json",
+        "network.safetensors",
+        "spikeloom_top.v",
+    ]
     shown = cli("generate", network_file, "-o", tmp_path / "d2", *options).out
     assert re.search(r"^ *conv +2 x 1 x 1 +64 ", shown, re.MULTILINE), shown
     assert f"latency {ran.json['latency_cycles']} cycles" in shown
@@ -106,8 +115,10 @@ def test_verify_fails_at_the_first_difference_of_changed_verilog(cli, design, tm
     verilog = folder / "spikeloom_top.v"
     text = verilog.read_text()
     # What is seen of the input, and what the second stage gets.
-    for line, wrong in (("assign b0__payload = i__payload;", "assign b0__payload = i__payload ^ 4'hf;"),
-                        (".i__payload(b1__payload),", ".i__payload(b1__payload ^ 4'hf),")):
+    for line, wrong in (
+        ("assign b0__payload = i__payload;", "assign b0__payload = i__payload ^ 4'hf;"),
+        (".i__payload(b1__payload),", ".i__payload(b1__payload ^ 4'hf),"),
+    ):
         assert text.count(line) == 1
         text = text.replace(line, wrong)
     verilog.write_text(text)
@@ -119,8 +130,10 @@ def test_verify_fails_at_the_first_difference_of_changed_verilog(cli, design, tm
     assert found.status == 1 and not found.json["passed"] and len(found.json["differences"]) == 3
 
 
-@pytest.mark.parametrize(("device", "names"), [("ecp5", ["lut4_eq", "lut_ram", "ff", "ebr", "mult"]),
-                                               ("ice40", ["lut4", "ff", "carry", "ram"])])
+@pytest.mark.parametrize(
+    ("device", "names"),
+    [("ecp5", ["lut4_eq", "lut_ram", "ff", "ebr", "mult"]), ("ice40", ["lut4", "ff", "carry", "ram"])],
+)
 def test_synth_counts_cells(cli, design, device, names):
     ran = cli("synth", design, "--device", device, "--json")
     assert ran.status == 0, ran.err

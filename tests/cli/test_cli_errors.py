@@ -54,12 +54,15 @@ def test_dead_channel_in_shift_based_batch_norm():
     assert "conv2: channel 2 is dead" in str(explain(caught.value))
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("[classes]\noutputs = 3\n", ("classes", "outputs=3 does not divide 10", "1, 2, 5, 10")),
-    ("[conv9]\noutputs = 1\n", ("conv9", "no such stage", "classes, conv")),
-    ("[conv]\noutputs = '1'\n", ("folds.toml", "conv", "integers")),
-    ("[conv\n", ("folds.toml", "not a readable fold file")),
-])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[classes]\noutputs = 3\n", ("classes", "outputs=3 does not divide 10", "1, 2, 5, 10")),
+        ("[conv9]\noutputs = 1\n", ("conv9", "no such stage", "classes, conv")),
+        ("[conv]\noutputs = '1'\n", ("folds.toml", "conv", "integers")),
+        ("[conv\n", ("folds.toml", "not a readable fold file")),
+    ],
+)
 def test_bad_fold_file(cli, network_file, tmp_path, text, words):
     (tmp_path / "folds.toml").write_text(text)
     generate(cli, network_file, tmp_path, "--fold", tmp_path / "folds.toml").refused(*words)
@@ -85,12 +88,15 @@ def test_changed_weights_do_not_pass_for_the_network(cli, altered, tmp_path):
     generate(cli, altered(readout__bias=np.zeros(10, np.int64)), tmp_path).refused("hash", "altered.safetensors")
 
 
-@pytest.mark.parametrize(("frames", "words"), [
-    (np.zeros((2, 1, 9, 8), np.uint8), ("(N, 1, 8, 8)", "(2, 1, 9, 8)")),
-    (np.full((2, 1, 8, 8), 16, np.uint8), ("pixels must be in 0..15", "16")),
-    (np.zeros((2, 1, 8, 8), np.float32), ("must be integers", "float32")),
-    (np.zeros((0, 1, 8, 8), np.uint8), ("'frames' is empty",)),
-])
+@pytest.mark.parametrize(
+    ("frames", "words"),
+    [
+        (np.zeros((2, 1, 9, 8), np.uint8), ("(N, 1, 8, 8)", "(2, 1, 9, 8)")),
+        (np.full((2, 1, 8, 8), 16, np.uint8), ("pixels must be in 0..15", "16")),
+        (np.zeros((2, 1, 8, 8), np.float32), ("must be integers", "float32")),
+        (np.zeros((0, 1, 8, 8), np.uint8), ("'frames' is empty",)),
+    ],
+)
 def test_images_that_do_not_fit(cli, design, network_file, tmp_path, frames, words):
     np.savez(tmp_path / "bad.npz", frames=frames, labels=np.zeros(len(frames), np.int64))
     cli("eval", network_file, "--data", tmp_path / "bad.npz").refused(*words)
@@ -120,11 +126,13 @@ def test_missing_simulator(cli, design, tmp_path, simulator):
 def test_unknown_recipe_key_and_recipes_that_are_none(cli, tmp_path):
     recipe, output = tmp_path / "r.toml", tmp_path / "net.safetensors"
     good = 'data = "digits"\nmodel = "mlp"\nsteps = 2\nweight_bits = 3\nepochs = {float = 0, qcfs = 0, integers = 0}\n'
-    for text, words in ((good + "stepps = 4\n", ("r.toml", "'stepps' is unknown", "known keys: data")),
-                        (good.replace("steps = 2\n", ""), ("'steps' is missing",)),
-                        (good.replace("weight_bits = 3", "weight_bits = 9"), ("weight_bits must be in 2..8",)),
-                        ("data = ", ("not a TOML file",)),
-                        (good.replace("mlp", "transformer"), ("transformer", "supported: cnn, mlp"))):
+    for text, words in (
+        (good + "stepps = 4\n", ("r.toml", "'stepps' is unknown", "known keys: data")),
+        (good.replace("steps = 2\n", ""), ("'steps' is missing",)),
+        (good.replace("weight_bits = 3", "weight_bits = 9"), ("weight_bits must be in 2..8",)),
+        ("data = ", ("not a TOML file",)),
+        (good.replace("mlp", "transformer"), ("transformer", "supported: cnn, mlp")),
+    ):
         recipe.write_text(text)
         cli("train", recipe, "-o", output).refused(*words)
         assert files(tmp_path) == ["r.toml"]
@@ -133,8 +141,9 @@ def test_unknown_recipe_key_and_recipes_that_are_none(cli, tmp_path):
 
 def test_output_that_cannot_be_written(cli, process, network_file, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    (tmp_path / "r.toml").write_text('data = "digits"\nmodel = "mlp"\nsteps = 2\nweight_bits = 3\n'
-                                     "epochs = {float = 500, qcfs = 0, integers = 0}\n")
+    (tmp_path / "r.toml").write_text(
+        'data = "digits"\nmodel = "mlp"\nsteps = 2\nweight_bits = 3\nepochs = {float = 500, qcfs = 0, integers = 0}\n'
+    )
     below = tmp_path / "file" / "below"
     before = files(tmp_path)
     # Training would take minutes: the folder must be tried before.

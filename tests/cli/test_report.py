@@ -18,14 +18,33 @@ from spikeloom.sim.predict import readout
 def findings(design, network) -> report.Findings:
     images = spikeloom.frames(network, "digits", 1)
     made, contents = read(design)
-    verification = [{"simulator": "verilator", "passed": False, "frames": 300, "pauses": 0.3, "boundaries": 4,
-                     "transfers": 1234567, "cycles": 7654321, "cycles_per_second": 400000,
-                     "differences": ["frame 0, <i>conv</i>, cycle 7"]}]
+    verification = [
+        {
+            "simulator": "verilator",
+            "passed": False,
+            "frames": 300,
+            "pauses": 0.3,
+            "boundaries": 4,
+            "transfers": 1234567,
+            "cycles": 7654321,
+            "cycles_per_second": 400000,
+            "differences": ["frame 0, <i>conv</i>, cycle 7"],
+        }
+    ]
     return report.Findings(
-        title="A <tiny> network", design=made, contents=contents, image=images.pixels[0], label=6,
-        accuracy={"float": 0.98741, "causal": 0.9}, lost={"causal": 0.08741}, verification=verification,
-        area={"ECP5": {"lut4_eq": 1234, "ff": 55}}, seconds={"training": 3.21}, commands=["spikeloom verify here"],
-        problems=["verilator: it differs"])
+        title="A <tiny> network",
+        design=made,
+        contents=contents,
+        image=images.pixels[0],
+        label=6,
+        accuracy={"float": 0.98741, "causal": 0.9},
+        lost={"causal": 0.08741},
+        verification=verification,
+        area={"ECP5": {"lut4_eq": 1234, "ff": 55}},
+        seconds={"training": 3.21},
+        commands=["spikeloom verify here"],
+        problems=["verilator: it differs"],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +56,20 @@ def page(findings, tmp_path_factory) -> Path:
 
 def test_holds_what_was_found(page):
     text = page.read_text(encoding="utf-8")
-    for found in ("A &lt;tiny&gt; network", "98.74 %", "+8.74", "1,234,567", "7,654,321", "differs", "1,234",
-                  "frame 0, &lt;i&gt;conv&lt;/i&gt;, cycle 7", "verilator: it differs", "spikeloom verify here",
-                  "training 3.2", "amaranth 0.5"):
+    for found in (
+        "A &lt;tiny&gt; network",
+        "98.74 %",
+        "+8.74",
+        "1,234,567",
+        "7,654,321",
+        "differs",
+        "1,234",
+        "frame 0, &lt;i&gt;conv&lt;/i&gt;, cycle 7",
+        "verilator: it differs",
+        "spikeloom verify here",
+        "training 3.2",
+        "amaranth 0.5",
+    ):
         assert found in text, found
     assert "equal to its prediction" not in text
 
@@ -81,8 +111,11 @@ def test_no_browser_is_no_opinion(page, monkeypatch, tmp_path):
 def test_missing_pictures_and_foreign_files_are_found(page):
     text = re.sub(r"<svg.*?</svg>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     text = text.replace("<h2>", '<img src="http://example.org/x.png"><h2>', 1)
-    assert _missing(text) == ["section 'spikes' has no picture", "section 'timeline' has no picture",
-                              "the page loads http://example.org/x.png"]
+    assert _missing(text) == [
+        "section 'spikes' has no picture",
+        "section 'timeline' has no picture",
+        "the page loads http://example.org/x.png",
+    ]
 
 
 def test_classes_are_read_from_the_last_word_of_each_frame(design):
@@ -95,16 +128,27 @@ def test_classes_are_read_from_the_last_word_of_each_frame(design):
 
 
 def test_demo_does_everything(tmp_path):
-    (tmp_path / "tiny.toml").write_text('data = "digits"\nmodel = "mlp"\nsteps = 2\nweight_bits = 3\n'
-                                        "model_args = {hidden = [4]}\n"
-                                        "epochs = {float = 2, qcfs = 1, integers = 2}\n")
+    (tmp_path / "tiny.toml").write_text(
+        'data = "digits"\nmodel = "mlp"\nsteps = 2\nweight_bits = 3\n'
+        "model_args = {hidden = [4]}\n"
+        "epochs = {float = 2, qcfs = 1, integers = 2}\n"
+    )
     steps: list[str] = []
-    summary = run(tmp_path, tmp_path / "tiny.toml", lambda what, _done, _total: steps.append(what.partition(",")[0]),
-                  (Check("amaranth", 2, 0.3),))
+    summary = run(
+        tmp_path,
+        tmp_path / "tiny.toml",
+        lambda what, _done, _total: steps.append(what.partition(",")[0]),
+        (Check("amaranth", 2, 0.3),),
+    )
     assert summary["passed"] and summary["problems"] == []
     assert [(v["simulator"], v["frames"], v["passed"]) for v in summary["verification"]] == [("amaranth", 2, True)]
     assert summary["area"]["lut4_eq"] > 100 and {"training", "report"} <= set(summary["seconds"])
     assert {"float", "qcfs", "integers", "simulation and synthesis", "report"} <= set(steps)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["design", "network.safetensors", "recipe.toml", "report.html",
-                                                          "tiny.toml"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "design",
+        "network.safetensors",
+        "recipe.toml",
+        "report.html",
+        "tiny.toml",
+    ]
     assert "Every word on every stream" in (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -60,7 +60,7 @@ def test_stages_of_a_network() -> None:
         ({"conv2": Fold(6, 4, 3)}, r"conv2: fold steps=3 does not divide 4; choose one of 1, 2, 4"),
         (
             {"conv1": Fold(4, 1, 2)},
-            r"conv1: fold steps=2 does not divide 1 \(only causal neurons on spikes fold the time steps\)",
+            r"conv1: fold steps=2 does not divide 1 \(only causal and signed neurons on spikes fold time\)",
         ),
         ({"pool": Fold(2, 4, 1)}, r"pool: a pool takes and gives the same channels, so outputs=2 must equal inputs=4"),
         ({"conv9": Fold(1, 1, 1)}, r"conv9: no such stage; the stages are conv1, pool, conv2, fc"),

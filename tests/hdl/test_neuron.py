@@ -8,14 +8,16 @@ from core_bench import as_ints, as_words, run_pipe
 
 from spikeloom.hdl import neuron as module
 from spikeloom.hdl import words as words_module
-from spikeloom.hdl.neuron import NeuronArray, NeuronSpec
+from spikeloom.hdl.neuron import NeuronArray
+from spikeloom.hdl.neuron_spec import NeuronSpec
 from spikeloom.hdl.words import WordFormat
 
 LOW, HIGH = -20, 25
+RULES = ("causal", "signed", "lossless")
 
 
 def make(
-    lossless: bool = False,
+    rule: str = "causal",
     strict: bool = False,
     steps: int = 4,
     parallel: int | None = None,
@@ -25,6 +27,7 @@ def make(
     seed: int = 0,
 ) -> NeuronSpec:
     rng = np.random.default_rng(seed)
+    lossless = rule == "lossless"
     terms = 1 if lossless or constant else parallel or steps
     factor = steps if lossless and not constant else 1
     threshold = rng.integers(1, 30, co)
@@ -33,7 +36,7 @@ def make(
         threshold=threshold,
         bias=rng.integers(-6, 7, co),
         v0=threshold // 2,
-        lossless=lossless,
+        rule=rule,
         strict=strict,
         time_steps=steps,
         i_format=form,
@@ -57,6 +60,8 @@ def equations(spec: NeuronSpec, currents: np.ndarray, channel: int) -> list[int]
     for current in currents:
         v += int(current) + bias
         spikes.append(int(fires(v, theta)))
+        if spec.rule == "signed" and v < 0 and sum(spikes) > 0:
+            spikes[-1] = -1
         v -= theta * spikes[-1]
     return spikes
 
@@ -67,11 +72,12 @@ def run(spec: NeuronSpec, x: np.ndarray, gaps: float = 0.3) -> tuple[np.ndarray,
 
 
 @pytest.mark.parametrize(
-    ("lossless", "strict", "constant", "steps"), list(product([False, True], [False, True], [False, True], [1, 3, 4]))
+    ("rule", "strict", "constant", "steps"), list(product(RULES, [False, True], [False, True], [1, 3, 4]))
 )
 @pytest.mark.parametrize("outputs", [1, 4])
-def test_rtl_equals_model_and_equations(lossless: bool, strict: bool, constant: bool, steps: int, outputs: int) -> None:
-    spec = make(lossless, strict, steps, constant=constant, outputs=outputs)
+def test_rtl_equals_model_and_equations(rule: str, strict: bool, constant: bool, steps: int, outputs: int) -> None:
+    lossless = rule == "lossless"
+    spec = make(rule, strict, steps, constant=constant, outputs=outputs)
     rng = np.random.default_rng(5)
     full = rng.integers(LOW, HIGH + 1, (40, spec.groups, outputs, 1 if constant else steps))
     full[:4] = HIGH
@@ -87,9 +93,10 @@ def test_rtl_equals_model_and_equations(lossless: bool, strict: bool, constant: 
     assert got.reshape(-1, steps).tolist() == expected
 
 
+@pytest.mark.parametrize("rule", ["causal", "signed"])
 @pytest.mark.parametrize(("steps", "parallel", "outputs"), [(4, 2, 2), (4, 1, 2), (6, 3, 1), (8, 2, 4)])
-def test_steps_in_series(steps: int, parallel: int, outputs: int) -> None:
-    spec = make(steps=steps, parallel=parallel, outputs=outputs)
+def test_steps_in_series(steps: int, parallel: int, outputs: int, rule: str) -> None:
+    spec = make(rule, steps=steps, parallel=parallel, outputs=outputs)
     full = np.random.default_rng(3).integers(LOW, HIGH + 1, (15, spec.groups, outputs, spec.scans, parallel))
     x = full.transpose(0, 1, 3, 2, 4).reshape(-1, outputs, parallel)
     # The next scan of the same neurons must not come before their membrane is ready.
@@ -135,14 +142,15 @@ def _run_spaced(
 
 
 @pytest.mark.parametrize("strict", [False, True])
-@pytest.mark.parametrize("lossless", [False, True])
-def test_ties_go_the_stated_way(strict: bool, lossless: bool) -> None:
+@pytest.mark.parametrize("rule", RULES)
+def test_ties_go_the_stated_way(strict: bool, rule: str) -> None:
+    lossless = rule == "lossless"
     form = WordFormat(1, 1 if lossless else 2, 0, 20)
     spec = NeuronSpec(
         threshold=np.array([10]),
         bias=np.array([0]),
         v0=np.array([0]),
-        lossless=lossless,
+        rule=rule,
         strict=strict,
         time_steps=2,
         i_format=form,
@@ -159,7 +167,7 @@ def test_membrane_bounds_are_reached_and_one_bit_less_fails(monkeypatch: pytest.
         threshold=np.array([5]),
         bias=np.array([0]),
         v0=np.array([2]),
-        lossless=False,
+        rule="causal",
         strict=False,
         time_steps=4,
         i_format=WordFormat(1, 4, -64, 63),
@@ -189,7 +197,7 @@ def test_errors_name_the_rule() -> None:
             threshold=np.array([0]),
             bias=np.array([0]),
             v0=np.array([0]),
-            lossless=False,
+            rule="causal",
             strict=False,
             time_steps=1,
             i_format=WordFormat(1, 1, 0, 1),

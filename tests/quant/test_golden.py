@@ -134,6 +134,8 @@ def naive_neuron(node: IF, c: int, current: list[int]) -> list[int]:
     for i in current:
         v += i + bias
         spikes.append(int(v > threshold or (v == threshold and not node.strict)))
+        if node.rule == "signed" and spikes[-1] == 0 and v < 0 and spikes.count(1) > spikes.count(-1):
+            spikes[-1] = -1
         v -= spikes[-1] * threshold
     return spikes
 
@@ -205,26 +207,37 @@ def compare(network: Network, seed: int, frames: int = 3) -> golden.Result:
     return result
 
 
-@pytest.mark.parametrize("pool", [None, MaxPool, SumPool])
 @pytest.mark.parametrize("strict", [False, True])
-@pytest.mark.parametrize("rule", ["causal", "lossless"])
+@pytest.mark.parametrize(
+    ("rule", "pool"),
+    [
+        *product(["causal", "lossless"], [None, MaxPool, SumPool]),
+        *product(["signed"], [None, SumPool]),
+    ],
+)
 def test_spiking_networks(rule: str, strict: bool, pool: type | None) -> None:
-    fired = 0
+    fired = negative = 0
     for seed, (stride, padding) in enumerate(((1, 0), (2, 1), (3, 1))):
-        result = compare(spiking(seed, rule, strict, stride, padding, pool), seed)
+        # Negative spikes are rare: more frames to see some.
+        result = compare(spiking(seed, rule, strict, stride, padding, pool), seed, 20 if rule == "signed" else 3)
         spikes = result["IF2"]
         fired += 0 < spikes.mean() < 1
-        assert set(np.unique(spikes)) <= {0, 1}
+        assert set(np.unique(spikes)) <= ({-1, 0, 1} if rule == "signed" else {0, 1})
+        negative += any((v == -1).any() for name, v in result.outputs.items() if name.startswith("IF"))
     assert fired, "the neurons never or always fire, so the test says nothing"
+    assert bool(negative) == (rule == "signed")
 
 
 def test_the_two_rules_and_the_two_tests_differ_somewhere() -> None:
     """Otherwise the comparison above could not tell them apart."""
     x = np.random.default_rng(1).integers(0, 8, (20, 2, 6, 5))
+
+    def spikes(rule: str, strict: bool) -> np.ndarray:
+        outputs = golden.run(spiking(0, rule, strict, 1, 0, None), x).outputs
+        return np.concatenate([outputs["IF2"].reshape(-1), outputs["IF4"].reshape(-1)])
+
     found = {
-        (rule, strict): golden.run(spiking(1, rule, strict, 1, 0, None), x)["IF2"]
-        for rule in ("causal", "lossless")
-        for strict in (False, True)
+        (rule, strict): spikes(rule, strict) for rule in ("causal", "lossless", "signed") for strict in (False, True)
     }
     assert all((a != b).any() for i, a in enumerate(found.values()) for b in list(found.values())[i + 1 :])
 
