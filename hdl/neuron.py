@@ -10,6 +10,8 @@ test_t = (t+1)*threshold - v0 - T*bias. A strict test is the same one with test_
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from amaranth import *
 from amaranth.lib import stream, wiring
@@ -125,7 +127,9 @@ class NeuronArray(wiring.Component):
                     m.d.comb += dip.eq(below & (count[k] != 0))
                     move = Mux(dip, selected(m, group, thresholds.tolist(), f"undo_{k}_{t}"), move)
                     spike = Cat(fire | dip, dip)
-                state = [(u, carried, a + move, shape(after, t, k), "u")]
+                state: list[tuple[list[Value], Sequence[Value], Value, Shape, str]] = [
+                    (u, carried, a + move, shape(after, t, k), "u")
+                ]
                 if signed_spikes:
                     state.append((count, kept, count[k] + fire - dip, kept[k].shape(), "n"))
                 for values, last_values, value, form, name in state:
