@@ -15,6 +15,7 @@ from spikeloom.gen.design import Design
 from spikeloom.gen.fold import auto, with_given
 from spikeloom.gen.plan import Fold, Layer, PlanError, build_stage, fold_choices, layers, read_folds
 from spikeloom.quant.files import replacing
+from spikeloom.quant.netfile import load
 from spikeloom.quant.network import Network
 from spikeloom.quant.nodes import IF, Conv2d, Flatten, Input, Linear, MaxPool, Readout, SumPool
 
@@ -150,6 +151,10 @@ def test_given_folds_are_completed(tmp_path: Path) -> None:
     (tmp_path / "fold.toml").write_text("[conv2]\noutputs = 3\ninputs = 2\nsteps = 2\n")
     folds = with_given(network(), read_folds(tmp_path / "fold.toml"), 2000)
     assert folds["conv2"] == Fold(3, 2, 2) and set(folds) == {"conv1", "pool", "conv2", "fc"}
+    example = Path(__file__).parents[2] / "examples" / "digits_fold.toml"
+    digits = load(Path(__file__).parents[2] / "models" / "digits-t4w4.safetensors")
+    design = Design(digits, with_given(digits, read_folds(example)))
+    assert [s.cycles for s in design.stages if s.name == "conv1"] == [64 * 3 * 4]
     (tmp_path / "fold.toml").write_text("[conv2]\nwidth = 3\n")
     with pytest.raises(PlanError, match="conv2 must be a table of integers: outputs, inputs, steps"):
         read_folds(tmp_path / "fold.toml")
