@@ -44,9 +44,13 @@ def estimate(stage: StageSpec) -> int:
 
 def _synapse(core: SynapseSpec) -> float:
     """Gates, the trees over the inputs, the trees over the bits of an input, the accumulators."""
-    gates = core.inputs * core.weight_bits
-    lanes, width, adders = core.inputs, core.weight_bits, 0.0
-    for _ in range(levels(core.inputs)):
+    lanes, width, adders, shared = core.inputs, core.weight_bits, 0.0, 0.0
+    gates: float = core.inputs * core.weight_bits
+    if core.paired:  # a sum for each pair; a choice of two LUT4 a bit for each time step and bit of the inputs
+        shared = (lanes // 2) * (core.weight_bits + 2)
+        gates = (lanes // 2) * 2 * (core.weight_bits + 1) + (lanes % 2) * core.weight_bits
+        lanes, width = lanes - lanes // 2, width + 1
+    while lanes > 1:
         width += 1
         adders += (lanes // 2) * (width + 1)
         lanes -= lanes // 2
@@ -56,4 +60,4 @@ def _synapse(core: SynapseSpec) -> float:
         width += 1 << level
         planes -= planes // 2
     accumulator = core.o_format.bits + 1
-    return core.outputs * core.terms * (core.plane_count * (gates + adders) + joins + accumulator)
+    return core.outputs * (shared + core.terms * (core.plane_count * (gates + adders) + joins + accumulator))

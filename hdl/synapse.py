@@ -17,7 +17,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .adders import Term, levels, tree
+from .adders import Term, levels, register_if, tree
 from .counter import counter
 from .rom import packed_rows, rom_style
 from .words import WordFormat, bits_for, resized, shape_for
@@ -112,7 +112,16 @@ class SynapseSpec:
     @property
     def depth(self) -> int:
         """Registered levels of the adder trees."""
-        return levels(self.inputs) + levels(self.plane_count)
+        return levels(self.inputs) + levels(self.plane_count) + int(self.paired)
+
+    @property
+    def paired(self) -> bool:
+        """Whether weights are added in pairs before they are gated.
+
+        A pair then costs a choice among 0, two weights and their sum for each time step and bit of the inputs, about 5
+        LUT4 for the 7 of two gates and an adder; its one sum serves all of them.
+        """
+        return self.inputs > 1 and self.terms * self.plane_count > 1
 
     @property
     def latency(self) -> int:
@@ -159,7 +168,7 @@ class SynapseArray(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        spec, bits = self.spec, self.spec.weight_bits
+        spec = self.spec
         # Rows of the weight memory in the order of use: group by group, and within it word by word.
         rows = spec.weight.reshape(spec.groups, spec.outputs, spec.words, spec.inputs).transpose(0, 2, 1, 3)
         rows = rows.reshape(spec.groups * spec.words, -1)
@@ -176,21 +185,36 @@ class SynapseArray(wiring.Component):
             m.d.sync += later.eq(flags)
             flags = later
         valid, last = flags
+        places = self._places(m, rows, weights)
+        if spec.paired:
+            word_3 = Signal.like(word_2)
+            m.d.sync += word_3.eq(word_2)
+            word_2 = word_3
 
-        def gated(o: int, k: int, bit: int) -> Term:
-            """The weight of output ``o`` and input ``k``, or 0; only as wide as the weights of this place need."""
-            column = rows[:, o * spec.inputs + k]
-            low, high = int(min(0, column.min())), int(max(0, column.max()))
-            weight = weights[(o * spec.inputs + k) * bits :][: shape_for(low, high).width]
-            return Term(Mux(word_2[k * lane_bits + bit], weight.as_signed() if low < 0 else weight, 0), low, high)
+        def gated(o: int, bit: int, name: str) -> list[Term]:
+            """The weights of output ``o`` that the inputs' bits let through, in pairs and registered if ``paired``."""
+            x = [word_2[k * lane_bits + bit] for k in range(spec.inputs)]
+            found = []
+            for k, choices in enumerate(places[o]):
+                low, high = min(0, *(c.low for c in choices)), max(0, *(c.high for c in choices))
+                if not spec.paired:
+                    found.append(Term(Mux(x[k], choices[0].value, 0), low, high))
+                    continue
+                value = Signal(shape_for(low, high), name=f"{name}_{k}")
+                with m.Switch(Cat(x[2 * k : 2 * k + 2])):
+                    for pattern in range(1 << min(2, spec.inputs - 2 * k)):
+                        with m.Case(pattern):
+                            m.d.sync += value.eq(choices[pattern - 1].value if pattern else 0)
+                found.append(Term(value, low, high))
+            return found
 
         currents = []
         for o in range(spec.outputs):
             for t in range(spec.terms):
                 planes = []
                 for b in range(spec.plane_count):
-                    terms = [gated(o, k, t * spec.plane_count + b) for k in range(spec.inputs)]
-                    plane = tree(m, terms, levels(spec.inputs), f"sum_{o}_{t}_{b}")
+                    terms = gated(o, t * spec.plane_count + b, f"pair_{o}_{t}_{b}")
+                    plane = tree(m, terms, levels(len(terms)), f"sum_{o}_{t}_{b}")
                     negative = spec.element[0] < 0 and b == spec.plane_count - 1  # the sign bit of the inputs
                     planes.append(Term(plane.value, plane.low, plane.high, b, negative))
                 total = tree(m, planes, levels(spec.plane_count), f"join_{o}_{t}")
@@ -199,6 +223,39 @@ class SynapseArray(wiring.Component):
         m.d.sync += self.o.valid.eq(last)
         m.d.comb += self.o.payload.eq(Cat(currents))
         return m
+
+    def _places(self, m: Module, rows: np.ndarray, weights: Value) -> list[list[list[Term]]]:
+        """For every output and input, or pair of inputs, the weights to choose from: that of the first input, that of
+        the second, and their sum. Each is only as wide as the weights of its place need; pairs come a cycle later."""
+        spec = self.spec
+
+        def place(index: int, name: str) -> Term:
+            low, high = int(min(0, rows[:, index].min())), int(max(0, rows[:, index].max()))
+            weight = weights[index * spec.weight_bits :][: shape_for(low, high).width]
+            return register_if(m, Term(weight.as_signed() if low < 0 else weight, low, high), spec.paired, name)
+
+        found = []
+        for o in range(spec.outputs):
+            first = o * spec.inputs
+            singles = [place(first + k, f"weight_{o}_{k}") for k in range(spec.inputs)]
+            if not spec.paired:
+                found.append([[single] for single in singles])
+                continue
+            pairs = []
+            for k in range(0, spec.inputs, 2):
+                pair = singles[k : k + 2]
+                if len(pair) == 2:
+                    sums = rows[:, first + k] + rows[:, first + k + 1]
+                    low, high = int(min(0, sums.min())), int(max(0, sums.max()))
+                    total = Signal(shape_for(low, high), name=f"weights_{o}_{k}")
+                    early = [
+                        weights[(first + k + n) * spec.weight_bits :][: spec.weight_bits].as_signed() for n in (0, 1)
+                    ]
+                    m.d.sync += total.eq(early[0] + early[1])
+                    pair.append(Term(total, low, high))
+                pairs.append(pair)
+            found.append(pairs)
+        return found
 
     def _weights(self, m: Module, rows: np.ndarray) -> Value:
         """The weight memory: addressed by a counter of the words, read in one cycle, registered in the next."""
