@@ -10,8 +10,8 @@ from .plan import Fold, Layer, PlanError, build_stage, fold_choices, layers
 __all__ = ["auto", "with_given"]
 
 
-DEFAULT_AREA = 16_000
-"""LUT4-equivalents for a design without a cycle target: two thirds of an LFE5U-25F, a small and common device."""
+DEFAULT_AREA = 8_000
+"""LUT4-equivalents for a design without a cycle target: about an iCE40HX8K, a third of an LFE5U-25F."""
 
 
 def _candidates(layer: Layer) -> list[tuple[int, int, Fold]]:
