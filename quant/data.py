@@ -56,6 +56,16 @@ class Dataset:
         drop = have - bits
         return replace(self, train_x=self.train_x >> drop, test_x=self.test_x >> drop, high=self.high >> drop)
 
+    def held_out(self, count: int) -> Dataset:
+        """Train on all but the last ``count`` training images, and test on those: to choose settings without the test.
+
+        Raises DataError where there are fewer.
+        """
+        if not 1 <= count < len(self.train_x):
+            raise DataError(f"{self.name}: held out must be 1..{len(self.train_x) - 1} training images, not {count}")
+        (x, test_x), (y, test_y) = (np.split(a, [len(a) - count]) for a in (self.train_x, self.train_y))
+        return replace(self, name=f"{self.name}, held out", train_x=x, train_y=y, test_x=test_x, test_y=test_y)
+
 
 def load(spec: str) -> Dataset:
     """Load the data set named ``spec``: ``digits``, ``mnist:DIR``, ``fashion:DIR`` or ``cifar10:DIR``."""

@@ -21,7 +21,7 @@ from .nodes import IF, Conv2d, Flatten, Input, Linear, MaxPool, NetworkError, No
 from .qat import IntegerChain, Stage
 from .rounding import readout_integers
 
-__all__ = ["chain_network", "convert", "half_threshold"]
+__all__ = ["chain_network", "convert", "half_threshold", "link"]
 
 
 def half_threshold(threshold: np.ndarray, strict: bool) -> np.ndarray:
@@ -74,29 +74,24 @@ def chain_network(
     nodes: list[Node] = [Input(name="input", shape=shape, high=chain.input_high)]
     timed = False
 
-    def link(name: str) -> dict[str, str]:
-        while any(name == node.name for node in nodes) or name == "readout":
-            name += "_"
-        return {"name": name, "source": nodes[-1].name}
-
     with torch.no_grad():
         for layer, unit in zip(chain.order, chain.units(), strict=True):
             if isinstance(layer, Flat):
-                nodes.append(Flatten(**link(layer.name)))
+                nodes.append(Flatten(**link(nodes, layer.name)))
             elif isinstance(layer, Pool):
                 kind = SumPool if layer.kind == "average" else MaxPool
-                nodes.append(kind(**link(layer.name), kernel=layer.kernel, stride=layer.stride))
+                nodes.append(kind(**link(nodes, layer.name), kernel=layer.kernel, stride=layer.stride))
             elif layer.log_threshold is None:
                 w, bias, _ = readout_integers(layer.weight, layer.bias, unit, layer.bits, chain.terms(timed))
-                nodes.append(_synapse(layer, w, link(layer.name)))
+                nodes.append(_synapse(layer, w, link(nodes, layer.name)))
                 nodes.append(Readout(name="readout", source=nodes[-1].name, bias=_whole(layer.name, "bias", bias)))
             else:
                 w, theta, bias = chain.integers(layer, unit)
-                nodes.append(_synapse(layer, w, link(layer.name)))
+                nodes.append(_synapse(layer, w, link(nodes, layer.name)))
                 threshold = _whole(layer.neuron, "threshold", theta)
                 nodes.append(
                     IF(
-                        **link(layer.neuron),
+                        **link(nodes, layer.neuron),
                         threshold=threshold,
                         bias=_whole(layer.neuron, "bias", bias),
                         v0=half_threshold(threshold, strict),
@@ -108,11 +103,18 @@ def chain_network(
     return Network(nodes=tuple(nodes), steps=chain.steps, meta=meta or {})
 
 
-def _synapse(stage: Stage, weight: Tensor, link: dict[str, str]) -> Node:
+def link(nodes: list[Node], name: str) -> dict[str, str]:
+    """The fields ``name`` (made unique) and ``source`` of a node that is to follow ``nodes``."""
+    while any(name == node.name for node in nodes) or name == "readout":
+        name += "_"
+    return {"name": name, "source": nodes[-1].name}
+
+
+def _synapse(stage: Stage, weight: Tensor, fields: dict[str, str]) -> Node:
     w = _whole(stage.name, "weight", weight)
     if w.ndim == 2:
-        return Linear(**link, weight=w, weight_bits=stage.bits)
-    return Conv2d(**link, weight=w, weight_bits=stage.bits, stride=stage.stride, padding=stage.padding)
+        return Linear(**fields, weight=w, weight_bits=stage.bits)
+    return Conv2d(**fields, weight=w, weight_bits=stage.bits, stride=stage.stride, padding=stage.padding)
 
 
 def _whole(name: str, what: str, values: Tensor) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Two small models, written as anyone would write them in PyTorch: what ``train`` knows by name."""
+"""A few small models, written as anyone would write them in PyTorch: what ``train`` knows by name."""
 
 from __future__ import annotations
 
@@ -8,22 +8,26 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
-__all__ = ["MODELS", "build", "cnn", "mlp"]
+__all__ = ["MODELS", "build", "cnn", "mlp", "mnist_c"]
 
 
 def mlp(shape: tuple[int, int, int], classes: int, *, hidden: Sequence[int] = (32,)) -> nn.Sequential:
     """Linear, batch norm and ReLU for every width in ``hidden``, and a last Linear."""
+    return nn.Sequential(_perceptron(math.prod(shape), classes, hidden, 1))
+
+
+def _perceptron(width: int, classes: int, hidden: Sequence[int], first: int) -> OrderedDict[str, nn.Module]:
+    """The layers of a perceptron; those of batch norm and activation are numbered from ``first``."""
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
-    width = math.prod(shape)
-    for k, wide in enumerate(hidden, 1):
+    for k, wide in enumerate(hidden):
         layers |= {
-            f"linear{k}": nn.Linear(width, wide, bias=False),
-            f"norm{k}": nn.BatchNorm1d(wide),
-            f"act{k}": nn.ReLU(),
+            f"linear{k + 1}": nn.Linear(width, wide, bias=False),
+            f"norm{first + k}": nn.BatchNorm1d(wide),
+            f"act{first + k}": nn.ReLU(),
         }
         width = wide
     layers["classes"] = nn.Linear(width, classes)
-    return nn.Sequential(layers)
+    return layers
 
 
 def cnn(
@@ -33,8 +37,9 @@ def cnn(
     channels: Sequence[int] = (8, 16),
     kernel: int = 3,
     pool: str = "average",
+    hidden: Sequence[int] = (),
 ) -> nn.Sequential:
-    """For every width in ``channels`` a convolution with padding, batch norm, ReLU and a 2x2 pool, then a Linear.
+    """For every width in ``channels`` a convolution with padding, batch norm, ReLU and a 2x2 pool; then an :func:`mlp`.
 
     ``pool`` is "average", "max", or "stride" for no pool and convolutions of stride 2 from the second one on.
     Raises ValueError where the image is too small for its pools.
@@ -60,11 +65,15 @@ def cnn(
                 f"fewer entries in channels"
             )
         wide = outputs
-    layers |= {"flatten": nn.Flatten(), "classes": nn.Linear(wide * math.prod(size), classes)}
-    return nn.Sequential(layers)
+    return nn.Sequential(layers | _perceptron(wide * math.prod(size), classes, hidden, len(channels) + 1))
 
 
-MODELS: dict[str, Callable[..., nn.Sequential]] = {"cnn": cnn, "mlp": mlp}
+def mnist_c(shape: tuple[int, int, int], classes: int) -> nn.Sequential:
+    """Three times a 3x3 convolution to 16 channels and a 2x2 max-pool, then linear 128 and the classes (for MNIST)."""
+    return cnn(shape, classes, channels=(16, 16, 16), pool="max", hidden=(128,))
+
+
+MODELS: dict[str, Callable[..., nn.Sequential]] = {"cnn": cnn, "mlp": mlp, "mnist_c": mnist_c}
 
 
 def build(name: str, shape: tuple[int, int, int], classes: int, **args: object) -> nn.Sequential:

@@ -7,7 +7,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Epochs", "Rates", "Recipe", "RecipeError", "read"]
+__all__ = ["Epochs", "IntegerNetRecipe", "QcfsRecipe", "Rates", "Recipe", "RecipeError", "read"]
 
 
 class RecipeError(ValueError):
@@ -34,48 +34,108 @@ class Rates:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How to train a network.
+    """How to train a network: what every method needs. See :class:`QcfsRecipe` and :class:`IntegerNetRecipe`.
 
     Parameters: ``data``, see ``quant.data.load``; ``input_bits`` drops the lower bits of the pixels; ``model`` and
-    ``model_args``, see ``quant.models``; ``method`` ("qcfs"); ``steps``, T; ``levels``, L, T if left out;
-    ``weight_bits``, ``first_bits``, ``last_bits``; ``rule``, the neuron the last phase trains for; ``epochs``;
-    ``rates``; ``batch``; ``weight_decay``; ``shift``, by how many pixels training images move at random; ``seed``.
-    Raises RecipeError for values out of range.
+    ``model_args``, see ``quant.models``; ``method``; ``batch``; ``shift``, by how many pixels training images move at
+    random; ``seed``. Raises RecipeError for values out of range.
     """
 
     data: str
     model: str
-    epochs: Epochs
-    steps: int
-    weight_bits: int
     model_args: dict[str, Any] = field(default_factory=dict)
-    method: str = "qcfs"
-    levels: int = 0
-    first_bits: int | None = None
-    last_bits: int | None = None
+    method: str = ""
     input_bits: int | None = None
-    rule: str = "causal"
-    rates: Rates = field(default_factory=Rates)
     batch: int = 64
-    weight_decay: float = 5e-4
     shift: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
+        self._check(
+            ("method", METHODS.get(self.method) is type(self), " or ".join(map(repr, METHODS))),
+            ("batch", self.batch >= 2, "at least 2 (batch norm needs two)"),
+            ("shift", self.shift >= 0, "0 or more pixels"),
+        )
+
+    def _check(self, *rules: tuple[str, bool, str]) -> None:
+        for key, good, rule in rules:
+            if not good:
+                raise RecipeError(f"Recipe: {key} must be {rule}, not {getattr(self, key)!r}")
+
+    @property
+    def kind(self) -> str:
+        """What flows in the network, in two words."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class QcfsRecipe(Recipe):
+    """How to train a spiking network with QCFS activations, in three phases.
+
+    Further parameters: ``epochs``; ``rates``; ``steps``, T; ``levels``, L, T if left out; ``weight_bits``,
+    ``first_bits``, ``last_bits``; ``rule``, the neuron the last phase trains for; ``weight_decay``.
+    """
+
+    method: str = "qcfs"
+    epochs: Epochs
+    steps: int
+    weight_bits: int
+    levels: int = 0
+    first_bits: int | None = None
+    last_bits: int | None = None
+    rule: str = "causal"
+    rates: Rates = field(default_factory=Rates)
+    weight_decay: float = 5e-4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.levels:
             object.__setattr__(self, "levels", self.steps)
-        for key, good, rule in (
-            ("method", self.method == "qcfs", "'qcfs'"),
+        self._check(
             ("rule", self.rule in ("causal", "lossless"), "'causal' or 'lossless'"),
             ("steps", 1 <= self.steps <= 64, "in 1..64"),
             ("levels", 1 <= self.levels <= 64, "in 1..64"),
             ("weight_bits", 2 <= self.weight_bits <= 8, "in 2..8"),
-            ("batch", self.batch >= 2, "at least 2 (batch norm needs two)"),
-            ("shift", self.shift >= 0, "0 or more pixels"),
             ("epochs", min(asdict(self.epochs).values()) >= 0, "0 or more in each phase"),
-        ):
-            if not good:
-                raise RecipeError(f"Recipe: {key} must be {rule}, not {getattr(self, key)!r}")
+        )
+
+    @property
+    def kind(self) -> str:
+        """The neurons."""
+        return f"{self.rule} neurons"
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntegerNetRecipe(Recipe):
+    """How to train a network of integers, in one phase: its weights are rounded from the first batch on.
+
+    Further parameters: ``bits`` of all weights and activations; ``epochs``; ``rate`` and ``last_rate``, the learning
+    rate of Adam at the start and at the end; it falls exponentially, batch by batch.
+    """
+
+    method: str = "integernet"
+    bits: int
+    epochs: int
+    rate: float = 0.1
+    last_rate: float = 0.001
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check(
+            ("bits", 2 <= self.bits <= 8, "in 2..8"),
+            ("epochs", self.epochs >= 1, "1 or more"),
+            ("rate", self.rate > 0, "positive"),
+            ("last_rate", 0 < self.last_rate <= self.rate, "positive and at most rate"),
+        )
+
+    @property
+    def kind(self) -> str:
+        """The width of the values."""
+        return f"{self.bits}-bit values"
+
+
+METHODS: dict[str, type[Recipe]] = {"qcfs": QcfsRecipe, "integernet": IntegerNetRecipe}
+TABLES: dict[str, type] = {"Epochs": Epochs, "Rates": Rates}
 
 
 def read(path: str | Path) -> Recipe:
@@ -86,10 +146,10 @@ def read(path: str | Path) -> Recipe:
         raise RecipeError(f"{path}: no such file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: not a TOML file ({error})") from None
-    for key, kind in (("epochs", Epochs), ("rates", Rates)):
-        if key in entries:
-            entries[key] = _fill(f"{path}: [{key}]", kind, entries[key])
-    return _fill(str(path), Recipe, entries)
+    method = entries.get("method", "qcfs")
+    if not isinstance(method, str) or method not in METHODS:
+        raise RecipeError(f"{path}: method must be {' or '.join(map(repr, METHODS))}, not {method!r}")
+    return _fill(str(path), METHODS[method], entries)
 
 
 def _fill(where: str, kind: type, entries: Any) -> Any:
@@ -97,12 +157,17 @@ def _fill(where: str, kind: type, entries: Any) -> Any:
         raise RecipeError(f"{where}: must be a table, not {entries!r}")
     known = {f.name: f for f in fields(kind)}
     if unknown := set(entries) - set(known):
-        raise RecipeError(f"{where}: key {min(unknown)!r} is unknown; known keys: {', '.join(known)}")
+        key, names = min(unknown), ", ".join(known)
+        if "method" in known and any(key == f.name for other in METHODS.values() for f in fields(other)):
+            raise RecipeError(f"{where}: method {known['method'].default!r} has no key {key!r}; its keys: {names}")
+        raise RecipeError(f"{where}: key {key!r} is unknown; known keys: {names}")
     needed = [n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING]
     if missing := [n for n in needed if n not in entries]:
         raise RecipeError(f"{where}: key {missing[0]!r} is missing")
     for key, value in entries.items():
         want = str(known[key].type)
+        if want in TABLES:
+            entries[key] = _fill(f"{where}: [{key}]", TABLES[want], value)
         if want in ("int", "int | None", "float") and (
             isinstance(value, bool) or not isinstance(value, int | float if want == "float" else int)
         ):

@@ -1,4 +1,4 @@
-"""Training by a recipe, in three phases: float with ReLU, QCFS, QCFS with integers in the loop.
+"""Training by a recipe. QCFS: three phases, float with ReLU, QCFS, QCFS with integers in the loop; IntegerNet: one.
 
 The number of epochs is fixed by the recipe and the last state is taken: nothing is ever chosen by the test split, which
 is only measured after each phase, for the report. The same recipe gives the same network on the same machine.
@@ -23,12 +23,13 @@ from torch import Tensor, nn
 from . import golden
 from .data import Dataset, load
 from .integers import chain_network
+from .methods import integernet
 from .methods.qcfs import calibrate, prepare
 from .models import build
 from .network import Network
 from .nodes import Rule
 from .qat import IntegerChain
-from .recipe import Recipe, RecipeError
+from .recipe import IntegerNetRecipe, QcfsRecipe, Recipe, RecipeError
 
 __all__ = ["Progress", "Report", "Trained", "train"]
 
@@ -40,8 +41,9 @@ Progress = Callable[[str, int, int, dict[str, float]], None]
 class Report:
     """Accuracy on the test split (0..1) after each step, in order, and the seconds each phase took.
 
-    Steps: ``float`` (ReLU); ``qcfs``; ``converted`` (the QCFS model made integers without training them);
+    Steps of QCFS: ``float`` (ReLU); ``qcfs``; ``converted`` (the QCFS model made integers without training them);
     ``fake-quantised`` (the PyTorch model of the last phase); ``lossless`` and ``causal``, the integer networks.
+    Steps of IntegerNet: ``fake-quantised`` and ``integers``, which are equal.
     """
 
     accuracy: dict[str, float] = field(default_factory=dict)
@@ -59,18 +61,13 @@ class Report:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a recipe gave: ``model`` (PyTorch), the integer networks ``causal`` and ``lossless``, and ``report``."""
+    """What a recipe gave: ``model`` (PyTorch), ``network``, ``networks`` (by rule for QCFS) and ``report``."""
 
     recipe: Recipe
-    model: IntegerChain
-    causal: Network
-    lossless: Network
+    model: nn.Module
+    network: Network
+    networks: dict[str, Network]
     report: Report
-
-    @property
-    def network(self) -> Network:
-        """The network with the rule of the recipe."""
-        return self.causal if self.recipe.rule == "causal" else self.lossless
 
 
 def train(
@@ -94,33 +91,67 @@ def train(
         )
     report, fit = Report(), _Fit(recipe, data, progress, device)
     with _seeded(recipe.seed, threads):
-        model: nn.Module = build(recipe.model, data.shape, data.classes, **recipe.model_args)
-        fit(model, "float", report)
-        report.accuracy["float"] = fit.test(model)
-        model = prepare(model, recipe.levels, average_pools=False)
-        calibrate(model, fit.real(fit.train_x[:1024]))
-        fit(model, "qcfs", report)
-        report.accuracy["qcfs"] = fit.test(model)
-        chain = IntegerChain(
-            model.cpu().eval(),
-            input_high=data.high,
-            steps=recipe.steps,
-            weight_bits=recipe.weight_bits,
-            first_bits=recipe.first_bits,
-            last_bits=recipe.last_bits,
-            rule=cast(Rule, recipe.rule),
-        )
-        raw = chain_network(chain, shape=data.shape)
-        report.accuracy["converted"] = golden.accuracy(raw, data.test_x, data.test_y)
-        fit(chain, "integers", report)
-        report.accuracy["fake-quantised"] = fit.test(chain)
-    chain = copy.deepcopy(chain).cpu().eval()
-    networks = {rule: chain_network(chain, shape=data.shape, rule=cast(Rule, rule)) for rule in ("lossless", "causal")}
-    for rule, network in networks.items():
-        report.accuracy[rule] = golden.accuracy(network, data.test_x, data.test_y)
+        model = build(recipe.model, data.shape, data.classes, **recipe.model_args)
+        match recipe:
+            case QcfsRecipe():
+                trained, networks = _qcfs(recipe, model, data, fit, report)
+                chosen = recipe.rule
+            case IntegerNetRecipe():
+                trained, networks = _integernet(recipe, model, data, fit, report)
+                chosen = "integers"
+            case _:
+                raise RecipeError(f"Recipe: {type(recipe).__name__} has no training")
+    for name, network in networks.items():
+        report.accuracy[name] = golden.accuracy(network, data.test_x, data.test_y)
     meta = {"recipe": json.dumps(asdict(recipe)), "data": data.name, **report.meta()}
-    networks = {rule: replace(network, meta=meta | {"rule": rule}) for rule, network in networks.items()}
-    return Trained(recipe, chain, networks["causal"], networks["lossless"], report)
+    networks = {name: replace(network, meta=meta | network.meta) for name, network in networks.items()}
+    return Trained(recipe, trained, networks[chosen], networks, report)
+
+
+def _qcfs(
+    recipe: QcfsRecipe, model: nn.Module, data: Dataset, fit: _Fit, report: Report
+) -> tuple[nn.Module, dict[str, Network]]:
+    def phase(model: nn.Module, name: str) -> None:
+        optimiser = torch.optim.AdamW(
+            _groups(model.to(fit.device), recipe.weight_decay), lr=getattr(recipe.rates, name)
+        )
+        epochs = getattr(recipe.epochs, name)
+        report.seconds[name] = fit(model, name, epochs, optimiser, lambda done: 0.5 * (1 + math.cos(math.pi * done)))
+
+    phase(model, "float")
+    report.accuracy["float"] = fit.test(model)
+    model = prepare(model, recipe.levels, average_pools=False)
+    calibrate(model, fit.real(fit.train_x[:1024]))
+    phase(model, "qcfs")
+    report.accuracy["qcfs"] = fit.test(model)
+    chain = IntegerChain(
+        model.cpu().eval(),
+        input_high=data.high,
+        steps=recipe.steps,
+        weight_bits=recipe.weight_bits,
+        first_bits=recipe.first_bits,
+        last_bits=recipe.last_bits,
+        rule=cast(Rule, recipe.rule),
+    )
+    raw = chain_network(chain, shape=data.shape)
+    report.accuracy["converted"] = golden.accuracy(raw, data.test_x, data.test_y)
+    phase(chain, "integers")
+    report.accuracy["fake-quantised"] = fit.test(chain)
+    chain = copy.deepcopy(chain).cpu().eval()
+    rules: tuple[Rule, ...] = ("lossless", "causal")
+    return chain, {r: chain_network(chain, shape=data.shape, rule=r, meta={"rule": r}) for r in rules}
+
+
+def _integernet(
+    recipe: IntegerNetRecipe, model: nn.Module, data: Dataset, fit: _Fit, report: Report
+) -> tuple[nn.Module, dict[str, Network]]:
+    net = integernet.prepare(model, recipe.bits)
+    optimiser = torch.optim.Adam(net.to(fit.device).parameters(), lr=recipe.rate)
+    falling = recipe.last_rate / recipe.rate
+    report.seconds["integers"] = fit(net, "integers", recipe.epochs, optimiser, lambda done: falling**done)
+    report.accuracy["fake-quantised"] = fit.test(net)
+    net = copy.deepcopy(net).cpu().eval()
+    return net, {"integers": integernet.convert(net, shape=data.shape, input_high=data.high)}
 
 
 @contextmanager
@@ -136,7 +167,7 @@ def _seeded(seed: int, threads: int) -> Iterator[None]:
 
 
 class _Fit:
-    """One phase of training; holds the data as tensors on the device."""
+    """A phase of training; holds the data as tensors on the device."""
 
     def __init__(self, recipe: Recipe, data: Dataset, progress: Progress | None, device: str) -> None:
         self.recipe, self.progress, self.device, self.high = recipe, progress, device, data.high
@@ -150,16 +181,22 @@ class _Fit:
         return x / self.high
 
     def forward(self, model: nn.Module, x: Tensor) -> Tensor:
-        return model(x if isinstance(model, IntegerChain) else self.real(x))
+        return model(x if isinstance(model, IntegerChain | integernet.IntegerNet) else self.real(x))
 
-    def __call__(self, model: nn.Module, phase: str, report: Report) -> None:
-        start, epochs = time.perf_counter(), getattr(self.recipe.epochs, phase)
-        model.to(self.device).train()
-        rate, batch = getattr(self.recipe.rates, phase), self.recipe.batch
-        optimiser = torch.optim.AdamW(_groups(model, self.recipe.weight_decay), lr=rate)
+    def __call__(
+        self,
+        model: nn.Module,
+        phase: str,
+        epochs: int,
+        optimiser: torch.optim.Optimizer,
+        rate: Callable[[float], float],
+    ) -> float:
+        """Train for ``epochs``, the learning rate times ``rate(share of the batches done)``; return the seconds."""
+        start, batch = time.perf_counter(), self.recipe.batch
+        model.train()
         batches = len(self.train_x) // batch
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, epochs * batches))))
+            optimiser, lambda step: rate(min(1.0, step / max(1, epochs * batches)))
         )
         for epoch in range(epochs):
             figures = {"loss": 0.0, "train": 0.0}
@@ -176,7 +213,7 @@ class _Fit:
                 figures["train"] += (logits.argmax(1) == self.train_y[pick]).float().mean().item() / batches
             if self.progress:
                 self.progress(phase, epoch + 1, epochs, figures)
-        report.seconds[phase] = time.perf_counter() - start
+        return time.perf_counter() - start
 
     def test(self, model: nn.Module) -> float:
         """Accuracy on the test split."""

@@ -49,8 +49,11 @@ def convert(model: nn.Module, **options: Any) -> Network:
     return converted(model, **options)
 
 
-def train(recipe: Recipe, **options: Any) -> Trained:
-    """Follow a recipe; for the options see :func:`spikeloom.quant.train.train`. Raises RecipeError or DataError."""
+def train(recipe: Recipe, *, held_out: int | None = None, **options: Any) -> Trained:
+    """Follow a recipe; for the options see :func:`spikeloom.quant.train.train`. Raises RecipeError or DataError.
+
+    ``held_out``: so many of the last training images are tested on, and not trained on, in place of the test images.
+    """
     import torch
 
     from .quant.data import load as load_data
@@ -59,6 +62,7 @@ def train(recipe: Recipe, **options: Any) -> Trained:
     from .quant.train import train as follow
 
     data = load_data(recipe.data)
+    data = data if held_out is None else data.held_out(held_out)
     try:
         with torch.device("meta"):
             build(recipe.model, data.shape, data.classes, **recipe.model_args)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,28 +17,35 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothin
 
 def train(recipe: Annotated[Path, typer.Argument(help="TOML file: data, model, method, steps, bits, epochs.")],
           output: Annotated[Path, typer.Option("--output", "-o", help="Network file to write (.safetensors).")],
+          data: Annotated[str | None, typer.Option(help="digits, mnist:DIR, fashion:DIR or cifar10:DIR, in place of "
+                                                        "the recipe's.")] = None,
+          held_out: Annotated[int | None, typer.Option(min=1, help="Keep the last so many training images out and "
+                                                                   "test on them, not on the test images.")] = None,
+          threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch; the result depends on them.")] = 1,
           json: JsonOption = False) -> None:
     """Train a network by a recipe and write it as a network of integers."""
     from . import api
     from .quant.recipe import read
 
     followed = read(recipe)
+    followed = followed if data is None else replace(followed, data=data)
     need("torch")
     writable(output, folder=False)
     with bars() as step:
-        trained = api.train(followed, progress=lambda phase, done, total, figures: step(
-            f"{phase}, {percent(figures['train'])} of the training images", done, total))
+        trained = api.train(
+            followed, held_out=held_out, threads=threads, progress=lambda phase, done, total, figures: step(
+                f"{phase}, {percent(figures['train'])} of the training images", done, total))
     api.save(trained.network, output)
     report, network = trained.report, trained.network
     if json:
-        print_json({"network": output, "hash": network.hash, "steps": network.steps, "rule": followed.rule,
+        print_json({"network": output, "hash": network.hash, "steps": network.steps, "kind": followed.kind,
                     "accuracy": report.accuracy, "lost": report.lost(), "seconds": report.seconds})
         return
-    lost = report.lost()
-    print_text(table(f"Accuracy on the test images of {followed.data}", ("step", "accuracy", "lost"),
+    lost, images = report.lost(), f"{held_out} held-out training images" if held_out else "the test images"
+    print_text(table(f"Accuracy on {images} of {followed.data}", ("step", "accuracy", "lost"),
                      [(name, percent(share), f"{100 * lost[name]:+.2f}" if name in lost else "")
                       for name, share in report.accuracy.items()]),
-               f"{output}: {followed.rule} neurons, T = {network.steps}, hash {network.hash[:16]}, "
+               f"{output}: {followed.kind}, T = {network.steps}, hash {network.hash[:16]}, "
                f"{sum(report.seconds.values()):.1f} s of training")
 
 

@@ -101,7 +101,7 @@ def run(folder: Path, recipe: Path | None, step: Step, checks: tuple[Check, ...]
     with _timed(seconds, "report"):
         step("report", 0, 0)
         write_report(report, Findings(
-            title=f"Spikeloom on {settings.data}: {settings.model}, {settings.rule} neurons", design=design,
+            title=f"Spikeloom on {settings.data}: {settings.model}, {settings.kind}", design=design,
             contents=contents, image=data.with_bits(bits).test_x[0].reshape(network.input.shape),
             label=int(data.test_y[0]), accuracy=accuracy, lost=lost, verification=verification, area={"ECP5": area},
             seconds=seconds, commands=_commands(folder, settings.data, checks), problems=problems))

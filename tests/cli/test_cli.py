@@ -68,6 +68,22 @@ def test_train_writes_a_network_and_reports_each_step(cli, tmp_path):
     assert spikeloom.evaluate(network, images)["accuracy"] == pytest.approx(ran.json["accuracy"]["causal"])
 
 
+def test_train_on_other_data_and_on_held_out_images(cli, tmp_path):
+    (tmp_path / "r.toml").write_text('data = "mnist:nowhere"\nmodel = "mlp"\n'
+                                     'method = "integernet"\nbits = 3\nepochs = 1\n')
+    output = tmp_path / "net.safetensors"
+    cli("train", tmp_path / "r.toml", "-o", output).refused("nowhere", "no such folder")
+    ran = cli("train", tmp_path / "r.toml", "-o", output, "--data", "digits", "--held-out", 200, "--json")
+    assert ran.status == 0, ran.err
+    network = netfile.load(output)
+    assert list(ran.json["accuracy"]) == ["fake-quantised", "integers"] and ran.json["kind"] == "3-bit values"
+    assert network.meta["data"] == "digits, held out" and network.steps == ran.json["steps"] == 1
+    assert '"data": "digits"' in network.meta["recipe"]
+    ran = cli("train", tmp_path / "r.toml", "-o", output, "--data", "digits", "--held-out", 200)
+    assert "200 held-out training images of digits" in ran.out and "3-bit values, T = 1" in ran.out
+    cli("train", tmp_path / "r.toml", "-o", output, "--data", "digits", "--held-out", 1400).refused("held out must be")
+
+
 def test_eval_counts_right_answers(cli, network, network_file, tmp_path):
     images = spikeloom.frames(network, "digits", 50)
     from spikeloom.quant import golden

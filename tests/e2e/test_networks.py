@@ -17,17 +17,21 @@ from spikeloom.sim.verify import verify
 
 ROOT = Path(__file__).parents[2]
 WORKLOADS = ROOT / "benchmarks" / "digits-w4a4.npz"
-MODELS = sorted((ROOT / "models").glob("*.safetensors"))
+MODELS = {path: netfile.load(path) for path in sorted((ROOT / "models").glob("*.safetensors"))}
 
 
-@pytest.fixture(scope="module")
-def digits() -> data.Dataset:
-    return data.load("digits")
+def of_data(name: str) -> list:
+    """The committed networks that were trained on the data set ``name``, as parameters of a test."""
+    return [pytest.param(path, id=path.stem) for path, network in MODELS.items() if network.meta["data"] == name]
 
 
-@pytest.mark.parametrize("path", MODELS, ids=lambda p: p.stem)
-def test_committed_networks(path: Path, digits: data.Dataset, tmp_path: Path) -> None:
-    network = netfile.load(path)
+def test_every_committed_network_is_tested() -> None:
+    assert MODELS and {network.meta["data"] for network in MODELS.values()} <= {"digits", "mnist"}
+
+
+@pytest.mark.parametrize("path", of_data("digits"))
+def test_committed_networks(path: Path, tmp_path: Path) -> None:
+    network, digits = MODELS[path], data.load("digits")
     design = Design(network, auto(network))
     contents = emit.write(design, tmp_path)
     frames, labels = digits.test_x.reshape(-1, *network.input.shape), digits.test_y
@@ -41,6 +45,17 @@ def test_committed_networks(path: Path, digits: data.Dataset, tmp_path: Path) ->
         assert run.passed, f"{run.simulator}: {run.differences[0]}"
     assert np.array_equal(runs[0].answers, golden.run(network, frames[:300]).classes)
     assert (golden.run(network, frames).classes == labels).mean() >= 0.97
+
+
+@pytest.mark.parametrize("path", of_data("mnist"))
+def test_committed_networks_for_mnist(path: Path, data_dir: Path, tmp_path: Path) -> None:
+    if not (data_dir / "mnist").is_dir():
+        pytest.skip(f"no MNIST: {data_dir.name}/mnist is absent")
+    network, mnist = MODELS[path], data.load(f"mnist:{data_dir / 'mnist'}")
+    design = Design(network, auto(network, 20_000))
+    run = verify(design, emit.write(design, tmp_path), tmp_path, mnist.test_x[:20])
+    assert run.passed, str(run.differences[0])
+    assert np.array_equal(run.answers, golden.run(network, mnist.test_x[:20]).classes)
 
 
 @pytest.mark.parametrize(("key", "cycles"), [("mlp", 700), ("mlp", 64), ("cnn", 600)])

@@ -15,11 +15,11 @@ from spikeloom.quant.data import digits
 from spikeloom.quant.models import build
 from spikeloom.quant.network import Network
 from spikeloom.quant.nodes import IF, Synapse
-from spikeloom.quant.recipe import Epochs, Rates, Recipe, RecipeError, read
+from spikeloom.quant.recipe import Epochs, QcfsRecipe, Rates, RecipeError, read
 from spikeloom.quant.train import Trained, moved, train
 
 ROOT = Path(__file__).parents[2]
-SHORT = Recipe(
+SHORT = QcfsRecipe(
     data="digits",
     model="cnn",
     model_args={"channels": [4, 8]},
@@ -29,6 +29,12 @@ SHORT = Recipe(
     shift=1,
     epochs=Epochs(float=4, qcfs=3, integers=3),
 )
+
+
+def read_qcfs(path: Path) -> QcfsRecipe:
+    recipe = read(path)
+    assert isinstance(recipe, QcfsRecipe)
+    return recipe
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +57,14 @@ def test_the_last_phase_is_the_network_it_trains_for(short) -> None:
     trained, _ = short
     data, found = digits(), trained.report.accuracy
     assert found["fake-quantised"] == found["causal"], "same integers, so the same accuracy and not nearly"
-    for rule, network in (("causal", trained.causal), ("lossless", trained.lossless)):
+    for rule, network in (("causal", trained.networks["causal"]), ("lossless", trained.networks["lossless"])):
         assert {n.rule for n in network if isinstance(n, IF)} == {rule}
         assert golden.accuracy(network, data.test_x, data.test_y) == found[rule]
         assert network.meta["rule"] == rule and json.loads(network.meta["recipe"])["steps"] == 4
-    assert trained.network is trained.causal
+    assert trained.network is trained.networks["causal"]
     with golden.exact_math():
         logits = trained.model(torch.from_numpy(data.test_x)).numpy()
-    assert np.array_equal(logits.argmax(1), golden.run(trained.causal, data.test_x).classes)
+    assert np.array_equal(logits.argmax(1), golden.run(trained.networks["causal"], data.test_x).classes)
 
 
 def test_the_same_recipe_gives_the_same_network_and_another_seed_another(short) -> None:
@@ -66,15 +72,18 @@ def test_the_same_recipe_gives_the_same_network_and_another_seed_another(short) 
     before = torch.get_rng_state()
     again = train(SHORT)
     assert torch.equal(torch.get_rng_state(), before)
-    assert again.causal.hash == short[0].causal.hash and again.report.accuracy == short[0].report.accuracy
+    assert (
+        again.networks["causal"].hash == short[0].networks["causal"].hash
+        and again.report.accuracy == short[0].report.accuracy
+    )
     tiny = replace(SHORT, epochs=Epochs(float=1, qcfs=0, integers=0))
-    assert train(tiny).causal.hash != train(replace(tiny, seed=1)).causal.hash
+    assert train(tiny).network.hash != train(replace(tiny, seed=1)).network.hash
 
 
 def test_the_test_split_has_no_say(short) -> None:
     data = digits()
     other = replace(data, test_x=data.test_x[:50][:, :, ::-1].copy(), test_y=data.test_y[:50])
-    assert train(SHORT, data=other).causal.hash == short[0].causal.hash
+    assert train(SHORT, data=other).network.hash == short[0].networks["causal"].hash
 
 
 def test_lossless_in_the_loop() -> None:
@@ -83,7 +92,7 @@ def test_lossless_in_the_loop() -> None:
     )
     trained = train(tiny)
     assert trained.report.accuracy["fake-quantised"] == trained.report.accuracy["lossless"]
-    assert trained.network is trained.lossless
+    assert trained.network is trained.networks["lossless"]
 
 
 def test_images_move_by_whole_pixels_and_zeros_come_in() -> None:
@@ -101,7 +110,7 @@ def test_images_move_by_whole_pixels_and_zeros_come_in() -> None:
 
 @pytest.mark.parametrize("name", ["digits", "digits_mlp"])
 def test_examples_are_sound(name: str) -> None:
-    recipe = read(ROOT / "examples" / f"{name}.toml")
+    recipe = read_qcfs(ROOT / "examples" / f"{name}.toml")
     assert (recipe.steps, recipe.levels, recipe.weight_bits, recipe.data) == (4, 4, 4, "digits")
     build(recipe.model, (1, 8, 8), 10, **recipe.model_args)
 
@@ -120,7 +129,7 @@ integers = 1
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("steps = 4", "step = 4", r"r\.toml: key 'step' is unknown; known keys: data, model, epochs, steps"),
+        ("steps = 4", "step = 4", r"r\.toml: key 'step' is unknown; known keys: data, model"),
         ("qcfs = 1", "qfcs = 1", r"r\.toml: \[epochs\]: key 'qfcs' is unknown; known keys: float, qcfs, integers"),
         ("steps = 4\n", "", r"r\.toml: key 'steps' is missing"),
         ("qcfs = 1\n", "", r"r\.toml: \[epochs\]: key 'qcfs' is missing"),
@@ -128,7 +137,7 @@ integers = 1
         ("steps = 4", "steps = 4.0", r"r\.toml: steps must be an integer, not 4\.0"),
         ("steps = 4", "steps = true", r"r\.toml: steps must be an integer, not True"),
         ("weight_bits = 4", "weight_bits = 9", r"Recipe: weight_bits must be in 2\.\.8, not 9"),
-        ("steps = 4", 'steps = 4\nmethod = "magic"', r"Recipe: method must be 'qcfs', not 'magic'"),
+        ("steps = 4", 'steps = 4\nmethod = "magic"', r"method must be 'qcfs' or 'integernet', not 'magic'"),
         ("steps = 4", 'steps = 4\nrule = "leaky"', r"Recipe: rule must be 'causal' or 'lossless', not 'leaky'"),
         ('"digits"', "7", r"r\.toml: data must be a string, not 7"),
         ("[epochs]", "[epochs", r"r\.toml: not a TOML file"),
@@ -138,14 +147,14 @@ integers = 1
 def test_bad_recipes_are_named(old: str, new: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "r.toml"
     path.write_text(GOOD)
-    assert read(path).rates == Rates() and read(path).levels == 4
+    assert read_qcfs(path).rates == Rates() and read_qcfs(path).levels == 4
     path.write_text(GOOD.replace(old, new))
     with pytest.raises(RecipeError, match=message):
         read(path)
 
 
 def test_unknown_models_and_arguments() -> None:
-    with pytest.raises(ValueError, match=r"Model 'vgg' is unknown; supported: cnn, mlp"):
+    with pytest.raises(ValueError, match=r"Model 'vgg' is unknown; supported: cnn, mlp, mnist_c"):
         build("vgg", (1, 8, 8), 10)
     with pytest.raises(ValueError, match=r"Model 'mlp': .*unexpected keyword argument 'depth'"):
         build("mlp", (1, 8, 8), 10, depth=3)
@@ -159,7 +168,7 @@ def test_the_demo_network() -> None:
     """The network in models/: its recipe is the one in examples/, its accuracy what it says, and it is small."""
     network = netfile.load(ROOT / "models" / "digits-t4w4.safetensors")
     recipe, stated = json.loads(network.meta["recipe"]), json.loads(network.meta["accuracy"])
-    assert recipe["epochs"] == vars(read(ROOT / "examples" / "digits.toml").epochs)
+    assert recipe["epochs"] == vars(read_qcfs(ROOT / "examples" / "digits.toml").epochs)
     data = digits()
     assert golden.accuracy(network, data.test_x, data.test_y) == pytest.approx(stated["causal"], abs=1e-6)
     assert stated["causal"] >= 0.97 and stated["lossless"] >= 0.97
