@@ -14,34 +14,25 @@ from collections.abc import Sequence
 
 import numpy as np
 from amaranth import *
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
 
 from .counter import counter
 from .neuron_spec import NeuronSpec
+from .pipe import Pipe
 from .rom import selected
 from .words import shape_for
 
 __all__ = ["NeuronArray"]
 
 
-class NeuronArray(wiring.Component):
+class NeuronArray(Pipe):
     """The neurons of a :class:`NeuronSpec`. Takes a current word in any cycle, never stalls.
 
     Members: ``i``: In(stream of current words, always ready); ``o``: Out(stream of spike words, always ready).
     """
 
-    i: stream.Interface
-    o: stream.Interface
-
     def __init__(self, spec: NeuronSpec) -> None:
         self.spec = spec
-        super().__init__(
-            {
-                "i": In(stream.Signature(spec.i_format.width, always_ready=True)),
-                "o": Out(stream.Signature(spec.o_format.width, always_ready=True)),
-            }
-        )
+        super().__init__(spec.i_format.width, spec.o_format.width)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

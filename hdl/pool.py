@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 from amaranth import *
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data
 
+from .pipe import Pipe
 from .words import WordFormat, shape_for
 
 __all__ = ["PoolArray", "PoolSpec"]
@@ -52,25 +52,17 @@ class PoolSpec:
         return np.diff(x.cumsum(-1).max(1), axis=-1, prepend=0)
 
 
-class PoolArray(wiring.Component):
+class PoolArray(Pipe):
     """The pool of a :class:`PoolSpec`. Takes a word in any cycle, never stalls.
 
     Members: ``i``: In(stream of ``{data: window word, last: end of a window}``, always ready);
     ``o``: Out(stream of pooled words, always ready).
     """
 
-    i: stream.Interface
-    o: stream.Interface
-
     def __init__(self, spec: PoolSpec) -> None:
         self.spec = spec
         word = data.StructLayout({"data": spec.i_format.width, "last": 1})
-        super().__init__(
-            {
-                "i": In(stream.Signature(word, always_ready=True)),
-                "o": Out(stream.Signature(spec.o_format.width, always_ready=True)),
-            }
-        )
+        super().__init__(word, spec.o_format.width)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -7,11 +7,11 @@ from functools import cached_property
 
 import numpy as np
 from amaranth import *
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data
 
 from .adders import levels
 from .counter import counter
+from .pipe import Pipe
 from .rom import selected
 from .words import WordFormat, resized, shape_for
 
@@ -88,23 +88,15 @@ class ReadoutSpec:
         return bits.astype(np.int64) @ (1 << np.arange(bits.shape[1]))
 
 
-class Readout(wiring.Component):
+class Readout(Pipe):
     """The read-out of a :class:`ReadoutSpec`. Takes a word in any cycle, never stalls.
 
     Members: ``i``: In(stream of current words, always ready); ``o``: Out(stream of ``spec.payload``, always ready).
     """
 
-    i: stream.Interface
-    o: stream.Interface
-
     def __init__(self, spec: ReadoutSpec) -> None:
         self.spec = spec
-        super().__init__(
-            {
-                "i": In(stream.Signature(spec.i_format.width, always_ready=True)),
-                "o": Out(stream.Signature(spec.payload, always_ready=True)),
-            }
-        )
+        super().__init__(spec.i_format.width, spec.payload)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -7,10 +7,9 @@ from functools import cached_property
 
 import numpy as np
 from amaranth import *
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
 
 from .counter import counter
+from .pipe import Pipe
 from .rom import selected
 from .words import WordFormat, shape_for
 
@@ -70,23 +69,15 @@ class RequantSpec:
         return np.clip(x, self.lo, self.hi).reshape(-1, self.outputs, 1)
 
 
-class Requantiser(wiring.Component):
+class Requantiser(Pipe):
     """The quantiser of a :class:`RequantSpec`. Takes a word in any cycle, never stalls.
 
     Members: ``i``: In(stream of current words, always ready); ``o``: Out(stream of value words, always ready).
     """
 
-    i: stream.Interface
-    o: stream.Interface
-
     def __init__(self, spec: RequantSpec) -> None:
         self.spec = spec
-        super().__init__(
-            {
-                "i": In(stream.Signature(spec.i_format.width, always_ready=True)),
-                "o": Out(stream.Signature(spec.o_format.width, always_ready=True)),
-            }
-        )
+        super().__init__(spec.i_format.width, spec.o_format.width)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from amaranth import *
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
 
 from .counter import counter
+from .pipe import Pipe
 from .words import WordFormat
 
 __all__ = ["Serialiser", "SerialiserSpec"]
@@ -54,24 +53,16 @@ class SerialiserSpec:
         return words.reshape(-1, self.lanes, words.shape[-1])
 
 
-class Serialiser(wiring.Component):
+class Serialiser(Pipe):
     """The hardware of a :class:`SerialiserSpec`. Never stalls.
 
     Members: ``i``: In(stream of words, always ready), whose payload must stay for ``parts`` cycles;
     ``o``: Out(stream of parts, always ready).
     """
 
-    i: stream.Interface
-    o: stream.Interface
-
     def __init__(self, spec: SerialiserSpec) -> None:
         self.spec = spec
-        super().__init__(
-            {
-                "i": In(stream.Signature(spec.i_format.width, always_ready=True)),
-                "o": Out(stream.Signature(spec.o_format.width, always_ready=True)),
-            }
-        )
+        super().__init__(spec.i_format.width, spec.o_format.width)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -13,12 +13,12 @@ from functools import cached_property
 
 import numpy as np
 from amaranth import *
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
 
 from .adders import Term, levels, register_if, tree
 from .counter import counter
+from .pipe import Pipe
 from .rom import packed_rows, rom_style
 from .words import WordFormat, bits_for, resized, shape_for
 
@@ -146,25 +146,17 @@ class SynapseSpec:
         return currents.reshape(-1, self.outputs, self.terms)
 
 
-class SynapseArray(wiring.Component):
+class SynapseArray(Pipe):
     """The array of a :class:`SynapseSpec`. Takes a word in any cycle, never stalls.
 
     Members: ``i``: In(stream of ``{data: window word, last: end of a scan}``, always ready);
     ``o``: Out(stream of current words, always ready).
     """
 
-    i: stream.Interface
-    o: stream.Interface
-
     def __init__(self, spec: SynapseSpec) -> None:
         self.spec = spec
         word = data.StructLayout({"data": spec.i_format.width, "last": 1})
-        super().__init__(
-            {
-                "i": In(stream.Signature(word, always_ready=True)),
-                "o": Out(stream.Signature(spec.o_format.width, always_ready=True)),
-            }
-        )
+        super().__init__(word, spec.o_format.width)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
