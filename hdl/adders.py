@@ -1,7 +1,7 @@
 """Sums of gated weights, written so that synthesis keeps them small.
 
-A register after every level of a tree stops Yosys from merging the levels into one multiply-accumulate cell, which
-costs about three times the area on ECP5 (docs/architecture.md). Widths come from intervals, never from guesses.
+A register after every level of a tree stops Yosys from merging the levels into one multiply-accumulate cell, which is
+larger on ECP5. Widths come from intervals, never from guesses.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from abc import ABC, abstractmethod
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ class Rates:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(ABC):
     """How to train a network: what every method needs. See :class:`QcfsRecipe` and :class:`IntegerNetRecipe`.
 
     Parameters: ``data``, see ``quant.data.load``; ``input_bits`` drops the lower bits of the pixels; ``model`` and
@@ -63,9 +64,9 @@ class Recipe:
                 raise RecipeError(f"Recipe: {key} must be {rule}, not {getattr(self, key)!r}")
 
     @property
+    @abstractmethod
     def kind(self) -> str:
         """What flows in the network, in two words."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
