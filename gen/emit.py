@@ -19,7 +19,8 @@ from ..quant.netfile import load, save
 from . import yosys
 from .cost import estimate
 from .design import Design, Top
-from .plan import PlanError, parse_folds
+from .layers import PlanError
+from .plan import parse_folds
 
 __all__ = ["TOP", "Performance", "describe", "performance", "read", "verilog", "write"]
 

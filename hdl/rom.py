@@ -9,7 +9,7 @@ from amaranth import *
 
 from .words import shape_for
 
-__all__ = ["packed_rows", "rom_style", "selected"]
+__all__ = ["memory_style", "packed_rows", "rom_style", "selected"]
 
 
 def rom_style(depth: int, width: int) -> str:
@@ -19,6 +19,11 @@ def rom_style(depth: int, width: int) -> str:
     that a block RAM costs no LUT at all.
     """
     return "logic" if depth <= 32 or depth * width <= 1024 else "block"
+
+
+def memory_style(depth: int, width: int) -> str:
+    """Where a memory that is written goes: ``"distributed"`` up to 1,024 bits or 16 words, else ``"block"``."""
+    return "distributed" if depth <= 16 or depth * width <= 1024 else "block"
 
 
 def packed_rows(rows: np.ndarray, bits: int) -> list[int]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .law import Link
+from .merge import SkipLaw
 from .window_spec import WindowSpec
 
 __all__ = ["WindowLaw"]
@@ -18,10 +21,14 @@ class WindowLaw:
     cycle; the last one of result m waits until one cycle after all of result m - D was taken.
     """
 
-    def __init__(self, spec: WindowSpec, latency: int, parts: int, i: Link, o: Link) -> None:
+    def __init__(
+        self, spec: WindowSpec, latency: int, parts: int, i: Link, o: Link, skips: Sequence[SkipLaw] = ()
+    ) -> None:
         self.spec, self.latency, self.parts, self.i, self.o = spec, latency, parts, i, o
+        self.skips = skips
+        self.ins, self.outs = (i, *(skip.i for skip in skips)), (o,)
         self._row_words, self._slots = spec.row_words, spec.rows
-        self._span, self._per_row = spec.scans * spec.scan_words, spec.positions * spec.groups
+        self._per_row = spec.positions * spec.groups
         self._rows_done: list[int] = []
         self._rows_freed: list[int] = []
         self.decided: list[int] = []  # cycle of the decision on the last word of each result
@@ -31,8 +38,21 @@ class WindowLaw:
 
     def advance(self) -> None:
         """Compute what can be computed, writer and reader in turn, until neither moves."""
-        while self._write() | self._read():
+        while self._write() | self._feed() | self._read():
             pass
+
+    def _feed(self) -> bool:
+        return any(skip.feed() for skip in self.skips)
+
+    def _shortcuts(self, result: int) -> int | None:
+        """The first cycle in which the shortcuts let the first scan of ``result`` end, None while it is not known."""
+        found = 0
+        for skip in self.skips:
+            ready = skip.ready(result)
+            if ready is None:
+                return None
+            found = max(found, ready)
+        return found
 
     def _write(self) -> bool:
         i, words, freed = self.i, self._row_words, self._rows_freed
@@ -64,11 +84,19 @@ class WindowLaw:
                 if last_row >= len(self._rows_done):
                     return moved
                 start = max(start, self._rows_done[last_row] + 1)
-            end = start + self._span - 1
+            end = start + spec.scan_words - 1
+            if self.skips:
+                ready = self._shortcuts(m)
+                if ready is None:
+                    return moved
+                end = max(end, ready)
+            end += (spec.scans - 1) * spec.scan_words
             if before >= 0 and o.taken[before] >= end:
                 end = o.taken[before] + 1
             self.started.append(start)
             decided.append(end)
+            for skip in self.skips:
+                skip.finish(m, end)
             o.offered.extend(range(end + self.latency, end + self.latency + self.parts))
             if within == self._per_row - 1:
                 self._rows_freed.extend([end] * self._free[y])
