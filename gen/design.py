@@ -18,7 +18,10 @@ from .layers import Layer, PlanError, layers
 from .plan import Fold, build_stage
 from .streams import Boundary, Element, connect, with_depths
 
-__all__ = ["Boundary", "Design", "Top"]
+__all__ = ["FRAMES", "Boundary", "Design", "Timing", "Top"]
+
+FRAMES = 4
+"""Frames of the run from which latency and interval are taken."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +37,7 @@ class Design:
             raise PlanError(f"{sorted(unknown)[0]}: no such stage; the stages are {', '.join(names)}")
         if missing := [name for name in names if name not in self.folds]:
             raise PlanError(f"{missing[0]}: no fold is given for this stage")
-        _ = self.stages
+        _ = self._built
 
     @cached_property
     def layers(self) -> list[Layer]:
@@ -42,25 +45,35 @@ class Design:
         return layers(self.network)
 
     @cached_property
+    def _built(self) -> list[StageSpec]:
+        """The stages, the FIFOs of their shortcuts without limit."""
+        return [build_stage(layer, self.folds[layer.name]) for layer in self.layers]
+
+    @cached_property
+    def free_run(self) -> Timing:
+        """What the cycle law says for :data:`FRAMES` frames without pauses."""
+        elements, boundaries = connect(self.network, self.layers, self._built)
+        return _timing(elements, boundaries, FRAMES * boundaries[0].words_per_frame)
+
+    @cached_property
     def stages(self) -> list[StageSpec]:
-        """The stages in the order of the data."""
-        stages = [build_stage(layer, self.folds[layer.name]) for layer in self.layers]
-        return with_depths(stages, self._depths(stages)) if any(s.merges for s in stages) else stages
+        """The stages in the order of the data.
 
-    def _depths(self, stages: list[StageSpec]) -> dict[str, list[int]]:
-        """Words that the FIFO of every shortcut needs so that it never makes anything wait, by stage.
-
-        With FIFOs without limit the cycle law says how many words wait in them at most. With that many slots the same
-        run goes on as before; since a marked graph that can go on in one order of events can in any, no pauses of the
-        environment can make it stop: the design is free of deadlock (``docs/cycles.md``).
+        The FIFO of a shortcut has as many slots as words wait in it at most in a free run with FIFOs without limit.
+        With them the same run goes on as before; and since a marked graph that can go on in one order of events can in
+        any, no pauses of the environment can make it stop: the design is free of deadlock (``docs/cycles.md``).
         """
-        elements, boundaries = connect(self.network, self.layers, stages)
-        timing = _timing(elements, boundaries, 3 * boundaries[0].words_per_frame)
-        return {
-            stage.name: [max(skip.occupied, *merge.needs) for skip, merge in zip(law.skips, stage.merges, strict=True)]
-            for stage in stages
-            if (law := timing.stages[stage.name]).skips
+        if not any(stage.merges for stage in self._built):
+            return self._built
+        laws = self.free_run.stages
+        depths = {
+            stage.name: [
+                max(skip.occupied, *merge.needs)
+                for skip, merge in zip(laws[stage.name].skips, stage.merges, strict=True)
+            ]
+            for stage in self._built
         }
+        return with_depths(self._built, depths)
 
     @cached_property
     def _connected(self) -> tuple[list[Element], list[Boundary]]:
