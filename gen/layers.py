@@ -91,6 +91,8 @@ def layers(network: Network) -> list[Layer]:
     found.sort(key=lambda layer: place[layer.nodes[-1].name])
     used = {node.name for layer in found for node in layer.nodes}
     for node in network:
+        if isinstance(node, Add):
+            _main(network, node)
         if node.name not in used and not isinstance(node, Input | Flatten | Gain):
             raise PlanError(
                 f"{node.name}: {type(node).__name__} behind {node.source} has no hardware; supported: a Conv2d or "
