@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from amaranth import *
 
 from .words import shape_for
 
-__all__ = ["packed_rows", "rom_style", "selected"]
+__all__ = ["rom_style", "selected"]
 
 
 def rom_style(depth: int, width: int) -> str:
@@ -19,12 +18,6 @@ def rom_style(depth: int, width: int) -> str:
     that a block RAM costs no LUT at all.
     """
     return "logic" if depth <= 32 or depth * width <= 1024 else "block"
-
-
-def packed_rows(rows: np.ndarray, bits: int) -> list[int]:
-    """Pack integers (depth, columns) of ``bits`` bits each into one word a row, the first column lowest."""
-    mask = (1 << bits) - 1
-    return [sum((int(v) & mask) << (bits * k) for k, v in enumerate(row)) for row in rows]
 
 
 def selected(m: Module, index: Value, values: Sequence[int], name: str) -> Value:
