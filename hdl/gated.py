@@ -113,7 +113,8 @@ def _widened(value: Value, width: int) -> Value:
 
 def _plain(addition: Addition) -> Value:
     """The addition in Amaranth, the same as the plain part of ``adds.v``."""
-    a, b, width = addition.a, addition.b, addition.width
+    width = addition.width
+    a, b = _widened(addition.a, width), _widened(addition.b, width)
     if addition.ax is None or addition.bx is None:
         return (a + b)[: width + 1]
     a, b = Mux(addition.ax, a, 0), Mux(addition.bx, b, 0)

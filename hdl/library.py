@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from amaranth.hdl import Instance, Value
+from amaranth.hdl import Const, Instance, Value
 
 __all__ = ["Library"]
 
@@ -21,7 +21,7 @@ class Library:
         self._used: set[str] = set()
 
     def instance(
-        self, name: str, parameters: dict[str, int], inputs: dict[str, Value], outputs: dict[str, Value]
+        self, name: str, parameters: dict[str, int | Const], inputs: dict[str, Value], outputs: dict[str, Value]
     ) -> Instance:
         """Return an instance of module ``spikeloom_<name>``, described in ``<name>.v``."""
         self._used.add(name)

@@ -15,16 +15,15 @@ from functools import cached_property
 import numpy as np
 from amaranth import *
 from amaranth.lib import data
-from amaranth.lib.memory import Memory
 
 from .adders import Term, levels, register, tree
 from .counter import counter
 from .gated import Addition, PairFormat, add, sum_up
 from .pipe import Pipe
-from .rom import rom_style
+from .rom import rom
 from .words import WordFormat, bits_for, resized, shape_for
 
-__all__ = ["SynapseArray", "SynapseSpec"]
+__all__ = ["TABLE", "SynapseArray", "SynapseSpec"]
 
 TABLE = 4
 """Constant weights in a table: as many as a LUT4 has inputs."""
@@ -203,7 +202,7 @@ class SynapseArray(Pipe):
         spec = self.spec
         firsts = range(0, spec.inputs, 2)
         formats = [[PairFormat.of(rows[:, o, k : k + 2]) for k in firsts] for o in range(spec.outputs)]
-        weights = self._weights(m, rows, formats)
+        weights = self._weights(m, platform, rows, formats)
         # The gates of the sign bits of every second weight, inverted.
         inverted = Signal.like(word_2)
         m.d.sync += inverted.eq(~self._multiplicands(m, word_1))
@@ -254,7 +253,9 @@ class SynapseArray(Pipe):
 
         return sums
 
-    def _weights(self, m: Module, rows: np.ndarray, formats: list[list[PairFormat]]) -> list[list[Value]]:
+    def _weights(
+        self, m: Module, platform: object, rows: np.ndarray, formats: list[list[PairFormat]]
+    ) -> list[list[Value]]:
         """The weight memory: addressed by a counter of the words, read in one cycle, registered in the next.
 
         Returns for every output the weights of each pair.
@@ -268,21 +269,16 @@ class SynapseArray(Pipe):
                 words = [word | value << width for word, value in zip(words, packed, strict=True)]
                 places[o].append(slice(width, width + pair.width))
                 width += pair.width
-        style = rom_style(len(rows), width)
-        attrs = {"rom_style": style, "ram_style": style}
-        m.submodules.memory = memory = Memory(shape=width, depth=len(rows), init=words, attrs=attrs)
-        weights = Signal(width, reset_less=True)
+        address = Signal(range(len(rows)), name="row")
+        weights = rom(m, platform, words, width, address)
         found = [[weights[place] for place in pairs] for pairs in places]
-        port = memory.read_port()
-        m.d.comb += port.en.eq(1)
-        m.d.sync += weights.eq(port.data)
         if spec.scans == 1:
-            m.d.comb += port.addr.eq(counter(m, len(rows), self.i.valid, "address")[0])
+            m.d.comb += address.eq(counter(m, len(rows), self.i.valid, "address")[0])
             return found
         # Return to the first row of the group until its last scan.
-        address, first, following = (Signal(range(len(rows)), name=n) for n in ("address", "first", "following"))
+        first, following = (Signal(range(len(rows)), name=n) for n in ("first", "following"))
         _, last_scan = counter(m, spec.scans, self.i.valid & self.i.payload.last, "address_scan")
-        m.d.comb += [port.addr.eq(address), following.eq(Mux(address == len(rows) - 1, 0, address + 1))]
+        m.d.comb += following.eq(Mux(address == len(rows) - 1, 0, address + 1))
         with m.If(self.i.valid):
             m.d.sync += address.eq(following)
             with m.If(self.i.payload.last & last_scan):
