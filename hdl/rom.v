@@ -16,7 +16,9 @@ module spikeloom_rom (clk, address, data);
   localparam PORTS = DEPTH <= 1024 ? 2 : 1;
   localparam HALF = 18432 / PORT / PORTS;
   localparam SLICES = (WIDTH + PORTS * PORT - 1) / (PORTS * PORT);
-  localparam [DEPTH*WIDTH+35:0] PADDED = {36'b0, INIT};
+  localparam ROWS = 16 * 18 / PORT;
+  localparam CHUNK = ROWS * WIDTH + 36;
+  localparam [DEPTH*WIDTH+CHUNK-1:0] PADDED = {{CHUNK{1'b0}}, INIT};
   wire [13:0] low = PORT == 18 ? {address, 4'b0} : {address, 3'b0};
   wire [13:0] address_a = low;
   wire [13:0] address_b = PORTS == 2 ? low | 14'h2000 : low;
@@ -25,14 +27,17 @@ module spikeloom_rom (clk, address, data);
   // What INITVAL number k of slice s holds: 16 words of 18 bits, each in 20 bits.
   function [319:0] init_slice;
     input integer s, k;
-    integer i, row;
+    reg [CHUNK-1:0] chunk;
+    integer i, first;
     begin
       init_slice = 0;
-      for (i = 0; i < 16 * 18 / PORT; i = i + 1) begin
-        row = k * 16 * 18 / PORT + i;
-        if (row % HALF < DEPTH)
-          init_slice[i * PORT / 18 * 20 + i * PORT % 18 +: PORT] =
-            PADDED[(row % HALF) * WIDTH + (s * PORTS + row / HALF) * PORT +: PORT];
+      first = k * ROWS % HALF;
+      if (first < DEPTH) begin
+        chunk = PADDED[first * WIDTH +: CHUNK];
+        for (i = 0; i < ROWS; i = i + 1)
+          if (first + i < DEPTH)
+            init_slice[i * PORT / 18 * 20 + i * PORT % 18 +: PORT] =
+              chunk[i * WIDTH + (s * PORTS + k * ROWS / HALF) * PORT +: PORT];
       end
     end
   endfunction
