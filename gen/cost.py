@@ -9,7 +9,7 @@ from ..hdl.readout import ReadoutSpec
 from ..hdl.requant import RequantSpec
 from ..hdl.serial import SerialiserSpec
 from ..hdl.stage import StageSpec
-from ..hdl.synapse import SynapseSpec
+from ..hdl.synapse import TABLE, SynapseSpec
 
 __all__ = ["estimate"]
 
@@ -43,21 +43,21 @@ def estimate(stage: StageSpec) -> int:
 
 
 def _synapse(core: SynapseSpec) -> float:
-    """Gates, the trees over the inputs, the trees over the bits of an input, the accumulators."""
-    lanes, width, adders, shared = core.inputs, core.weight_bits, 0.0, 0.0
-    gates: float = core.inputs * core.weight_bits
-    if core.paired:  # a sum for each pair; a choice of two LUT4 a bit for each time step and bit of the inputs
-        shared = (lanes // 2) * (core.weight_bits + 2)
-        gates = (lanes // 2) * 2 * (core.weight_bits + 1) + (lanes % 2) * core.weight_bits
-        lanes, width = lanes - lanes // 2, width + 1
+    """Trees over the inputs, whose first additions gate the weights, the trees over the bits of an input, the
+    accumulators. Constant weights: tables of a LUT4 a bit in place of the first additions."""
+    lanes, width, adders = core.inputs, core.weight_bits, 0.0
+    if core.constant:
+        width += 2
+        lanes = -(-lanes // TABLE)
+        adders += lanes * width
     while lanes > 1:
-        width += 1
         adders += (lanes // 2) * (width + 1)
         lanes -= lanes // 2
+        width += 1
     planes, joins = core.plane_count, 0.0
     for level in range(levels(core.plane_count)):
         joins += (planes // 2) * (width + 2 + (1 << level))
         width += 1 << level
         planes -= planes // 2
     accumulator = core.o_format.bits + 1
-    return core.outputs * (shared + core.terms * (core.plane_count * (gates + adders) + joins + accumulator))
+    return core.outputs * core.terms * (core.plane_count * adders + joins + accumulator)
