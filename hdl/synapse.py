@@ -32,12 +32,14 @@ class SynapseSpec:
     Parameters:
         weight: integers (Co, words, inputs): for each output channel the weights in the order of the window words.
         weight_bits: bits of a weight, two's complement.
-        i_format: the window words; ``inputs`` is its ``lanes``.
+        i_format: the window words.
         outputs: output channels computed at once; divides Co.
         steps: time steps computed at once; divides ``i_format.steps``. Where fewer than all, the window is scanned
             once for every group of steps.
         sum_time: add up the time steps first and give one current for all of them (rule ``lossless``, read-out).
         start: (Co,) the accumulator's value before the first word; all zero where it cannot be a constant.
+        blocks: groups of a grouped convolution computed at once: the first of that many equal parts of the lanes is for
+            the first part of the outputs, and so on.
     """
 
     weight: np.ndarray
@@ -47,10 +49,15 @@ class SynapseSpec:
     steps: int
     sum_time: bool
     start: np.ndarray
+    blocks: int = 1
 
     def __post_init__(self) -> None:
-        if self.weight.ndim != 3 or self.weight.shape[2] != self.i_format.lanes:
-            raise ValueError(f"Weight must have shape (Co, words, {self.i_format.lanes}), not {self.weight.shape}")
+        if self.i_format.lanes % self.blocks or self.outputs % self.blocks:
+            raise ValueError(
+                f"blocks={self.blocks} does not divide {self.i_format.lanes} lanes and {self.outputs} outputs"
+            )
+        if self.weight.ndim != 3 or self.weight.shape[2] != self.inputs:
+            raise ValueError(f"Weight must have shape (Co, words, {self.inputs}), not {self.weight.shape}")
         if self.outputs < 1 or self.weight.shape[0] % self.outputs:
             raise ValueError(f"outputs={self.outputs} does not divide the {self.weight.shape[0]} output channels")
         if self.steps < 1 or self.i_format.steps % self.steps:
@@ -62,8 +69,13 @@ class SynapseSpec:
 
     @property
     def inputs(self) -> int:
-        """Input channels in a word."""
-        return self.i_format.lanes
+        """Input channels of an output in a word."""
+        return self.i_format.lanes // self.blocks
+
+    def lanes_of(self, output: int) -> range:
+        """Lanes of a word that are inputs of the ``output``-th one computed at once."""
+        first = output * self.blocks // self.outputs * self.inputs
+        return range(first, first + self.inputs)
 
     @property
     def words(self) -> int:
@@ -130,19 +142,22 @@ class SynapseSpec:
         return 2 + self.depth + 1
 
     def compute(self, words: np.ndarray) -> np.ndarray:
-        """Model: window words (n, inputs, T), as the array takes them, to currents (n / words, outputs, terms)."""
+        """Model: window words (n, lanes, T), as the array takes them, to currents (n / words, outputs, terms)."""
         low, high = self.i_format.low, self.i_format.high
         if words.size and (words.min() < low or words.max() > high):
             raise ValueError(f"Inputs must be in {low}..{high}, found {words.min()}..{words.max()}")
-        x = words.reshape(-1, self.groups, self.scans, self.words, self.inputs, self.i_format.steps)
+        x = words.reshape(-1, self.groups, self.scans, self.words, self.i_format.lanes, self.i_format.steps)
         if self.sum_time:
             x = x.sum(-1, keepdims=True)
         else:  # scan k looks at the k-th group of steps
             x = x.reshape(*x.shape[:-1], self.scans, self.steps)
             x = np.stack([x[:, :, k, :, :, k] for k in range(self.scans)], axis=2)
-        weight = self.weight.reshape(self.groups, self.outputs, self.words, self.inputs)
-        currents = np.einsum("ngskit,goki->ngsot", x, weight, optimize=True)
-        currents = currents + self.start.reshape(self.groups, 1, self.outputs, 1)
+        x = x.reshape(*x.shape[:4], self.blocks, self.inputs, -1)
+        weight = self.weight.reshape(self.groups, self.blocks, -1, self.words, self.inputs)
+        currents = np.einsum("ngskbit,gboki->ngsbot", x, weight, optimize=True)
+        currents = currents.reshape(*x.shape[:3], self.outputs, -1) + self.start.reshape(
+            self.groups, 1, self.outputs, 1
+        )
         return currents.reshape(-1, self.outputs, self.terms)
 
 
@@ -168,7 +183,7 @@ class SynapseArray(Pipe):
 
         # The input word waits two cycles for its weights; valid and last travel along to the accumulator.
         lane_bits = spec.terms * spec.plane_count
-        word_1, word_2 = Signal(spec.i_format.width), Signal(spec.inputs * lane_bits)
+        word_1, word_2 = Signal(spec.i_format.width), Signal(spec.i_format.lanes * lane_bits)
         m.d.sync += word_1.eq(self.i.payload.data)
         m.d.sync += word_2.eq(self._multiplicands(m, word_1))
         flags = Cat(self.i.valid, self.i.valid & self.i.payload.last)
@@ -185,7 +200,7 @@ class SynapseArray(Pipe):
 
         def gated(o: int, bit: int, name: str) -> list[Term]:
             """The weights of output ``o`` that the inputs' bits let through, in pairs and registered if ``paired``."""
-            x = [word_2[k * lane_bits + bit] for k in range(spec.inputs)]
+            x = [word_2[k * lane_bits + bit] for k in spec.lanes_of(o)]
             found = []
             for k, choices in enumerate(places[o]):
                 low, high = min(0, *(c.low for c in choices)), max(0, *(c.high for c in choices))
