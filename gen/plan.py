@@ -22,6 +22,7 @@ from ..hdl.window_spec import WindowSpec
 from ..hdl.words import WordFormat
 from ..quant.nodes import IF, Conv2d, MaxPool, Pool, Readout, Requant, Synapse
 from .layers import Layer, PlanError, Skip
+from .neurons import neuron_cores
 
 __all__ = ["UNLIMITED", "Fold", "build_stage", "fold_choices", "read_folds"]
 
@@ -182,20 +183,7 @@ def _cores(layer: Layer, fold: Fold, weight: np.ndarray, i_format: WordFormat) -
         cores.append(merge)
         ranges, i_format = merge.o_ranges, merge.o_format
     if neuron is not None:
-        return (
-            *cores,
-            NeuronSpec(
-                threshold=neuron.threshold,
-                bias=neuron.bias,
-                v0=neuron.v0,
-                rule=neuron.rule,
-                strict=neuron.strict,
-                time_steps=layer.steps,
-                i_format=i_format,
-                ranges=ranges,
-                constant=not timed,
-            ),
-        )
+        cores += neuron_cores(neuron, layer.steps, i_format, ranges, synapse.scans, constant=not timed)
     if quantiser is not None:
         rest = np.zeros_like(quantiser.bias) if own else quantiser.bias
         cores.append(
