@@ -59,13 +59,13 @@ def module(core: Elaboratable, name: str) -> str:
 def performance(design: Design) -> Performance:
     """What the cycle law predicts for frames without pauses.
 
-    ``latency``: cycles from the first input word to the last output word of the first frame; ``interval``: cycles
-    between frames in steady state; per stage: cycles of work a frame, and its share of the interval.
+    ``latency``: cycles from the first input word to the last output word of the first frame (of all outputs);
+    ``interval``: cycles between frames in steady state; per stage: cycles of work a frame, and its share of the
+    interval.
     """
     timing = design.free_run
-    ends = timing.transfers[design.boundaries[-1].name][
-        design.boundaries[-1].words_per_frame - 1 :: design.boundaries[-1].words_per_frame
-    ]
+    outs = design.outputs.values()
+    ends = np.max([timing.transfers[b.name][b.words_per_frame - 1 :: b.words_per_frame] for b in outs], axis=0)
     interval = int(ends[-1] - ends[-2])
     return {
         "latency": int(ends[0]) + 1,
@@ -95,10 +95,13 @@ def describe(design: Design) -> dict[str, Any]:
             "i__payload": design.boundaries[0].width,
             "i__valid": 1,
             "i__ready": 1,
-            "o__payload": design.boundaries[-1].width,
-            "o__valid": 1,
-            "o__ready": 1,
+        }
+        | {
+            f"{port}__{part}": width
+            for port, b in design.outputs.items()
+            for part, width in (("payload", b.width), ("valid", 1), ("ready", 1))
         },
+        "outputs": {port: b.name for port, b in design.outputs.items()},
         "boundaries": [
             {
                 "name": b.name,

@@ -78,6 +78,12 @@ class Layer:
         return c, c
 
     @property
+    def groups(self) -> int:
+        """Groups of a grouped convolution, each of which takes its own channels; else 1."""
+        node = self.nodes[0]
+        return node.groups if isinstance(node, Conv2d) else 1
+
+    @property
     def time_fold(self) -> int:
         """Time steps that ``steps`` may fold: T for causal and signed neurons on timed inputs, else 1."""
         neuron = self.find(IF)

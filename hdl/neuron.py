@@ -128,7 +128,7 @@ class NeuronArray(Pipe):
                 sums.append(a)
                 currents[k] = [
                     self._later(m, c, f"i_{k}_{t}_a{n}")
-                    for n, c in enumerate(currents[k] if spec.constant else currents[k][1:])
+                    for n, c in enumerate(currents[k] if spec.constant and len(currents[k]) == 1 else currents[k][1:])
                 ]
                 spikes[k] = [self._later(m, s, f"s_{k}_{t}_a{n}") for n, s in enumerate(spikes[k])]
                 if signed_spikes and t + scans > 1:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from amaranth import *
 from amaranth.lib.memory import Memory
 
 from .library import Library
 from .words import shape_for
 
-__all__ = ["memory_style", "rom", "rom_style", "selected"]
+__all__ = ["memory_style", "packed_rows", "rom", "rom_style", "selected"]
 
 _DEEPEST = 2048
 """Words of the deepest block RAM that is instantiated, with 9 bits each."""
@@ -28,6 +29,12 @@ def rom_style(depth: int, width: int) -> str:
 def memory_style(depth: int, width: int) -> str:
     """Where a memory that is written goes: ``"distributed"`` up to 1,024 bits or 16 words, else ``"block"``."""
     return "distributed" if depth <= 16 or depth * width <= 1024 else "block"
+
+
+def packed_rows(rows: np.ndarray, bits: int) -> list[int]:
+    """Pack integers (depth, columns) of ``bits`` bits each into one word a row, the first column lowest."""
+    mask = (1 << bits) - 1
+    return [sum((int(v) & mask) << (bits * k) for k, v in enumerate(row)) for row in rows]
 
 
 def rom(m: Module, platform: object, words: Sequence[int], width: int, address: Value) -> Value:

@@ -39,12 +39,14 @@ class SynapseSpec:
     Parameters:
         weight: integers (Co, words, inputs): for each output channel the weights in the order of the window words.
         weight_bits: bits of a weight, two's complement.
-        i_format: the window words; ``inputs`` is its ``lanes``.
+        i_format: the window words.
         outputs: output channels computed at once; divides Co.
         steps: time steps computed at once; divides ``i_format.steps``. Where fewer than all, the window is scanned
             once for every group of steps.
         sum_time: add up the time steps first and give one current for all of them (rule ``lossless``, read-out).
         start: (Co,) the accumulator's value before the first word; all zero where it cannot be a constant.
+        blocks: groups of a grouped convolution computed at once: the first of that many equal parts of the lanes is for
+            the first part of the outputs, and so on.
     """
 
     weight: np.ndarray
@@ -54,10 +56,15 @@ class SynapseSpec:
     steps: int
     sum_time: bool
     start: np.ndarray
+    blocks: int = 1
 
     def __post_init__(self) -> None:
-        if self.weight.ndim != 3 or self.weight.shape[2] != self.i_format.lanes:
-            raise ValueError(f"Weight must have shape (Co, words, {self.i_format.lanes}), not {self.weight.shape}")
+        if self.i_format.lanes % self.blocks or self.outputs % self.blocks:
+            raise ValueError(
+                f"blocks={self.blocks} does not divide {self.i_format.lanes} lanes and {self.outputs} outputs"
+            )
+        if self.weight.ndim != 3 or self.weight.shape[2] != self.inputs:
+            raise ValueError(f"Weight must have shape (Co, words, {self.inputs}), not {self.weight.shape}")
         if self.outputs < 1 or self.weight.shape[0] % self.outputs:
             raise ValueError(f"outputs={self.outputs} does not divide the {self.weight.shape[0]} output channels")
         if self.steps < 1 or self.i_format.steps % self.steps:
@@ -69,8 +76,13 @@ class SynapseSpec:
 
     @property
     def inputs(self) -> int:
-        """Input channels in a word."""
-        return self.i_format.lanes
+        """Input channels of an output in a word."""
+        return self.i_format.lanes // self.blocks
+
+    def lanes_of(self, output: int) -> range:
+        """Lanes of a word that are inputs of the ``output``-th one computed at once."""
+        first = output * self.blocks // self.outputs * self.inputs
+        return range(first, first + self.inputs)
 
     @property
     def words(self) -> int:
@@ -134,19 +146,22 @@ class SynapseSpec:
         return 2 + self.depth + 1
 
     def compute(self, words: np.ndarray) -> np.ndarray:
-        """Model: window words (n, inputs, T), as the array takes them, to currents (n / words, outputs, terms)."""
+        """Model: window words (n, lanes, T), as the array takes them, to currents (n / words, outputs, terms)."""
         low, high = self.i_format.low, self.i_format.high
         if words.size and (words.min() < low or words.max() > high):
             raise ValueError(f"Inputs must be in {low}..{high}, found {words.min()}..{words.max()}")
-        x = words.reshape(-1, self.groups, self.scans, self.words, self.inputs, self.i_format.steps)
+        x = words.reshape(-1, self.groups, self.scans, self.words, self.i_format.lanes, self.i_format.steps)
         if self.sum_time:
             x = x.sum(-1, keepdims=True)
         else:  # scan k looks at the k-th group of steps
             x = x.reshape(*x.shape[:-1], self.scans, self.steps)
             x = np.stack([x[:, :, k, :, :, k] for k in range(self.scans)], axis=2)
-        weight = self.weight.reshape(self.groups, self.outputs, self.words, self.inputs)
-        currents = np.einsum("ngskit,goki->ngsot", x, weight, optimize=True)
-        currents = currents + self.start.reshape(self.groups, 1, self.outputs, 1)
+        x = x.reshape(*x.shape[:4], self.blocks, self.inputs, -1)
+        weight = self.weight.reshape(self.groups, self.blocks, -1, self.words, self.inputs)
+        currents = np.einsum("ngskbit,gboki->ngsbot", x, weight, optimize=True)
+        currents = currents.reshape(*x.shape[:3], self.outputs, -1) + self.start.reshape(
+            self.groups, 1, self.outputs, 1
+        )
         return currents.reshape(-1, self.outputs, self.terms)
 
 
@@ -170,7 +185,7 @@ class SynapseArray(Pipe):
         rows = rows.reshape(spec.groups * spec.words, spec.outputs, spec.inputs)
 
         # The input word waits two cycles for its weights; valid and last travel along to the accumulator.
-        word_1, word_2 = Signal(spec.i_format.width), Signal(spec.inputs * spec.terms * spec.plane_count)
+        word_1, word_2 = Signal(spec.i_format.width), Signal(spec.i_format.lanes * spec.terms * spec.plane_count)
         m.d.sync += word_1.eq(self.i.payload.data)
         m.d.sync += word_2.eq(self._multiplicands(m, word_1))
         flags = Cat(self.i.valid, self.i.valid & self.i.payload.last)
@@ -210,8 +225,8 @@ class SynapseArray(Pipe):
 
         def sums(o: int, t: int, b: int) -> tuple[Term, int]:
             name, bit = f"{o}_{t}_{b}", t * spec.plane_count + b
-            x = [word_2[k * lane_bits + bit] for k in range(spec.inputs)]
-            n = [inverted[k * lane_bits + bit] for k in range(spec.inputs)]
+            x = [word_2[k * lane_bits + bit] for k in spec.lanes_of(o)]
+            n = [inverted[k * lane_bits + bit] for k in spec.lanes_of(o)]
             pairs = [(k, f, w) for k, f, w in zip(firsts, formats[o], weights[o], strict=True) if f.columns == 2]
             found = add(
                 m,
@@ -244,7 +259,8 @@ class SynapseArray(Pipe):
                 part = weight[o, first : first + TABLE]
                 low, high = int(np.minimum(part, 0).sum()), int(np.maximum(part, 0).sum())
                 value = Signal(shape_for(low, high), name=f"table_{name}_{first}")
-                with m.Switch(Cat(word[(first + k) * lane_bits + bit] for k in range(len(part)))):
+                lanes = spec.lanes_of(o)[first : first + TABLE]
+                with m.Switch(Cat(word[k * lane_bits + bit] for k in lanes)):
                     for pattern in range(1 << len(part)):
                         with m.Case(pattern):
                             m.d.sync += value.eq(int(sum(w for k, w in enumerate(part) if pattern >> k & 1)))
