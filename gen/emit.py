@@ -21,7 +21,8 @@ from ..quant.netfile import load, save
 from . import yosys
 from .cost import estimate
 from .design import Design, Top
-from .plan import PlanError, parse_folds
+from .layers import PlanError
+from .plan import parse_folds
 
 __all__ = ["TOP", "Performance", "describe", "module", "performance", "read", "verilog", "write"]
 
@@ -55,13 +56,13 @@ def module(core: Elaboratable, name: str) -> str:
     return "\n".join(body).lstrip("\n") + "\n" + library.text
 
 
-def performance(design: Design, frames: int = 4) -> Performance:
-    """What the cycle law predicts for ``frames`` frames without pauses.
+def performance(design: Design) -> Performance:
+    """What the cycle law predicts for frames without pauses.
 
     ``latency``: cycles from the first input word to the last output word of the first frame; ``interval``: cycles
     between frames in steady state; per stage: cycles of work a frame, and its share of the interval.
     """
-    timing = design.law(frames * design.boundaries[0].words_per_frame)
+    timing = design.free_run
     ends = timing.transfers[design.boundaries[-1].name][
         design.boundaries[-1].words_per_frame - 1 :: design.boundaries[-1].words_per_frame
     ]

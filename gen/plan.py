@@ -1,4 +1,4 @@
-"""From an integer network and a fold to stages: which nodes share a stage, and how much of it works in parallel."""
+"""From a layer and its fold to a stage: how much of it works in parallel, and which cores that takes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..hdl.flow import GearboxSpec
+from ..hdl.merge import MergeSpec
 from ..hdl.neuron_spec import NeuronSpec
 from ..hdl.pool import PoolSpec
 from ..hdl.readout import ReadoutSpec
@@ -20,14 +20,13 @@ from ..hdl.stage import CoreSpec, StageSpec
 from ..hdl.synapse import SynapseSpec
 from ..hdl.window_spec import WindowSpec
 from ..hdl.words import WordFormat
-from ..quant.network import Network, Signal
-from ..quant.nodes import IF, Conv2d, Flatten, MaxPool, Node, Pool, Readout, Requant, Synapse
+from ..quant.nodes import IF, Conv2d, MaxPool, Pool, Readout, Requant, Synapse
+from .layers import Layer, PlanError, Skip
 
-__all__ = ["Fold", "Layer", "PlanError", "build_stage", "fold_choices", "join", "layers", "read_folds"]
+__all__ = ["UNLIMITED", "Fold", "build_stage", "fold_choices", "read_folds"]
 
-
-class PlanError(ValueError):
-    """A network or a fold that the generator cannot build; the message names the layer, the rule and the remedy."""
+UNLIMITED = 1 << 40
+"""Words of a FIFO whose depth is not yet known."""
 
 
 @dataclass(frozen=True)
@@ -37,76 +36,6 @@ class Fold:
     outputs: int
     inputs: int
     steps: int
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """The nodes of one stage: a synapse node with its neurons, quantiser or read-out, or a pool.
-
-    Attributes: ``nodes``; ``source``, what comes in; ``order``, for a Linear behind a Flatten the index of its weight
-    column for every element in the order of the stream (pixel by pixel, channels together), else None.
-    """
-
-    nodes: tuple[Node, ...]
-    source: Signal
-    order: np.ndarray | None
-    steps: int
-
-    @property
-    def name(self) -> str:
-        """Name of the stage: that of its first node."""
-        return self.nodes[0].name
-
-    def find(self, kind: type) -> Any:
-        """The node of this kind, or None."""
-        return next((n for n in self.nodes if isinstance(n, kind)), None)
-
-    @property
-    def channels(self) -> tuple[int, int]:
-        """Channels that the fold divides: (outputs, inputs)."""
-        c, h, w = self.source.shape
-        node = self.nodes[0]
-        if isinstance(node, Synapse):
-            return node.weight.shape[0], c if isinstance(node, Conv2d) else c * h * w
-        return c, c
-
-    @property
-    def time_fold(self) -> int:
-        """Time steps that ``steps`` may fold: T for causal and signed neurons on timed inputs, else 1."""
-        neuron = self.find(IF)
-        return self.steps if self.source.timed and neuron is not None and neuron.rule != "lossless" else 1
-
-
-def layers(network: Network) -> list[Layer]:
-    """Cut ``network`` into stages. Raises PlanError where a node has no hardware."""
-    found: list[Layer] = []
-    nodes = list(network)[1:]
-    source = network.signals[network.input.name]
-    order = None
-    while nodes:
-        node = nodes.pop(0)
-        if isinstance(node, Flatten):
-            c, h, w = source.shape
-            order = np.arange(c * h * w).reshape(c, h, w).transpose(1, 2, 0).reshape(-1)
-            continue
-        group = [node]
-        if isinstance(node, Synapse):
-            group.append(nodes.pop(0))
-            if isinstance(group[-1], Requant) and nodes and isinstance(nodes[0], Readout):
-                group.append(nodes.pop(0))
-        elif not isinstance(node, Pool):
-            raise PlanError(
-                f"{node.name}: {type(node).__name__} behind {node.source} has no hardware; supported: a "
-                f"Conv2d or Linear with IF, Requant or Readout behind it, SumPool, MaxPool, Flatten"
-            )
-        if order is not None and isinstance(node, (Pool, Conv2d)):
-            raise PlanError(
-                f"{node.name}: {type(node).__name__} behind a Flatten has no hardware; put the Flatten "
-                "before the first Linear"
-            )
-        found.append(Layer(tuple(group), source, order, network.steps))
-        source, order = network.signals[group[-1].name], None
-    return found
 
 
 def divisors(n: int) -> list[int]:
@@ -199,7 +128,7 @@ def _cores(layer: Layer, fold: Fold, weight: np.ndarray, i_format: WordFormat) -
     node, neuron, quantiser, readout = layer.nodes[0], layer.find(IF), layer.find(Requant), layer.find(Readout)
     assert isinstance(node, Synapse)
     timed = i_format.steps > 1
-    sum_time = timed and (neuron is None or neuron.rule == "lossless")
+    sum_time = timed and layer.sums
     # A bias behind the sum is the accumulator's start value where every channel has an accumulator of its own.
     wanted = -quantiser.bias if quantiser is not None else readout.bias if readout is not None else None
     own = fold.outputs == len(weight) and weight.shape[1] > 1
@@ -215,9 +144,13 @@ def _cores(layer: Layer, fold: Fold, weight: np.ndarray, i_format: WordFormat) -
     )
     cores: list[CoreSpec] = [synapse]
     # A quantiser without a subtraction is smaller than the multiplexer that would let channels share it.
-    if (lanes := shared_lanes(synapse)) < synapse.outputs and not (quantiser is not None and own):
+    if (lanes := _lanes(layer, synapse)) < synapse.outputs and (quantiser is None or not own or layer.skips):
         cores.append(SerialiserSpec(synapse.o_format, lanes))
     ranges, i_format = synapse.ranges, cores[-1].o_format
+    for skip in layer.skips:
+        merge = _merge(layer, skip, synapse, i_format, ranges)
+        cores.append(merge)
+        ranges, i_format = merge.o_ranges, merge.o_format
     if neuron is not None:
         return (
             *cores,
@@ -260,6 +193,44 @@ def shared_lanes(synapse: SynapseSpec) -> int:
     return next(n for n in divisors(synapse.outputs) if synapse.outputs // n <= synapse.words)
 
 
+def _lanes(layer: Layer, synapse: SynapseSpec) -> int:
+    """:func:`shared_lanes`, few enough to divide the channels of zero-padded shortcuts."""
+    lanes = shared_lanes(synapse)
+    edges = [edge for skip in layer.skips for edge in (skip.offset, skip.signal.shape[0])]
+    found = [n for n in divisors(synapse.outputs) if n >= lanes and not any(edge % n for edge in edges)]
+    if not found:
+        raise PlanError(
+            f"{layer.name}: fold outputs={synapse.outputs} needs {lanes} neuron units or more, a number that divides "
+            f"the channels of its shortcut ({', '.join(map(str, edges))}); choose other outputs"
+        )
+    return found[0]
+
+
+def _merge(layer: Layer, skip: Skip, synapse: SynapseSpec, i_format: WordFormat, ranges: np.ndarray) -> MergeSpec:
+    channels, signal = skip.signal.shape[0], skip.signal
+    steps = layer.steps if signal.timed and not (skip.gain is None and layer.sums) else 1
+    low, high = signal.low, signal.high
+    if skip.gain is None and layer.sums and signal.timed:  # currents that were added up over time where they were made
+        low, high = low * layer.steps, high * layer.steps
+    gain = np.zeros(len(ranges), np.int64)
+    gain[skip.offset : skip.offset + channels] = (
+        1 if skip.gain is None else skip.gain.gain[skip.offset : skip.offset + channels]
+    )
+    if layer.sums and layer.source.timed and not signal.timed:
+        gain *= layer.steps
+    return MergeSpec(
+        gain=gain,
+        first=skip.offset,
+        channels=channels,
+        skip_format=WordFormat(i_format.lanes, steps, low, high),
+        i_format=i_format,
+        scans=synapse.scans,
+        parts=synapse.outputs // i_format.lanes,
+        ranges=ranges,
+        depth=UNLIMITED,
+    )
+
+
 def _check_turnaround(layer: Layer, fold: Fold, cores: tuple[CoreSpec, ...]) -> None:
     synapse, neuron = cores[0], cores[-1]
     if isinstance(neuron, NeuronSpec) and isinstance(synapse, SynapseSpec) and neuron.turnaround > synapse.words:
@@ -267,21 +238,6 @@ def _check_turnaround(layer: Layer, fold: Fold, cores: tuple[CoreSpec, ...]) -> 
             f"{layer.name}: fold steps={fold.steps} scans the window of {synapse.words} words again while the "
             f"membrane is still being computed ({neuron.turnaround} cycles); choose fewer inputs or more steps"
         )
-
-
-def join(stages: list[StageSpec]) -> list[StageSpec | tuple[str, GearboxSpec]]:
-    """Put the width conversions between the stages; one is named after the stage behind it."""
-    chain: list[StageSpec | tuple[str, GearboxSpec]] = [stages[0]]
-    for before, stage in zip(stages, stages[1:], strict=False):
-        form, lanes = before.o_format, stage.i_format.lanes
-        common = int(np.gcd(form.lanes, lanes))
-        for k, target in enumerate(t for t in (common, lanes) if t != form.lanes or t != common):
-            if target != form.lanes:
-                gearbox = GearboxSpec(form, target)
-                chain.append((f"{stage.name}.width{k if common not in (form.lanes, lanes) else ''}", gearbox))
-                form = gearbox.o_format
-        chain.append(stage)
-    return chain
 
 
 def read_folds(path: str | Path) -> dict[str, Fold]:

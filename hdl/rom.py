@@ -10,7 +10,7 @@ from amaranth.lib.memory import Memory
 from .library import Library
 from .words import shape_for
 
-__all__ = ["rom", "rom_style", "selected"]
+__all__ = ["memory_style", "rom", "rom_style", "selected"]
 
 _DEEPEST = 2048
 """Words of the deepest block RAM that is instantiated, with 9 bits each."""
@@ -23,6 +23,11 @@ def rom_style(depth: int, width: int) -> str:
     that a block RAM costs no LUT at all.
     """
     return "logic" if depth <= 32 or depth * width <= 1024 else "block"
+
+
+def memory_style(depth: int, width: int) -> str:
+    """Where a memory that is written goes: ``"distributed"`` up to 1,024 bits or 16 words, else ``"block"``."""
+    return "distributed" if depth <= 16 or depth * width <= 1024 else "block"
 
 
 def rom(m: Module, platform: object, words: Sequence[int], width: int, address: Value) -> Value:

@@ -28,12 +28,15 @@ class Window(wiring.Component):
     """The window of a :class:`WindowSpec`.
 
     Members: ``i``: In(stream of input words); ``o``: Out(stream of ``{data, last}``, always ready), ``last`` marks the
-    end of a scan; ``taken``: In(1), a result has left the FIFO of the stage.
+    end of a scan; ``taken``: In(1), a result has left the FIFO of the stage; ``hold``: In(1), the last word of the
+    first scan of a result must wait; ``scanned``: Out(1), it is handed out.
     """
 
     i: stream.Interface
     o: stream.Interface
     taken: Signal
+    hold: Signal
+    scanned: Signal
 
     def __init__(self, spec: WindowSpec) -> None:
         self.spec = spec
@@ -43,6 +46,8 @@ class Window(wiring.Component):
                 "i": In(stream.Signature(spec.i_format.width)),
                 "o": Out(stream.Signature(word, always_ready=True)),
                 "taken": In(1),
+                "hold": In(1),
+                "scanned": Out(1),
             }
         )
 
@@ -84,10 +89,11 @@ class Window(wiring.Component):
             ("channel", spec.pixel_words if spec.order == "channels" else 1),
             ("x", spec.o_size[1]),
         ]
-        at_end, ky = {}, Const(0, 0)
+        at_end: dict[str, Value] = {}
+        ky, scan = Const(0, 0), Const(0, 0)
         for name, count in loops:
             value, at_end[name] = counter(m, count, inner, name)
-            ky = value if name == "ky" else ky
+            ky, scan = (value if name == "ky" else ky), (value if name == "scan" else scan)
             ends[name] = Signal(name=f"{name}_ends")
             m.d.comb += ends[name].eq(inner & at_end[name])
             inner = ends[name]
@@ -129,9 +135,14 @@ class Window(wiring.Component):
 
         # Credits: the last word of a result waits for a slot in the FIFO.
         waiting = Signal(range(spec.credits + 1))
-        final = Signal()
-        m.d.comb += final.eq(at_end["run"] & at_end["ky"] & at_end["scan"])
-        m.d.comb += moves.eq((rows >= wait) & ~(final & (waiting == spec.credits)))
+        ending, first_scan, final = Signal(), Signal(), Signal()
+        m.d.comb += [
+            ending.eq(at_end["run"] & at_end["ky"]),
+            first_scan.eq(scan == 0),
+            final.eq(ending & at_end["scan"]),
+            moves.eq((rows >= wait) & ~(final & (waiting == spec.credits)) & ~(ending & first_scan & self.hold)),
+            self.scanned.eq(moves & ending & first_scan),
+        ]
         m.d.sync += waiting.eq(waiting + (moves & final) - self.taken)
 
         m.d.comb += self.o.payload.data.eq(word)

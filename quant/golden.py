@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .network import Network, Signal
-from .nodes import IF, Conv2d, Flatten, Input, Linear, MaxPool, NetworkError, Node, Readout, Requant, SumPool
+from .nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, NetworkError, Node, Readout, Requant, SumPool
 
 __all__ = ["Result", "accuracy", "exact_dtype", "exact_math", "logits_over_time", "run"]
 
@@ -89,13 +89,16 @@ def run(
         for n, s in network.signals.items()
         if n in wanted
     }
+    last_use = {n.name: [s for s in network.takers if network.takers[s][-1:] == [n]] for n in network}
     with exact_math():
         for start in range(0, len(frames), batch):
-            found = torch.from_numpy(frames[start : start + batch])
+            found = {network.input.name: torch.from_numpy(frames[start : start + batch])}
             for node in network:
-                found = _step(node, found, network.signals.get(node.source), network.steps)
+                found[node.name] = _step(node, found, network)
                 if node.name in wanted:
-                    outputs[node.name][start : start + batch] = found.numpy()
+                    outputs[node.name][start : start + batch] = found[node.name].numpy()
+                for name in last_use[node.name]:
+                    del found[name]
             if progress:
                 progress(min(start + batch, len(frames)), len(frames))
     logits = outputs[last]
@@ -139,20 +142,34 @@ def _numpy_dtype(signal: Signal) -> type[np.signedinteger]:
     return np.int32 if max(-signal.low, signal.high) < 1 << 31 else np.int64
 
 
-def _step(node: Node, x: Tensor, source: Signal | None, steps: int) -> Tensor:
+def _step(node: Node, found: dict[str, Tensor], network: Network) -> Tensor:
     """One node on int64 tensors; time, where there is any, is the second axis."""
     if isinstance(node, Input):
-        return x
-    assert source is not None
+        return found[node.name]
+    x, source = found[node.source], network.signals[node.source]
+    if isinstance(node, Add):
+        y = found[node.other]
+        if source.timed != network.signals[node.other].timed:
+            x, y = (v if s.timed else v[:, None] for v, s in ((x, source), (y, network.signals[node.other])))
+        return x + y
     if source.timed and not isinstance(node, IF | MaxPool | Readout):
-        return _step(node, x.flatten(0, 1), _still(source), steps).unflatten(0, x.shape[:2])
+        return _layer(node, x.flatten(0, 1), _still(source), network.steps).unflatten(0, x.shape[:2])
+    return _layer(node, x, source, network.steps)
+
+
+def _layer(node: Node, x: Tensor, source: Signal, steps: int) -> Tensor:
+    """A node with one source."""
     match node:
         case Conv2d() | Linear():
             weight = torch.from_numpy(node.weight.copy())
             most = int(np.abs(node.weight).reshape(len(node.weight), -1).sum(1).max()) * max(-source.low, source.high)
             if isinstance(node, Linear):
                 return synapse(x, weight[:, :, None, None], 1, 0, exact_dtype(most))
-            return synapse(x, weight, node.stride, node.padding, exact_dtype(most))
+            return synapse(x, weight, node.stride, node.padding, exact_dtype(most), node.groups)
+        case Gain():
+            after = len(node.gain) - node.offset - source.shape[0]
+            x = F.pad(x[..., :: node.stride, :: node.stride], (0, 0, 0, 0, node.offset, after))
+            return x * _channel(node.gain)
         case IF():
             return _fire(node, x if source.timed else x[:, None].expand(-1, steps, -1, -1, -1), steps)
         case Requant():
@@ -186,17 +203,21 @@ def _windows(x: Tensor, kernel: int, stride: int) -> Tensor:
     return x.unfold(-2, kernel, stride).unfold(-2, kernel, stride)
 
 
-def synapse(x: Tensor, weight: Tensor, stride: int, padding: int, dtype: torch.dtype) -> Tensor:
-    """Convolve int64 ``x`` (N, Ci, H, W) with int64 ``weight`` (Co, Ci, Ky, Kx), computing in ``dtype``."""
+def synapse(x: Tensor, weight: Tensor, stride: int, padding: int, dtype: torch.dtype, groups: int = 1) -> Tensor:
+    """Convolve int64 ``x`` (N, Ci, H, W) with int64 ``weight`` (Co, Ci / groups, Ky, Kx), computing in ``dtype``."""
     if dtype is not torch.int64:
-        return F.conv2d(x.to(dtype), weight.to(dtype), stride=stride, padding=padding).to(torch.int64)
+        return F.conv2d(x.to(dtype), weight.to(dtype), stride=stride, padding=padding, groups=groups).to(torch.int64)
+    if groups > 1:
+        parts = zip(x.chunk(groups, 1), weight.chunk(groups), strict=True)
+        return torch.cat([synapse(a, w, stride, padding, dtype) for a, w in parts], 1)
     co, _, ky, kx = weight.shape
     taps = F.pad(x, (padding,) * 4).unfold(2, ky, stride).unfold(3, kx, stride).permute(0, 2, 3, 1, 4, 5)
     return (taps.reshape(*taps.shape[:3], -1) @ weight.view(co, -1).T).permute(0, 3, 1, 2)
 
 
 def _fire(node: IF, current: Tensor, steps: int) -> Tensor:
-    threshold, bias, v = _channel(node.threshold), _channel(node.bias), _channel(node.v0)
+    threshold, bias = _channel(node.threshold), _channel(node.bias)
+    v = torch.from_numpy(node.v0.copy()) if node.v0.ndim == 3 else _channel(node.v0)
     fires = torch.gt if node.strict else torch.ge
     if node.rule == "lossless":
         total = v + (current + bias).sum(1)

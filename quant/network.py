@@ -1,4 +1,4 @@
-"""The integer network: a validated chain of nodes, the one contract between PyTorch and hardware.
+"""The integer network: a validated graph of nodes, the one contract between PyTorch and hardware.
 
 A :class:`Network` that exists is a correct one: shapes, ranges and kinds are checked when it is built, and every
 message names the node. :meth:`Network.signals` gives what flows out of each node, with the exact range of its
@@ -16,7 +16,21 @@ from typing import Literal
 
 import numpy as np
 
-from .nodes import IF, Conv2d, Flatten, Input, MaxPool, NetworkError, Node, Readout, Requant, SumPool, Synapse
+from .nodes import (
+    IF,
+    Add,
+    Conv2d,
+    Flatten,
+    Gain,
+    Input,
+    MaxPool,
+    NetworkError,
+    Node,
+    Readout,
+    Requant,
+    SumPool,
+    Synapse,
+)
 
 __all__ = ["Network", "NetworkError", "Signal"]
 
@@ -40,9 +54,10 @@ class Signal:
 class Network:
     """An integer network.
 
-    Parameters: ``nodes``, in the order of the data, the first an ``Input``, the last a ``Readout``; ``steps``, the
-    number of time steps T (1..64; 1 for a quantised network); ``meta``, free strings (recipe, accuracy, origin).
-    Raises :class:`NetworkError` naming the node and the rule.
+    Parameters: ``nodes``, in the order of the data (every node behind its sources), the first an ``Input``, the last a
+    ``Readout``, whose logits are the answer; values and spikes may be taken by several nodes, currents by one; further
+    read-outs are further outputs. ``steps``, the number of time steps T (1..64; 1 for a quantised network); ``meta``,
+    free strings (recipe, accuracy, origin). Raises :class:`NetworkError` naming the node and the rule.
     """
 
     nodes: tuple[Node, ...]
@@ -58,15 +73,25 @@ class Network:
             raise NetworkError("The first node must be an Input")
         if not isinstance(self.nodes[-1], Readout):
             raise NetworkError("The last node must be a Readout")
-        for before, node in zip(self.nodes, self.nodes[1:], strict=False):
+        for k, node in enumerate(self.nodes):
             if not node.name or names.count(node.name) > 1:
                 raise NetworkError(f"{node.name or '(no name)'}: names must be unique and not empty")
-            if node.source != before.name:
+            for source in node.sources:
+                if source not in names[:k]:
+                    raise NetworkError(
+                        f"{node.name}: its source is {source!r}, which is not among the nodes before it "
+                        f"({', '.join(names[:k])})"
+                    )
+        signals = self.signals
+        for node in self.nodes:
+            takers = self.takers[node.name]
+            if not takers and not isinstance(node, Readout):
+                raise NetworkError(f"{node.name}: no node takes its result; leave it out")
+            if signals[node.name].kind == "currents" and len(takers) > 1:
                 raise NetworkError(
-                    f"{node.name}: its source is {node.source!r} but the node before it is "
-                    f"{before.name!r}; supported: a chain of layers"
+                    f"{node.name}: its currents are taken by {', '.join(t.name for t in takers)}; currents go to one "
+                    "node, values and spikes may go to several"
                 )
-        _ = self.signals
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
@@ -99,12 +124,26 @@ class Network:
                 digest.update(f"{key}{array.shape}".encode() + array.astype("<i8").tobytes())
         return digest.hexdigest()
 
+    @property
+    def readouts(self) -> list[Readout]:
+        """All read-outs; the last one gives the class."""
+        return [n for n in self.nodes if isinstance(n, Readout)]
+
+    @cached_property
+    def takers(self) -> dict[str, list[Node]]:
+        """The nodes that take the result of each node, by name."""
+        found: dict[str, list[Node]] = {n.name: [] for n in self.nodes}
+        for node in self.nodes:
+            for source in dict.fromkeys(node.sources):
+                found[source].append(node)
+        return found
+
     @cached_property
     def signals(self) -> dict[str, Signal]:
         """What flows out of each node, by name; computing it checks the whole network."""
         found: dict[str, Signal] = {}
         for node in self.nodes:
-            found[node.name] = _signal(node, found.get(node.source), self.steps)
+            found[node.name] = _signal(node, [found[name] for name in node.sources], self.steps)
         return found
 
     def check_frames(self, frames: np.ndarray) -> np.ndarray:
@@ -152,19 +191,35 @@ def current_range(weight: np.ndarray, source: Signal) -> tuple[np.ndarray, np.nd
     return pos * low + neg * high, pos * high + neg * low
 
 
-def _signal(node: Node, source: Signal | None, steps: int) -> Signal:
+def _add(node: Add, one: Signal, other: Signal) -> Signal:
+    for name, signal in zip(node.sources, (one, other), strict=True):
+        if signal.kind != "currents":
+            raise NetworkError(
+                f"{node.name}: Add takes currents, but {name} gives {signal.kind}; an identity shortcut is a Gain node"
+            )
+    if one.shape != other.shape:
+        raise NetworkError(f"{node.name}: adds shapes {one.shape} ({node.source}) and {other.shape} ({node.other})")
+    return Signal("currents", one.shape, one.timed or other.timed, one.low + other.low, one.high + other.high)
+
+
+def _signal(node: Node, sources: list[Signal], steps: int) -> Signal:
     if isinstance(node, Input):
         return Signal("values", node.shape, False, 0, node.high)
-    if source is None:
+    if not sources:
         raise NetworkError(f"{node.name}: only the first node may be an Input")
+    if isinstance(node, Add):
+        return _add(node, *sources)
+    source = sources[0]
     c, h, w = source.shape
     match node:
         case Synapse():
             _need(node, source, "values", "spikes")
             if isinstance(node, Conv2d):
-                if node.weight.shape[1] != c:
+                if node.weight.shape[1] * node.groups != c:
+                    of_groups = f" in {node.groups} groups" if node.groups > 1 else ""
                     raise NetworkError(
-                        f"{node.name}: its kernels have {node.weight.shape[1]} channels, but {node.source} gives {c}"
+                        f"{node.name}: its kernels have {node.weight.shape[1]} channels{of_groups}, but {node.source} "
+                        f"gives {c}"
                     )
                 rows, columns = _windows(node, (h, w), node.weight.shape[2:], node.stride, node.padding)
             else:
@@ -180,9 +235,22 @@ def _signal(node: Node, source: Signal | None, steps: int) -> Signal:
                 rows = columns = 1
             low, high = current_range(node.weight, source)
             return Signal("currents", (len(node.weight), rows, columns), source.timed, int(low.min()), int(high.max()))
+        case Gain():
+            _need(node, source, "values", "spikes")
+            low = int(min(0, (node.gain * source.low).min(), (node.gain * source.high).min()))
+            high = int(max(0, (node.gain * source.low).max(), (node.gain * source.high).max()))
+            size = (-(-h // node.stride), -(-w // node.stride))
+            if node.offset + c > len(node.gain):
+                raise NetworkError(
+                    f"{node.name}: has {len(node.gain)} channels, too few for the {c} of {node.source} from channel "
+                    f"{node.offset} on"
+                )
+            return Signal("currents", (len(node.gain), *size), source.timed, low, high)
         case IF():
             _need(node, source, "currents")
             _channels(node, node.threshold, source)
+            if node.v0.ndim == 3 and node.v0.shape != source.shape:
+                raise NetworkError(f"{node.name}: v0 has shape {node.v0.shape}, but the neurons {source.shape}")
             return Signal("spikes", source.shape, True, -1 if node.rule == "signed" else 0, 1)
         case Requant():
             _need(node, source, "currents")

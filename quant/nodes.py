@@ -7,7 +7,7 @@ equation; the golden model (``quant.golden``), the numpy models of the cores (``
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -15,8 +15,10 @@ import numpy as np
 __all__ = [
     "IF",
     "NODE_TYPES",
+    "Add",
     "Conv2d",
     "Flatten",
+    "Gain",
     "Input",
     "Linear",
     "MaxPool",
@@ -29,6 +31,9 @@ __all__ = [
 ]
 
 Rule = Literal["causal", "lossless", "signed"]
+
+IMPLICIT = {"implicit": True}
+"""Marks a field that files and hashes leave out at its default, so that those from before it came stay valid."""
 
 
 class NetworkError(ValueError):
@@ -57,6 +62,11 @@ class Node:
     name: str
     source: str = ""
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of all nodes whose results it takes."""
+        return (self.source,) if self.source else ()
+
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
@@ -75,6 +85,7 @@ class Node:
             f.name: list(v) if isinstance(v, tuple) else v
             for f in fields(self)
             if not isinstance(v := getattr(self, f.name), np.ndarray)
+            and not (f.metadata == IMPLICIT and v == f.default)
         }
 
     def _whole(self, **arrays: Any) -> None:
@@ -123,13 +134,16 @@ class Synapse(Node):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Conv2d(Synapse):
-    """I[co, y, x] = sum over ci, ky, kx of weight[co, ci, ky, kx] * s[ci, y*stride + ky - padding, ...], every step.
+    """I[co, y, x] = sum over ci, ky, kx of weight[co, ci, ky, kx] * s[g*Ci + ci, y*stride + ky - padding, ...], every
+    step, where g = co // (Co / ``groups``) is the group of the output channel.
 
-    ``weight`` has shape (Co, Ci, Ky, Kx); positions outside the input count as 0.
+    ``weight`` has shape (Co, Ci, Ky, Kx) with Ci input channels a group (one: depthwise); positions outside the input
+    count as 0.
     """
 
     stride: int = 1
     padding: int = 0
+    groups: int = field(default=1, metadata=IMPLICIT)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -137,6 +151,8 @@ class Conv2d(Synapse):
             self._fail(f"weight must have shape (Co, Ci, Ky, Kx), not {self.weight.shape}")
         if self.stride < 1:
             self._fail(f"stride must be a positive integer, not {self.stride}")
+        if self.groups < 1 or len(self.weight) % self.groups:
+            self._fail(f"groups must divide the {len(self.weight)} output channels, not be {self.groups}")
         if not 0 <= self.padding < min(self.weight.shape[2:]):
             self._fail(
                 f"padding must be in 0..{min(self.weight.shape[2:]) - 1} (smaller than the kernel), not {self.padding}"
@@ -154,8 +170,43 @@ class Linear(Synapse):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Gain(Node):
+    """An identity shortcut: I[c, y, x] = ``gain``[c] * s[c - offset, y*stride, x*stride], every time step; 0 where the
+    source has no channel c - offset (the zero-padded shortcut of He et al., option A). ``gain`` has shape (Co,).
+    """
+
+    gain: np.ndarray
+    stride: int = 1
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        self._whole(gain=self.gain)
+        if self.gain.ndim != 1 or not self.gain.size:
+            self._fail(f"gain must have one value a channel, not shape {self.gain.shape}")
+        if np.abs(self.gain).max() >= 1 << 16:
+            self._fail(f"gains must be in -65535..65535, found {self.gain.min()}..{self.gain.max()}")
+        if self.stride < 1:
+            self._fail(f"stride must be a positive integer, not {self.stride}")
+        if self.offset < 0:
+            self._fail(f"offset must not be negative, not {self.offset}")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Add(Node):
+    """The residual merge: I = I(source) + I(other), currents of the same shape, every time step; currents that do not
+    change over time are there in every step."""
+
+    other: str
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of both nodes whose currents it adds."""
+        return (self.source, self.other)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class IF(Node):
-    """Integrate and fire, reset by subtraction, with v[c] = ``v0``[c] at the start of every frame.
+    """Integrate and fire, reset by subtraction, with v = ``v0`` at the start of every frame.
 
     ``rule="causal"`` (QCFS, Bu et al. 2022): for each time step t in order,
         v += I_t + bias;  s_t = [v >= threshold];  v -= s_t * threshold.
@@ -163,7 +214,8 @@ class IF(Node):
         s_t = 1; else where v < 0 and N > 0 a negative one, s_t = -1; else s_t = 0;  v -= s_t * threshold;  N += s_t.
     ``rule="lossless"``: u = v0 + sum_t (I_t + bias); the count is the largest k in 0..T with k = 0 or
         u >= k * threshold, and s_t = [t < count]: the spikes come first. It equals the quantised ANN exactly.
-    ``strict`` replaces the tests ``>=`` by ``>`` (the dual-phase method). All arrays have shape (C,); threshold > 0.
+    ``strict`` replaces the tests ``>=`` by ``>`` (the dual-phase method). ``threshold`` > 0 and ``bias`` have shape
+    (C,), ``v0`` (C,) or, for an initial membrane of every neuron, (C, H, W).
     """
 
     threshold: np.ndarray
@@ -176,9 +228,13 @@ class IF(Node):
         self._whole(threshold=self.threshold, bias=self.bias, v0=self.v0)
         if self.rule not in ("causal", "lossless", "signed"):
             self._fail(f"rule must be 'causal', 'lossless' or 'signed', not {self.rule!r}")
-        if not self.threshold.shape == self.bias.shape == self.v0.shape or self.threshold.ndim != 1:
+        if (
+            not self.threshold.shape == self.bias.shape == self.v0.shape[:1]
+            or self.threshold.ndim != 1
+            or self.v0.ndim not in (1, 3)
+        ):
             self._fail(
-                f"threshold, bias and v0 must have one value a channel, not shapes "
+                f"threshold, bias and v0 must have one value a channel (v0 also one a neuron, (C, H, W)), not shapes "
                 f"{self.threshold.shape}, {self.bias.shape}, {self.v0.shape}"
             )
         if (bad := np.flatnonzero(self.threshold <= 0)).size:
@@ -259,5 +315,5 @@ class Readout(Node):
 
 
 NODE_TYPES: dict[str, type[Node]] = {
-    t.__name__: t for t in (Input, Conv2d, Linear, IF, Requant, SumPool, MaxPool, Flatten, Readout)
+    t.__name__: t for t in (Input, Conv2d, Linear, Gain, Add, IF, Requant, SumPool, MaxPool, Flatten, Readout)
 }

@@ -37,9 +37,7 @@ def golden_words(design: Design, outputs: Mapping[str, np.ndarray]) -> dict[str,
         if boundary is last:
             found[boundary.name] = _readout_words(design, x)
             continue
-        x = x[:, None] if x.ndim == 4 else x  # n t c y x
-        x = x.transpose(0, 3, 4, 2, 1).reshape(-1, boundary.format.lanes, boundary.format.steps)
-        found[boundary.name] = boundary.format.pack(x)
+        found[boundary.name] = boundary.format.pack(boundary.frames(x))
     return found
 
 

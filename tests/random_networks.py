@@ -5,37 +5,51 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from spikeloom.gen.design import Design
-from spikeloom.gen.plan import Fold, PlanError, build_stage, fold_choices, layers
+from spikeloom.gen.layers import PlanError, layers
+from spikeloom.gen.plan import Fold, build_stage, fold_choices
 from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Conv2d, Flatten, Input, Linear, MaxPool, Node, Readout, Requant, SumPool
+from spikeloom.quant.nodes import (
+    IF,
+    Add,
+    Conv2d,
+    Flatten,
+    Gain,
+    Input,
+    Linear,
+    MaxPool,
+    Node,
+    Readout,
+    Requant,
+    SumPool,
+)
 from spikeloom.sim.predict import make_stimulus, random_pauses
 from spikeloom.sim.trace import Stimulus
 
 
 @st.composite
 def networks(draw: st.DrawFn) -> Network:
-    """Chains of one or two convolutions, pools and one or two linear layers; T 1..8, or quantised."""
+    """Convolutions, pools, residual blocks and one or two linear layers; T 1..8, or quantised."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="weights"))
     steps = draw(st.integers(1, 8), label="T")
     quantised = steps == 1 and draw(st.booleans(), label="quantised")
     shape = (draw(st.integers(1, 4)), draw(st.integers(2, 7)), draw(st.integers(2, 7)))
     nodes: list[Node] = [Input(name="input", shape=shape, high=draw(st.sampled_from([1, 2, 15, 255])))]
 
-    def synapse(kind: type, name: str, weight_shape: tuple[int, ...], **geometry: int) -> None:
+    def synapse(kind: type, name: str, weight_shape: tuple[int, ...], source: str = "", **geometry: int) -> None:
         bits = draw(st.integers(2, 8), label=f"{name} bits")
         top = (1 << (bits - 1)) - 1
         weight = rng.integers(-top - (bits > 2), top + 1, weight_shape)
-        nodes.append(kind(name=name, source=nodes[-1].name, weight=weight, weight_bits=bits, **geometry))
+        nodes.append(kind(name=name, source=source or nodes[-1].name, weight=weight, weight_bits=bits, **geometry))
 
     def answer(channels: int) -> None:
         name = nodes[-1].name
-        scale = (
-            int(np.abs(nodes[-1].arrays()["weight"]).sum(axis=tuple(range(1, nodes[-1].arrays()["weight"].ndim))).max())
-            + 1
-        )
+        synapses = [node for node in nodes if isinstance(node, Conv2d | Linear)]
+        weight = synapses[-1].weight
+        scale = int(np.abs(weight).reshape(len(weight), -1).sum(1).max()) + 1
         if quantised:
             low, high = draw(st.sampled_from([(0, 15), (0, 1), (0, 255), (-7, 7), (-8, 7)]))
             nodes.append(
@@ -62,7 +76,35 @@ def networks(draw: st.DrawFn) -> Network:
             )
         )
 
+    def residual(name: str, c: int, h: int, w: int) -> tuple[int, int, int]:
+        """One or two convolutions, and a shortcut past them: identity, zero-padded, or a convolution."""
+        entry, stride = nodes[-1].name, draw(st.integers(1, 3))
+        channels = c + draw(st.sampled_from([0, 0, 1, 2, c]), label="channels")
+        size = ((h - 1) // stride + 1, (w - 1) // stride + 1)
+        inner, steps_left = c, [stride, 1][: draw(st.integers(1, 2), label="depth")]
+        for n, move in enumerate(steps_left):
+            kernel, outer = draw(st.sampled_from([1, 3])), channels if n == len(steps_left) - 1 else 2
+            geometry = {"stride": move, "padding": kernel // 2}
+            synapse(Conv2d, f"{name}_{n}", (outer, inner, kernel, kernel), **geometry)
+            if n < len(steps_left) - 1:
+                answer(outer)
+            inner = outer
+        for n in range(draw(st.sampled_from([1, 1, 2]), label="shortcuts")):
+            main, skip = nodes[-1].name, f"{name}_skip{n}"
+            if draw(st.booleans(), label="convolution in the shortcut"):
+                synapse(Conv2d, skip, (channels, c, 1, 1), entry, stride=stride)
+            else:
+                gain = rng.integers(-9, 30, channels)
+                offset = draw(st.integers(0, channels - c), label="offset")
+                nodes.append(Gain(name=skip, source=entry, gain=gain, stride=stride, offset=offset))
+            pair = [main, skip] if draw(st.booleans(), label="order") else [skip, main]
+            nodes.append(Add(name=f"{name}_add{n}", source=pair[0], other=pair[1]))
+        answer(channels)
+        return channels, *size
+
     c, h, w = shape
+    if draw(st.integers(0, 5), label="residual at the input") == 0:
+        c, h, w = residual("first", c, h, w)
     for k in range(draw(st.integers(0, 2), label="convolutions")):
         kernel = (draw(st.integers(1, min(3, h))), draw(st.integers(1, min(3, w))))
         padding = draw(st.integers(0, min(kernel) - 1))
@@ -78,6 +120,8 @@ def networks(draw: st.DrawFn) -> Network:
                 (SumPool if summing else MaxPool)(name=f"pool{k}", source=nodes[-1].name, kernel=size, stride=move)
             )
             h, w = (h - size) // move + 1, (w - size) // move + 1
+        if draw(st.booleans(), label="residual block"):
+            c, h, w = residual(f"block{k}", c, h, w)
     nodes.append(Flatten(name="flatten", source=nodes[-1].name))
     n = c * h * w
     if draw(st.booleans(), label="hidden"):
@@ -107,7 +151,9 @@ def designs(draw: st.DrawFn) -> Design:
     network = draw(networks())
     folds = {}
     for layer in layers(network):
-        folds[layer.name] = draw(st.sampled_from([f for f in fold_choices(layer) if _fits(layer, f)]), label=layer.name)
+        fitting = [f for f in fold_choices(layer) if _fits(layer, f)]
+        assume(fitting)  # lanes may divide the channels of a zero-padded shortcut in no fold
+        folds[layer.name] = draw(st.sampled_from(fitting), label=layer.name)
     return Design(network, folds)
 
 

@@ -69,8 +69,9 @@ def test_train_writes_a_network_and_reports_each_step(cli, tmp_path):
 
 
 def test_train_on_other_data_and_on_held_out_images(cli, tmp_path):
-    (tmp_path / "r.toml").write_text('data = "mnist:nowhere"\nmodel = "mlp"\n'
-                                     'method = "integernet"\nbits = 3\nepochs = 1\n')
+    (tmp_path / "r.toml").write_text(
+        'data = "mnist:nowhere"\nmodel = "mlp"\nmethod = "integernet"\nbits = 3\nepochs = 1\n'
+    )
     output = tmp_path / "net.safetensors"
     cli("train", tmp_path / "r.toml", "-o", output).refused("nowhere", "no such folder")
     ran = cli("train", tmp_path / "r.toml", "-o", output, "--data", "digits", "--held-out", 200, "--json")

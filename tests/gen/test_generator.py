@@ -13,7 +13,8 @@ from spikeloom.gen import emit
 from spikeloom.gen.cost import estimate
 from spikeloom.gen.design import Design
 from spikeloom.gen.fold import auto, with_given
-from spikeloom.gen.plan import Fold, Layer, PlanError, build_stage, fold_choices, layers, read_folds
+from spikeloom.gen.layers import Layer, PlanError, layers
+from spikeloom.gen.plan import Fold, build_stage, fold_choices, read_folds
 from spikeloom.quant.files import replacing
 from spikeloom.quant.netfile import load
 from spikeloom.quant.network import Network
