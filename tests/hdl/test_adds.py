@@ -1,10 +1,11 @@
-"""The additions of ``adds.v``: every device's form is proven equal to the plain one, and that one to arithmetic."""
+"""The additions of ``adds.v``: every device's form is proven equal to the plain one, by SAT over all inputs."""
 
 import re
 from pathlib import Path
 
 import pyosys
 import pytest
+
 import spikeloom.hdl
 from spikeloom.gen import yosys
 
@@ -68,7 +69,7 @@ def test_every_device_adds_the_same(
 @pytest.mark.parametrize(
     ("device", "right", "wrong"),
     [
-        ("ecp5", "SIGNED && i % (WIDTH + 1) == WIDTH - 1 ? 16'h8887", "SIGNED && i % (WIDTH + 1) == WIDTH - 1 ? 16'h7888"),
+        ("ecp5", "WIDTH - 1 ? 16'h8887", "WIDTH - 1 ? 16'h7888"),
         ("ecp5", "i % (WIDTH + 1) == WIDTH ? 16'h0000", "i % (WIDTH + 1) == WIDTH ? 16'h000f"),
         ("xc7", "64'h7888788888888888", "64'h7888788844444444"),
         ("ice40", "bx[i] ? only_b", "bx[i] ? only_a"),

@@ -21,6 +21,10 @@ CASES = {
     "one word": dict(form=WordFormat(4, 2, 0, 1), co=4, outputs=2, words=1, steps=2),
     "one word and group": dict(form=WordFormat(5, 1, 0, 15), co=2, outputs=2, words=1, steps=1),
     "start value": dict(form=WordFormat(2, 1, 0, 15), co=3, outputs=3, words=3, steps=1, start=True),
+    "one input": dict(form=WordFormat(1, 2, 0, 3), co=4, outputs=2, words=3, steps=2),
+    "many inputs": dict(form=WordFormat(11, 2, 0, 1), co=4, outputs=2, words=2, steps=2),
+    "many constants": dict(form=WordFormat(11, 2, 0, 1), co=2, outputs=2, words=1, steps=2),
+    "signed steps": dict(form=WordFormat(5, 2, -1, 1), co=4, outputs=2, words=2, steps=2),
     "wide weights": dict(form=WordFormat(3, 1, 0, 15), co=2, outputs=1, words=3, steps=1, bits=8),
     "ternary, with zeros": dict(form=WordFormat(4, 2, 0, 1), co=2, outputs=1, words=2, steps=2, bits=2, zeros=True),
 }
@@ -101,7 +105,8 @@ def worst_case(spec: SynapseSpec) -> np.ndarray:
     return np.repeat(x, spec.groups * spec.scans, axis=1).reshape(-1, form.lanes, form.steps)
 
 
-WORST = ["spikes", "sum over time", "pixels", "signed values", "start value", "wide weights"]
+WORST = ["spikes", "many inputs", "many constants", "signed steps", "sum over time", "pixels", "signed values"]
+WORST += ["start value", "wide weights"]
 
 
 @pytest.mark.parametrize("case", WORST)
