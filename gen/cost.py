@@ -49,11 +49,11 @@ def estimate(stage: StageSpec) -> int:
 def _initial(core: InitialSpec) -> float:
     """An adder and its gate for each lane, the shifted additions of a constant current, the memory and its counter."""
     bits, lanes, depth = core.o_format.bits, core.i_format.lanes, len(core.rows)
-    products = (core.times.bit_count() - 1) * (bits + 1)
+    products = 1.7 * (core.times.bit_count() - 1) * (bits + 1)
     width = sum(int(column.max()).bit_length() for column in core.rows.T)
     memory = 0.0
     if depth > 1:
-        memory = 6 + 2 * depth.bit_length()
+        memory = 2 + depth.bit_length()
         if rom_style(depth, width) == "logic":
             memory += width * max(1, depth / 16)
     return lanes * (bits + 1 + products) + (width if core.scans > 1 else 0) + memory
