@@ -165,6 +165,12 @@ def prepare(model: nn.Module, bits: int) -> IntegerNet:
     Raises UnsupportedLayer, naming the module, for anything else, and NetworkError for ``bits`` outside 2..8.
     """
     layers = trace(model)
+    for before, layer in zip(["", *(a.name for a in layers)], layers, strict=False):
+        if layer.sources != (before,):
+            raise UnsupportedLayer(
+                f"{layer.name}: takes {' and '.join(s or 'the image' for s in layer.sources)}, but the layer before it "
+                f"is {before or 'missing'}; supported with IntegerNet: a chain of layers, each fed by the one before it"
+            )
     order: list[IntegerLayer | Pool | Flat] = []
     for k, layer in enumerate(layers):
         match layer:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from spikeloom.quant import golden, netfile
 from spikeloom.quant.data import DataError, digits, load
-from spikeloom.quant.graph import UnsupportedLayer
+from spikeloom.quant.layers import UnsupportedLayer
 from spikeloom.quant.methods.integernet import SBN, IntegerLayer, IntegerNet, convert, prepare
 from spikeloom.quant.methods.qcfs import QCFS
 from spikeloom.quant.models import build, mnist_c

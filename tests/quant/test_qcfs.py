@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spikeloom.quant import golden
-from spikeloom.quant.graph import UnsupportedLayer
-from spikeloom.quant.integers import chain_network
+from spikeloom.quant.integers import integer_network
+from spikeloom.quant.layers import UnsupportedLayer
 from spikeloom.quant.methods.qcfs import QCFS, calibrate, prepare
 from spikeloom.quant.models import cnn, mlp
 from spikeloom.quant.nodes import IF, NetworkError
-from spikeloom.quant.qat import IntegerChain
+from spikeloom.quant.qat import IntegerGraph
 
 
 def test_the_activation_is_the_equation() -> None:
@@ -135,14 +135,14 @@ def test_integers_in_the_loop_are_the_integer_network(kind: str, rule: str, bits
     """The spikes of every layer and the logits, to the last bit."""
     for seed, steps in ((0, 4), (1, 3), (2, 1)):
         model = trained_look(MODELS[kind](), seed, steps)
-        chain: Any = IntegerChain(model, input_high=15, steps=steps, weight_bits=bits, rule=rule).eval()
-        network = chain_network(chain, shape=(2, 7, 6))
+        graph: Any = IntegerGraph(model, input_high=15, steps=steps, weight_bits=bits, rule=rule).eval()
+        network = integer_network(graph, shape=(2, 7, 6))
         x = np.random.default_rng(seed).integers(0, 16, (20, 2, 7, 6))
         result, seen = golden.run(network, x), []
-        fire = chain._fire
-        chain._fire = lambda *args, fire=fire, seen=seen: (seen.append(fire(*args)), seen[-1])[1]
+        fire = graph._fire
+        graph._fire = lambda *args, fire=fire, seen=seen: (seen.append(fire(*args)), seen[-1])[1]
         with golden.exact_math():
-            logits = chain(torch.from_numpy(x)).numpy()
+            logits = graph(torch.from_numpy(x)).numpy()
         neurons = [n for n in network if isinstance(n, IF)]
         assert len(seen) == len(neurons)
         for node, got in zip(neurons, seen, strict=True):
@@ -155,9 +155,9 @@ def test_integers_in_the_loop_are_the_integer_network(kind: str, rule: str, bits
 
 @pytest.mark.parametrize("rule", ["lossless", "causal"])
 def test_training_computes_what_evaluation_does(rule: str) -> None:
-    chain = IntegerChain(trained_look(MODELS["average"](), 3, 4), input_high=15, steps=4, weight_bits=4, rule=rule)
+    graph = IntegerGraph(trained_look(MODELS["average"](), 3, 4), input_high=15, steps=4, weight_bits=4, rule=rule)
     x = torch.from_numpy(np.random.default_rng(3).integers(0, 16, (20, 2, 7, 6)))
-    assert torch.allclose(chain.train()(x).double(), chain.eval()(x).double(), rtol=1e-5)
+    assert torch.allclose(graph.train()(x).double(), graph.eval()(x).double(), rtol=1e-5)
 
 
 @pytest.mark.parametrize("rule", ["lossless", "causal"])
@@ -165,36 +165,36 @@ def test_the_gradient_is_that_of_the_float_model(rule: str) -> None:
     """At 8 bits and many levels rounding is slight, so the straight-through gradient is nearly the model's own."""
     torch.manual_seed(0)
     model: Any = prepare(mlp((4, 1, 1), 3, hidden=(8,)), 64, threshold=1.5).eval()
-    chain: Any = IntegerChain(model, input_high=255, steps=64, weight_bits=8, rule=rule)
+    graph: Any = IntegerGraph(model, input_high=255, steps=64, weight_bits=8, rule=rule)
     x = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (64, 4, 1, 1))).float()
     y = torch.arange(64) % 3
-    F.cross_entropy(chain.train()(x), y).backward()
+    F.cross_entropy(graph.train()(x), y).backward()
     F.cross_entropy(model(x / 255), y).backward()
     for mine, theirs in (
-        (chain.stages[1].weight, model.get_submodule("classes").weight),
-        (chain.stages[1].bias, model.get_submodule("classes").bias),
-        (chain.stages[0].log_threshold, model.get_submodule("act1").log_threshold),
+        (graph.stages[1].synapses[0].weight, model.get_submodule("classes").weight),
+        (graph.stages[1].bias, model.get_submodule("classes").bias),
+        (graph.stages[0].log_threshold, model.get_submodule("act1").log_threshold),
     ):
         assert mine.grad is not None and theirs.grad is not None
         assert torch.allclose(mine.grad, theirs.grad, rtol=0.1, atol=2e-3)
     gain = (model.get_submodule("norm1").running_var + 1e-5).rsqrt()[:, None]
     theirs = model.get_submodule("linear1").weight.grad
-    assert torch.allclose(chain.stages[0].weight.grad * gain, theirs, rtol=0.1, atol=2e-3)
+    assert torch.allclose(graph.stages[0].synapses[0].weight.grad * gain, theirs, rtol=0.1, atol=2e-3)
 
 
 def test_what_cannot_be_made_integers_is_named() -> None:
     settings: dict[str, Any] = {"input_high": 15, "steps": 4, "weight_bits": 4}
     with pytest.raises(UnsupportedLayer, match=r"act1: a ReLU has no threshold; supported: QCFS"):
-        IntegerChain(MODELS["mlp"](), **settings)
+        IntegerGraph(MODELS["mlp"](), **settings)
     model: Any = prepare(MODELS["mlp"](), 4)
     with pytest.raises(NetworkError, match=r"linear1: weight_bits must be in 2\.\.8, not 9"):
-        IntegerChain(model, **settings | {"weight_bits": 9})
+        IntegerGraph(model, **settings | {"weight_bits": 9})
     with pytest.raises(NetworkError, match=r"input_high must be in 1\.\.255 and steps in 1\.\.64, not 256 and 4"):
-        IntegerChain(model, **settings | {"input_high": 256})
+        IntegerGraph(model, **settings | {"input_high": 256})
     model.get_submodule("act2").log_threshold.data.fill_(-1000.0)
     with pytest.raises(NetworkError, match=r"act2: threshold is 0\.0; it must be positive and finite"):
-        IntegerChain(model, **settings)
+        IntegerGraph(model, **settings)
     model = prepare(MODELS["mlp"](), 4)
     model.get_submodule("linear2").weight.data[1, 2] = math.nan
     with pytest.raises(NetworkError, match=r"linear2: weight holds NaN or infinity"):
-        IntegerChain(model, **settings)
+        IntegerGraph(model, **settings)

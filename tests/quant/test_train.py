@@ -154,7 +154,7 @@ def test_bad_recipes_are_named(old: str, new: str, message: str, tmp_path: Path)
 
 
 def test_unknown_models_and_arguments() -> None:
-    with pytest.raises(ValueError, match=r"Model 'vgg' is unknown; supported: cnn, mlp, mnist_c"):
+    with pytest.raises(ValueError, match=r"Model 'vgg' is unknown; supported: cnn, mlp, mnist_c, resnet"):
         build("vgg", (1, 8, 8), 10)
     with pytest.raises(ValueError, match=r"Model 'mlp': .*unexpected keyword argument 'depth'"):
         build("mlp", (1, 8, 8), 10, depth=3)
