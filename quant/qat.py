@@ -165,8 +165,7 @@ class IntegerGraph(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Pixels as integers (N, C, H, W) to logits (N, classes); see the class."""
-        # In evaluation every sum is exact in float64; in training float32 is near enough.
-        x = pixels.float() if self.training else pixels.double()
+        x = pixels.float()
         found, units, highs, timed = {IMAGE: x}, self.units(), self.highs(), self.timed()
         for layer in self.order:
             match layer:
@@ -177,15 +176,33 @@ class IntegerGraph(nn.Module):
                     source = layer.sources[0]
                     found[layer.name] = self._pool(layer, found[source], timed[source])
                 case Stage() if layer.log_threshold is not None:
-                    integers = layer.integers(units, highs, self.steps)
+                    integers = self._exact(layer, layer.integers(units, highs, self.steps), highs)
                     total = self._total(layer, integers, found, timed)
-                    found[layer.name] = self._fire(*total, integers.threshold.to(x.dtype), integers.bias.to(x.dtype))
+                    found[layer.name] = self._fire(*total, integers.threshold, integers.bias).to(x.dtype)
                 case Stage():
                     w, bias, value = self.readout(units)
+                    none = torch.zeros_like(bias)
+                    w, bias = self._exact(layer, LayerIntegers([w], [], none, bias), highs)[::3]
                     source = layer.parts[0].source
-                    x = self._current(layer.parts[0], found[source], w, timed[source])
-                    x = ((x.sum(1) if self._trains(timed[source]) else x) + bias.to(x.dtype)) * value.to(x.dtype)
+                    x = self._current(layer.parts[0], found[source], w[0], timed[source])
+                    x = (x.sum(1) if self._trains(timed[source]) else x) + bias
+                    x = x * value if self.training else x.double() * value
         return x
+
+    def _exact(self, stage: Stage, integers: LayerIntegers, highs: Mapping[str, int]) -> LayerIntegers:
+        """The integers in float64 where, in evaluation, the sums of float32 might round; as they are otherwise."""
+        if self.training:
+            return integers
+        with torch.no_grad():
+            most = integers.threshold + 2 * self.steps * integers.bias.abs()
+            for part, w in zip(stage.parts, integers.weights, strict=True):
+                most = most + 2 * self.steps * highs[part.source] * w.flatten(1).abs().sum(1)
+            for shortcut, gain in zip(stage.shortcuts, integers.gains, strict=True):
+                most = most + 2 * self.steps * highs[shortcut.sources[0]] * gain.abs()
+        if most.max() < 1 << 24:
+            return integers
+        weights, gains = ([t.double() for t in tensors] for tensors in integers[:2])
+        return LayerIntegers(weights, gains, integers.threshold.double(), integers.bias.double())
 
     def units(self) -> dict[str, Tensor]:
         """What a value of 1 of the image and of each layer of ``order`` is worth in the float model."""
@@ -251,7 +268,7 @@ class IntegerGraph(nn.Module):
         return total, True
 
     def _current(self, part: Synapses, x: Tensor, weight: Tensor, timed: bool) -> Tensor:
-        weight = weight.to(x.dtype)
+        x = x.to(weight.dtype)
         if not self._trains(timed):
             return part.current(x, weight)
         return part.current(x.flatten(0, 1), weight).unflatten(0, x.shape[:2])
@@ -295,8 +312,8 @@ def _shortcut(shortcut: Shortcut, x: Tensor, gain: Tensor, trains: bool) -> Tens
     if x.ndim > axis + 1:  # a map, not a vector
         x = x[..., :: shortcut.stride, :: shortcut.stride]
     after = [0, 0] * (x.ndim - axis - 1)
-    x = F.pad(x, (*after, shortcut.before, shortcut.after))
-    return x * gain.to(x.dtype).view(-1, *[1] * (x.ndim - axis - 1))
+    x = F.pad(x.to(gain.dtype), (*after, shortcut.before, shortcut.after))
+    return x * gain.view(-1, *[1] * (x.ndim - axis - 1))
 
 
 def _terms(name: str, kinds: Mapping[str, Layer]) -> tuple[list[Weights], list[Shortcut], list[str]]:
