@@ -105,7 +105,8 @@ def load_weights(model: nn.Module, path: str | Path, *, mean: Sequence[float] = 
     try:
         model.load_state_dict(state)
     except (RuntimeError, AttributeError) as error:
-        raise ValueError(f"{path}: does not fit the model ({error})") from None
+        first = str(error).splitlines()[1:2] or [str(error)]  # behind a heading there is a line for every tensor
+        raise ValueError(f"{path}: does not fit the model ({first[0].strip()})") from None
     if mean or std:
         _take_plain_pixels(model, torch.tensor(mean), torch.tensor(std), path)
 
