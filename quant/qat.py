@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .graph import trace
-from .layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, Sum, UnsupportedLayer, Weights
+from .layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, UnsupportedLayer, Weights
 from .nodes import NetworkError, Rule
 from .rounding import LayerIntegers, Term, layer_integers, readout_integers, substitute
+from .structure import terms_of
 
 __all__ = ["IntegerGraph", "Stage", "Synapses"]
 
@@ -150,7 +151,7 @@ class IntegerGraph(nn.Module):
         for layer in layers:
             if isinstance(layer, Activation) or layer is layers[-1]:
                 currents = layer.sources[0] if isinstance(layer, Activation) else layer.name
-                synapses, shortcuts, sums = _terms(currents, kinds)
+                synapses, shortcuts, sums = terms_of(currents, kinds)
                 if not synapses:
                     raise UnsupportedLayer(
                         f"{layer.name}: a sum of shortcuts alone is not supported; supported: a "
@@ -314,19 +315,3 @@ def _shortcut(shortcut: Shortcut, x: Tensor, gain: Tensor, trains: bool) -> Tens
     after = [0, 0] * (x.ndim - axis - 1)
     x = F.pad(x.to(gain.dtype), (*after, shortcut.before, shortcut.after))
     return x * gain.view(-1, *[1] * (x.ndim - axis - 1))
-
-
-def _terms(name: str, kinds: Mapping[str, Layer]) -> tuple[list[Weights], list[Shortcut], list[str]]:
-    """The weights (the largest kernel first), shortcuts and additions that make the currents ``name``."""
-    layer = kinds[name]
-    if isinstance(layer, Weights):
-        return [layer], [], []
-    if isinstance(layer, Shortcut):
-        return [], [layer], []
-    weights, shortcuts, sums = [], [], [name] if isinstance(layer, Sum) else []
-    for source in layer.sources:
-        more = _terms(source, kinds)
-        weights += more[0]
-        shortcuts += more[1]
-        sums = more[2] + sums
-    return sorted(weights, key=lambda w: -w.weight[0].numel()), shortcuts, sums

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from .layers import IMAGE, Activation, Layer, Pool, Shortcut, Sum, UnsupportedLayer, Weights, refuse
 
-__all__ = ["check", "size"]
+__all__ = ["check", "size", "terms_of"]
 
 CURRENTS = Weights | Shortcut | Sum
 
@@ -124,3 +125,19 @@ def _pools_last(layers: list[Layer]) -> list[Layer]:
                 layers[i] = replace(other, sources=swapped)
         layers[k], layers[j] = activation, replace(pool, sources=(activation.name,))
     return layers
+
+
+def terms_of(name: str, kinds: Mapping[str, Layer]) -> tuple[list[Weights], list[Shortcut], list[str]]:
+    """The weights (the largest kernel first), shortcuts and additions that make the currents ``name``."""
+    layer = kinds[name]
+    if isinstance(layer, Weights):
+        return [layer], [], []
+    if isinstance(layer, Shortcut):
+        return [], [layer], []
+    weights, shortcuts, sums = [], [], [name] if isinstance(layer, Sum) else []
+    for source in layer.sources:
+        more = terms_of(source, kinds)
+        weights += more[0]
+        shortcuts += more[1]
+        sums = more[2] + sums
+    return sorted(weights, key=lambda w: -w.weight[0].numel()), shortcuts, sums

@@ -163,7 +163,7 @@ def one_cycle(done: float, warm_up: float) -> float:
 def _integernet(
     recipe: IntegerNetRecipe, model: nn.Module, data: Dataset, fit: _Fit, report: Report
 ) -> tuple[nn.Module, dict[str, Network]]:
-    net = integernet.prepare(model, recipe.bits)
+    net = integernet.prepare(model, recipe.bits, data.shape)
     optimiser = torch.optim.Adam(net.to(fit.device).parameters(), lr=recipe.rate)
     falling = recipe.last_rate / recipe.rate
     report.seconds["integers"] = fit(net, "integers", recipe.epochs, optimiser, lambda done: falling**done)
