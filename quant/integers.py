@@ -32,7 +32,8 @@ from .nodes import (
     Rule,
     SumPool,
 )
-from .qat import IntegerGraph, Stage, Synapses
+from .qat import IntegerGraph
+from .stage import Stage, Synapses
 
 __all__ = ["convert", "half_threshold", "integer_network", "link"]
 

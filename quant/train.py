@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import golden
+from .augment import mirrored, moved
 from .data import Dataset, load
 from .integers import integer_network
 from .methods import integernet
@@ -217,7 +218,7 @@ class _Fit:
         start, batch = time.perf_counter(), self.recipe.batch
         model.train()
         if self.recipe.bf16:
-            model.to(memory_format=torch.channels_last)
+            model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         batches = len(self.train_x) // batch
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: rate(min(1.0, step / max(1, epochs * batches)))
@@ -257,20 +258,3 @@ def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-
-
-def mirrored(x: Tensor) -> Tensor:
-    """Images (N, C, H, W), each mirrored left to right with probability 1/2."""
-    return torch.where((torch.rand(len(x)) < 0.5).to(x.device)[:, None, None, None], x.flip(3), x)
-
-
-def moved(x: Tensor, shift: int) -> Tensor:
-    """Images (N, C, H, W), each moved by up to ``shift`` pixels at random, zeros coming in."""
-    if not shift:
-        return x
-    n, c, h, w = x.shape
-    dy, dx = torch.randint(2 * shift + 1, (2, n)).to(x.device)
-    rows, columns = dy[:, None] + torch.arange(h, device=x.device), dx[:, None] + torch.arange(w, device=x.device)
-    wide = F.pad(x, (shift,) * 4).movedim(1, 3)
-    every = torch.arange(n, device=x.device)
-    return wide[every[:, None, None], rows[:, :, None], columns[:, None, :]].movedim(3, 1)

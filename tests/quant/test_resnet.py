@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from spikeloom.quant import golden
+from spikeloom.quant.augment import mirrored
 from spikeloom.quant.data import digits, load
 from spikeloom.quant.graph import trace
 from spikeloom.quant.integers import convert
@@ -21,7 +22,7 @@ from spikeloom.quant.methods.qcfs import prepare
 from spikeloom.quant.models import build, load_weights, resnet
 from spikeloom.quant.nodes import IF, Add, Conv2d, Gain, Linear
 from spikeloom.quant.recipe import Epochs, QcfsRecipe, Rates, RecipeError, Start, read
-from spikeloom.quant.train import mirrored, one_cycle, train
+from spikeloom.quant.train import one_cycle, train
 from spikeloom.quant.weight_rounding import round_weights
 
 ROOT = Path(__file__).parents[2]

@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from spikeloom.quant import golden, netfile
+from spikeloom.quant.augment import moved
 from spikeloom.quant.data import digits
 from spikeloom.quant.models import build
 from spikeloom.quant.network import Network
 from spikeloom.quant.nodes import IF, Synapse
 from spikeloom.quant.recipe import Epochs, QcfsRecipe, Rates, RecipeError, read
-from spikeloom.quant.train import Trained, moved, train
+from spikeloom.quant.train import Trained, train
 
 ROOT = Path(__file__).parents[2]
 SHORT = QcfsRecipe(
