@@ -21,6 +21,8 @@ def estimate(stage: StageSpec) -> int:
     total = 60.0 + 1.5 * len(bin(stage.cycles)) + (4 + 2 * stage.fifo_words.bit_length() if stage.fifo_words > 1 else 0)
     if stage.window.columns:  # the multiplexers that line the rows up, and their masks
         total += stage.window.o_format.width * (0.5 * stage.window.rows + 1)
+    if stage.window.chunk:  # the test for zero, flags, counters of rows, and the chunk that is handed out
+        total += 90 + stage.window.i_format.width / 3 + 2 * stage.window.chunk
     for core in stage.cores:
         match core:
             case SynapseSpec():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 from amaranth import *
@@ -51,7 +53,7 @@ class Design:
 
     @cached_property
     def free_run(self) -> Timing:
-        """What the cycle law says for :data:`FRAMES` frames without pauses."""
+        """What the cycle law says for :data:`FRAMES` frames without pauses, in which no word is zero."""
         elements, boundaries = connect(self.network, self.layers, self._built)
         return _timing(elements, boundaries, FRAMES * boundaries[0].words_per_frame)
 
@@ -114,9 +116,36 @@ class Design:
                 found[name] = forms[name].pack(x) if packed is None else packed
         return found
 
-    def law(self, words: int, source_pauses: np.ndarray | tuple = (), sink_pauses: np.ndarray | tuple = ()) -> Timing:
-        """The cycle of every transfer for ``words`` input words and the pauses of the environment (``hdl.law``)."""
-        return _timing(self.elements, self.boundaries, words, source_pauses, sink_pauses)
+    @property
+    def sparse(self) -> bool:
+        """Whether a stage skips words, so that the cycles depend on the frames."""
+        return any(stage.window.chunk for stage in self.stages)
+
+    def costs(self, words: Mapping[str, np.ndarray], frame: int = 0) -> dict[str, np.ndarray]:
+        """What the scans of every stage that skips words cost (``WindowSpec.scan_costs``), from ``frame`` on.
+
+        ``words`` (n, limbs) of whole frames on the boundaries; only those before such stages are looked at.
+        """
+        found, per_frame = {}, {b.name: b.words_per_frame for b in self.boundaries}
+        for element in self.elements:
+            if isinstance(element.spec, StageSpec) and element.spec.window.chunk:
+                name = element.ins[0]
+                events = words[name][frame * per_frame[name] :].any(axis=1)
+                found[element.name] = element.spec.window.scan_costs(events)
+        return found
+
+    def law(
+        self,
+        words: int,
+        source_pauses: np.ndarray | tuple = (),
+        sink_pauses: np.ndarray | tuple = (),
+        costs: Mapping[str, np.ndarray] | None = None,
+    ) -> Timing:
+        """The cycle of every transfer for ``words`` input words and the pauses of the environment (``hdl.law``).
+
+        ``costs`` of the frames (:meth:`costs`) for the stages that skip words; without, no word is zero.
+        """
+        return _timing(self.elements, self.boundaries, words, source_pauses, sink_pauses, costs or {})
 
 
 def _timing(
@@ -125,13 +154,15 @@ def _timing(
     words: int,
     source_pauses: np.ndarray | tuple = (),
     sink_pauses: np.ndarray | tuple = (),
+    costs: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> Timing:
+    tables = {name: list(map(tuple, table.tolist())) for name, table in costs.items()}
     links = {b.name: Link() for b in boundaries}
     links[boundaries[0].name] = Link(source=Gate(source_pauses))
     read = {name for element in elements for name in element.ins}
     sinks = [b.name for b in boundaries if b.name not in read]
     links |= {name: Link(sink=Gate(sink_pauses)) for name in sinks}
-    laws = [element.law([links[n] for n in element.ins], [links[n] for n in element.outs]) for element in elements]
+    laws = [e.law([links[n] for n in e.ins], [links[n] for n in e.outs], tables.get(e.name)) for e in elements]
     solve([SourceLaw(words, links[boundaries[0].name]), *laws, *(SinkLaw(links[name]) for name in sinks)])
     return Timing(
         {b.name: np.array(links[b.name].taken, np.int64) for b in boundaries},

@@ -16,6 +16,7 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]  
 from amaranth.hdl import Elaboratable
 
 from ..hdl.library import Library
+from ..hdl.stage import StageSpec
 from ..quant.files import replacing
 from ..quant.netfile import load, save
 from . import yosys
@@ -56,21 +57,32 @@ def module(core: Elaboratable, name: str) -> str:
     return "\n".join(body).lstrip("\n") + "\n" + library.text
 
 
-def performance(design: Design) -> Performance:
-    """What the cycle law predicts for frames without pauses.
+def performance(design: Design, images: np.ndarray | None = None) -> Performance:
+    """What the cycle law predicts for frames without pauses: for such in which no word is zero, or for ``images``
+    (N, C, H, W), two at least.
 
     ``latency``: cycles from the first input word to the last output word of the first frame (of all outputs);
-    ``interval``: cycles between frames in steady state; per stage: cycles of work a frame, and its share of the
-    interval.
+    ``interval``: cycles between frames in steady state, the mean of ``images``; per stage: cycles of work a frame, and
+    its share of the interval.
     """
-    timing = design.free_run
+    costs: dict[str, np.ndarray] = {}
+    timing, count = design.free_run, 0
+    if images is not None:
+        costs, count = design.costs(design.compute(images)) if design.sparse else {}, len(images)
+        timing = design.law(count * design.boundaries[0].words_per_frame, costs=costs)
     outs = design.outputs.values()
     ends = np.max([timing.transfers[b.name][b.words_per_frame - 1 :: b.words_per_frame] for b in outs], axis=0)
-    interval = int(ends[-1] - ends[-2])
+    interval = int(ends[-1] - ends[-2]) if images is None else float(ends[-1] - ends[0]) / (count - 1)
+
+    def work(stage: StageSpec) -> int:
+        if stage.name not in costs:
+            return stage.cycles
+        return round(costs[stage.name][:, 3].sum() * stage.window.groups * stage.window.scans / count)
+
     return {
         "latency": int(ends[0]) + 1,
         "interval": interval,
-        "stages": {s.name: {"cycles": s.cycles, "utilisation": round(s.cycles / interval, 4)} for s in design.stages},
+        "stages": {s.name: {"cycles": work(s), "utilisation": round(work(s) / interval, 4)} for s in design.stages},
     }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ..hdl.flow import Gearbox, GearboxLaw, GearboxSpec
 from ..hdl.fork import Decimator, DecimatorLaw, DecimatorSpec, Fork, ForkLaw
 from ..hdl.law import Link, Process
+from ..hdl.sparse_law import ScanCosts
 from ..hdl.stage import Stage, StageSpec
 from ..hdl.words import WordFormat
 from ..quant.network import Network
@@ -82,11 +83,11 @@ class Element:
             case _:
                 return ins[0], None
 
-    def law(self, ins: Sequence[Link], outs: Sequence[Link]) -> Process:
-        """The timed process."""
+    def law(self, ins: Sequence[Link], outs: Sequence[Link], costs: Sequence[ScanCosts] | None = None) -> Process:
+        """The timed process; ``costs`` of the scans of a stage that skips words."""
         match self.spec:
             case StageSpec():
-                return self.spec.law(ins[0], outs[0], *ins[1:])
+                return self.spec.law(ins[0], outs[0], *ins[1:], costs=costs)
             case GearboxSpec():
                 return GearboxLaw(self.spec, ins[0], outs[0])
             case DecimatorSpec():

@@ -9,7 +9,7 @@ input travel in one word.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,7 +17,7 @@ from amaranth import *
 from amaranth.lib import data
 
 from .adders import Term, levels, register, tree
-from .counter import counter
+from .counter import counter, row_counter
 from .gated import Addition, PairFormat, add, sum_up
 from .pipe import Pipe
 from .rom import rom
@@ -47,6 +47,8 @@ class SynapseSpec:
         start: (Co,) the accumulator's value before the first word; all zero where it cannot be a constant.
         blocks: groups of a grouped convolution computed at once: the first of that many equal parts of the lanes is for
             the first part of the outputs, and so on.
+        addressed: words come with the index of their weight row, ``group * words + word``, because those that are
+            zero may be left out.
     """
 
     weight: np.ndarray
@@ -57,6 +59,7 @@ class SynapseSpec:
     sum_time: bool
     start: np.ndarray
     blocks: int = 1
+    addressed: bool = False
 
     def __post_init__(self) -> None:
         if self.i_format.lanes % self.blocks or self.outputs % self.blocks:
@@ -168,14 +171,17 @@ class SynapseSpec:
 class SynapseArray(Pipe):
     """The array of a :class:`SynapseSpec`. Takes a word in any cycle, never stalls.
 
-    Members: ``i``: In(stream of ``{data: window word, last: end of a scan}``, always ready);
+    Members: ``i``: In(stream of ``{data: window word, last: end of a scan}``, where the spec is ``addressed`` with
+    ``row``, always ready);
     ``o``: Out(stream of current words, always ready).
     """
 
     def __init__(self, spec: SynapseSpec) -> None:
         self.spec = spec
-        word = data.StructLayout({"data": spec.i_format.width, "last": 1})
-        super().__init__(word, spec.o_format.width)
+        word = {"data": spec.i_format.width, "last": 1}
+        if spec.addressed:
+            word |= {"row": range(spec.groups * spec.words)}
+        super().__init__(data.StructLayout(word), spec.o_format.width)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -213,10 +219,17 @@ class SynapseArray(Pipe):
         return m
 
     def _additions(self, m: Module, platform: object, rows: np.ndarray, word_1: Value, word_2: Value) -> Sums:
-        """Trees of gated additions of the weights in memory, ``rows`` (rows, outputs, inputs)."""
+        """Trees of gated additions of the weights in memory, ``rows`` (rows, outputs, inputs).
+
+        Every sum is too large by a constant (``gated``). Where the words of a scan are not always as many, it must go
+        before the accumulator: with a power of two of equal summands, it is the highest bit inverted.
+        """
         spec = self.spec
         firsts = range(0, spec.inputs, 2)
         formats = [[PairFormat.of(rows[:, o, k : k + 2]) for k in firsts] for o in range(spec.outputs)]
+        if spec.addressed:
+            alike = [PairFormat.of(rows[:, o]) for o in range(spec.outputs)]
+            formats = [[replace(f, columns=p.columns) for p in row] for f, row in zip(alike, formats, strict=True)]
         weights = self._weights(m, platform, rows, formats)
         # The gates of the sign bits of every second weight, inverted.
         inverted = Signal.like(word_2)
@@ -240,10 +253,20 @@ class SynapseArray(Pipe):
             terms = [Term(v, 0, (2 << f.bits) - 2) for v, (_, f, _) in zip(found, pairs, strict=True)]
             if spec.inputs % 2:
                 f, gated = formats[o][-1], Mux(x[-1], weights[o][-1], 0)
-                terms.append(Term(gated ^ f.offset, 0, (1 << f.bits) - 1))
+                if spec.addressed and f.signed:  # with the offset of a pair
+                    terms.append(Term(Cat(gated, gated[-1]) ^ 1 << f.bits, 0, (2 << f.bits) - 1))
+                else:
+                    terms.append(Term(gated ^ f.offset, 0, (1 << f.bits) - 1))
             if spec.inputs > 1:
                 terms = [register(m, term, f"pair_{name}_{k}_r") for k, term in enumerate(terms)]
-            return sum_up(m, platform, terms, f"sum_{name}"), sum(f.offset for f in formats[o])
+            if not (spec.addressed and formats[o][0].signed):
+                return sum_up(m, platform, terms, f"sum_{name}"), sum(f.offset for f in formats[o])
+            bits, count = formats[o][0].bits, 1 << levels(len(terms))
+            if missing := (count - len(terms)) << bits:
+                terms.append(Term(Const(missing), missing, missing))
+            total, offset = sum_up(m, platform, terms, f"sum_{name}"), count << bits
+            value = (total.value ^ offset)[: offset.bit_length()].as_signed()
+            return Term(value, -offset, total.high - offset), 0
 
         return sums
 
@@ -272,7 +295,8 @@ class SynapseArray(Pipe):
     def _weights(
         self, m: Module, platform: object, rows: np.ndarray, formats: list[list[PairFormat]]
     ) -> list[list[Value]]:
-        """The weight memory: addressed by a counter of the words, read in one cycle, registered in the next.
+        """The weight memory: addressed by a counter of the words, or by what comes with them; read in one cycle,
+        registered in the next.
 
         Returns for every output the weights of each pair.
         """
@@ -288,19 +312,11 @@ class SynapseArray(Pipe):
         address = Signal(range(len(rows)), name="row")
         weights = rom(m, platform, words, width, address)
         found = [[weights[place] for place in pairs] for pairs in places]
-        if spec.scans == 1:
-            m.d.comb += address.eq(counter(m, len(rows), self.i.valid, "address")[0])
-            return found
-        # Return to the first row of the group until its last scan.
-        first, following = (Signal(range(len(rows)), name=n) for n in ("first", "following"))
-        _, last_scan = counter(m, spec.scans, self.i.valid & self.i.payload.last, "address_scan")
-        m.d.comb += following.eq(Mux(address == len(rows) - 1, 0, address + 1))
-        with m.If(self.i.valid):
-            m.d.sync += address.eq(following)
-            with m.If(self.i.payload.last & last_scan):
-                m.d.sync += first.eq(following)
-            with m.Elif(self.i.payload.last):
-                m.d.sync += address.eq(first)
+        if spec.addressed:
+            m.d.comb += address.eq(self.i.payload.row)
+        else:
+            last = self.i.payload.last
+            m.d.comb += address.eq(row_counter(m, len(rows), spec.scans, self.i.valid, last, "address"))
         return found
 
     def _multiplicands(self, m: Module, word: Value) -> Value:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numpy as np
 
+from .sparse_law import ScanCosts, scan_costs
 from .words import WordFormat
 
-__all__ = ["RowPlan", "WindowSpec"]
+__all__ = ["RowPlan", "WindowSpec", "chunk_for"]
+
+
+def chunk_for(words: int) -> int:
+    """Words whose flags are looked at together, for ``words`` of a pixel: the largest power of two up to 8 that
+    divides them. As many pass in a cycle where all are zero; more would hardly ever be."""
+    return min(8, words & -words)
 
 
 class RowPlan(NamedTuple):
@@ -40,6 +47,9 @@ class WindowSpec:
         columns: hand out whole kernel columns ("taps" only): a word has the ``lanes`` of all kernel rows, the first row
             lowest, so that a walk takes only ``kernel[1]`` x pixel words cycles.
         rows: row slots of the ring, at least ``rows_needed``; one stride more lets writing and reading overlap.
+        chunk: words whose flags are looked at together where all-zero words are skipped ("taps" only), a power of two
+            that divides the words of a pixel; 0: every word of the walk is handed out.
+        span: cycles from the end of a scan to the end of the next one, at least (where words are skipped).
     """
 
     i_format: WordFormat
@@ -56,6 +66,8 @@ class WindowSpec:
     rows: int
     columns: bool = False
     part: int = 1
+    chunk: int = 0
+    span: int = 1
 
     def __post_init__(self) -> None:
         if self.channels % self.i_format.lanes:
@@ -68,6 +80,13 @@ class WindowSpec:
             raise ValueError(f"part={self.part} does not divide the {self.pixel_words} words of a pixel")
         if not 0 <= self.padding < min(self.kernel):
             raise ValueError(f"padding must be smaller than the kernel, not {self.padding}")
+        if self.chunk and (self.chunk < 2 or self.chunk & (self.chunk - 1) or self.pixel_words % self.chunk):
+            raise ValueError(
+                f"chunk={self.chunk} must be a power of two above one that divides the {self.pixel_words} words of a "
+                "pixel"
+            )
+        if self.chunk and (self.columns or self.order != "taps"):
+            raise ValueError("Words can be skipped where a window is walked tap by tap only")
 
     @property
     def o_size(self) -> tuple[int, int]:
@@ -125,8 +144,13 @@ class WindowSpec:
 
     @property
     def cycles(self) -> int:
-        """Cycles of a frame in which a word is handed out."""
+        """Cycles of a frame in which a word is handed out, if none is skipped."""
         return self.results * self.scans * self.scan_words
+
+    @property
+    def scan_cycles(self) -> int:
+        """Cycles of a scan at least, on average: all its words, or where they are skipped all its chunks."""
+        return max(self.scan_words // self.chunk, self.span) if self.chunk else self.scan_words
 
     @property
     def latency(self) -> int:
@@ -150,8 +174,21 @@ class WindowSpec:
         """Complete rows that an output row waits for, at most."""
         return max(row.wait for row in self.row_plan)
 
+    def scan_costs(self, events: np.ndarray) -> np.ndarray:
+        """What the scans of every position cost, (frames * positions of a frame, 4), by ``hdl.sparse_law``; ``events``
+        (frames * i_words,): which input words are not zero. All groups and scans of a position cost the same."""
+        flags = replace(self, i_format=WordFormat(1, 1, 0, 1), channels=self.pixel_words, groups=1, scans=1)
+        walked = flags.compute(events.astype(np.int8).reshape(-1, 1, 1))
+        return scan_costs(walked.reshape(-1, self.scan_words // self.chunk, self.chunk).sum(axis=2))
+
+    @property
+    def dense_costs(self) -> ScanCosts:
+        """The costs of a scan without a zero word."""
+        n = self.scan_words
+        return 1, n, n - self.chunk, n
+
     def compute(self, words: np.ndarray) -> np.ndarray:
-        """Model: input words (frames * i_words, lanes, T) to the walked words (n, lanes, T)."""
+        """Model: input words (frames * i_words, lanes, T) to the walked words (n, lanes, T), skipped ones included."""
         lanes, steps = words.shape[1:]
         p, (kh, kw), s = self.padding, self.kernel, self.stride
         x = words.reshape(-1, self.height, self.width, self.pixel_words, lanes, steps)

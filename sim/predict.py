@@ -67,10 +67,12 @@ def make_stimulus(
     source_pauses: np.ndarray | None = None,
     sink_pauses: np.ndarray | None = None,
     resets: tuple[tuple[int, int], ...] = (),
+    words: Mapping[str, np.ndarray] | None = None,
 ) -> Stimulus:
     """The stimulus of ``frames`` back to back, long enough for all of them.
 
-    ``resets``: pairs (cycle, frame): reset in that cycle, after which the source goes on with that frame.
+    ``resets``: pairs (cycle, frame): reset in that cycle, after which the source goes on with that frame; ``words``
+    of all boundaries (:func:`golden_words`), computed where they are not given and a stage skips some.
     """
     none = np.zeros(0, bool)
     words_per_frame = design.boundaries[0].words_per_frame
@@ -82,8 +84,13 @@ def make_stimulus(
         tuple((cycle, frame * words_per_frame) for cycle, frame in sorted(resets)),
     )
     start, word = stimulus.resets[-1] if stimulus.resets else (-1, 0)
+    if design.sparse and words is None:
+        words = design.compute(frames)
     timing = design.law(
-        len(stimulus.words) - word, stimulus.source_pauses[start + 1 :], stimulus.sink_pauses[start + 1 :]
+        len(stimulus.words) - word,
+        stimulus.source_pauses[start + 1 :],
+        stimulus.sink_pauses[start + 1 :],
+        design.costs(words or {}, word // words_per_frame),
     )
     last = max(int(t[-1]) for t in timing.transfers.values() if len(t))
     return Stimulus(
@@ -98,7 +105,12 @@ def predict(design: Design, stimulus: Stimulus, words: Mapping[str, np.ndarray])
     starts = [(0, 0), *((cycle + 1, word) for cycle, word in stimulus.resets)]
     ends = [*(cycle for cycle, _ in stimulus.resets), stimulus.cycles]
     for (start, word), end in zip(starts, ends, strict=True):
-        timing = design.law(len(stimulus.words) - word, stimulus.source_pauses[start:], stimulus.sink_pauses[start:])
+        timing = design.law(
+            len(stimulus.words) - word,
+            stimulus.source_pauses[start:],
+            stimulus.sink_pauses[start:],
+            design.costs(words, word // per_input),
+        )
         for boundary in design.boundaries:
             cycles = timing.transfers[boundary.name] + start
             cycles = cycles[cycles < end]

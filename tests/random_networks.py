@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import assume
@@ -172,7 +172,8 @@ def designs(draw: st.DrawFn) -> Design:
     network = draw(networks())
     folds = {}
     for layer in layers(network):
-        fitting = [f for f in fold_choices(layer) if _fits(layer, f)]
+        choices = [replace(f, skip=skip) for skip in (False, True) for f in fold_choices(layer)]
+        fitting = [f for f in choices if _fits(layer, f)]
         assume(fitting)  # lanes may divide the channels of a zero-padded shortcut in no fold
         folds[layer.name] = draw(st.sampled_from(fitting), label=layer.name)
     return Design(network, folds)
@@ -208,6 +209,8 @@ def runs(draw: st.DrawFn, design: Design) -> Run:
     frames = rng.integers(0, design.network.input.high + 1, (draw(st.integers(2, 3)), *design.network.input.shape))
     if draw(st.booleans(), label="extreme pixels"):
         frames[0] = design.network.input.high
+    if draw(st.booleans(), label="sparse pixels"):
+        frames[-1] *= rng.random(frames[-1].shape) < 0.1
     length = 3 * make_stimulus(design, frames).cycles
     source, sink = (random_pauses(rng, length, draw(st.sampled_from([0.0, 0.2, 0.7]))) for _ in range(2))
     resets: tuple[tuple[int, int], ...] = ()
