@@ -16,7 +16,7 @@ from ..hdl.window_law import WindowLaw
 from ..quant.network import Network
 from .layers import Layer, PlanError, layers
 from .plan import Fold, build_stage
-from .streams import Boundary, Element, connect, with_depths
+from .streams import Boundary, Element, connect, output_ports, with_depths
 
 __all__ = ["FRAMES", "Boundary", "Design", "Timing", "Top"]
 
@@ -89,6 +89,11 @@ class Design:
         """All streams: the input first, the logits last."""
         return self._connected[1]
 
+    @cached_property
+    def outputs(self) -> dict[str, Boundary]:
+        """The output streams by port name: ``o`` of the last read-out, ``o_<node>`` of the others."""
+        return output_ports(self.network, self.boundaries)
+
     def words(self, frames: np.ndarray) -> np.ndarray:
         """Input words (n, limbs), uint32, of ``frames`` (N, C, H, W)."""
         return self.boundaries[0].format.pack(self._elements(self.network.check_frames(frames)))
@@ -123,9 +128,11 @@ def _timing(
 ) -> Timing:
     links = {b.name: Link() for b in boundaries}
     links[boundaries[0].name] = Link(source=Gate(source_pauses))
-    links[boundaries[-1].name] = Link(sink=Gate(sink_pauses))
+    read = {name for element in elements for name in element.ins}
+    sinks = [b.name for b in boundaries if b.name not in read]
+    links |= {name: Link(sink=Gate(sink_pauses)) for name in sinks}
     laws = [element.law([links[n] for n in element.ins], [links[n] for n in element.outs]) for element in elements]
-    solve([SourceLaw(words, links[boundaries[0].name]), *laws, SinkLaw(links[boundaries[-1].name])])
+    solve([SourceLaw(words, links[boundaries[0].name]), *laws, *(SinkLaw(links[name]) for name in sinks)])
     return Timing(
         {b.name: np.array(links[b.name].taken, np.int64) for b in boundaries},
         {e.name: law for e, law in zip(elements, laws, strict=True) if isinstance(law, WindowLaw)},
@@ -141,8 +148,8 @@ class Timing:
 
 
 class Top(wiring.Component):
-    """The top level of a :class:`Design`: streams ``i`` and ``o``, and for every boundary three wires ``bK__valid``,
-    ``bK__ready`` and ``bK__payload`` that keep their names in the Verilog."""
+    """The top level of a :class:`Design`: streams ``i`` and ``o``, one ``o_<node>`` for every further read-out, and for
+    every boundary three wires ``bK__valid``, ``bK__ready`` and ``bK__payload`` that keep their names in the Verilog."""
 
     i: stream.Interface
     o: stream.Interface
@@ -152,25 +159,24 @@ class Top(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(design.boundaries[0].width)),
-                "o": Out(stream.Signature(design.boundaries[-1].width)),
+                **{port: Out(stream.Signature(b.width)) for port, b in design.outputs.items()},
             }
         )
         self.boundaries = {
             b.name: stream.Signature(b.width).create(path=(b.signal.rstrip("_"),)) for b in design.boundaries
         }
 
+    @property
+    def outs(self) -> list[stream.Interface]:
+        """All output streams."""
+        return [getattr(self, port) for port in self.design.outputs]
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        wires = list(self.boundaries.values())
-        m.d.comb += [
-            wires[0].valid.eq(self.i.valid),
-            wires[0].payload.eq(self.i.payload),
-            self.i.ready.eq(wires[0].ready),
-            self.o.valid.eq(wires[-1].valid),
-            self.o.payload.eq(wires[-1].payload),
-            wires[-1].ready.eq(self.o.ready),
-        ]
-        streams = dict(zip((b.name for b in self.design.boundaries), wires, strict=True))
+        streams = self.boundaries
+        _join(m, self.i, streams["i"])
+        for out, boundary in zip(self.outs, self.design.outputs.values(), strict=True):
+            _join(m, streams[boundary.name], out)
         for k, element in enumerate(self.design.elements):
             core, ins, outs = element.core(len(Value.cast(streams[element.ins[0]].payload)))
             m.submodules[f"s{k}_{''.join(c if c.isalnum() else '_' for c in element.name)}"] = core

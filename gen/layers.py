@@ -78,6 +78,12 @@ class Layer:
         return c, c
 
     @property
+    def groups(self) -> int:
+        """Groups of a grouped convolution, each of which takes its own channels; else 1."""
+        node = self.nodes[0]
+        return node.groups if isinstance(node, Conv2d) else 1
+
+    @property
     def time_fold(self) -> int:
         """Time steps that ``steps`` may fold: T for causal and signed neurons on timed inputs, else 1."""
         neuron = self.find(IF)
@@ -91,6 +97,8 @@ def layers(network: Network) -> list[Layer]:
     found.sort(key=lambda layer: place[layer.nodes[-1].name])
     used = {node.name for layer in found for node in layer.nodes}
     for node in network:
+        if isinstance(node, Add):
+            _main(network, node)
         if node.name not in used and not isinstance(node, Input | Flatten | Gain):
             raise PlanError(
                 f"{node.name}: {type(node).__name__} behind {node.source} has no hardware; supported: a Conv2d or "

@@ -22,6 +22,7 @@ from ..hdl.window_spec import WindowSpec
 from ..hdl.words import WordFormat
 from ..quant.nodes import IF, Conv2d, MaxPool, Pool, Readout, Requant, Synapse
 from .layers import Layer, PlanError, Skip
+from .neurons import neuron_cores
 
 __all__ = ["UNLIMITED", "Fold", "build_stage", "fold_choices", "read_folds"]
 
@@ -48,17 +49,43 @@ def fold_choices(layer: Layer) -> list[Fold]:
     outputs, inputs = layer.channels
     if isinstance(layer.nodes[0], Pool):
         return [Fold(n, n, 1) for n in divisors(inputs)]
-    choices = [*divisors(inputs), *_column_inputs(layer)]
-    return [Fold(o, i, s) for o in divisors(outputs) for i in choices for s in divisors(layer.time_fold)]
+    if layer.groups > 1:
+        pairs = _grouped_choices(layer)
+    else:
+        pairs = [(o, i) for o in divisors(outputs) for i in (*divisors(inputs), *_column_inputs(layer))]
+    return [Fold(o, i, s) for o, i in pairs for s in divisors(layer.time_fold)]
+
+
+def _grouped_choices(layer: Layer) -> list[tuple[int, int]]:
+    """(outputs, inputs) of a grouped convolution: a part of one group, or several whole groups."""
+    outputs, inputs = (n // layer.groups for n in layer.channels)
+    whole = [(n * outputs, n * inputs) for n in divisors(layer.groups)[1:]]
+    return [(o, i) for o in divisors(outputs) for i in divisors(inputs)] + whole
+
+
+def _blocks(layer: Layer, fold: Fold) -> int:
+    """Groups of a grouped convolution that ``fold`` computes at once."""
+    return max(1, fold.inputs * layer.groups // layer.channels[1]) if layer.groups > 1 else 1
 
 
 def _column_inputs(layer: Layer) -> list[int]:
     """``inputs`` beyond the channels: all channels of a whole kernel column at once."""
     node = layer.nodes[0]
-    return [layer.channels[1] * node.weight.shape[2]] if isinstance(node, Conv2d) and node.weight.shape[2] > 1 else []
+    if not isinstance(node, Conv2d) or node.weight.shape[2] == 1 or layer.groups > 1:
+        return []
+    return [layer.channels[1] * node.weight.shape[2]]
 
 
 def _check(layer: Layer, fold: Fold) -> None:
+    if layer.groups > 1 and (fold.outputs, fold.inputs) not in _grouped_choices(layer):
+        each = tuple(n // layer.groups for n in layer.channels)
+        raise PlanError(
+            f"{layer.name}: fold outputs={fold.outputs}, inputs={fold.inputs} does not fit {layer.groups} groups of "
+            f"{each[0]} outputs and {each[1]} inputs; choose a part of one group (outputs one of "
+            f"{', '.join(map(str, divisors(each[0])))}, inputs one of {', '.join(map(str, divisors(each[1])))}), or "
+            f"n times {each[0]} outputs and n times {each[1]} inputs with n one of "
+            f"{', '.join(map(str, divisors(layer.groups)))}"
+        )
     (outputs, inputs), steps = layer.channels, layer.time_fold
     columns = _column_inputs(layer)
     for what, value, whole, more in (
@@ -96,15 +123,18 @@ def build_stage(layer: Layer, fold: Fold) -> StageSpec:
         assert isinstance(node, Synapse)
         if isinstance(node, Conv2d):
             geometry |= dict(kernel=node.weight.shape[2:], stride=node.stride, padding=node.padding, columns=columns)
+            if layer.groups > 1:
+                geometry |= dict(order="channels", part=max(1, node.weight.shape[1] // fold.inputs))
             weight = node.weight.transpose(0, 3, 2, 1) if columns else node.weight.transpose(0, 2, 3, 1)
         else:
             geometry |= dict(channels=node.weight.shape[1], height=1, width=1)
             weight = node.weight if layer.order is None else node.weight[:, layer.order]
-        weight = weight.reshape(len(weight), -1, fold.inputs)
+        blocks = _blocks(layer, fold)
+        weight = weight.reshape(len(weight), -1, fold.inputs // blocks)
         cores = _cores(layer, fold, weight, replace(i_format, lanes=fold.inputs))
         synapse = cores[0]
         assert isinstance(synapse, SynapseSpec)
-        geometry |= dict(groups=synapse.groups, scans=synapse.scans)
+        geometry |= dict(groups=synapse.groups * blocks // layer.groups, scans=synapse.scans)
         _check_turnaround(layer, fold, cores)
     window = WindowSpec(i_format=i_format, credits=1, rows=10**9, **geometry)
     window = replace(window, rows=ring_rows(window))
@@ -141,6 +171,7 @@ def _cores(layer: Layer, fold: Fold, weight: np.ndarray, i_format: WordFormat) -
         steps=fold.steps if layer.time_fold > 1 else i_format.steps,
         sum_time=sum_time,
         start=start,
+        blocks=_blocks(layer, fold),
     )
     cores: list[CoreSpec] = [synapse]
     # A quantiser without a subtraction is smaller than the multiplexer that would let channels share it.
@@ -152,20 +183,7 @@ def _cores(layer: Layer, fold: Fold, weight: np.ndarray, i_format: WordFormat) -
         cores.append(merge)
         ranges, i_format = merge.o_ranges, merge.o_format
     if neuron is not None:
-        return (
-            *cores,
-            NeuronSpec(
-                threshold=neuron.threshold,
-                bias=neuron.bias,
-                v0=neuron.v0,
-                rule=neuron.rule,
-                strict=neuron.strict,
-                time_steps=layer.steps,
-                i_format=i_format,
-                ranges=ranges,
-                constant=not timed,
-            ),
-        )
+        cores += neuron_cores(neuron, layer.steps, i_format, ranges, synapse.scans, constant=not timed)
     if quantiser is not None:
         rest = np.zeros_like(quantiser.bias) if own else quantiser.bias
         cores.append(

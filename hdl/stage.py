@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from .counter import counter
 from .flow import Fifo
+from .initial import InitialMembranes, InitialSpec
 from .law import Link
 from .merge import Merge, MergeSpec, SkipLaw
 from .neuron import NeuronArray
@@ -27,12 +28,13 @@ from .words import WordFormat
 
 __all__ = ["CoreSpec", "Stage", "StageSpec"]
 
-CoreSpec = SynapseSpec | SerialiserSpec | MergeSpec | NeuronSpec | RequantSpec | PoolSpec | ReadoutSpec
+CoreSpec = SynapseSpec | SerialiserSpec | MergeSpec | InitialSpec | NeuronSpec | RequantSpec | PoolSpec | ReadoutSpec
 
 _CORES = {
     SynapseSpec: SynapseArray,
     SerialiserSpec: Serialiser,
     MergeSpec: Merge,
+    InitialSpec: InitialMembranes,
     NeuronSpec: NeuronArray,
     RequantSpec: Requantiser,
     PoolSpec: PoolArray,

@@ -2,9 +2,9 @@
 
 Rows of input words fill a ring of row slots. The reader walks output position by output position and hands out one
 word a cycle: for synapses all taps of the window (``order="taps"``), again for every group of outputs and every group
-of time steps; for pools one group of channels after the other (``order="channels"``). A row of the ring carries
-``padding`` cells on both sides, and one slot stays empty for the rows above and below the frame: they are never
-written, so the zeros around the image cost no logic.
+of time steps; for pools and grouped convolutions one part of the channels after the other (``order="channels"``). A
+row of the ring carries ``padding`` cells on both sides, and one slot stays empty for the rows above and below the
+frame: they are never written, so the zeros around the image cost no logic.
 
 What comes behind never stalls. Instead the last word of a result is held back until a slot of the FIFO at the end of
 the stage is free for it: ``credits`` results at most are on their way or waiting.
@@ -86,7 +86,7 @@ class Window(wiring.Component):
             ("ky", 1 if spec.columns else spec.kernel[0]),
             ("scan", spec.scans),
             ("group", spec.groups),
-            ("channel", spec.pixel_words if spec.order == "channels" else 1),
+            ("channel", spec.parts),
             ("x", spec.o_size[1]),
         ]
         at_end: dict[str, Value] = {}
@@ -103,7 +103,11 @@ class Window(wiring.Component):
         # Where the reader is: ``start`` is the first cell of the window, ``base`` the slot of its first input row.
         cell, start = Signal(range(cells)), Signal(range(cells))
         slot, base = Signal(range(spec.rows)), Signal(range(spec.rows))
-        hop = 1 if spec.order == "taps" else spec.pixel_words
+        # The words of a pixel, or of a part of it, lie side by side.
+        beside = spec.pixel_words // spec.parts
+        hop: Value | int = spec.pixel_words - beside + 1
+        if 1 < beside < spec.pixel_words:
+            hop = Mux(counter(m, beside, moves, "part")[1], hop, 1)
         in_frame = Signal()
         m.d.comb += in_frame.eq((ky >= above) & (ky < above + inside) if spec.padding else 1)
         with m.If(moves):
@@ -117,9 +121,9 @@ class Window(wiring.Component):
         with m.If(ends["group"]):
             following = Signal.like(start)
             step = spec.stride * spec.pixel_words
-            m.d.comb += following.eq(
-                start + step if spec.order == "taps" else start + Mux(ends["channel"], step - spec.pixel_words + 1, 1)
-            )
+            if spec.parts > 1:
+                step = Mux(ends["channel"], step - spec.pixel_words + beside, beside)
+            m.d.comb += following.eq(start + step)
             m.d.sync += [start.eq(following), cell.eq(following)]
         with m.If(ends["x"]):
             highest = spec.rows - 1 + max(row.freed for row in spec.row_plan)

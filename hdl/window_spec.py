@@ -32,7 +32,9 @@ class WindowSpec:
         channels, height, width: of the input frame; ``lanes`` divides ``channels``. A vector is one pixel.
         kernel: (rows, columns); ``stride``; ``padding``: of the windows.
         order: "taps" or "channels", see above.
-        groups: times a window is walked for groups of outputs ("taps" only).
+        part: words of a pixel that are walked together with order "channels": one, or those of a group of a grouped
+            convolution; divides the words of a pixel.
+        groups: times a window, or a part of it, is walked for groups of outputs.
         scans: times a window is walked for each of them, for groups of time steps.
         credits: results that may be on their way or waiting in the FIFO of the stage.
         columns: hand out whole kernel columns ("taps" only): a word has the ``lanes`` of all kernel rows, the first row
@@ -53,6 +55,7 @@ class WindowSpec:
     credits: int
     rows: int
     columns: bool = False
+    part: int = 1
 
     def __post_init__(self) -> None:
         if self.channels % self.i_format.lanes:
@@ -61,6 +64,8 @@ class WindowSpec:
             raise ValueError(
                 f"rows must be at least {self.rows_needed} for a kernel of {self.kernel[0]} rows, not {self.rows}"
             )
+        if self.part < 1 or self.pixel_words % self.part:
+            raise ValueError(f"part={self.part} does not divide the {self.pixel_words} words of a pixel")
         if not 0 <= self.padding < min(self.kernel):
             raise ValueError(f"padding must be smaller than the kernel, not {self.padding}")
 
@@ -84,6 +89,11 @@ class WindowSpec:
         return self.channels // self.i_format.lanes
 
     @property
+    def parts(self) -> int:
+        """Parts of a pixel that are walked one after the other."""
+        return 1 if self.order == "taps" else self.pixel_words // self.part
+
+    @property
     def row_words(self) -> int:
         """Words of an input row."""
         return self.pixel_words * self.width
@@ -96,7 +106,7 @@ class WindowSpec:
     @property
     def run(self) -> int:
         """Words of one kernel row in the walk."""
-        return self.kernel[1] * (self.pixel_words if self.order == "taps" else 1)
+        return self.kernel[1] * self.pixel_words // self.parts
 
     @property
     def scan_words(self) -> int:
@@ -106,7 +116,7 @@ class WindowSpec:
     @property
     def positions(self) -> int:
         """Walks of an output row that start at different words."""
-        return self.o_size[1] * (1 if self.order == "taps" else self.pixel_words)
+        return self.o_size[1] * self.parts
 
     @property
     def results(self) -> int:
@@ -148,7 +158,9 @@ class WindowSpec:
         x = np.pad(x, ((0, 0), (p, p), (p, p), (0, 0), (0, 0), (0, 0)))
         x = np.lib.stride_tricks.sliding_window_view(x, (kh, kw), axis=(1, 2))[:, ::s, ::s]  # n y x c lane t ky kx
         if self.order == "channels":
-            return x.transpose(0, 1, 2, 3, 6, 7, 4, 5).reshape(-1, lanes, steps)
+            x = x.reshape(*x.shape[:3], self.parts, self.part, lanes, steps, kh, kw)
+            x = x.transpose(0, 1, 2, 3, 7, 8, 4, 5, 6).reshape(-1, 1, self.scan_words, lanes, steps)
+            return np.repeat(x, self.groups * self.scans, axis=1).reshape(-1, lanes, steps)
         x = x.transpose(0, 1, 2, 7, 3, 6, 4, 5) if self.columns else x.transpose(0, 1, 2, 6, 7, 3, 4, 5)
         lanes = self.o_format.lanes
         x = x.reshape(-1, 1, self.scan_words, lanes, steps)

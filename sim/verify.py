@@ -141,7 +141,7 @@ def _simulate(
 ) -> tuple[Trace, float, float]:
     if simulator == "amaranth":
         top = Top(design)
-        return run_amaranth(top, top.boundaries, stimulus), 0.0, 0.0
+        return run_amaranth(top, top.boundaries, stimulus, top.outs), 0.0, 0.0
     ports = DesignPorts.from_json(contents)
     verilog = folder / ports.verilog
     if simulator == "verilator":

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from torch import nn
 
 from spikeloom.console import explain
-from spikeloom.quant.graph import UnsupportedLayer
+from spikeloom.quant.layers import UnsupportedLayer
 from spikeloom.quant.integers import convert
 from spikeloom.quant.nodes import NetworkError
 from spikeloom.quant.shift_norm import shift_batch_norm
