@@ -199,6 +199,7 @@ def measure_da4ml(work: Work, folder: Path, environment: Path) -> Subject:
         "cycles_per_frame": (outcome.interval, "cycles"),
         "latency_cycles": (outcome.latency, "cycles"),
     }
+    subject.missing["mhz"] = da4ml_design.NOT_PLACED
     return subject
 
 
@@ -252,8 +253,10 @@ def show(subjects: list[Subject], console: Console) -> None:
     for subject in subjects:
         console.print(
             f"[bold]{subject.work}[/bold] {subject.tool}, {subject.name}: "
-            + ", ".join(f"{metric} {value:,}" for metric, (value, _) in subject.figures.items())
-            + "".join(f"{metric} not measured: {why}" for metric, why in subject.missing.items())
+            + ", ".join(
+                [f"{metric} {value:,}" for metric, (value, _) in subject.figures.items()]
+                + [f"{metric} not measured ({why})" for metric, why in subject.missing.items()]
+            )
         )
 
 
