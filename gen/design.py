@@ -2,56 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..hdl.flow import Gearbox, GearboxLaw, GearboxSpec
 from ..hdl.law import Gate, Link, SinkLaw, SourceLaw, solve
-from ..hdl.stage import Stage, StageSpec
+from ..hdl.stage import StageSpec
 from ..hdl.window_law import WindowLaw
-from ..hdl.words import WordFormat
 from ..quant.network import Network
-from .plan import Fold, Layer, PlanError, build_stage, join, layers
+from .layers import Layer, PlanError, layers
+from .plan import Fold, build_stage
+from .streams import Boundary, Element, connect, output_ports, with_depths
 
-__all__ = ["Boundary", "Design", "Top"]
+__all__ = ["FRAMES", "Boundary", "Design", "Timing", "Top"]
 
-
-@dataclass(frozen=True)
-class Boundary:
-    """A stream of the design.
-
-    Attributes: ``name``; ``signal``, prefix of its wires in the top module (``b0_`` for ``b0__valid``); ``width``, bits
-    of a word; ``format`` of the elements in its low bits; ``shape`` (C, H, W) of a frame: pixel by pixel, in a pixel
-    ``lanes`` channels a word; ``node`` of the network whose result it carries.
-    """
-
-    name: str
-    signal: str
-    width: int
-    format: WordFormat
-    shape: tuple[int, int, int]
-    node: str
-
-    @property
-    def words_per_frame(self) -> int:
-        """Words of one frame."""
-        c, h, w = self.shape
-        return c * h * w // self.format.lanes
-
-    @property
-    def limbs(self) -> int:
-        """32-bit limbs of a word."""
-        return -(-self.width // 32)
-
-
-def _framed(shape: tuple[int, int, int], form: WordFormat) -> tuple[int, int, int]:
-    """The shape as which words of ``form`` run over a frame: a vector where a word holds several pixels."""
-    return shape if shape[0] % form.lanes == 0 else (shape[0] * shape[1] * shape[2], 1, 1)
+FRAMES = 4
+"""Frames of the run from which latency and interval are taken."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +39,7 @@ class Design:
             raise PlanError(f"{sorted(unknown)[0]}: no such stage; the stages are {', '.join(names)}")
         if missing := [name for name in names if name not in self.folds]:
             raise PlanError(f"{missing[0]}: no fold is given for this stage")
-        _ = self.stages
+        _ = self._built
 
     @cached_property
     def layers(self) -> list[Layer]:
@@ -75,34 +47,54 @@ class Design:
         return layers(self.network)
 
     @cached_property
-    def stages(self) -> list[StageSpec]:
-        """The stages in the order of the data."""
+    def _built(self) -> list[StageSpec]:
+        """The stages, the FIFOs of their shortcuts without limit."""
         return [build_stage(layer, self.folds[layer.name]) for layer in self.layers]
 
     @cached_property
-    def chain(self) -> list[StageSpec | tuple[str, GearboxSpec]]:
-        """Stages and the width conversions between them."""
-        return join(self.stages)
+    def free_run(self) -> Timing:
+        """What the cycle law says for :data:`FRAMES` frames without pauses, in which no word is zero."""
+        elements, boundaries = connect(self.network, self.layers, self._built)
+        return _timing(elements, boundaries, FRAMES * boundaries[0].words_per_frame)
 
     @cached_property
+    def stages(self) -> list[StageSpec]:
+        """The stages in the order of the data.
+
+        The FIFO of a shortcut has as many slots as words wait in it at most in a free run with FIFOs without limit.
+        With them the same run goes on as before; and since a marked graph that can go on in one order of events can in
+        any, no pauses of the environment can make it stop: the design is free of deadlock (``docs/cycles.md``).
+        """
+        if not any(stage.merges for stage in self._built):
+            return self._built
+        laws = self.free_run.stages
+        depths = {
+            stage.name: [
+                max(skip.occupied, *merge.needs)
+                for skip, merge in zip(laws[stage.name].skips, stage.merges, strict=True)
+            ]
+            for stage in self._built
+        }
+        return with_depths(self._built, depths)
+
+    @cached_property
+    def _connected(self) -> tuple[list[Element], list[Boundary]]:
+        return connect(self.network, self.layers, self.stages)
+
+    @property
+    def elements(self) -> list[Element]:
+        """Stages, forks, width conversions and strided shortcuts, in the order of the data."""
+        return self._connected[0]
+
+    @property
     def boundaries(self) -> list[Boundary]:
-        """All streams: the input, then the output of every element of the chain."""
-        signals = self.network.signals
-        ends = {layer.name: layer.nodes[-1].name for layer in self.layers}
-        first = self.stages[0].i_format
-        node = self.network.input.name
-        found = [Boundary("i", "b0_", first.width, first, _framed(signals[node].shape, first), node)]
-        for k, element in enumerate(self.chain, 1):
-            if isinstance(element, StageSpec):
-                node = ends[element.name]
-                found.append(
-                    Boundary(element.name, f"b{k}_", element.o_width, element.o_format, signals[node].shape, node)
-                )
-            else:
-                name, gearbox = element
-                form = gearbox.o_format
-                found.append(Boundary(name, f"b{k}_", form.width, form, _framed(signals[node].shape, form), node))
-        return found
+        """All streams: the input first, the logits last."""
+        return self._connected[1]
+
+    @cached_property
+    def outputs(self) -> dict[str, Boundary]:
+        """The output streams by port name: ``o`` of the last read-out, ``o_<node>`` of the others."""
+        return output_ports(self.network, self.boundaries)
 
     def words(self, frames: np.ndarray) -> np.ndarray:
         """Input words (n, limbs), uint32, of ``frames`` (N, C, H, W)."""
@@ -114,33 +106,68 @@ class Design:
 
     def compute(self, frames: np.ndarray) -> dict[str, np.ndarray]:
         """The words (n, limbs) on every boundary, by the numpy models of the cores."""
-        x = self._elements(self.network.check_frames(frames))
-        found = {"i": self.boundaries[0].format.pack(x)}
-        for element in self.chain:
-            if isinstance(element, StageSpec):
-                x, found[element.name] = element.compute(x)
-            else:
-                name, gearbox = element
-                x = gearbox.compute(x)
-                found[name] = gearbox.o_format.pack(x)
+        words = {"i": self._elements(self.network.check_frames(frames))}
+        found = {"i": self.boundaries[0].format.pack(words["i"])}
+        forms = {b.name: b.format for b in self.boundaries}
+        for element in self.elements:
+            x, packed = element.compute([words[name] for name in element.ins])
+            for name in element.outs:
+                words[name] = x
+                found[name] = forms[name].pack(x) if packed is None else packed
         return found
 
-    def law(self, words: int, source_pauses: np.ndarray | tuple = (), sink_pauses: np.ndarray | tuple = ()) -> Timing:
-        """The cycle of every transfer for ``words`` input words and the pauses of the environment (``hdl.law``)."""
-        links = [Link(source=Gate(source_pauses))] + [Link() for _ in self.chain[:-1]] + [Link(sink=Gate(sink_pauses))]
-        processes = [
-            element.law(i, o) if isinstance(element, StageSpec) else GearboxLaw(element[1], i, o)
-            for element, i, o in zip(self.chain, links, links[1:], strict=False)
-        ]
-        solve([SourceLaw(words, links[0]), *processes, SinkLaw(links[-1])])
-        return Timing(
-            {b.name: np.array(link.taken, np.int64) for b, link in zip(self.boundaries, links, strict=True)},
-            {
-                e.name: p
-                for e, p in zip(self.chain, processes, strict=True)
-                if isinstance(e, StageSpec) and isinstance(p, WindowLaw)
-            },
-        )
+    @property
+    def sparse(self) -> bool:
+        """Whether a stage skips words, so that the cycles depend on the frames."""
+        return any(stage.window.chunk for stage in self.stages)
+
+    def costs(self, words: Mapping[str, np.ndarray], frame: int = 0) -> dict[str, np.ndarray]:
+        """What the scans of every stage that skips words cost (``WindowSpec.scan_costs``), from ``frame`` on.
+
+        ``words`` (n, limbs) of whole frames on the boundaries; only those before such stages are looked at.
+        """
+        found, per_frame = {}, {b.name: b.words_per_frame for b in self.boundaries}
+        for element in self.elements:
+            if isinstance(element.spec, StageSpec) and element.spec.window.chunk:
+                name = element.ins[0]
+                events = words[name][frame * per_frame[name] :].any(axis=1)
+                found[element.name] = element.spec.window.scan_costs(events)
+        return found
+
+    def law(
+        self,
+        words: int,
+        source_pauses: np.ndarray | tuple = (),
+        sink_pauses: np.ndarray | tuple = (),
+        costs: Mapping[str, np.ndarray] | None = None,
+    ) -> Timing:
+        """The cycle of every transfer for ``words`` input words and the pauses of the environment (``hdl.law``).
+
+        ``costs`` of the frames (:meth:`costs`) for the stages that skip words; without, no word is zero.
+        """
+        return _timing(self.elements, self.boundaries, words, source_pauses, sink_pauses, costs or {})
+
+
+def _timing(
+    elements: list[Element],
+    boundaries: list[Boundary],
+    words: int,
+    source_pauses: np.ndarray | tuple = (),
+    sink_pauses: np.ndarray | tuple = (),
+    costs: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> Timing:
+    tables = {name: list(map(tuple, table.tolist())) for name, table in costs.items()}
+    links = {b.name: Link() for b in boundaries}
+    links[boundaries[0].name] = Link(source=Gate(source_pauses))
+    read = {name for element in elements for name in element.ins}
+    sinks = [b.name for b in boundaries if b.name not in read]
+    links |= {name: Link(sink=Gate(sink_pauses)) for name in sinks}
+    laws = [e.law([links[n] for n in e.ins], [links[n] for n in e.outs], tables.get(e.name)) for e in elements]
+    solve([SourceLaw(words, links[boundaries[0].name]), *laws, *(SinkLaw(links[name]) for name in sinks)])
+    return Timing(
+        {b.name: np.array(links[b.name].taken, np.int64) for b in boundaries},
+        {e.name: law for e, law in zip(elements, laws, strict=True) if isinstance(law, WindowLaw)},
+    )
 
 
 @dataclass(frozen=True)
@@ -152,8 +179,8 @@ class Timing:
 
 
 class Top(wiring.Component):
-    """The top level of a :class:`Design`: streams ``i`` and ``o``, and for every boundary three wires ``bK__valid``,
-    ``bK__ready`` and ``bK__payload`` that keep their names in the Verilog."""
+    """The top level of a :class:`Design`: streams ``i`` and ``o``, one ``o_<node>`` for every further read-out, and for
+    every boundary three wires ``bK__valid``, ``bK__ready`` and ``bK__payload`` that keep their names in the Verilog."""
 
     i: stream.Interface
     o: stream.Interface
@@ -163,34 +190,37 @@ class Top(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(design.boundaries[0].width)),
-                "o": Out(stream.Signature(design.boundaries[-1].width)),
+                **{port: Out(stream.Signature(b.width)) for port, b in design.outputs.items()},
             }
         )
         self.boundaries = {
             b.name: stream.Signature(b.width).create(path=(b.signal.rstrip("_"),)) for b in design.boundaries
         }
 
+    @property
+    def outs(self) -> list[stream.Interface]:
+        """All output streams."""
+        return [getattr(self, port) for port in self.design.outputs]
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        wires = list(self.boundaries.values())
-        m.d.comb += [
-            wires[0].valid.eq(self.i.valid),
-            wires[0].payload.eq(self.i.payload),
-            self.i.ready.eq(wires[0].ready),
-            self.o.valid.eq(wires[-1].valid),
-            self.o.payload.eq(wires[-1].payload),
-            wires[-1].ready.eq(self.o.ready),
-        ]
-        for k, (element, i, o) in enumerate(zip(self.design.chain, wires, wires[1:], strict=False)):
-            core = Stage(element) if isinstance(element, StageSpec) else Gearbox(element[1])
-            name = element.name if isinstance(element, StageSpec) else element[0]
-            m.submodules[f"s{k}_{''.join(c if c.isalnum() else '_' for c in name)}"] = core
-            m.d.comb += [
-                core.i.valid.eq(i.valid),
-                core.i.payload.eq(i.payload),
-                i.ready.eq(core.i.ready),
-                o.valid.eq(core.o.valid),
-                o.payload.eq(core.o.payload),
-                core.o.ready.eq(o.ready),
-            ]
+        streams = self.boundaries
+        _join(m, self.i, streams["i"])
+        for out, boundary in zip(self.outs, self.design.outputs.values(), strict=True):
+            _join(m, streams[boundary.name], out)
+        for k, element in enumerate(self.design.elements):
+            core, ins, outs = element.core(len(Value.cast(streams[element.ins[0]].payload)))
+            m.submodules[f"s{k}_{''.join(c if c.isalnum() else '_' for c in element.name)}"] = core
+            for inner, name in zip(ins, element.ins, strict=True):
+                _join(m, streams[name], inner)
+            for inner, name in zip(outs, element.outs, strict=True):
+                _join(m, inner, streams[name])
         return m
+
+
+def _join(m: Module, source: stream.Interface, sink: stream.Interface) -> None:
+    m.d.comb += [
+        sink.valid.eq(source.valid),
+        sink.payload.eq(source.payload),
+        source.ready.eq(sink.ready),
+    ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ..hdl.stage import StageSpec
 from ..quant.network import Network
 from .cost import estimate
-from .plan import Fold, Layer, PlanError, build_stage, fold_choices, layers
+from .layers import Layer, PlanError, layers
+from .plan import Fold, build_stage, fold_choices
 
 __all__ = ["auto", "with_given"]
 

@@ -12,7 +12,7 @@ from amaranth import *
 
 from .words import shape_for
 
-__all__ = ["Term", "levels", "register", "register_if", "tree"]
+__all__ = ["Term", "levels", "register", "tree"]
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,6 @@ def _pair(m: Module, a: Term, b: Term, name: str) -> Term:
     upper = (a.value >> move) - b.value if subtract else (a.value >> move) + b.value
     m.d.sync += total.eq(Cat(a.value[:move], upper) if move else upper)
     return Term(total, low, high, a.shift, flip)
-
-
-def register_if(m: Module, term: Term, registered: bool, name: str) -> Term:
-    """Return the term, one cycle later where ``registered``."""
-    return register(m, term, name) if registered else term
 
 
 def tree(m: Module, terms: list[Term], depth: int, name: str) -> Term:

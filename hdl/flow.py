@@ -145,6 +145,7 @@ class GearboxLaw:
 
     def __init__(self, spec: GearboxSpec, i: Link, o: Link) -> None:
         self.ratio, self.widens, self.i, self.o = spec.ratio, spec.widens, i, o
+        self.ins, self.outs = (i,), (o,)
 
     def advance(self) -> None:
         """Take every word for which there is room."""

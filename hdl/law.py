@@ -48,29 +48,32 @@ class Link:
         """Whether a word was offered whose transfer is not yet computed."""
         return len(self.offered) > len(self.taken)
 
-    def take(self, ready: int) -> int:
-        """Compute the next transfer, the consumer being ready from cycle ``ready`` on; return its cycle."""
+    def shown(self) -> int:
+        """The cycle in which the next word to be taken is first valid."""
         taken = self.taken
         cycle = self.offered[len(taken)]
         if taken and taken[-1] >= cycle:
             cycle = taken[-1] + 1
-        if self._source is not None:
-            cycle = self._source(cycle)
+        return cycle if self._source is None else self._source(cycle)
+
+    def take(self, ready: int) -> int:
+        """Compute the next transfer, the consumer being ready from cycle ``ready`` on; return its cycle."""
+        cycle = self.shown()
         if ready > cycle:
             cycle = ready
         if self._sink is not None:
             cycle = self._sink(cycle)
-        taken.append(cycle)
+        self.taken.append(cycle)
         return cycle
 
 
 class Process(Protocol):
-    """A core's law. ``advance`` computes all events it can; ``i`` and ``o`` are its links."""
+    """A core's law. ``advance`` computes all events it can; ``ins`` and ``outs`` are its links."""
 
     @property
-    def i(self) -> Link | None: ...
+    def ins(self) -> tuple[Link, ...]: ...
     @property
-    def o(self) -> Link | None: ...
+    def outs(self) -> tuple[Link, ...]: ...
 
     def advance(self) -> None:
         """Compute every event whose causes are known."""
@@ -81,7 +84,7 @@ class SourceLaw:
     """The environment's source: ``count`` words, all there from the first cycle on."""
 
     def __init__(self, count: int, o: Link) -> None:
-        self.i, self.o = None, o
+        self.ins, self.outs = (), (o,)
         o.offered.extend([0] * count)
 
     def advance(self) -> None:
@@ -92,7 +95,8 @@ class SinkLaw:
     """The environment's sink."""
 
     def __init__(self, i: Link) -> None:
-        self.i, self.o = i, None
+        self.i = i
+        self.ins, self.outs = (i,), ()
 
     def advance(self) -> None:
         """Take every word offered."""
@@ -106,6 +110,7 @@ class FifoLaw:
 
     def __init__(self, depth: int, i: Link, o: Link) -> None:
         self.depth, self.i, self.o = depth, i, o
+        self.ins, self.outs = (i,), (o,)
 
     def advance(self) -> None:
         """Take every word for which there is a slot."""
@@ -117,25 +122,25 @@ class FifoLaw:
 
 
 def solve(processes: Sequence[Process]) -> None:
-    """Run all ``processes``, given in the order of the data, until no event is left to compute."""
-    neighbours: list[list[int]] = [[] for _ in processes]
-    by_input = {id(p.i): k for k, p in enumerate(processes) if p.i is not None}
-    for k, process in enumerate(processes):
-        if process.o is not None:
-            reader = by_input[id(process.o)]
-            neighbours[k].append(reader)
-            neighbours[reader].append(k)
+    """Run all ``processes``, best given in the order of the data, until no event is left to compute."""
+    readers = {id(link): k for k, p in enumerate(processes) for link in p.ins}
+    writers = {id(link): k for k, p in enumerate(processes) for link in p.outs}
+    # For every process its links, seen from it: the list that it makes longer, and who looks at that list.
+    grown = [
+        [(link.taken, writers[id(link)]) for link in p.ins] + [(link.offered, readers[id(link)]) for link in p.outs]
+        for p in processes
+    ]
+    lengths = [[-1] * len(lists) for lists in grown]
     waiting = deque(range(len(processes)))
     queued = [True] * len(processes)
     while waiting:
         k = waiting.popleft()
         queued[k] = False
-        process = processes[k]
-        before = (len(process.i.taken) if process.i else 0, len(process.o.offered) if process.o else 0)
-        process.advance()
-        after = (len(process.i.taken) if process.i else 0, len(process.o.offered) if process.o else 0)
-        if before != after:
-            for n in neighbours[k]:
-                if not queued[n]:
-                    queued[n] = True
-                    waiting.append(n)
+        processes[k].advance()
+        before = lengths[k]
+        for n, (events, neighbour) in enumerate(grown[k]):
+            if len(events) != before[n]:
+                before[n] = len(events)
+                if not queued[neighbour]:
+                    queued[neighbour] = True
+                    waiting.append(neighbour)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +12,16 @@ from amaranth.lib.wiring import In, Out
 
 from .counter import counter
 from .flow import Fifo
+from .initial import InitialMembranes, InitialSpec
 from .law import Link
+from .merge import Merge, MergeSpec, SkipLaw
 from .neuron import NeuronArray
 from .neuron_spec import NeuronSpec
 from .pool import PoolArray, PoolSpec
 from .readout import Readout, ReadoutSpec
 from .requant import Requantiser, RequantSpec
 from .serial import Serialiser, SerialiserSpec
+from .sparse_law import ScanCosts
 from .synapse import SynapseArray, SynapseSpec
 from .window import Window
 from .window_law import WindowLaw
@@ -26,11 +30,13 @@ from .words import WordFormat
 
 __all__ = ["CoreSpec", "Stage", "StageSpec"]
 
-CoreSpec = SynapseSpec | SerialiserSpec | NeuronSpec | RequantSpec | PoolSpec | ReadoutSpec
+CoreSpec = SynapseSpec | SerialiserSpec | MergeSpec | InitialSpec | NeuronSpec | RequantSpec | PoolSpec | ReadoutSpec
 
 _CORES = {
     SynapseSpec: SynapseArray,
     SerialiserSpec: Serialiser,
+    MergeSpec: Merge,
+    InitialSpec: InitialMembranes,
     NeuronSpec: NeuronArray,
     RequantSpec: Requantiser,
     PoolSpec: PoolArray,
@@ -54,6 +60,11 @@ class StageSpec:
     def i_format(self) -> WordFormat:
         """The words that come in."""
         return self.window.i_format
+
+    @property
+    def merges(self) -> list[MergeSpec]:
+        """The shortcuts that end here."""
+        return [core for core in self.cores if isinstance(core, MergeSpec)]
 
     @property
     def o_format(self) -> WordFormat:
@@ -83,44 +94,71 @@ class StageSpec:
 
     @property
     def cycles(self) -> int:
-        """Cycles of a frame in which the stage is busy."""
+        """Cycles of a frame in which the stage is busy, if no word is skipped."""
         return self.window.cycles
 
-    def law(self, i: Link, o: Link) -> WindowLaw:
-        """The timed process of the stage between two links."""
-        return WindowLaw(self.window, self.latency, self.parts, i, o)
+    def law(self, i: Link, o: Link, *skips: Link, costs: Sequence[ScanCosts] | None = None) -> WindowLaw:
+        """The timed process of the stage between its links; ``skips``, those of the shortcuts; ``costs`` of the scans
+        where all-zero words are skipped."""
+        laws, delay = [], self.window.latency
+        links = iter(skips)
+        for core in self.cores:
+            if isinstance(core, MergeSpec):
+                laws.append(SkipLaw(core, next(links), delay))
+            delay += core.latency
+        return WindowLaw(self.window, self.latency, self.parts, i, o, laws, costs)
 
-    def compute(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Model: input words (n, lanes, T) of whole frames to output words (m, lanes, T), and the same packed."""
-        x = self.window.compute(words)
+    def compute(self, words: np.ndarray, *skips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Model: input words (n, lanes, T) of whole frames, and those of the shortcuts, to output words (m, lanes, T),
+        and the same packed."""
+        x, waiting = self.window.compute(words), iter(skips)
         for core in self.cores:
             if isinstance(core, ReadoutSpec):
                 x, best = core.compute(x)
                 return x, core.pack(x, best)
-            x = core.compute(x)
+            x = core.compute(x, next(waiting)) if isinstance(core, MergeSpec) else core.compute(x)
         return x, self.o_format.pack(x)
 
 
 class Stage(wiring.Component):
-    """The hardware of a :class:`StageSpec`. Members: ``i``: In(stream of words); ``o``: Out(stream of words)."""
+    """The hardware of a :class:`StageSpec`.
+
+    Members: ``i``: In(stream of words); ``o``: Out(stream of words); ``skip0``, ``skip1`` ...: In(stream of shortcut
+    words), one for each merge.
+    """
 
     i: stream.Interface
     o: stream.Interface
 
     def __init__(self, spec: StageSpec) -> None:
         self.spec = spec
-        super().__init__({"i": In(stream.Signature(spec.i_format.width)), "o": Out(stream.Signature(spec.o_width))})
+        skips = {f"skip{k}": In(stream.Signature(merge.skip_format.width)) for k, merge in enumerate(spec.merges)}
+        super().__init__(
+            {"i": In(stream.Signature(spec.i_format.width)), "o": Out(stream.Signature(spec.o_width)), **skips}
+        )
+
+    @property
+    def ins(self) -> list[stream.Interface]:
+        """The input and the shortcuts."""
+        return [self.i, *(getattr(self, f"skip{k}") for k in range(len(self.spec.merges)))]
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.window = window = Window(self.spec.window)
         wiring.connect(m, wiring.flipped(self.i), window.i)
-        before = window
+        before, merges = window, []
         for spec in self.spec.cores:
             core = _CORES[type(spec)](spec)
-            m.submodules[type(core).__name__.lower()] = core
+            name = type(core).__name__.lower()
+            if isinstance(core, Merge):
+                name = f"{name}{len(merges)}"
+                merges.append(core)
+                wiring.connect(m, wiring.flipped(self.ins[len(merges)]), core.skip)
+                m.d.comb += core.scanned.eq(window.scanned)
+            m.submodules[name] = core
             m.d.comb += [core.i.valid.eq(before.o.valid), Value.cast(core.i.payload).eq(before.o.payload)]
             before = core
+        m.d.comb += window.hold.eq(Cat(merge.hold for merge in merges).any())
         m.submodules.fifo = fifo = Fifo(self.spec.o_width, self.spec.fifo_words)
         # The credits of the window guarantee that the FIFO is ready; one comes back when all of a result has left.
         left = Signal()

@@ -69,8 +69,9 @@ def test_train_writes_a_network_and_reports_each_step(cli, tmp_path):
 
 
 def test_train_on_other_data_and_on_held_out_images(cli, tmp_path):
-    (tmp_path / "r.toml").write_text('data = "mnist:nowhere"\nmodel = "mlp"\n'
-                                     'method = "integernet"\nbits = 3\nepochs = 1\n')
+    (tmp_path / "r.toml").write_text(
+        'data = "mnist:nowhere"\nmodel = "mlp"\nmethod = "integernet"\nbits = 3\nepochs = 1\n'
+    )
     output = tmp_path / "net.safetensors"
     cli("train", tmp_path / "r.toml", "-o", output).refused("nowhere", "no such folder")
     ran = cli("train", tmp_path / "r.toml", "-o", output, "--data", "digits", "--held-out", 200, "--json")
@@ -102,7 +103,7 @@ def test_generate_prints_folds_and_writes_the_design(cli, network_file, tmp_path
     options = "--fold", tmp_path / "folds.toml", "--cycles", 80
     ran = cli("generate", network_file, "-o", tmp_path / "d", *options, "--json")
     assert ran.status == 0, ran.err
-    assert ran.json["folds"]["conv"] == {"outputs": 2, "inputs": 1, "steps": 1}
+    assert ran.json["folds"]["conv"] == {"outputs": 2, "inputs": 1, "steps": 1, "skip": False}
     assert ran.json["stages"]["classes"]["cycles"] <= 80 < ran.json["latency_cycles"]
     assert sorted(p.name for p in (tmp_path / "d").iterdir()) == [
         "design.json",

@@ -1,0 +1,179 @@
+"""A network cut into layers: which nodes share a stage, and which streams come into it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..quant.network import Network, Signal
+from ..quant.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Node, Pool, Readout, Requant, Synapse
+
+__all__ = ["Layer", "PlanError", "Skip", "layers"]
+
+
+class PlanError(ValueError):
+    """A network or a fold that the generator cannot build; the message names the layer, the rule and the remedy."""
+
+
+@dataclass(frozen=True, eq=False)
+class Skip:
+    """A shortcut into a stage.
+
+    Attributes: ``node``, whose result comes in; ``gain``, the identity shortcut, None where currents come in;
+    ``signal``, what is added: of a strided shortcut the pixels that it keeps.
+    """
+
+    node: str
+    gain: Gain | None
+    signal: Signal
+
+    @property
+    def offset(self) -> int:
+        """First channel that it has."""
+        return self.gain.offset if self.gain is not None else 0
+
+    @property
+    def stride(self) -> int:
+        """Step between the pixels that it keeps."""
+        return self.gain.stride if self.gain is not None else 1
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """The nodes of one stage: a synapse node with its shortcuts and its neurons, quantiser or read-out, or a pool. A
+    stage without those hands out currents, for a shortcut with a convolution in it.
+
+    Attributes: ``nodes``; ``input``, name of the node whose result comes in; ``source``, what that is; ``skips``, its
+    shortcuts; ``order``, for a Linear behind a Flatten the index of its weight column for every element in the order of
+    the stream (pixel by pixel, channels together), else None; ``steps``, T; ``sums``, whether its currents are added
+    up over time.
+    """
+
+    nodes: tuple[Node, ...]
+    input: str
+    source: Signal
+    skips: tuple[Skip, ...]
+    order: np.ndarray | None
+    steps: int
+    sums: bool
+
+    @property
+    def name(self) -> str:
+        """Name of the stage: that of its first node."""
+        return self.nodes[0].name
+
+    def find(self, kind: type) -> Any:
+        """The node of this kind, or None."""
+        return next((n for n in self.nodes if isinstance(n, kind)), None)
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Channels that the fold divides: (outputs, inputs)."""
+        c, h, w = self.source.shape
+        node = self.nodes[0]
+        if isinstance(node, Synapse):
+            return node.weight.shape[0], c if isinstance(node, Conv2d) else c * h * w
+        return c, c
+
+    @property
+    def groups(self) -> int:
+        """Groups of a grouped convolution, each of which takes its own channels; else 1."""
+        node = self.nodes[0]
+        return node.groups if isinstance(node, Conv2d) else 1
+
+    @property
+    def time_fold(self) -> int:
+        """Time steps that ``steps`` may fold: T for causal and signed neurons on timed inputs, else 1."""
+        neuron = self.find(IF)
+        return self.steps if self.source.timed and neuron is not None and neuron.rule != "lossless" else 1
+
+
+def layers(network: Network) -> list[Layer]:
+    """Cut ``network`` into stages, each behind those it takes words from. Raises PlanError for what has no hardware."""
+    place = {node.name: k for k, node in enumerate(network)}
+    found = [_layer(network, node) for node in network if isinstance(node, Synapse | Pool)]
+    found.sort(key=lambda layer: place[layer.nodes[-1].name])
+    used = {node.name for layer in found for node in layer.nodes}
+    for node in network:
+        if isinstance(node, Add):
+            _main(network, node)
+        if node.name not in used and not isinstance(node, Input | Flatten | Gain):
+            raise PlanError(
+                f"{node.name}: {type(node).__name__} behind {node.source} has no hardware; supported: a Conv2d or "
+                f"Linear, with shortcuts added or not, with IF, Requant or Readout behind it, SumPool, MaxPool, Flatten"
+            )
+    return found
+
+
+def _layer(network: Network, node: Node) -> Layer:
+    """The stage that starts with ``node``."""
+    name, order = node.source, None
+    if isinstance(flat := network[name], Flatten):
+        if isinstance(node, Pool | Conv2d):
+            raise PlanError(
+                f"{node.name}: {type(node).__name__} behind a Flatten has no hardware; put the Flatten before the "
+                "first Linear"
+            )
+        name = flat.source
+        while isinstance(flat := network[name], Flatten):
+            name = flat.source
+        c, h, w = network.signals[name].shape
+        order = np.arange(c * h * w).reshape(c, h, w).transpose(1, 2, 0).reshape(-1)
+    source, group, skips = network.signals[name], [node], []
+    sums = False
+    if isinstance(node, Synapse):
+        (following,) = network.takers[node.name]
+        while isinstance(following, Add) and _main(network, following) == group[-1].name:
+            skips.append(_skip(network, following, group[-1].name, source.timed))
+            group.append(following)
+            (following,) = network.takers[following.name]
+        end = following
+        while isinstance(end, Add):
+            (end,) = network.takers[end.name]
+        sums = isinstance(end, Readout) or (isinstance(end, IF) and end.rule == "lossless")
+        if not isinstance(following, Add):
+            group.append(following)
+            behind = network.takers[following.name]
+            if isinstance(following, Requant) and len(behind) == 1 and isinstance(behind[0], Readout):
+                group.append(behind[0])
+    return Layer(tuple(group), name, source, tuple(skips), order, network.steps, sums)
+
+
+def _root(network: Network, name: str) -> Synapse | None:
+    """The synapse node whose stage makes the currents ``name``; None for an identity shortcut."""
+    node = network[name]
+    if isinstance(node, Add):
+        return _root(network, _main(network, node))
+    return node if isinstance(node, Synapse) else None
+
+
+def _main(network: Network, add: Add) -> str:
+    """The addend in whose stage the sum is made: the one with more weights."""
+    roots = {name: root for name in add.sources if (root := _root(network, name)) is not None}
+    if not roots:
+        raise PlanError(
+            f"{add.name}: adds two identity shortcuts ({add.source}, {add.other}); one side must end in a Conv2d or "
+            "Linear"
+        )
+    return max(roots, key=lambda name: roots[name].weight.size)
+
+
+def _skip(network: Network, add: Add, main: str, timed: bool) -> Skip:
+    """The shortcut of ``add``, whose other side is made by the stage."""
+    name = add.other if add.source == main else add.source
+    node, signal = network[name], network.signals[name]
+    if signal.timed and not timed:
+        raise PlanError(
+            f"{add.name}: adds spikes of T = {network.steps} steps ({name}) to currents that do not change over time "
+            f"({main}); supported: the other way round, or both of one kind"
+        )
+    if not isinstance(node, Gain):
+        return Skip(name, None, signal)
+    origin = node.source
+    if isinstance(network[origin], Flatten):
+        raise PlanError(f"{node.name}: a shortcut behind a Flatten has no hardware; take it before the Flatten")
+    source = network.signals[origin]
+    shape = (source.shape[0], *signal.shape[1:])
+    return Skip(origin, node, Signal(source.kind, shape, source.timed, source.low, source.high))
