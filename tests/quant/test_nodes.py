@@ -181,6 +181,7 @@ GOOD = {"name": "fire", "source": "conv", "threshold": [3, 4], "bias": [0, 0], "
             lambda: Conv2d(name="c", weight=np.ones((4, 1, 1, 1)), weight_bits=4, groups=0),
             r"c: groups must .* not be 0",
         ),
+        (lambda: Add(name="a", source="x", other="x"), r"a: adds x to itself; source and other must be two nodes"),
         (lambda: Gain(name="g", gain=[[1]]), r"g: gain must have one value a channel, not shape \(1, 1\)"),
         (lambda: Gain(name="g", gain=[]), r"g: gain must have one value a channel, not shape \(0,\)"),
         (lambda: Gain(name="g", gain=[0.5]), r"g: gain holds fractions"),
