@@ -367,6 +367,22 @@ def test_truncated_missing_and_foreign_files(tmp_path) -> None:
         netfile.load(path)
 
 
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [(127, np.int8), (-128, np.int8), (128, np.int16), (-129, np.int16), (1 << 15, np.int32), (1 << 31, np.int64)],
+)
+def test_arrays_are_written_in_the_narrowest_type(value: int, kind: type, tmp_path) -> None:
+    network = around(replace(ONE["Readout"], bias=[value]))
+    netfile.save(network, tmp_path / "n.safetensors")
+    assert load_file(tmp_path / "n.safetensors")["readout/bias"].dtype == kind
+    loaded = netfile.load(tmp_path / "n.safetensors")
+    assert loaded.hash == network.hash and loaded["readout"].arrays()["bias"].dtype == np.int64
+    wide = {key: array.astype(np.int64) for key, array in load_file(tmp_path / "n.safetensors").items()}
+    with safe_open(tmp_path / "n.safetensors", framework="numpy") as file:
+        save_file(wide, tmp_path / "w.safetensors", metadata=file.metadata())
+    assert netfile.load(tmp_path / "w.safetensors").nodes == network.nodes, "wider types are read as well"
+
+
 def test_saving_is_deterministic_and_leaves_nothing_behind(tmp_path) -> None:
     for name in ("a", "b"):
         netfile.save(around(ONE["Conv2d"]), tmp_path / name)
