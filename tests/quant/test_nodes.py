@@ -181,6 +181,7 @@ GOOD = {"name": "fire", "source": "conv", "threshold": [3, 4], "bias": [0, 0], "
             lambda: Conv2d(name="c", weight=np.ones((4, 1, 1, 1)), weight_bits=4, groups=0),
             r"c: groups must .* not be 0",
         ),
+        (lambda: Add(name="a", source="x", other="x"), r"a: adds x to itself; source and other must be two nodes"),
         (lambda: Gain(name="g", gain=[[1]]), r"g: gain must have one value a channel, not shape \(1, 1\)"),
         (lambda: Gain(name="g", gain=[]), r"g: gain must have one value a channel, not shape \(0,\)"),
         (lambda: Gain(name="g", gain=[0.5]), r"g: gain holds fractions"),
@@ -364,6 +365,22 @@ def test_truncated_missing_and_foreign_files(tmp_path) -> None:
     path.write_text("not a network at all, but a text file")
     with pytest.raises(NetworkError, match=r"not a readable network file"):
         netfile.load(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [(127, np.int8), (-128, np.int8), (128, np.int16), (-129, np.int16), (1 << 15, np.int32), (1 << 31, np.int64)],
+)
+def test_arrays_are_written_in_the_narrowest_type(value: int, kind: type, tmp_path) -> None:
+    network = around(replace(ONE["Readout"], bias=[value]))
+    netfile.save(network, tmp_path / "n.safetensors")
+    assert load_file(tmp_path / "n.safetensors")["readout/bias"].dtype == kind
+    loaded = netfile.load(tmp_path / "n.safetensors")
+    assert loaded.hash == network.hash and loaded["readout"].arrays()["bias"].dtype == np.int64
+    wide = {key: array.astype(np.int64) for key, array in load_file(tmp_path / "n.safetensors").items()}
+    with safe_open(tmp_path / "n.safetensors", framework="numpy") as file:
+        save_file(wide, tmp_path / "w.safetensors", metadata=file.metadata())
+    assert netfile.load(tmp_path / "w.safetensors").nodes == network.nodes, "wider types are read as well"
 
 
 def test_saving_is_deterministic_and_leaves_nothing_behind(tmp_path) -> None:

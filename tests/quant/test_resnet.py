@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import os
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ import pytest
 import torch
 from torch import nn
 
-from spikeloom.quant import golden
+from spikeloom.quant import golden, netfile
 from spikeloom.quant.augment import mirrored
-from spikeloom.quant.data import digits, load
+from spikeloom.quant.data import Dataset, digits, load
 from spikeloom.quant.graph import trace
 from spikeloom.quant.integers import convert
 from spikeloom.quant.layers import Shortcut, Sum, Weights
@@ -225,14 +226,20 @@ def test_bad_recipes_are_named(old: str, new: str, message: str, tmp_path: Path)
         read(path)
 
 
+def cifar(data_dir: Path) -> Dataset:
+    folder = Path(os.environ.get("SPIKELOOM_CIFAR10") or data_dir / "cifar10")
+    if not (folder / "test_batch.bin").exists():
+        pytest.skip("no unpacked CIFAR-10 in the folder of real data or in SPIKELOOM_CIFAR10")
+    return load(f"cifar10:{folder}")
+
+
 def test_the_given_weights_keep_their_accuracy(data_dir: Path) -> None:
     """Folding the normalisation changes the border alone: 91.73 % of all test images before."""
-    weights, folder = data_dir / "weights" / "akamaster-resnet20-12fca82f.th", data_dir / "cifar10"
-    if not weights.exists() or not (folder / "test_batch.bin").exists():
-        pytest.skip("no unpacked CIFAR-10 in the folder of real data")
+    data, weights = cifar(data_dir), data_dir / "weights" / "akamaster-resnet20-12fca82f.th"
+    if not weights.exists():
+        pytest.skip("no trained ResNet-20 in the folder of real data")
     model = resnet((3, 32, 32), 10).eval()
     load_weights(model, weights, mean=MEAN, std=STD)
-    data = load(f"cifar10:{folder}")
     with torch.no_grad():
         found = model(torch.from_numpy(data.test_x[:500].copy()).float() / 255).argmax(1).numpy()
     assert (found == data.test_y[:500]).mean() > 0.88
@@ -244,3 +251,26 @@ def test_training_free_conversion_is_far_from_chance() -> None:
     trained = train(recipe)
     found = trained.report.accuracy
     assert found["float"] > 0.8 and found["lossless"] > 0.5
+
+
+def test_the_cifar_network() -> None:
+    """The network in models/: its recipe is the one in examples/, and it is a ResNet-20 of 4-bit weights."""
+    path = ROOT / "models" / "cifar-resnet20-t4w4.safetensors"
+    network = netfile.load(path)
+    recipe = read(ROOT / "examples" / "cifar_resnet20.toml")
+    assert json.loads(network.meta["recipe"]) == asdict(recipe) and network.meta["data"] == "cifar10"
+    assert network.steps == 4 and {n.rule for n in network if isinstance(n, IF)} == {"lossless"}
+    weights = [n for n in network if isinstance(n, Conv2d | Linear)]
+    assert [n.weight_bits for n in weights] == [8, *[4] * 18, 8] and sum(n.weight.size for n in weights) == 268_336
+    gains = [n for n in network if isinstance(n, Gain)]
+    assert sum(isinstance(n, Add) for n in network) == len(gains) == 9
+    assert [(n.stride, n.offset) for n in gains if n.stride > 1] == [(2, 8), (2, 16)]
+    assert path.stat().st_size < 1 << 20 and json.loads(network.meta["accuracy"])["lossless"] > 0.88
+
+
+@pytest.mark.slow
+def test_the_cifar_network_is_as_good_as_it_says(data_dir: Path) -> None:
+    data = cifar(data_dir)
+    network = netfile.load(ROOT / "models" / "cifar-resnet20-t4w4.safetensors")
+    stated = json.loads(network.meta["accuracy"])["lossless"]
+    assert golden.accuracy(network, data.test_x, data.test_y) == pytest.approx(stated, abs=1e-6)
