@@ -35,7 +35,7 @@ class Maker:
         weight = self.rng.integers(-top, top + 1, weight_shape)
         self.nodes.append(Conv2d(name=name, source=self.end, weight=weight, weight_bits=bits, **geometry))
 
-    def fire(self, channels: int, v0_shape: tuple[int, int] = (), rule: str = "causal", strict: bool = False) -> None:
+    def fire(self, channels: int, v0_shape: tuple[int, ...] = (), rule: str = "causal", strict: bool = False) -> None:
         self.nodes.append(
             IF(
                 name=f"{self.end}_if",
