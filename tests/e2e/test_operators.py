@@ -12,7 +12,7 @@ from spikeloom.gen.layers import PlanError, layers
 from spikeloom.gen.plan import Fold, fold_choices
 from spikeloom.quant import golden
 from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Conv2d, Flatten, Input, Linear, MaxPool, Node, Readout, SumPool
+from spikeloom.quant.nodes import IF, Add, Conv2d, Flatten, Input, Linear, MaxPool, Node, Readout, SumPool
 from spikeloom.sim.amaranth_sim import run_amaranth
 from spikeloom.sim.compare import compare
 from spikeloom.sim.predict import boundary_infos, golden_words, make_stimulus, predict, random_pauses
@@ -35,7 +35,7 @@ class Maker:
         weight = self.rng.integers(-top, top + 1, weight_shape)
         self.nodes.append(Conv2d(name=name, source=self.end, weight=weight, weight_bits=bits, **geometry))
 
-    def fire(self, channels: int, v0_shape: tuple[int, int] = (), rule: str = "causal", strict: bool = False) -> None:
+    def fire(self, channels: int, v0_shape: tuple[int, ...] = (), rule: str = "causal", strict: bool = False) -> None:
         self.nodes.append(
             IF(
                 name=f"{self.end}_if",
@@ -180,6 +180,21 @@ def test_sixty_four_steps_in_series(rule: str, steps: int) -> None:
     network = Network(tuple(m.nodes), 64)
     design = check(network, smallest(network) | {"two": Fold(2, 1, steps)})
     assert design.stages[1].window.scans == 64 // steps
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_residual_sum_is_made_where_currents_change_over_time(steps: int) -> None:
+    m = Maker((4, 2, 3))
+    m.conv("shortcut", (4, 4, 1, 1))
+    m.nodes.append(Conv2d(name="entry", source="input", weight=np.eye(4, dtype=int)[:, :, None, None], weight_bits=3))
+    m.fire(4)
+    m.conv("depthwise", (4, 1, 1, 1), groups=4)
+    m.nodes.append(Add(name="add", source=m.end, other="shortcut"))
+    m.fire(4)
+    m.read("fc", m.end, 24, 2)
+    network = Network(tuple(m.nodes), steps)
+    design = check(network, smallest(network) | {"depthwise": Fold(2, 2, steps)})
+    assert [s.name for s in design.stages if s.merges] == ["depthwise"], "though it has fewer weights"
 
 
 def three_readouts() -> Network:
