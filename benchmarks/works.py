@@ -66,18 +66,6 @@ def _model(name: str, file: str, source: str, count: int, **more: Any) -> Work:
     return Work(name, network, frames, labels, None, xc7=False, **more)
 
 
-def _model(name: str, file: str, source: str, count: int, **more: Any) -> Work:
-    """A committed network on ``count`` test images of a data set, or on random frames where it is not there."""
-    network = load(MODELS / file)
-    try:
-        images = data.load(source)
-        frames, labels = images.test_x[:count], images.test_y[:count]
-    except data.DataError:
-        size = (count, *network.input.shape)
-        frames, labels = np.random.default_rng(0).integers(0, network.input.high + 1, size), None
-    return Work(name, network, frames, labels, None, xc7=False, **more)
-
-
 def _digits() -> Work:
     network, digits = load(MODELS / "digits-t4w4.safetensors"), data.load("digits")
     return Work("digits", network, digits.test_x, digits.test_y, None, (None, 2000), (("cocotb", 40), ("amaranth", 2)))
