@@ -23,6 +23,9 @@ def estimate(stage: StageSpec) -> int:
         total += stage.window.o_format.width * (0.5 * stage.window.rows + 1)
     if stage.window.chunk:  # the test for zero, flags, counters of rows, and the chunk that is handed out
         total += 90 + stage.window.i_format.width / 3 + 2 * stage.window.chunk
+        synapse = stage.cores[0]
+        if isinstance(synapse, SynapseSpec) and synapse.inputs > 1:  # an inverter of each sum's highest bit
+            total += synapse.outputs * synapse.terms * synapse.plane_count
     for core in stage.cores:
         match core:
             case SynapseSpec():

@@ -209,7 +209,8 @@ def _cores(layer: Layer, fold: Fold, weight: np.ndarray, i_format: WordFormat) -
     )
     cores: list[CoreSpec] = [synapse]
     # A quantiser without a subtraction is smaller than the multiplexer that would let channels share it.
-    cycles = synapse.words // (chunk_of(layer, fold.inputs) if fold.skip else 1)
+    # Where words are skipped, shared units must not be what keeps a stage from running twice as fast.
+    cycles = synapse.words // (2 if fold.skip else 1)
     if (lanes := _lanes(layer, synapse, cycles)) < synapse.outputs and (quantiser is None or not own or layer.skips):
         cores.append(SerialiserSpec(synapse.o_format, lanes))
     ranges, i_format = synapse.ranges, cores[-1].o_format
