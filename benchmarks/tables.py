@@ -70,10 +70,10 @@ def _figures(records: list[Record], work: str, needs: str) -> dict[tuple[str, st
     return {key: {r.metric: r.value for r in of_work if (r.tool, r.design) == key} for key in kept}
 
 
-def _source(records: list[Record], work: str, tool: str, design: str) -> str:
-    """When the figures of a design were measured."""
-    record = next(r for r in records if (r.work, r.tool, r.design) == (work, tool, design))
-    return "in this run" if record.measured else record.date
+def _source(records: list[Record], work: str, tool: str, design: str, metric: str) -> str:
+    """When a figure was measured."""
+    record = next(r for r in records if r.key == (work, tool, design, metric))
+    return "no" if record.value is None else "in this run" if record.measured else record.date
 
 
 def _missing(records: list[Record], work: str, metric: str) -> str:
@@ -95,7 +95,7 @@ def _columns(records: list[Record], work: str, columns: dict[str, str], needs: s
     rows = [
         [
             _title(tool, design),
-            *([_source(records, work, tool, design)] if others else []),
+            *([_source(records, work, tool, design, needs)] if others else []),
             *(_number(figures.get(metric)) for metric in columns),
         ]
         for (tool, design), figures in _figures(records, work, needs).items()
@@ -110,7 +110,7 @@ def _against(records: list[Record]) -> str:
     rows = [
         [
             _title(tool, design),
-            _source(records, "A", tool, design),
+            _source(records, "A", tool, design, "lut4_eq"),
             SAME.get(1.0 if tool == OURS else figures.get("same_integers"), "not checked"),
             *(_number(figures.get(metric)) for metric in AREA),
         ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from ..hdl.adders import levels
+from ..hdl.initial import InitialSpec
 from ..hdl.neuron_spec import NeuronSpec
 from ..hdl.pool import PoolSpec
 from ..hdl.readout import ReadoutSpec
 from ..hdl.requant import RequantSpec
+from ..hdl.rom import rom_style
 from ..hdl.serial import SerialiserSpec
 from ..hdl.stage import StageSpec
 from ..hdl.synapse import TABLE, SynapseSpec
@@ -30,6 +32,8 @@ def estimate(stage: StageSpec) -> int:
                 total += _synapse(core)
             case SerialiserSpec():
                 total += 0.5 * core.i_format.width + core.parts.bit_length() * 2
+            case InitialSpec():
+                total += _initial(core)
             case NeuronSpec():
                 bits = core.i_format.bits + 1
                 adders = {"lossless": 1, "causal": 3, "signed": 5}[core.rule]
@@ -45,6 +49,19 @@ def estimate(stage: StageSpec) -> int:
                 bits = core.o_format.bits
                 total += core.outputs * (2 * bits + 2)
     return round(total)
+
+
+def _initial(core: InitialSpec) -> float:
+    """An adder and its gate for each lane, the shifted additions of a constant current, the memory and its counter."""
+    bits, lanes, depth = core.o_format.bits, core.i_format.lanes, len(core.rows)
+    products = 1.7 * (core.times.bit_count() - 1) * (bits + 1)
+    width = sum(int(column.max()).bit_length() for column in core.rows.T)
+    memory = 0.0
+    if depth > 1:
+        memory = 2 + depth.bit_length()
+        if rom_style(depth, width) == "logic":
+            memory += width * max(1, depth / 16)
+    return lanes * (bits + 1 + products) + (width if core.scans > 1 else 0) + memory
 
 
 def _synapse(core: SynapseSpec) -> float:

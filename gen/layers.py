@@ -150,14 +150,14 @@ def _root(network: Network, name: str) -> Synapse | None:
 
 
 def _main(network: Network, add: Add) -> str:
-    """The addend in whose stage the sum is made: the one with more weights."""
+    """The addend in whose stage the sum is made: one that changes over time, then the one with more weights."""
     roots = {name: root for name in add.sources if (root := _root(network, name)) is not None}
     if not roots:
         raise PlanError(
             f"{add.name}: adds two identity shortcuts ({add.source}, {add.other}); one side must end in a Conv2d or "
             "Linear"
         )
-    return max(roots, key=lambda name: roots[name].weight.size)
+    return max(roots, key=lambda name: (network.signals[name].timed, roots[name].weight.size))
 
 
 def _skip(network: Network, add: Add, main: str, timed: bool) -> Skip:

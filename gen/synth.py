@@ -110,7 +110,11 @@ def _synthesise(folder: Path, contents: dict[str, Any], device: str, work: Path,
         raise YosysError(f"{verilog}: no such file; generate the design again")
     # A copy beside the results: Yosys scripts know no quoting that fits every path.
     (work / "top.v").write_bytes(verilog.read_bytes())
-    passes = [f"read_verilog -DSPIKELOOM_{device.upper()} top.v", f"{DEVICES[device]} -top {contents['top']}", "tee -q -o stat.json stat -json"]
+    passes = [
+        f"read_verilog -DSPIKELOOM_{device.upper()} top.v",
+        f"{DEVICES[device]} -top {contents['top']}",
+        "tee -q -o stat.json stat -json",
+    ]
     yosys.run([*passes, *more], work)
     found = json.loads((work / "stat.json").read_text())
     return Counter(found["design"]["num_cells_by_type"])

@@ -58,7 +58,10 @@ def _pair(m: Module, a: Term, b: Term, name: str) -> Term:
     low, high = (a.low - ends[1], a.high - ends[0]) if subtract else (a.low + ends[0], a.high + ends[1])
     total = Signal(shape_for(low, high), name=name)
     upper = (a.value >> move) - b.value if subtract else (a.value >> move) + b.value
-    m.d.sync += total.eq(Cat(a.value[:move], upper) if move else upper)
+    if move:  # the sum may be wider than its parts, so the sign must not get lost
+        joined = Cat(a.value[:move], upper)
+        upper = joined.as_signed() if upper.shape().signed else joined
+    m.d.sync += total.eq(upper)
     return Term(total, low, high, a.shift, flip)
 
 

@@ -1,10 +1,10 @@
 """Sums of gated weights without negative numbers: the adders of the synapse array.
 
-An addition of two weights that two bits of the inputs let through, (a & ax) + (b & bx), is one function of four bits in
-every bit place, so it needs no gates of its own beside the carry chain (``adds.v``). A two's complement weight of W bits
-counts 2**(W-1) more than it is: its sign bit is inverted after the gate. Then no sum is negative, none needs
-a sign extension, and no carry leaves an addition, so that several additions share one carry chain. What all
-weights count too much is a constant, which the accumulator starts with.
+An addition of two weights that two bits of the inputs let through, (a & ax) + (b & bx), is one function of four bits
+in every bit place, so it needs no gates of its own beside the carry chain (``adds.v``). A two's complement weight of
+W bits counts 2**(W-1) more than it is: its sign bit is inverted after the gate. Then no sum is negative, none needs a
+sign extension, and no carry leaves an addition, so that several additions share one carry chain. What all weights
+count too much is a constant, which the accumulator starts with.
 """
 
 from __future__ import annotations
@@ -55,9 +55,7 @@ class PairFormat:
         """Pack ``weights`` (rows, columns) into integers, the first lowest."""
         mask, sign = (1 << self.bits) - 1, self.signed << (self.bits - 1)
         flips = (0, sign)
-        return [
-            sum(((int(w) & mask) ^ flips[k]) << (k * self.bits) for k, w in enumerate(row)) for row in weights
-        ]
+        return [sum(((int(w) & mask) ^ flips[k]) << (k * self.bits) for k, w in enumerate(row)) for row in weights]
 
 
 @dataclass(frozen=True)
@@ -92,9 +90,9 @@ def add(m: Module, platform: object, additions: list[Addition], name: str) -> li
                     {
                         "a": Cat(_widened(g.a, width) for g in group),
                         "b": Cat(_widened(g.b, width) for g in group),
-                        "ax": Cat(g.ax for g in group) if gated else no_gates,
-                        "bx": Cat(g.bx for g in group) if gated else no_gates,
-                        "bn": Cat(g.bn for g in group) if is_signed else no_gates,
+                        "ax": Cat(g.ax for g in group if g.ax is not None) if gated else no_gates,
+                        "bx": Cat(g.bx for g in group if g.bx is not None) if gated else no_gates,
+                        "bn": Cat(g.bn for g in group if g.bn is not None) if is_signed else no_gates,
                     },
                     {"y": y},
                 )

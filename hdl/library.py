@@ -1,8 +1,9 @@
 """Verilog modules written by hand: one file for simulation and for every device.
 
-A core is elaborated without a platform for Amaranth's simulator, and with a :class:`Library` as platform for Verilog. With
-a library it may use one of the ``.v`` files of this folder, which then go into the written Verilog. Their plain part
-is what simulators run and what any synthesis understands; for some devices they have a smaller form, chosen by a macro.
+A core is elaborated without a platform for Amaranth's simulator, and with a :class:`Library` as platform for Verilog.
+With a library it may use one of the ``.v`` files of this folder, which then go into the written Verilog. Their plain
+part is what simulators run and what any synthesis understands; for some devices they have a smaller form, chosen by
+a macro.
 """
 
 from __future__ import annotations

@@ -81,13 +81,8 @@ class NeuronArray(Pipe):
     def _gated_sum(m: Module, platform: object, a: Value, b: Value, gate: Value, shape: Shape, name: str) -> Value:
         """a + (b & gate), which fits ``shape``; what is above is not computed."""
         width = shape.width
-        summands = [Cat(value, value[-1:].replicate(width))[:width] if value.shape().signed else value for value in (a, b)]
-        total = add(
-            m,
-            platform,
-            [Addition(summands[0][:width], summands[1][:width], width, ax=Const(1, 1), bx=gate, bn=None)],
-            name,
-        )
+        a, b = (Cat(v, v[-1:].replicate(width if v.shape().signed else 0))[:width] for v in (a, b))
+        total = add(m, platform, [Addition(a, b, width, ax=Const(1, 1), bx=gate)], name)
         return total[0][:width].as_signed() if shape.signed else total[0][:width]
 
     def _pipeline(self, m: Module, platform: object, currents: list[list[Value]], travel: Value) -> None:

@@ -43,7 +43,7 @@ def test_without_da4ml_the_record_says_why(tmp_path: Path) -> None:
     assert records == [record, *published()]
     lines = table("perceptron", records)
     (row,) = [line for line in lines if line.startswith(f"| {TOOL}, {DESIGN} ")]
-    assert row.split(" | ")[1:] == ["in this run", "not checked", *["-"] * 7, "- |"]
+    assert row.split(" | ")[1:] == ["no", "not checked", *["-"] * 7, "- |"]
     assert lines[-1] == f"{TOOL}, {DESIGN}: not measured, {record.note}."
     # What was measured before stays, with its date.
     others = {(r.tool, r.design, r.date) for r in published() if r.work == "A" and r.metric == "lut4_eq"}

@@ -1,10 +1,11 @@
-"""The additions of ``adds.v``: every device's form is proven equal to the plain one, and that one to arithmetic."""
+"""The additions of ``adds.v``: every device's form is proven equal to the plain one, by SAT over all inputs."""
 
 import re
 from pathlib import Path
 
 import pyosys
 import pytest
+
 import spikeloom.hdl
 from spikeloom.gen import yosys
 
@@ -20,11 +21,12 @@ MODELS: dict[str, dict[str, list[str]]] = {
 def models(device: str) -> str:
     """The Verilog of the models, without the other cells of their files."""
     share = Path(pyosys.__file__).parent / "share"
-    return "".join(
-        re.search(rf"^module {name}\b.*?^endmodule\n", (share / file).read_text(), re.DOTALL | re.MULTILINE)[0]
+    found = [
+        re.search(rf"^module {name}\b.*?^endmodule\n", (share / file).read_text(), re.DOTALL | re.MULTILINE)
         for file, names in MODELS[device].items()
         for name in names
-    )
+    ]
+    return "".join(match[0] for match in found if match)
 
 SHAPES = [(1, 1), (1, 4), (3, 3), (4, 4), (2, 5), (2, 8), (5, 2)]
 
@@ -68,7 +70,7 @@ def test_every_device_adds_the_same(
 @pytest.mark.parametrize(
     ("device", "right", "wrong"),
     [
-        ("ecp5", "SIGNED && i % (WIDTH + 1) == WIDTH - 1 ? 16'h8887", "SIGNED && i % (WIDTH + 1) == WIDTH - 1 ? 16'h7888"),
+        ("ecp5", "WIDTH - 1 ? 16'h8887", "WIDTH - 1 ? 16'h7888"),
         ("ecp5", "i % (WIDTH + 1) == WIDTH ? 16'h0000", "i % (WIDTH + 1) == WIDTH ? 16'h000f"),
         ("xc7", "64'h7888788888888888", "64'h7888788844444444"),
         ("ice40", "bx[i] ? only_b", "bx[i] ? only_a"),
