@@ -9,7 +9,11 @@ from amaranth import *
 
 from .words import shape_for
 
-__all__ = ["memory_style", "packed_rows", "rom_style", "selected"]
+__all__ = ["UNCHECKED", "memory_style", "packed_rows", "rom_style", "selected"]
+
+UNCHECKED = {"no_rw_check": 1}
+"""Attribute of a memory whose readers never use a word that is written in the same cycle: without it Yosys adds
+registers and multiplexers around a block RAM, so that such a read gives the old word."""
 
 
 def rom_style(depth: int, width: int) -> str:

@@ -18,7 +18,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .counter import counter
-from .rom import selected
+from .rom import UNCHECKED, selected
 from .window_spec import RowPlan, WindowSpec
 
 __all__ = ["Window"]
@@ -157,6 +157,7 @@ class Window(wiring.Component):
         # A slot takes a power of two of cells, so that an address is slot and cell side by side.
         depth = ((slots - 1) << (cells - 1).bit_length()) + cells
         style = {} if depth * spec.i_format.width <= 1024 else {"ram_style": "block"}
+        style |= UNCHECKED
         m.submodules.memory = memory = Memory(shape=spec.i_format.width, depth=depth, init=[], attrs=style)
         write, read = memory.write_port(), memory.read_port()
         m.d.comb += [write.en.eq(written), write.data.eq(self.i.payload), write.addr.eq(Cat(w_cell, w_slot))]
@@ -178,7 +179,9 @@ class Window(wiring.Component):
         spec, cells = self.spec, self.spec.row_words + 2 * self.spec.padding * self.spec.pixel_words
         rows = []
         for k in range(spec.rows):
-            memory = m.submodules[f"row_{k}"] = Memory(shape=spec.i_format.width, depth=cells, init=[])
+            memory = m.submodules[f"row_{k}"] = Memory(
+                shape=spec.i_format.width, depth=cells, init=[], attrs=dict(UNCHECKED)
+            )
             write, read = memory.write_port(), memory.read_port()
             m.d.comb += [write.en.eq(written & (w_slot == k)), write.data.eq(self.i.payload), write.addr.eq(w_cell)]
             m.d.comb += [read.en.eq(1), read.addr.eq(cell)]
