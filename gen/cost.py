@@ -1,8 +1,13 @@
-"""Area of a stage before synthesis: adder bits and gates, counted as LUT4 with two for each CCU2C (ECP5)."""
+"""Area of a design before synthesis: LUTs, flip-flops, LUT RAM and block RAM on ECP5, stage by stage."""
 
 from __future__ import annotations
 
-from ..hdl.adders import levels
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ..hdl.flow import GearboxSpec
+from ..hdl.fork import DecimatorSpec
+from ..hdl.merge import MergeSpec
 from ..hdl.neuron_spec import NeuronSpec
 from ..hdl.pool import PoolSpec
 from ..hdl.readout import ReadoutSpec
@@ -10,54 +15,102 @@ from ..hdl.requant import RequantSpec
 from ..hdl.serial import SerialiserSpec
 from ..hdl.stage import StageSpec
 from ..hdl.synapse import SynapseSpec
+from .coefficients import LUTS
+from .cost_cores import neuron_parts, pool_parts, readout_parts, requant_parts, serialiser_parts
+from .cost_streams import decimator_parts, fifo_parts, fork_parts, gearbox_parts, merge_parts, window_parts
+from .cost_synapse import synapse_parts
+from .parts import Parts
 
-__all__ = ["estimate"]
+__all__ = ["Area", "area", "element_parts", "estimate", "part_area", "total"]
+
+_NAMES = {
+    SynapseSpec: "synapsearray",
+    SerialiserSpec: "serialiser",
+    MergeSpec: "merge",
+    NeuronSpec: "neuronarray",
+    RequantSpec: "requantiser",
+    PoolSpec: "poolarray",
+    ReadoutSpec: "readout",
+}
+
+
+class Area(NamedTuple):
+    """``lut4_eq``, LUT4 with two for each CCU2C, LUT RAM not included; ``ff``; ``lut_ram``, TRELLIS_DPR16X4; ``ebr``,
+    DP16KD."""
+
+    lut4_eq: float
+    ff: int
+    lut_ram: int
+    ebr: int
+
+
+def total(areas: Iterable[Area]) -> Area:
+    """The sum of ``areas``."""
+    return Area(*(sum(column) for column in zip(Area(0, 0, 0, 0), *areas, strict=True)))
+
+
+def _area(parts: Parts) -> Area:
+    luts = sum(LUTS.get(kind, 1.0) * count for kind, count in parts.logic.items())
+    return Area(luts, parts.ff, parts.lut_ram, parts.ebr)
+
+
+def core_parts(core: object, parts: Parts) -> None:
+    """Add the parts of a core of a stage."""
+    match core:
+        case SynapseSpec():
+            synapse_parts(core, parts)
+        case SerialiserSpec():
+            serialiser_parts(core, parts)
+        case MergeSpec():
+            merge_parts(core, parts)
+        case NeuronSpec():
+            neuron_parts(core, parts)
+        case RequantSpec():
+            requant_parts(core, parts)
+        case PoolSpec():
+            pool_parts(core, parts)
+        case ReadoutSpec():
+            readout_parts(core, parts)
+        case _:
+            raise TypeError(f"Not a core of a stage: {core!r}")
+
+
+def element_parts(spec: StageSpec | GearboxSpec | DecimatorSpec | int) -> dict[str, Parts]:
+    """The parts of an element of a design, by the name of the core in it; "" for what belongs to none."""
+    own = Parts()
+    found = {"": own}
+    match spec:
+        case StageSpec():
+            window_parts(spec.window, found.setdefault("window", Parts()))
+            for core in spec.cores:
+                name = _NAMES[type(core)]
+                name += str(sum(key.startswith(name) for key in found)) if isinstance(core, MergeSpec) else ""
+                core_parts(core, found.setdefault(name, Parts()))
+            fifo_parts(spec.o_width, spec.fifo_words, found.setdefault("fifo", Parts()))
+            own.counter(spec.parts)
+            own.logic["stage"] += 1
+        case GearboxSpec():
+            gearbox_parts(spec, own)
+        case DecimatorSpec():
+            decimator_parts(spec, own)
+        case _:
+            fork_parts(spec, own)
+    return found
+
+
+def area(spec: StageSpec | GearboxSpec | DecimatorSpec | int) -> Area:
+    """The area of an element of a design: a stage with the FIFOs of its shortcuts, a width conversion, a strided
+    shortcut, a fork of so many branches."""
+    return total(_area(parts) for parts in element_parts(spec).values())
+
+
+def part_area(core: object) -> Area:
+    """The area of one core of a stage."""
+    parts = Parts()
+    core_parts(core, parts)
+    return _area(parts)
 
 
 def estimate(stage: StageSpec) -> int:
-    """LUT4-equivalents of ``stage``. An adder of n bits counts n + 1, a gate or a multiplexer 1 a bit."""
-    total = 60.0 + 1.5 * len(bin(stage.cycles)) + (4 + 2 * stage.fifo_words.bit_length() if stage.fifo_words > 1 else 0)
-    if stage.window.columns:  # the multiplexers that line the rows up, and their masks
-        total += stage.window.o_format.width * (0.5 * stage.window.rows + 1)
-    for core in stage.cores:
-        match core:
-            case SynapseSpec():
-                total += _synapse(core)
-            case SerialiserSpec():
-                total += 0.5 * core.i_format.width + core.parts.bit_length() * 2
-            case NeuronSpec():
-                bits = core.i_format.bits + 1
-                adders = {"lossless": 1, "causal": 3, "signed": 5}[core.rule]
-                gates = bits if core.groups > 1 and core.rule != "lossless" else 0
-                total += core.outputs * core.stages * (adders * (bits + 1) + gates)
-            case RequantSpec():
-                bits = core.i_format.bits
-                total += core.outputs * ((bits + 1 if core.bias.any() else 0) + bits // 2 + 2 * core.o_format.bits)
-            case PoolSpec():
-                bits = core.o_format.bits + (2 if core.kind == "max_spikes" else 0)
-                total += core.i_format.lanes * core.i_format.steps * (bits + 1) * (1 if core.kind == "sum" else 2)
-            case ReadoutSpec():
-                bits = core.o_format.bits
-                total += core.outputs * (2 * bits + 2)
-    return round(total)
-
-
-def _synapse(core: SynapseSpec) -> float:
-    """Gates, the trees over the inputs, the trees over the bits of an input, the accumulators."""
-    lanes, width, adders, shared = core.inputs, core.weight_bits, 0.0, 0.0
-    gates: float = core.inputs * core.weight_bits
-    if core.paired:  # a sum for each pair; a choice of two LUT4 a bit for each time step and bit of the inputs
-        shared = (lanes // 2) * (core.weight_bits + 2)
-        gates = (lanes // 2) * 2 * (core.weight_bits + 1) + (lanes % 2) * core.weight_bits
-        lanes, width = lanes - lanes // 2, width + 1
-    while lanes > 1:
-        width += 1
-        adders += (lanes // 2) * (width + 1)
-        lanes -= lanes // 2
-    planes, joins = core.plane_count, 0.0
-    for level in range(levels(core.plane_count)):
-        joins += (planes // 2) * (width + 2 + (1 << level))
-        width += 1 << level
-        planes -= planes // 2
-    accumulator = core.o_format.bits + 1
-    return core.outputs * (shared + core.terms * (core.plane_count * (gates + adders) + joins + accumulator))
+    """LUT4-equivalents of ``stage``."""
+    return round(area(stage).lut4_eq)

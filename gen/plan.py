@@ -96,11 +96,9 @@ def build_stage(layer: Layer, fold: Fold) -> StageSpec:
         assert isinstance(node, Synapse)
         if isinstance(node, Conv2d):
             geometry |= dict(kernel=node.weight.shape[2:], stride=node.stride, padding=node.padding, columns=columns)
-            weight = node.weight.transpose(0, 3, 2, 1) if columns else node.weight.transpose(0, 2, 3, 1)
         else:
             geometry |= dict(channels=node.weight.shape[1], height=1, width=1)
-            weight = node.weight if layer.order is None else node.weight[:, layer.order]
-        weight = weight.reshape(len(weight), -1, fold.inputs)
+        weight = (layer.columns if columns else layer.rows).reshape(len(node.weight), -1, fold.inputs)
         cores = _cores(layer, fold, weight, replace(i_format, lanes=fold.inputs))
         synapse = cores[0]
         assert isinstance(synapse, SynapseSpec)
