@@ -118,7 +118,11 @@ def random_network(kind: str, seed: int) -> Network:
     rng = np.random.default_rng([seed, len(kind)])
     steps = 1 if kind == "quantised" else int(rng.choice([2, 3, 4, 6]))
     net, bits = _Builder(seed, kind, steps), int(rng.choice([2, 4, 4, 6]))
-    size, c0, c1, c2 = int(rng.choice([6, 8, 12])), int(rng.choice([1, 3])), *(int(rng.choice([4, 6, 8, 12])) for _ in "ab")
+    size, c0, c1, c2 = (
+        int(rng.choice([6, 8, 12])),
+        int(rng.choice([1, 3])),
+        *(int(rng.choice([4, 6, 8, 12])) for _ in "ab"),
+    )
     net.nodes.append(Input(name="input", shape=(c0, size, size), high=int(rng.choice([1, 15, 255]))))
     net.conv("conv1", (c1, c0, 3, 3), bits)
     net.fire(c1, 20)

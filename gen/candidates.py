@@ -87,7 +87,7 @@ class Table:
 
 def merge_depth(merge: MergeSpec, lag: float) -> int:
     """Words of a shortcut's FIFO in which ``lag`` pixels wait."""
-    return max(max(merge.needs), ceil(lag * merge.words))
+    return max(*merge.needs, ceil(lag * merge.words))
 
 
 def _shortcuts(merges: Sequence[MergeSpec], lags: Sequence[float]) -> np.ndarray:

@@ -91,8 +91,9 @@ def requant_parts(core: RequantSpec, parts: Parts) -> None:
         parts.table(core.groups, int(bits.sum()))
     shifts = core.shift.reshape(core.groups, core.outputs)
     least = shifts.min(0)
-    low, high = np.where(least >= 0, low >> np.maximum(least, 0), low << np.maximum(-least, 0)), np.where(
-        least >= 0, high >> np.maximum(least, 0), high << np.maximum(-least, 0)
+    low, high = (
+        np.where(least >= 0, low >> np.maximum(least, 0), low << np.maximum(-least, 0)),
+        np.where(least >= 0, high >> np.maximum(least, 0), high << np.maximum(-least, 0)),
     )
     shifted = bits_of(low, high)
     for lane in range(core.outputs):

@@ -16,7 +16,7 @@ Range = tuple[np.ndarray, np.ndarray]
 
 
 def synapse_parts(core: SynapseSpec, parts: Parts) -> None:
-    """Add the parts of ``core``: memory, gates, trees over the inputs, trees over the bits of an input, accumulators."""
+    """Add the parts of ``core``: memory, gates, trees over the inputs and over the bits of one, accumulators."""
     weight = core.weight.reshape(core.groups, core.outputs, core.words, core.inputs)
     lanes = core.terms * core.plane_count
     low, high = np.minimum(weight.min((0, 2)), 0), np.maximum(weight.max((0, 2)), 0)  # (outputs, inputs)
@@ -47,7 +47,9 @@ def synapse_parts(core: SynapseSpec, parts: Parts) -> None:
     while low.shape[1] > 1:
         pairs = low.shape[1] // 2
         odd = slice(2 * pairs, None)
-        low, high = (np.concatenate([x[:, 0 : 2 * pairs : 2] + x[:, 1 : 2 * pairs : 2], x[:, odd]], 1) for x in (low, high))
+        low, high = (
+            np.concatenate([x[:, 0 : 2 * pairs : 2] + x[:, 1 : 2 * pairs : 2], x[:, odd]], 1) for x in (low, high)
+        )
         bits = bits_of(low, high)
         parts.registers(lanes * bits.sum())
         parts.adders(bits[:, :pairs], "tree adder", lanes)

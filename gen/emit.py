@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -52,16 +52,19 @@ def performance(design: Design, frames: int = 4) -> Performance:
     """What the cycle law predicts for ``frames`` frames without pauses.
 
     ``latency``: cycles from the first input word to the last output word of the first frame; ``interval``: cycles
-    between frames in steady state; per stage: cycles of work a frame, and its share of the interval.
+    between frames in steady state; per stage: cycles of work a frame, and its share of the interval; ``bottleneck``,
+    the stage with the most of it.
     """
     timing = design.law(frames * design.boundaries[0].words_per_frame)
     ends = timing.transfers[design.boundaries[-1].name][
         design.boundaries[-1].words_per_frame - 1 :: design.boundaries[-1].words_per_frame
     ]
     interval = int(ends[-1] - ends[-2])
+    bottleneck = max(design.stages, key=lambda stage: stage.cycles)
     return {
         "latency": int(ends[0]) + 1,
         "interval": interval,
+        "bottleneck": {"stage": bottleneck.name, "utilisation": round(bottleneck.cycles / interval, 4)},
         "stages": {s.name: {"cycles": s.cycles, "utilisation": round(s.cycles / interval, 4)} for s in design.stages},
     }
 
@@ -108,6 +111,7 @@ def describe(design: Design) -> dict[str, Any]:
         "predicted": {
             "latency_cycles": figures["latency"],
             "interval_cycles": figures["interval"],
+            "bottleneck": figures["bottleneck"],
             "stages": {
                 s.name: figures["stages"][s.name]
                 | {
@@ -131,12 +135,20 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def write(design: Design, folder: str | Path, progress: Callable[[str], None] = lambda _step: None) -> dict[str, Any]:
-    """Write Verilog, network and, last, ``design.json`` into ``folder``; return the contents of the latter."""
+def write(
+    design: Design,
+    folder: str | Path,
+    progress: Callable[[str], None] = lambda _step: None,
+    search: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Write Verilog, network and, last, ``design.json`` into ``folder``; return the contents of the latter.
+
+    ``search``: lines on how the folds were found, kept in ``design.json``.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     progress("predicting cycles")
-    contents = describe(design)
+    contents = describe(design) | {"search": list(search)}
     progress("writing Verilog")
     text = verilog(design)
     contents |= {"verilog": f"{TOP}.v", "verilog_sha256": hashlib.sha256(text.encode()).hexdigest()}

@@ -18,13 +18,20 @@ from .layers import PlanError, layers
 from .plan import Fold
 from .search import Found, fits, least, smallest
 
-__all__ = ["Choice", "auto", "search", "with_given"]
+__all__ = ["Choice", "auto", "designed", "search", "with_given"]
 
 DEFAULT_AREA = 8_000
 """LUTs for a design without a target: about an iCE40HX8K, a third of an LFE5U-25F."""
 
+SHOWN = 4
+"""Binding stages of which the log says what a faster fold would cost."""
+
 ROUNDS = 5
 """Times at most that the depths of the shortcuts' FIFOs are taken from the design found last."""
+
+
+RESOURCES = ("LUTs", "flip-flops", "block RAMs")
+"""What a design takes of a device."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +39,8 @@ class Choice:
     """What a search found.
 
     Attributes: ``design``; ``cycles``, that its slowest stage needs; ``interval``, cycles between frames by the cycle
-    law; ``cost``, LUTs (with those of LUT RAM), flip-flops and block RAMs by the cost model; ``log``, lines that say what
-    was asked for, what was found and what binds.
+    law; ``cost``, LUTs (with those of LUT RAM), flip-flops and block RAMs by the cost model; ``log``, lines that say
+    what was asked for, what was found and what binds.
     """
 
     design: Design
@@ -77,14 +84,24 @@ def auto(network: Network, cycles: int | None = None, device: str | None = None)
     return search(network, cycles, device).folds
 
 
+def designed(
+    network: Network, given: dict[str, Fold], cycles: int | None = None, device: str | None = None
+) -> tuple[Design, list[str]]:
+    """The design with ``given`` folds, completed by :func:`search` for the stages without one, and the search's log."""
+    names = {layer.name for layer in layers(network)}
+    if unknown := sorted(set(given) - names):
+        raise PlanError(f"{unknown[0]}: no such stage; the stages are {', '.join(sorted(names))}")
+    if names == set(given):
+        return Design(network, given), []
+    found = search(network, cycles, device, given)
+    return found.design, found.log
+
+
 def with_given(
     network: Network, given: dict[str, Fold], cycles: int | None = None, device: str | None = None
 ) -> dict[str, Fold]:
     """``given`` folds, completed by :func:`search` for the stages without one."""
-    names = {layer.name for layer in layers(network)}
-    if unknown := sorted(set(given) - names):
-        raise PlanError(f"{unknown[0]}: no such stage; the stages are {', '.join(sorted(names))}")
-    return given if names == set(given) else search(network, cycles, device, given).folds
+    return designed(network, given, cycles, device)[0].folds
 
 
 def _device(name: str | None) -> Device | None:
@@ -97,7 +114,7 @@ class _Goal:
     """A search: the network's tables of candidates, what is asked for, and the ``log``."""
 
     def __init__(self, network: Network, cycles: int | None, device: Device | None, given: dict[str, Fold]) -> None:
-        self.network, self.device = network, device
+        self.network, self.cycles, self.device = network, cycles, device
         self.budget = device.budget if device is not None else None
         self.layers = layers(network)
         self.tables = [Table(layer, [given[layer.name]] if layer.name in given else None) for layer in self.layers]
@@ -119,16 +136,18 @@ class _Goal:
             )
 
     def settle(self, target: int | None) -> tuple[Found, Design]:
-        """The best design for ``target``, with FIFOs of shortcuts as deep as the cycle law wants them in that design."""
-        lags, seen = first_lags(self.layers), []
+        """The best design for ``target``, FIFOs of shortcuts as deep as the cycle law wants them in it."""
+        lags, designs = first_lags(self.layers), []
         while True:
             self.arcs = lattice(self.network, self.tables, lags)
             found = self._best(target)
-            design = Design(self.network, self._folds(found))
-            if not lags or design.folds in seen or len(seen) == ROUNDS:
-                return found, design
-            seen.append(design.folds)
-            lags = lags_of(design)
+            folds = self._folds(found)
+            if known := [design for design in designs if design.folds == folds]:
+                return found, known[0]
+            designs.append(Design(self.network, folds))
+            if not lags or len(designs) == ROUNDS:
+                return found, designs[-1]
+            lags = lags_of(designs[-1])
 
     def _folds(self, found: Found) -> dict[str, Fold]:
         pairs = zip(self.layers, self.arcs, found.choices, strict=True)
@@ -182,15 +201,16 @@ class _Goal:
         return max(arcs.candidates[k].cycles for arcs, k in zip(self.arcs, found.choices, strict=True))
 
     def _too_large(self, target: int) -> PlanError:
-        assert self.device is not None and self.budget is not None
-        minima = [least(self.arcs, target, r) for r in range(3)]
-        names = ("LUTs", "flip-flops", "block RAMs")
+        found = smallest(self.arcs, target)
+        assert found is not None and self.device is not None and self.budget is not None
         over = [
-            f"{names[r]} {minima[r]:,.0f} of {self.budget[r]:,.0f}" for r in range(3) if minima[r] > self.budget[r]
-        ] or ["all of LUTs, flip-flops and block RAMs together"]
+            f"{used:,.0f} {name} of {most:,.0f}"
+            for used, most, name in zip(found.cost, self.budget, RESOURCES, strict=True)
+            if used > most
+        ]
         return PlanError(
-            f"no design of {target:,} cycles a frame fits {self.device.name}, which lacks {', '.join(over)}; "
-            "choose a larger device or more cycles"
+            f"no design of {target:,} cycles a frame fits {self.device.name}: the one with the fewest LUTs takes "
+            f"{', '.join(over)}; choose a larger device{'' if self.cycles is None else ' or more cycles'}"
         )
 
     def choice(self, found: Found, design: Design, figures: dict) -> Choice:
@@ -198,27 +218,47 @@ class _Goal:
         cycles, interval = self.cycles_of(found), figures["interval"]
         luts, ff, ebr = found.cost
         self.log.append(
-            f"found: a frame every {interval:,} cycles, about {luts:,.0f} LUTs, {ff:,.0f} flip-flops, {ebr:.0f} block RAMs"
+            f"found: a frame every {interval:,} cycles, about {luts:,.0f} LUTs, {ff:,.0f} flip-flops, "
+            f"{ebr:.0f} block RAMs"
         )
         if self.budget is not None:
             shares = found.cost / self.budget
-            name = ("LUTs", "flip-flops", "block RAMs")[int(shares.argmax())]
+            name = RESOURCES[int(shares.argmax())]
             self.log.append(f"of what may be used of the device: {100 * shares.max():.0f} % of the {name}")
-        for arcs, k, layer in zip(self.arcs, found.choices, self.layers, strict=True):
-            if arcs.candidates[k].cycles == cycles:
-                self.log.append(self._binding(arcs, k, layer.name, interval))
+        slowest = [
+            (arcs, k, layer.name)
+            for arcs, k, layer in zip(self.arcs, found.choices, self.layers, strict=True)
+            if arcs.candidates[k].cycles == cycles
+        ]
+        for arcs, k, name in slowest[:SHOWN]:
+            self.log.append(self._binding(arcs, k, name, interval))
+        if len(slowest) > SHOWN:
+            self.log.append(f"so do {', '.join(name for _, _, name in slowest[SHOWN:])}")
+        if (faster := self._step(cycles)) is not None:
+            steps, more = faster
+            luts, ff, ebr = more.cost - found.cost
+            self.log.append(
+                f"one step faster, {steps:,} cycles, all together: {luts:+,.0f} LUTs, {ff:+,.0f} flip-flops, "
+                f"{ebr:+.0f} block RAMs"
+            )
         return Choice(design, cycles, interval, found.cost, self.log)
+
+    def _step(self, cycles: int) -> tuple[int, Found] | None:
+        """The smallest design of the next fewer cycles, on whatever device."""
+        steps = np.concatenate([arcs.cycles[arcs.cycles < cycles] for arcs in self.arcs])
+        found = smallest(self.arcs, int(steps.max())) if len(steps) else None
+        return (int(steps.max()), found) if found is not None else None
 
     def _binding(self, arcs: Arcs, k: int, name: str, interval: int) -> str:
         """A line on a stage that is as slow as the design: what the next faster fold of it would cost."""
-        mine, cost = arcs.candidates[k], {int(j): c for j, c in zip(arcs.choice, arcs.cost, strict=True)}
+        mine, areas = arcs.candidates[k], arcs.areas[:, 0]
         text = f"{name} binds: {mine.cycles:,} cycles, busy in {100 * mine.cycles / interval:.1f} % of the time"
-        faster = [j for j in cost if arcs.candidates[j].cycles < mine.cycles]
+        faster = [j for j, candidate in enumerate(arcs.candidates) if candidate.cycles < mine.cycles]
         if not faster:
             return f"{text}; it has no faster fold"
-        j = min(faster, key=lambda j: (-arcs.candidates[j].cycles, cost[j][0]))
+        j = min(faster, key=lambda j: (-arcs.candidates[j].cycles, areas[j]))
         other, fold = arcs.candidates[j], arcs.candidates[j].fold
         return (
-            f"{text}; its next faster fold, {fold.outputs} x {fold.inputs} x {fold.steps}, takes {other.cycles:,} cycles "
-            f"and {cost[j][0] - cost[k][0]:+,.0f} LUTs"
+            f"{text}; its next faster fold, {fold.outputs} x {fold.inputs} x {fold.steps}, takes "
+            f"{other.cycles:,} cycles and {areas[j] - areas[k]:+,.0f} LUTs"
         )

@@ -1,10 +1,10 @@
 """The search space of folds as a layered graph: a path through it is a design, and its cost that of the path.
 
-Stages are taken in the order of the data. A node behind stage k says how wide the words are of every result that a later
-stage still reads; an arc is a candidate of stage k + 1, and costs its area and that of everything between it and what it
-reads: width conversions, forks and strided shortcuts. All costs couple a stage with those it reads from and with nothing
-else, so paths and designs are the same thing. Chains have as many nodes a layer as a stage has word widths, residual
-networks the products of two.
+Stages are taken in the order of the data. A node behind stage k says how wide the words are of every result that a
+later stage still reads; an arc is a candidate of stage k + 1, and costs its area and that of everything between it and
+what it reads: width conversions, forks and strided shortcuts. All costs couple a stage with those it reads from and
+with nothing else, so paths and designs are the same thing. Chains have as many nodes a layer as a stage has word
+widths, residual networks the products of two.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ __all__ = ["Arcs", "lattice"]
 @dataclass(frozen=True, eq=False)
 class Arcs:
     """The arcs of a layer, arrays of n: ``start`` and ``end``, nodes before and behind; ``cost`` (n, 3); ``cycles``,
-    that the stage and its width conversions need; ``choice``, index into ``candidates``; ``nodes`` behind the layer."""
+    that the stage and its width conversions need; ``choice``, index into ``candidates``, whose resources are ``areas``;
+    ``nodes`` behind the layer."""
 
     start: np.ndarray
     end: np.ndarray
@@ -38,6 +39,7 @@ class Arcs:
     cycles: np.ndarray
     choice: np.ndarray
     candidates: list[Candidate]
+    areas: np.ndarray
     nodes: int
 
 
@@ -104,6 +106,6 @@ def lattice(network: Network, tables: Sequence[Table], lags: dict[str, list[floa
                 cycles.append([max(needs, candidates[j].cycles) for j in members])
                 choices.append(members)
         arrays = (np.concatenate(column) for column in (starts, ends, costs, cycles, choices))
-        found.append(Arcs(*arrays, candidates, len(behind)))
+        found.append(Arcs(*arrays, candidates, areas, len(behind)))
         nodes = behind
     return found

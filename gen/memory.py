@@ -56,7 +56,7 @@ def _geometry(cells: tuple, depth: int, width: int, written: bool) -> tuple[floa
 
 @cache
 def mapped(depth: int, width: int, style: Style, *, written: bool = True, registered: bool = True) -> Cells:
-    """The cells of a memory of ``depth`` words of ``width`` bits with one read port and, if ``written``, one write port.
+    """The cells of a memory of ``depth`` words of ``width`` bits with a read port and, if ``written``, a write port.
 
     ``registered``: its read port is clocked; only such a memory can be a block RAM. ``style``: its ``ram_style``.
     """

@@ -1,7 +1,7 @@
 """What a core is made of, counted before synthesis: flip-flops and memories exactly, logic in kinds of parts.
 
-A part is what Yosys maps in one way: bits of adders, of multiplexers, of tables. How many LUT4 a part of each kind takes
-is measured (``gen.coefficients``); how many parts there are follows from the structure of the core.
+A part is what Yosys maps in one way: bits of adders, of multiplexers, of tables. How many LUT4 a part of each kind
+takes is measured (``gen.coefficients``); how many parts there are follows from the structure of the core.
 """
 
 from __future__ import annotations

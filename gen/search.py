@@ -1,4 +1,4 @@
-"""Exact searches in the layered graph of ``gen.lattice``: the smallest design for a number of cycles, also within a budget.
+"""Exact searches in the layered graph of ``gen.lattice``: the smallest design for so many cycles, within a budget.
 
 Without a budget this is a shortest path. With one it is a shortest path with several resources. Prices on the
 resources (a Lagrangian relaxation) give a bound: a design whose costs at any prices are above those of the whole budget
@@ -116,22 +116,23 @@ Bound = tuple[np.ndarray, float]
 
 
 def _share_prices(layers: Sequence[_Layer], budget: np.ndarray) -> tuple[Found | None, list[Bound], bool]:
-    """A design within ``budget`` if one is met on the way to the best prices; bounds that all such designs keep; whether
-    there may be one."""
+    """A design within ``budget`` if one is met on the way to the best prices; bounds that all such designs keep;
+    whether there may be one."""
     bounds = [(np.eye(3)[r], float(budget[r])) for r in range(3)]
-    weights = np.full(3, 1 / 3)
+    scale, weights = np.maximum(budget, 1.0), np.full(3, 1 / 3)
     for step in range(ROUNDS):
-        found = _cheapest(layers, weights / budget)
-        if found is None or (weights / budget) @ found.cost > 1 + 1e-9:
+        prices = weights / scale
+        found = _cheapest(layers, prices)
+        if found is None or prices @ found.cost > prices @ budget + 1e-9:
             return None, bounds, False
         if (found.cost <= budget).all():
             return found, bounds, True
         if step % 10 == 0:
-            bounds.append((weights / budget, 1.0))
-        used = found.cost / budget
+            bounds.append((prices, float(prices @ budget)))
+        used = found.cost / scale
         weights = weights * np.exp(1.5 * (used - used.mean()) / (1 + step / 5))
         weights = np.maximum(weights / weights.sum(), 1e-6)
-    return None, [*bounds, (weights / budget, 1.0)], True
+    return None, [*bounds, (weights / scale, float(weights / scale @ budget))], True
 
 
 def _constrained(layers: Sequence[_Layer], budget: np.ndarray) -> Found | None:
@@ -140,7 +141,7 @@ def _constrained(layers: Sequence[_Layer], budget: np.ndarray) -> Found | None:
     if not possible:
         return None
     # The best prices on what is over the budget, for a bound on the size of what fits.
-    extra, best_extra, best_bound = np.zeros(3), np.zeros(3), -np.inf
+    extra, best_extra, best_bound, scale = np.zeros(3), np.zeros(3), -np.inf, np.maximum(budget, 1.0)
     for step in range(ROUNDS):
         found = _cheapest(layers, ORDER + extra)
         assert found is not None
@@ -151,7 +152,7 @@ def _constrained(layers: Sequence[_Layer], budget: np.ndarray) -> Found | None:
             incumbent = found
         if incumbent is not None and best_bound >= incumbent.size - 1e-9:
             return incumbent
-        extra = np.maximum(0.0, extra + budget[0] / budget * 2.0 * (found.cost / budget - 1) / (1 + step / 4))
+        extra = np.maximum(0.0, extra + 2.0 * budget[0] * (found.cost - budget) / scale**2 / (1 + step / 4))
     if incumbent is not None:
         bounds.append((ORDER + best_extra, incumbent.size + float(best_extra @ budget)))
     return _labels(layers, bounds, incumbent)
