@@ -2,9 +2,11 @@
 
     python -m benchmarks.cost_fit [DESIGN ...]
 
-Each design is synthesised with its hierarchy, so that every core is an equation of its own: its LUTs are the sum of its
-parts, each kind with the same unknown price wherever it stands. Prices are not negative. The result is written to
-``gen/coefficients.py``; the summary shows what every kind of core costs and what the model says of it.
+Each design is synthesised twice. With its hierarchy every core is an equation of its own: its LUTs are the sum of its
+parts, each kind with the same unknown price wherever it stands; timing is left out there, since a core alone knows
+nothing of the paths that are critical in the design. The design as a whole, flattened, is another equation, of a weight
+that makes up for their number. Prices are not negative. The result is written to ``gen/coefficients.py``; the summary
+shows what every kind of core costs and what the model says of it.
 """
 
 from __future__ import annotations
@@ -20,13 +22,24 @@ from pathlib import Path
 import numpy as np
 
 from spikeloom.gen import coefficients, emit, yosys
-from spikeloom.gen.cost import element_parts
+from spikeloom.gen.cost import all_parts, element_parts
 from spikeloom.gen.design import Design
 from spikeloom.gen.parts import Parts
+from spikeloom.gen.synth import synthesise
 
 from .cost_designs import NAMES, design
 
 __all__ = ["Core", "cores_of", "fitted", "main", "written"]
+
+
+RELAXED = 30_000
+"""Delay in ps that mapping may take: so much that it looks at the area alone."""
+
+WHOLE = "design"
+"""The kind of the equation of a whole design."""
+
+WEIGHT = 5
+"""How much more such an equation counts."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +53,24 @@ class Core:
 
 
 def cores_of(subject: Design) -> list[Core]:
-    """All cores of a design, synthesised with its hierarchy."""
+    """A design as a whole, and all its cores."""
     with tempfile.TemporaryDirectory(prefix="spikeloom-fit-") as name:
         folder = Path(name)
         (folder / "top.v").write_text(emit.verilog(subject))
-        passes = ["read_verilog top.v", f"synth_ecp5 -noflatten -top {emit.TOP}", "tee -q -o stat.json stat -json"]
+        synthesis = f"synth_ecp5 -noflatten -top {emit.TOP}"
+        passes = [
+            "read_verilog top.v",
+            f"scratchpad -set abc9.D {RELAXED}",
+            synthesis,
+            "tee -q -o stat.json stat -json",
+        ]
         yosys.run(passes, folder)
         modules = json.loads((folder / "stat.json").read_text())["modules"]
-    found = []
+        cells = synthesise(folder, {"top": emit.TOP, "verilog": "top.v"}, "ecp5")
+    whole = Parts()
+    for element in subject.elements:
+        whole.add(all_parts(element.spec))
+    found = [Core(WHOLE, whole, cells["lut4_eq"], cells["ff"])]
     for k, element in enumerate(subject.elements):
         path = f"\\{emit.TOP}.s{k}_{''.join(c if c.isalnum() else '_' for c in element.name)}"
         for part, parts in element_parts(element.spec).items():
@@ -63,7 +86,9 @@ def fitted(cores: Sequence[Core]) -> dict[str, float]:
     if there were, besides, a core of two parts of every kind for 2 LUTs, so that rare kinds get a fair price."""
     kinds = sorted({kind for core in cores for kind, count in core.parts.logic.items() if count})
     luts = np.array([core.lut4_eq for core in cores] + [2] * len(kinds))
-    scale = 1 / np.sqrt(luts + 10)
+    scale = np.array([*(WEIGHT if core.kind == WHOLE else 1 for core in cores), *(1 for _ in kinds)]) / np.sqrt(
+        luts + 10
+    )
     counts = [[core.parts.logic.get(kind, 0) for kind in kinds] for core in cores]
     matrix = np.concatenate([counts, 2 * np.eye(len(kinds))]) * scale[:, None]
     wanted = luts * scale

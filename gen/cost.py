@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
+
 from ..hdl.flow import GearboxSpec
 from ..hdl.fork import DecimatorSpec
 from ..hdl.merge import MergeSpec
@@ -21,7 +23,7 @@ from .cost_streams import decimator_parts, fifo_parts, fork_parts, gearbox_parts
 from .cost_synapse import synapse_parts
 from .parts import Parts
 
-__all__ = ["Area", "area", "element_parts", "estimate", "part_area", "total"]
+__all__ = ["Area", "all_parts", "area", "element_parts", "estimate", "part_area", "total"]
 
 _NAMES = {
     SynapseSpec: "synapsearray",
@@ -98,10 +100,35 @@ def element_parts(spec: StageSpec | GearboxSpec | DecimatorSpec | int) -> dict[s
     return found
 
 
+def all_parts(spec: StageSpec | GearboxSpec | DecimatorSpec | int) -> Parts:
+    """The parts of an element, joined with the others: without what nothing reads."""
+    whole = Parts()
+    for parts in element_parts(spec).values():
+        whole.add(parts)
+    if isinstance(spec, StageSpec):
+        whole.add(_unread(spec))
+    return whole
+
+
 def area(spec: StageSpec | GearboxSpec | DecimatorSpec | int) -> Area:
     """The area of an element of a design: a stage with the FIFOs of its shortcuts, a width conversion, a strided
     shortcut, a fork of so many branches."""
-    return total(_area(parts) for parts in element_parts(spec).values())
+    return _area(all_parts(spec))
+
+
+def _unread(stage: StageSpec) -> Parts:
+    """What goes away in a stage because a quantiser without a subtraction shifts the low bits of the currents out:
+    their registers, and the multiplexer in front of it. A negative count."""
+    parts = Parts()
+    *before, core = [core for core in stage.cores if not isinstance(core, ReadoutSpec)]
+    if not isinstance(core, RequantSpec) or core.bias.any() or stage.merges:
+        return parts
+    bits = int(np.clip(core.shift.reshape(-1, core.outputs).min(0), 0, core.i_format.bits - 1).sum())
+    parts.registers(-bits * stage.parts)
+    if any(isinstance(other, SerialiserSpec) for other in before):
+        parts.registers(-bits)
+        parts.mux(stage.parts, -bits)
+    return parts
 
 
 def part_area(core: object) -> Area:

@@ -17,7 +17,7 @@ __all__ = ["Parts", "bits_of", "index_bits"]
 
 def bits_of(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Bits of the narrowest integers that hold ``low``..``high``, elementwise (``hdl.words.bits_for``)."""
-    length = np.frexp(np.maximum(high, 0).astype(float))[1]
+    length = np.frexp(np.abs(high).astype(float))[1]
     negative = np.frexp(np.maximum(-low - 1, 0).astype(float))[1]
     return np.where(low < 0, np.maximum(length, negative) + 1, np.maximum(length, 1))
 
@@ -33,6 +33,12 @@ class Parts:
     def __init__(self) -> None:
         self.ff = self.ebr = self.lut_ram = 0
         self.logic: defaultdict[str, float] = defaultdict(float)
+
+    def add(self, other: Parts) -> None:
+        """Add the counts of ``other``."""
+        self.ff, self.ebr, self.lut_ram = self.ff + other.ff, self.ebr + other.ebr, self.lut_ram + other.lut_ram
+        for kind, count in other.logic.items():
+            self.logic[kind] += count
 
     def registers(self, bits: int) -> None:
         """Flip-flops."""

@@ -113,13 +113,14 @@ def build_stage(layer: Layer, fold: Fold) -> StageSpec:
 
 
 def ring_rows(window: WindowSpec) -> int:
-    """Row slots of a window: those needed and one stride more, so that rows come in while others are read; twice
-    those needed where that still fits a block RAM, so that the next frame's first rows never wait."""
-    if window.columns:  # every further row widens the multiplexer that lines the rows up
-        return window.rows_needed + window.stride
-    doubled = 2 * window.rows_needed
-    bits = doubled * window.row_words * window.i_format.width
-    return max(doubled, window.rows_needed + window.stride) if bits <= 16384 else window.rows_needed + window.stride
+    """Row slots of a window: those needed and one stride more, so that rows come in while others are read; or twice
+    those needed, so that the next frame's first rows never wait: where that still fits a block RAM, or where the wait
+    would be more than a fiftieth of the window's cycles. Where whole kernel columns are read, every further row widens
+    the multiplexer that lines the rows up, so that only the wait counts."""
+    lean, doubled = window.rows_needed + window.stride, 2 * window.rows_needed
+    wait = (doubled - lean) * window.row_words
+    fits = not window.columns and doubled * window.row_words * window.i_format.width <= 16384
+    return max(lean, doubled) if fits or 50 * wait > window.cycles else lean
 
 
 def _cores(layer: Layer, fold: Fold, weight: np.ndarray, i_format: WordFormat) -> tuple[CoreSpec, ...]:
