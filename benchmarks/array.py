@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue] (not in the stubs)
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from spikeloom.gen import yosys
+from spikeloom.gen import emit
 from spikeloom.gen.plan import shared_lanes
 from spikeloom.hdl.neuron import NeuronArray
 from spikeloom.hdl.neuron_spec import NeuronSpec
@@ -90,6 +89,5 @@ class Array(wiring.Component):
 
 def write(folder: Path) -> dict[str, str]:
     """Write the array's Verilog into ``folder``; return what ``design.json`` would say of it."""
-    (folder / f"{TOP}.il").write_text(rtlil.convert(Array(), name=TOP, emit_src=False))
-    yosys.run([f"read_rtlil {TOP}.il", "proc", f"write_verilog {TOP}.v"], folder)
+    (folder / f"{TOP}.v").write_text(emit.module(Array(), TOP))
     return {"top": TOP, "verilog": f"{TOP}.v"}

@@ -15,9 +15,11 @@ import argparse
 import json
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +61,7 @@ def cores_of(subject: Design) -> list[Core]:
         (folder / "top.v").write_text(emit.verilog(subject))
         synthesis = f"synth_ecp5 -noflatten -top {emit.TOP}"
         passes = [
-            "read_verilog top.v",
+            "read_verilog -DSPIKELOOM_ECP5 top.v",
             f"scratchpad -set abc9.D {RELAXED}",
             synthesis,
             "tee -q -o stat.json stat -json",
@@ -74,10 +76,20 @@ def cores_of(subject: Design) -> list[Core]:
     for k, element in enumerate(subject.elements):
         path = f"\\{emit.TOP}.s{k}_{''.join(c if c.isalnum() else '_' for c in element.name)}"
         for part, parts in element_parts(element.spec).items():
-            cells = modules[f"{path}.{part}" if part else path]["num_cells_by_type"]
+            cells = _cells(modules, f"{path}.{part}" if part else path)
             luts = cells.get("LUT4", 0) + 2 * cells.get("CCU2C", 0)
             kind = part.rstrip("0123456789") or type(element.spec).__name__.removesuffix("Spec").lower()
             found.append(Core(kind, parts, luts, cells.get("TRELLIS_FF", 0)))
+    return found
+
+
+def _cells(modules: dict[str, Any], name: str) -> Counter[str]:
+    """Cells of a module with those of the library's modules in it."""
+    found: Counter[str] = Counter()
+    for cell, count in modules[name]["num_cells_by_type"].items():
+        inner = _cells(modules, cell) if cell.startswith("$paramod") else {cell: 1}
+        for kind, number in inner.items():
+            found[kind] += count * number
     return found
 
 

@@ -10,12 +10,14 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["OTHERS", "OURS", "RESULTS", "Record", "changes", "published", "read", "write"]
+__all__ = ["OTHERS", "OURS", "PUBLISHED", "RESULTS", "Record", "changes", "published", "read", "write"]
 
 FOLDER = Path(__file__).resolve().parent
 RESULTS = FOLDER / "results.json"
 OTHERS = FOLDER / "others.json"
 OURS = "spikeloom"
+PUBLISHED = "published"
+"""How the command begins of a figure that the benchmark does not measure."""
 
 
 @cache
@@ -28,18 +30,25 @@ class Record:
     """A figure.
 
     Attributes: ``work``, what is computed (A, B, digits, array); ``design``, which fold of it; ``tool``, whose
-    hardware it is; ``metric`` and ``unit``; ``value``; ``command``, which measures it again; ``versions``; ``date``.
+    hardware it is; ``metric`` and ``unit``; ``value``, None where it could not be measured, and then ``note`` says
+    why; ``command``, which measures it again; ``versions``; ``date``.
     """
 
     work: str
     design: str
     metric: str
-    value: float
+    value: float | None
     unit: str
     command: str
     tool: str = OURS
     versions: dict[str, str] = field(default_factory=_versions)
     date: str = field(default_factory=lambda: date.today().isoformat())
+    note: str = ""
+
+    @property
+    def measured(self) -> bool:
+        """Whether our benchmark measured it, and not somebody else or an earlier study."""
+        return not self.command.startswith(PUBLISHED)
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -54,7 +63,8 @@ def read(path: Path = RESULTS) -> list[Record]:
 
 def write(records: Iterable[Record], path: Path = RESULTS) -> None:
     """Write ``records``, one a line."""
-    lines = ",\n".join(json.dumps(asdict(record)) for record in records)
+    entries = [{k: v for k, v in asdict(record).items() if k != "note" or v} for record in records]
+    lines = ",\n".join(map(json.dumps, entries))
     path.write_text(f"[\n{lines}\n]\n")
 
 
@@ -82,4 +92,5 @@ def changes(before: list[Record], after: list[Record]) -> list[tuple[Record, Rec
     """(old, new, new / old) of the figures that both have and that differ."""
     old = {record.key: record for record in before}
     pairs = [(old[record.key], record) for record in after if record.key in old]
-    return [(a, b, b.value / a.value if a.value else float("inf")) for a, b in pairs if a.value != b.value]
+    known = [(a, b, a.value, b.value) for a, b in pairs if a.value is not None and b.value is not None]
+    return [(a, b, y / x if x else float("inf")) for a, b, x, y in known if x != y]

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from spikeloom.gen.synth import place, synthesise
 from spikeloom.quant import golden
 from spikeloom.sim.verify import Simulator, verify
 
-from . import array, cost, cost_designs
+from . import array, cost, cost_designs, da4ml_design
 from .records import OURS, RESULTS, Record, changes, published, read, write
 from .works import WORKS, Work
 
@@ -46,6 +46,7 @@ UNITS = {
     "ebr": "EBR",
     "mult": "MULT18",
     "mhz": "MHz",
+    "frames_per_s": "frames/s",
     "xc7_lut": "LUT",
     "xc7_ff": "FF",
     "xc7_lutram": "LUT RAM cells",
@@ -55,8 +56,14 @@ UNITS = {
 }
 """Units of the figures of synthesis."""
 
+COMMAND = "python -m benchmarks.run "
+"""What measures a figure again, before the name of the work."""
+
 PLACED = "A"
 """The work whose best design is placed and routed."""
+
+DA4ML = ("A", "B")
+"""The works that da4ml is measured on."""
 
 
 class BenchmarkError(RuntimeError):
@@ -65,13 +72,16 @@ class BenchmarkError(RuntimeError):
 
 @dataclass
 class Subject:
-    """A design under measurement: its ``name`` in the tables, its ``folder``, its ``figures`` so far."""
+    """A design under measurement: its ``name`` in the tables, its ``folder``, its ``figures`` so far; ``tool``, whose
+    design it is; ``missing``, why a figure could not be measured, by metric."""
 
     work: str
     name: str
     folder: Path
     contents: dict[str, Any]
     figures: Figures
+    tool: str = OURS
+    missing: dict[str, str] = field(default_factory=dict)
 
     def add(self, cells: Mapping[str, float], prefix: str = "") -> None:
         """Add the figures of a synthesis, those in :data:`UNITS`."""
@@ -141,7 +151,7 @@ def measure_work(work: Work, folder: Path) -> list[Subject]:
 def add_area(subject: Subject) -> None:
     """Add the area on ECP5 to the figures of ``subject``."""
     cells = synthesise(subject.folder, subject.contents, "ecp5")
-    if cells["mult"]:
+    if cells["mult"] and subject.tool == OURS:
         raise BenchmarkError(f"{subject.work}, {subject.name}: {cells['mult']} multipliers; there must be none")
     subject.add(cells)
     if "cycles_per_frame" in subject.figures:
@@ -190,30 +200,62 @@ def measure_cost(folder: Path, console: Console) -> list[Subject]:
         return list(pool.map(compared, cost_designs.NAMES))
 
 
+def measure_da4ml(work: Work, folder: Path, environment: Path) -> Subject:
+    """da4ml's design of ``work``, checked like ours; where da4ml is not to be had, a subject that says why."""
+    subject = Subject(work.name, da4ml_design.DESIGN, folder, {}, {}, da4ml_design.TOOL)
+    try:
+        python = da4ml_design.environment(environment)
+        subject.contents = da4ml_design.generate(work, folder, python)
+    except da4ml_design.Da4mlError as error:
+        subject.missing["lut4_eq"] = str(error)
+        return subject
+    logits = golden.run(work.network, work.frames, keep=()).logits
+    outcome = da4ml_design.simulate(subject.contents, folder, work.frames, logits)
+    subject.figures |= {
+        "same_integers": (float(outcome.same == len(logits)), "1 = yes, 0 = no"),
+        "same_frames": (outcome.same, f"of {len(logits)} frames"),
+        "cycles_per_frame": (outcome.interval, "cycles"),
+        "latency_cycles": (outcome.latency, "cycles"),
+    }
+    subject.missing["mhz"] = da4ml_design.NOT_PLACED
+    return subject
+
+
 def measure(names: list[str], folder: Path, console: Console) -> list[Subject]:
     """The figures of all works in ``names``."""
     subjects: list[Subject] = []
     for name in [n for n in names if n in WORKS]:
         console.print(f"{name}: generate, simulate, compare every cycle")
         subjects += measure_work(WORKS[name](), folder)
-    console.print(f"Yosys: {len(subjects)} designs")
+    others = []
+    for name in DA4ML if "da4ml" in names else ():
+        console.print(f"{name}: da4ml")
+        others.append(measure_da4ml(WORKS[name](), folder / f"{name}-da4ml", da4ml_design.ENVIRONMENT))
+    console.print(f"Yosys: {len(subjects) + len(others)} designs")
     with ThreadPoolExecutor(2) as pool:
+        # The longest first.
+        theirs = [pool.submit(add_area, s) for s in reversed(others) if s.contents]
         rest = pool.submit(measure_array, folder) if "array" in names else None
         list(pool.map(add_area, subjects))
         best = {s.work: s for s in sorted(subjects, key=lambda s: -s.product)}
         clock = [pool.submit(add_clock, best[PLACED])] if PLACED in best else []
-        for job in [*clock, *(pool.submit(add_xc7, subject) for subject in best.values())]:
+        for job in [*theirs, *clock, *(pool.submit(add_xc7, subject) for subject in best.values())]:
             job.result()
-        subjects = [*subjects, rest.result()] if rest else subjects
+    subjects = [*subjects, *others, *([rest.result()] if rest else [])]
     return [*subjects, *(measure_cost(folder, console) if "cost" in names else ())]
 
 
 def to_records(subjects: list[Subject]) -> list[Record]:
     """All figures as records."""
     return [
-        Record(s.work, s.name, metric, value, unit, f"python -m benchmarks.run {s.work}")
+        Record(
+            s.work, s.name, metric, value, unit, f"{COMMAND}{s.work if s.tool == OURS else 'da4ml'}", s.tool, note=note
+        )
         for s in subjects
-        for metric, (value, unit) in s.figures.items()
+        for metric, value, unit, note in [
+            *((metric, value, unit, "") for metric, (value, unit) in s.figures.items()),
+            *((metric, None, UNITS[metric], why) for metric, why in s.missing.items()),
+        ]
     ]
 
 
@@ -229,15 +271,18 @@ def show(subjects: list[Subject], console: Console) -> None:
     """Print the figures of ``subjects``."""
     for subject in subjects:
         console.print(
-            f"[bold]{subject.work}[/bold] {subject.name}: "
-            + ", ".join(f"{metric} {value:,}" for metric, (value, _) in subject.figures.items())
+            f"[bold]{subject.work}[/bold] {subject.tool}, {subject.name}: "
+            + ", ".join(
+                [f"{metric} {value:,}" for metric, (value, _) in subject.figures.items()]
+                + [f"{metric} not measured ({why})" for metric, why in subject.missing.items()]
+            )
         )
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmarks; the exit status is not zero where a design fails its verification."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description="Measure the standing works.")
-    names = [*WORKS, "array", "cost"]
+    names = [*WORKS, "array", "cost", "da4ml"]
     parser.add_argument("works", nargs="*", metavar="WORK", help=f"{', '.join(names)}; all without this argument")
     works = parser.parse_args(argv).works or names
     if unknown := set(works) - set(names):
@@ -253,7 +298,7 @@ def main(argv: list[str] | None = None) -> int:
     before, after = read(), to_records(subjects)
     show([subject for subject in subjects if subject.work != "cost"], console)
     show_changes(before, after, console)
-    kept = [r for r in before if r.tool == OURS and r.work not in works]
+    kept = [r for r in before if r.measured and r.command.removeprefix(COMMAND) not in works]
     write(sorted([*kept, *after], key=lambda r: names.index(r.work)) + published(), RESULTS)
     console.print(f"{len(after)} figures in {time.perf_counter() - start:.0f} s")
     return 0

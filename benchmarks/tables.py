@@ -44,7 +44,7 @@ SPEED = {
     "amaranth_cycles_per_s": "Amaranth, cycles/s",
     "generate_seconds": "generation, s",
 }
-SAME = {0.0: "no", 1.0: "yes"}
+SAME: dict[float | None, str] = {0.0: "no", 1.0: "yes"}
 
 
 def _number(value: float | None) -> str:
@@ -58,12 +58,32 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in cells)
 
 
-def _figures(records: list[Record], work: str) -> dict[tuple[str, str], dict[str, float]]:
-    """Figures by (tool, design) of a work, ours first."""
-    found: dict[tuple[str, str], dict[str, float]] = {}
-    for record in sorted((r for r in records if r.work == work), key=lambda r: r.tool != OURS):
-        found.setdefault((record.tool, record.design), {})[record.metric] = record.value
-    return found
+def _figures(records: list[Record], work: str, needs: str) -> dict[tuple[str, str], dict[str, float | None]]:
+    """Figures by (tool, design) of a work, ours first, of the designs that have the metric ``needs``.
+
+    Published rows of a tool give way to those that were measured in the same run as ours.
+    """
+    of_work = sorted((r for r in records if r.work == work), key=lambda r: r.tool != OURS)
+    rows = {(r.tool, r.design): r for r in of_work if r.metric == needs}
+    known = {r.tool for r in rows.values() if r.measured and r.value is not None}
+    kept = [key for key, record in rows.items() if record.measured or record.tool not in known]
+    return {key: {r.metric: r.value for r in of_work if (r.tool, r.design) == key} for key in kept}
+
+
+def _source(records: list[Record], work: str, tool: str, design: str, metric: str) -> str:
+    """When a figure was measured."""
+    record = next(r for r in records if r.key == (work, tool, design, metric))
+    return "no" if record.value is None else "in this run" if record.measured else record.date
+
+
+def _missing(records: list[Record], work: str, metric: str) -> str:
+    """A line for each figure of ``work`` that could not be measured, with the reason."""
+    lines = [
+        f"{_title(r.tool, r.design)}: not measured, {r.note}."
+        for r in records
+        if r.work == work and r.metric == metric and r.value is None
+    ]
+    return "".join(f"\n\n{line}" for line in lines)
 
 
 def _title(tool: str, design: str) -> str:
@@ -71,13 +91,18 @@ def _title(tool: str, design: str) -> str:
 
 
 def _columns(records: list[Record], work: str, columns: dict[str, str], needs: str, *, others: bool = False) -> str:
-    """A row for each design of ``work`` that has the metric ``needs``."""
+    """A row for each design of ``work`` that has the metric ``needs``; with ``others``, when each was measured."""
     rows = [
-        [_title(tool, design), *(_number(figures.get(metric)) for metric in columns)]
-        for (tool, design), figures in _figures(records, work).items()
-        if needs in figures and (others or tool == OURS)
+        [
+            _title(tool, design),
+            *([_source(records, work, tool, design, needs)] if others else []),
+            *(_number(figures.get(metric)) for metric in columns),
+        ]
+        for (tool, design), figures in _figures(records, work, needs).items()
+        if others or tool == OURS
     ]
-    return _table(["design", *columns.values()], rows)
+    head = ["design", *(["measured"] if others else []), *columns.values()]
+    return _table(head, rows) + (_missing(records, work, needs) if others else "")
 
 
 def _against(records: list[Record]) -> str:
@@ -85,13 +110,13 @@ def _against(records: list[Record]) -> str:
     rows = [
         [
             _title(tool, design),
-            SAME.get(1.0 if tool == OURS else figures.get("same_integers", -1.0), "not checked"),
+            _source(records, "A", tool, design, "lut4_eq"),
+            SAME.get(1.0 if tool == OURS else figures.get("same_integers"), "not checked"),
             *(_number(figures.get(metric)) for metric in AREA),
         ]
-        for (tool, design), figures in _figures(records, "A").items()
-        if "lut4_eq" in figures
+        for (tool, design), figures in _figures(records, "A", "lut4_eq").items()
     ]
-    return _table(["design", "same integers", *AREA.values()], rows)
+    return _table(["design", "measured", "same integers", *AREA.values()], rows) + _missing(records, "A", "lut4_eq")
 
 
 def _area(records: list[Record]) -> str:
@@ -99,7 +124,7 @@ def _area(records: list[Record]) -> str:
     rows = [
         [f"{work}, {design}", *(_number(figures.get(metric)) for metric in AREA)]
         for work in ("A", "B", "digits", "array")
-        for (tool, design), figures in _figures(records, work).items()
+        for (tool, design), figures in _figures(records, work, "lut4_eq").items()
         if tool == OURS
     ]
     return _table(["design", *AREA.values()], rows)
@@ -148,9 +173,9 @@ def _accuracy(records: list[Record]) -> str:
 TABLES: dict[str, Callable[[list[Record]], str]] = {
     "area": _area,
     "perceptron": _against,
-    "perceptron-clock": lambda records: _columns(records, "A", CLOCK, "mhz"),
+    "perceptron-clock": lambda records: _columns(records, "A", CLOCK, "mhz", others=True),
     "perceptron-xc7": lambda records: _columns(records, "A", XC7, "xc7_lut", others=True),
-    "cnn": lambda records: _columns(records, "B", AREA, "lut4_eq"),
+    "cnn": lambda records: _columns(records, "B", AREA, "lut4_eq", others=True),
     "cnn-xc7": lambda records: _columns(records, "B", XC7, "xc7_lut", others=True),
     "digits": lambda records: _columns(records, "digits", AREA, "lut4_eq"),
     "speed": lambda records: _columns(records, "digits", SPEED, "cocotb_cycles_per_s"),

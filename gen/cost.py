@@ -9,6 +9,7 @@ import numpy as np
 
 from ..hdl.flow import GearboxSpec
 from ..hdl.fork import DecimatorSpec
+from ..hdl.initial import InitialSpec
 from ..hdl.merge import MergeSpec
 from ..hdl.neuron_spec import NeuronSpec
 from ..hdl.pool import PoolSpec
@@ -18,7 +19,7 @@ from ..hdl.serial import SerialiserSpec
 from ..hdl.stage import StageSpec
 from ..hdl.synapse import SynapseSpec
 from .coefficients import LUTS
-from .cost_cores import neuron_parts, pool_parts, readout_parts, requant_parts, serialiser_parts
+from .cost_cores import initial_parts, neuron_parts, pool_parts, readout_parts, requant_parts, serialiser_parts
 from .cost_streams import decimator_parts, fifo_parts, fork_parts, gearbox_parts, merge_parts, window_parts
 from .cost_synapse import synapse_parts
 from .parts import Parts
@@ -29,6 +30,7 @@ _NAMES = {
     SynapseSpec: "synapsearray",
     SerialiserSpec: "serialiser",
     MergeSpec: "merge",
+    InitialSpec: "initialmembranes",
     NeuronSpec: "neuronarray",
     RequantSpec: "requantiser",
     PoolSpec: "poolarray",
@@ -65,6 +67,8 @@ def core_parts(core: object, parts: Parts) -> None:
             serialiser_parts(core, parts)
         case MergeSpec():
             merge_parts(core, parts)
+        case InitialSpec():
+            initial_parts(core, parts)
         case NeuronSpec():
             neuron_parts(core, parts)
         case RequantSpec():

@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from ..hdl.adders import levels
+from ..hdl.initial import InitialSpec
 from ..hdl.neuron_spec import NeuronSpec
 from ..hdl.pool import PoolSpec
 from ..hdl.readout import ReadoutSpec
 from ..hdl.requant import RequantSpec
+from ..hdl.rom import rom_style
 from ..hdl.serial import SerialiserSpec
+from .cost_synapse import chained
 from .parts import Parts, bits_of, index_bits
 
-__all__ = ["neuron_parts", "pool_parts", "readout_parts", "requant_parts", "serialiser_parts"]
+__all__ = ["initial_parts", "neuron_parts", "pool_parts", "readout_parts", "requant_parts", "serialiser_parts"]
 
 
 def serialiser_parts(core: SerialiserSpec, parts: Parts) -> None:
@@ -43,38 +46,65 @@ def neuron_parts(core: NeuronSpec, parts: Parts) -> None:
     travel = (1 if scans == 1 else 2) + index_bits(scans)
     index = index_bits(core.groups)
     for t in range(stages):
+        carried = t < stages - 1 or scans > 1
         parts.registers(before[t].sum())
         if t or scans > 1:
             parts.adders(before[t], "neuron adder")
         rest = (1 if core.constant else stages - 1 - t) if t < stages - 1 else 0
         parts.registers(2 * outputs * rest * form.bits)
         parts.registers(outputs * (2 * t + 1) * spike)
-        parts.registers(2 * travel + index * (2 if t < stages - 1 else 1))
-        carried = t < stages - 1 or scans > 1
+        parts.registers(2 * travel + (2 * index if t < stages - 1 else 0))
         if carried:
             parts.registers(after[t].sum())
-            parts.adders(after[t], "neuron adder")
-            if core.groups > 1:
-                parts.table(core.groups, int(after[t].sum()))
+            _chosen(core, parts, np.broadcast_to(core.threshold, (1, *core.threshold.shape)), 2 if signed else 1)
+            if signed:
+                parts.adders(after[t], "neuron adder")
+                parts.logic["undo"] += int(after[t].sum())
+            else:
+                chained(parts, after[t][:, None], 1)
         if signed and (t or scans > 1):
             count = time_steps.bit_length()
             parts.logic["spike count"] += outputs * count
             parts.registers(outputs * count * (2 if carried else 1))
-    _tests(core, parts, core.tests, before)
-    if signed:
-        _tests(core, parts, core.dips, before)
-        parts.logic["undo"] += int(after.sum())
+    for levels_of in (core.tests, core.dips) if signed else (core.tests,):
+        parts.adders(before, "test")
+        _chosen(core, parts, levels_of)
     if scans > 1:
         parts.registers(outputs * (time_steps - stages) * spike)
 
 
+def _chosen(core: NeuronSpec, parts: Parts, values: np.ndarray, times: int = 1) -> None:
+    """Registered tables of ``values`` (T or 1, Co), out of which groups and scans choose, where they are not alike."""
+    stages = 1 if len(values) == 1 else core.stages
+    grouped = values.reshape(-1, stages, core.groups, core.outputs)  # scans stages groups outputs
+    low, high = grouped.min((0, 2)), grouped.max((0, 2))
+    bits = bits_of(np.minimum(low, 0), np.maximum(high, 0))
+    entries = core.scans << index_bits(core.groups) if len(grouped) > 1 else core.groups
+    parts.table(entries, times * int(bits[low != high].sum()))
+    parts.registers(times * int(bits[low != high].sum()))
+
+
 def _tests(core: NeuronSpec, parts: Parts, tests: np.ndarray, bits: np.ndarray) -> None:
-    """Comparisons of ``bits`` (stages, outputs) with ``tests``, which groups and scans choose."""
-    parts.adders(bits, "test" if core.groups * core.scans == 1 else "chosen test")
-    levels_of = tests.reshape(core.scans, core.stages if not core.lossless else len(tests), core.groups, core.outputs)
-    changing = (levels_of != levels_of[:1, :, :1]).any((0, 2))  # (stages, outputs)
-    entries = core.scans << index_bits(core.groups) if core.scans > 1 else core.groups
-    parts.table(entries, int(bits[changing].sum()))
+    """Comparisons of ``bits`` (T, outputs) with ``tests`` of rule ``lossless``, which groups choose."""
+    parts.adders(bits, "test" if core.groups == 1 else "chosen test")
+    grouped = tests.reshape(len(tests), core.groups, core.outputs)
+    parts.table(core.groups, int(bits[grouped.min(1) != grouped.max(1)].sum()))
+
+
+def initial_parts(core: InitialSpec, parts: Parts) -> None:
+    """Add the parts of ``core``: the memory of offsets and its register, shifted additions, the sums."""
+    parts.counter(core.scans)
+    rows, lanes = core.rows, core.i_format.lanes
+    width = int(bits_of(np.zeros(lanes, np.int64), rows.max(0)).sum())
+    parts.registers(core.o_format.width + 1)
+    if len(rows) > 1:
+        style = rom_style(len(rows), width)
+        parts.memory(len(rows), width, "block" if style == "block" else "logic", written=False)
+        parts.registers(width + 2)
+        parts.counter(len(rows))
+    out = np.full(lanes, core.o_format.bits)
+    parts.adders(out, "initial adder", core.times.bit_count())
+    parts.logic["initial gate"] += width if core.scans > 1 else 0
 
 
 def requant_parts(core: RequantSpec, parts: Parts) -> None:

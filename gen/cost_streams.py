@@ -27,19 +27,21 @@ def window_parts(spec: WindowSpec, parts: Parts) -> None:
     parts.logic["window row bit"] += spec.rows.bit_length()
     parts.logic["window cell bit"] += 2 * cell_bits if margin or spec.row_words & (spec.row_words - 1) else cell_bits
     # The reader: the nested loops, the place and the plan of the rows.
-    channels = spec.pixel_words if spec.order == "channels" else 1
+    unit = spec.chunk or 1
+    beside = spec.pixel_words // spec.parts
     for count in (
         spec.o_size[0],
-        spec.run,
+        spec.run // unit,
         1 if spec.columns else spec.kernel[0],
         spec.scans,
         spec.groups,
-        channels,
+        spec.parts,
+        beside if beside < spec.pixel_words else 1,
         spec.o_size[1],
     ):
         parts.counter(count)
     # The cell within the window, its start, and the slot of its first row; a window that never moves has no start.
-    moving = spec.o_size[1] > 1 or channels > 1
+    moving = spec.o_size[1] > 1 or spec.parts > 1
     parts.registers(cell_bits * (1 + moving) if cells > 1 else 0)
     parts.logic["walk cell bit"] += cell_bits * (1 + moving)
     if spec.rows > 1:
@@ -62,8 +64,20 @@ def window_parts(spec: WindowSpec, parts: Parts) -> None:
         slots = spec.rows + (1 if spec.padding else 0)
         depth = ((slots - 1) << index_bits(cells)) + cells
         parts.memory(depth, width, "auto" if depth * width <= 1024 else "block")
+        if spec.chunk:
+            _sparse(spec, parts, depth)
     parts.registers(spec.credits.bit_length() + 2)
     parts.logic["credit bit"] += spec.credits.bit_length()
+
+
+def _sparse(spec: WindowSpec, parts: Parts, depth: int) -> None:
+    """What skips words (``hdl.sparse``): the flags, and three chunks on their way."""
+    chunk = spec.chunk
+    parts.memory(-(-depth // chunk), chunk, memory_style(-(-depth // chunk), chunk))
+    rows = index_bits(spec.groups * spec.scan_words)
+    entry = index_bits(depth) + rows + 2 + spec.rows.bit_length()
+    parts.registers(3 * entry + 3 * chunk + rows + 8 + index_bits(spec.span))
+    parts.logic["sparse"] += entry + 4 * chunk + spec.i_format.width / 3
 
 
 def fifo_parts(width: int, depth: int, parts: Parts) -> None:

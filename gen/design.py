@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 from amaranth import *
@@ -16,9 +18,12 @@ from ..hdl.window_law import WindowLaw
 from ..quant.network import Network
 from .layers import Layer, PlanError, layers
 from .plan import Fold, build_stage
-from .streams import Boundary, Element, connect, with_depths
+from .streams import Boundary, Element, connect, output_ports, with_depths
 
-__all__ = ["Boundary", "Design", "Top"]
+__all__ = ["FRAMES", "Boundary", "Design", "Timing", "Top"]
+
+FRAMES = 4
+"""Frames of the run from which latency and interval are taken."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +39,7 @@ class Design:
             raise PlanError(f"{sorted(unknown)[0]}: no such stage; the stages are {', '.join(names)}")
         if missing := [name for name in names if name not in self.folds]:
             raise PlanError(f"{missing[0]}: no fold is given for this stage")
-        _ = self.stages
+        _ = self._built
 
     @cached_property
     def layers(self) -> list[Layer]:
@@ -42,25 +47,35 @@ class Design:
         return layers(self.network)
 
     @cached_property
+    def _built(self) -> list[StageSpec]:
+        """The stages, the FIFOs of their shortcuts without limit."""
+        return [build_stage(layer, self.folds[layer.name]) for layer in self.layers]
+
+    @cached_property
+    def free_run(self) -> Timing:
+        """What the cycle law says for :data:`FRAMES` frames without pauses, in which no word is zero."""
+        elements, boundaries = connect(self.network, self.layers, self._built)
+        return _timing(elements, boundaries, FRAMES * boundaries[0].words_per_frame)
+
+    @cached_property
     def stages(self) -> list[StageSpec]:
-        """The stages in the order of the data."""
-        stages = [build_stage(layer, self.folds[layer.name]) for layer in self.layers]
-        return with_depths(stages, self._depths(stages)) if any(s.merges for s in stages) else stages
+        """The stages in the order of the data.
 
-    def _depths(self, stages: list[StageSpec]) -> dict[str, list[int]]:
-        """Words that the FIFO of every shortcut needs so that it never makes anything wait, by stage.
-
-        With FIFOs without limit the cycle law says how many words wait in them at most. With that many slots the same
-        run goes on as before; since a marked graph that can go on in one order of events can in any, no pauses of the
-        environment can make it stop: the design is free of deadlock (``docs/cycles.md``).
+        The FIFO of a shortcut has as many slots as words wait in it at most in a free run with FIFOs without limit.
+        With them the same run goes on as before; and since a marked graph that can go on in one order of events can in
+        any, no pauses of the environment can make it stop: the design is free of deadlock (``docs/cycles.md``).
         """
-        elements, boundaries = connect(self.network, self.layers, stages)
-        timing = _timing(elements, boundaries, 3 * boundaries[0].words_per_frame)
-        return {
-            stage.name: [max(skip.occupied, *merge.needs) for skip, merge in zip(law.skips, stage.merges, strict=True)]
-            for stage in stages
-            if (law := timing.stages[stage.name]).skips
+        if not any(stage.merges for stage in self._built):
+            return self._built
+        laws = self.free_run.stages
+        depths = {
+            stage.name: [
+                max(skip.occupied, *merge.needs)
+                for skip, merge in zip(laws[stage.name].skips, stage.merges, strict=True)
+            ]
+            for stage in self._built
         }
+        return with_depths(self._built, depths)
 
     @cached_property
     def _connected(self) -> tuple[list[Element], list[Boundary]]:
@@ -75,6 +90,11 @@ class Design:
     def boundaries(self) -> list[Boundary]:
         """All streams: the input first, the logits last."""
         return self._connected[1]
+
+    @cached_property
+    def outputs(self) -> dict[str, Boundary]:
+        """The output streams by port name: ``o`` of the last read-out, ``o_<node>`` of the others."""
+        return output_ports(self.network, self.boundaries)
 
     def words(self, frames: np.ndarray) -> np.ndarray:
         """Input words (n, limbs), uint32, of ``frames`` (N, C, H, W)."""
@@ -96,9 +116,36 @@ class Design:
                 found[name] = forms[name].pack(x) if packed is None else packed
         return found
 
-    def law(self, words: int, source_pauses: np.ndarray | tuple = (), sink_pauses: np.ndarray | tuple = ()) -> Timing:
-        """The cycle of every transfer for ``words`` input words and the pauses of the environment (``hdl.law``)."""
-        return _timing(self.elements, self.boundaries, words, source_pauses, sink_pauses)
+    @property
+    def sparse(self) -> bool:
+        """Whether a stage skips words, so that the cycles depend on the frames."""
+        return any(stage.window.chunk for stage in self.stages)
+
+    def costs(self, words: Mapping[str, np.ndarray], frame: int = 0) -> dict[str, np.ndarray]:
+        """What the scans of every stage that skips words cost (``WindowSpec.scan_costs``), from ``frame`` on.
+
+        ``words`` (n, limbs) of whole frames on the boundaries; only those before such stages are looked at.
+        """
+        found, per_frame = {}, {b.name: b.words_per_frame for b in self.boundaries}
+        for element in self.elements:
+            if isinstance(element.spec, StageSpec) and element.spec.window.chunk:
+                name = element.ins[0]
+                events = words[name][frame * per_frame[name] :].any(axis=1)
+                found[element.name] = element.spec.window.scan_costs(events)
+        return found
+
+    def law(
+        self,
+        words: int,
+        source_pauses: np.ndarray | tuple = (),
+        sink_pauses: np.ndarray | tuple = (),
+        costs: Mapping[str, np.ndarray] | None = None,
+    ) -> Timing:
+        """The cycle of every transfer for ``words`` input words and the pauses of the environment (``hdl.law``).
+
+        ``costs`` of the frames (:meth:`costs`) for the stages that skip words; without, no word is zero.
+        """
+        return _timing(self.elements, self.boundaries, words, source_pauses, sink_pauses, costs or {})
 
 
 def _timing(
@@ -107,12 +154,16 @@ def _timing(
     words: int,
     source_pauses: np.ndarray | tuple = (),
     sink_pauses: np.ndarray | tuple = (),
+    costs: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> Timing:
+    tables = {name: list(map(tuple, table.tolist())) for name, table in costs.items()}
     links = {b.name: Link() for b in boundaries}
     links[boundaries[0].name] = Link(source=Gate(source_pauses))
-    links[boundaries[-1].name] = Link(sink=Gate(sink_pauses))
-    laws = [element.law([links[n] for n in element.ins], [links[n] for n in element.outs]) for element in elements]
-    solve([SourceLaw(words, links[boundaries[0].name]), *laws, SinkLaw(links[boundaries[-1].name])])
+    read = {name for element in elements for name in element.ins}
+    sinks = [b.name for b in boundaries if b.name not in read]
+    links |= {name: Link(sink=Gate(sink_pauses)) for name in sinks}
+    laws = [e.law([links[n] for n in e.ins], [links[n] for n in e.outs], tables.get(e.name)) for e in elements]
+    solve([SourceLaw(words, links[boundaries[0].name]), *laws, *(SinkLaw(links[name]) for name in sinks)])
     return Timing(
         {b.name: np.array(links[b.name].taken, np.int64) for b in boundaries},
         {e.name: law for e, law in zip(elements, laws, strict=True) if isinstance(law, WindowLaw)},
@@ -128,8 +179,8 @@ class Timing:
 
 
 class Top(wiring.Component):
-    """The top level of a :class:`Design`: streams ``i`` and ``o``, and for every boundary three wires ``bK__valid``,
-    ``bK__ready`` and ``bK__payload`` that keep their names in the Verilog."""
+    """The top level of a :class:`Design`: streams ``i`` and ``o``, one ``o_<node>`` for every further read-out, and for
+    every boundary three wires ``bK__valid``, ``bK__ready`` and ``bK__payload`` that keep their names in the Verilog."""
 
     i: stream.Interface
     o: stream.Interface
@@ -139,25 +190,24 @@ class Top(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(design.boundaries[0].width)),
-                "o": Out(stream.Signature(design.boundaries[-1].width)),
+                **{port: Out(stream.Signature(b.width)) for port, b in design.outputs.items()},
             }
         )
         self.boundaries = {
             b.name: stream.Signature(b.width).create(path=(b.signal.rstrip("_"),)) for b in design.boundaries
         }
 
+    @property
+    def outs(self) -> list[stream.Interface]:
+        """All output streams."""
+        return [getattr(self, port) for port in self.design.outputs]
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        wires = list(self.boundaries.values())
-        m.d.comb += [
-            wires[0].valid.eq(self.i.valid),
-            wires[0].payload.eq(self.i.payload),
-            self.i.ready.eq(wires[0].ready),
-            self.o.valid.eq(wires[-1].valid),
-            self.o.payload.eq(wires[-1].payload),
-            wires[-1].ready.eq(self.o.ready),
-        ]
-        streams = dict(zip((b.name for b in self.design.boundaries), wires, strict=True))
+        streams = self.boundaries
+        _join(m, self.i, streams["i"])
+        for out, boundary in zip(self.outs, self.design.outputs.values(), strict=True):
+            _join(m, streams[boundary.name], out)
         for k, element in enumerate(self.design.elements):
             core, ins, outs = element.core(len(Value.cast(streams[element.ins[0]].payload)))
             m.submodules[f"s{k}_{''.join(c if c.isalnum() else '_' for c in element.name)}"] = core

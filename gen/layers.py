@@ -93,6 +93,12 @@ class Layer:
         return c, c
 
     @property
+    def groups(self) -> int:
+        """Groups of a grouped convolution, each of which takes its own channels; else 1."""
+        node = self.nodes[0]
+        return node.groups if isinstance(node, Conv2d) else 1
+
+    @property
     def time_fold(self) -> int:
         """Time steps that ``steps`` may fold: T for causal and signed neurons on timed inputs, else 1."""
         neuron = self.find(IF)
@@ -106,6 +112,8 @@ def layers(network: Network) -> list[Layer]:
     found.sort(key=lambda layer: place[layer.nodes[-1].name])
     used = {node.name for layer in found for node in layer.nodes}
     for node in network:
+        if isinstance(node, Add):
+            _main(network, node)
         if node.name not in used and not isinstance(node, Input | Flatten | Gain):
             raise PlanError(
                 f"{node.name}: {type(node).__name__} behind {node.source} has no hardware; supported: a Conv2d or "
@@ -157,14 +165,14 @@ def _root(network: Network, name: str) -> Synapse | None:
 
 
 def _main(network: Network, add: Add) -> str:
-    """The addend in whose stage the sum is made: the one with more weights."""
+    """The addend in whose stage the sum is made: one that changes over time, then the one with more weights."""
     roots = {name: root for name in add.sources if (root := _root(network, name)) is not None}
     if not roots:
         raise PlanError(
             f"{add.name}: adds two identity shortcuts ({add.source}, {add.other}); one side must end in a Conv2d or "
             "Linear"
         )
-    return max(roots, key=lambda name: roots[name].weight.size)
+    return max(roots, key=lambda name: (network.signals[name].timed, roots[name].weight.size))
 
 
 def _skip(network: Network, add: Add, main: str, timed: bool) -> Skip:

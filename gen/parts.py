@@ -10,6 +10,7 @@ from collections import defaultdict
 
 import numpy as np
 
+from ..hdl.rom import DEEPEST
 from .memory import Style, mapped
 
 __all__ = ["Parts", "bits_of", "index_bits"]
@@ -69,6 +70,15 @@ class Parts:
             self.registers(index_bits(count))
             self.logic["counter"] += 1
             self.logic["counter bit"] += index_bits(count)
+
+    def rom(self, depth: int, width: int) -> None:
+        """A read-only memory in block RAM, with the register behind it, as ``rom.v`` instantiates it."""
+        if depth <= DEEPEST:
+            unit = 36 if depth <= 512 else 18 if depth <= 1024 else 9
+            self.ebr += -(-width // unit)
+            return
+        self.memory(depth, width, "block", written=False)
+        self.registers(width)
 
     def memory(self, depth: int, width: int, style: Style, *, written: bool = True, registered: bool = True) -> None:
         """A memory with one read port; the data register of a LUT RAM is of flip-flops."""

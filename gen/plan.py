@@ -18,10 +18,11 @@ from ..hdl.requant import RequantSpec
 from ..hdl.serial import SerialiserSpec
 from ..hdl.stage import CoreSpec, StageSpec
 from ..hdl.synapse import SynapseSpec
-from ..hdl.window_spec import WindowSpec
+from ..hdl.window_spec import WindowSpec, chunk_for
 from ..hdl.words import WordFormat
 from ..quant.nodes import IF, Conv2d, MaxPool, Pool, Readout, Requant, Synapse
 from .layers import Layer, PlanError, Skip
+from .neurons import neuron_cores
 
 __all__ = ["UNLIMITED", "Fold", "build_stage", "fold_choices", "read_folds"]
 
@@ -31,11 +32,13 @@ UNLIMITED = 1 << 40
 
 @dataclass(frozen=True)
 class Fold:
-    """What a stage computes in one cycle: ``outputs`` x ``inputs`` channels x ``steps`` time steps."""
+    """What a stage computes in one cycle: ``outputs`` x ``inputs`` channels x ``steps`` time steps; with ``skip``,
+    window words that are all zero cost no cycle."""
 
     outputs: int
     inputs: int
     steps: int
+    skip: bool = False
 
 
 def divisors(n: int) -> list[int]:
@@ -48,17 +51,43 @@ def fold_choices(layer: Layer) -> list[Fold]:
     outputs, inputs = layer.channels
     if isinstance(layer.nodes[0], Pool):
         return [Fold(n, n, 1) for n in divisors(inputs)]
-    choices = [*divisors(inputs), *_column_inputs(layer)]
-    return [Fold(o, i, s) for o in divisors(outputs) for i in choices for s in divisors(layer.time_fold)]
+    if layer.groups > 1:
+        pairs = _grouped_choices(layer)
+    else:
+        pairs = [(o, i) for o in divisors(outputs) for i in (*divisors(inputs), *_column_inputs(layer))]
+    return [Fold(o, i, s) for o, i in pairs for s in divisors(layer.time_fold)]
+
+
+def _grouped_choices(layer: Layer) -> list[tuple[int, int]]:
+    """(outputs, inputs) of a grouped convolution: a part of one group, or several whole groups."""
+    outputs, inputs = (n // layer.groups for n in layer.channels)
+    whole = [(n * outputs, n * inputs) for n in divisors(layer.groups)[1:]]
+    return [(o, i) for o in divisors(outputs) for i in divisors(inputs)] + whole
+
+
+def _blocks(layer: Layer, fold: Fold) -> int:
+    """Groups of a grouped convolution that ``fold`` computes at once."""
+    return max(1, fold.inputs * layer.groups // layer.channels[1]) if layer.groups > 1 else 1
 
 
 def _column_inputs(layer: Layer) -> list[int]:
     """``inputs`` beyond the channels: all channels of a whole kernel column at once."""
     node = layer.nodes[0]
-    return [layer.channels[1] * node.weight.shape[2]] if isinstance(node, Conv2d) and node.weight.shape[2] > 1 else []
+    if not isinstance(node, Conv2d) or node.weight.shape[2] == 1 or layer.groups > 1:
+        return []
+    return [layer.channels[1] * node.weight.shape[2]]
 
 
 def _check(layer: Layer, fold: Fold) -> None:
+    if layer.groups > 1 and (fold.outputs, fold.inputs) not in _grouped_choices(layer):
+        each = tuple(n // layer.groups for n in layer.channels)
+        raise PlanError(
+            f"{layer.name}: fold outputs={fold.outputs}, inputs={fold.inputs} does not fit {layer.groups} groups of "
+            f"{each[0]} outputs and {each[1]} inputs; choose a part of one group (outputs one of "
+            f"{', '.join(map(str, divisors(each[0])))}, inputs one of {', '.join(map(str, divisors(each[1])))}), or "
+            f"n times {each[0]} outputs and n times {each[1]} inputs with n one of "
+            f"{', '.join(map(str, divisors(layer.groups)))}"
+        )
     (outputs, inputs), steps = layer.channels, layer.time_fold
     columns = _column_inputs(layer)
     for what, value, whole, more in (
@@ -77,6 +106,32 @@ def _check(layer: Layer, fold: Fold) -> None:
             f"{layer.name}: a pool takes and gives the same channels, so outputs={fold.outputs} must equal "
             f"inputs={fold.inputs}"
         )
+    if fold.skip:
+        _check_skip(layer, fold)
+
+
+def chunk_of(layer: Layer, inputs: int) -> int:
+    """Window words of which skipping looks at the flags together (``hdl.window_spec``); 1 where it has no hardware."""
+    channels = layer.channels[1]
+    if isinstance(layer.nodes[0], Pool) or layer.groups > 1 or inputs > channels:
+        return 1
+    return chunk_for(channels // inputs)
+
+
+def _check_skip(layer: Layer, fold: Fold) -> None:
+    channels = layer.channels[1]
+    if chunk_of(layer, fold.inputs) > 1:
+        return
+    remedy = "leave skip out"
+    if isinstance(layer.nodes[0], Pool):
+        reason = "a pool looks at every word"
+    elif layer.groups > 1:
+        reason = "a grouped convolution walks a part of a pixel only"
+    else:
+        reason = f"inputs={fold.inputs} does not cut the {channels} channels of a pixel into an even number of words"
+        if choices := [str(n) for n in divisors(channels) if channels // n % 2 == 0]:
+            remedy = f"choose inputs from {', '.join(choices)}, or {remedy}"
+    raise PlanError(f"{layer.name}: fold skip=true does not fit, {reason}; {remedy}")
 
 
 def build_stage(layer: Layer, fold: Fold) -> StageSpec:
@@ -96,19 +151,25 @@ def build_stage(layer: Layer, fold: Fold) -> StageSpec:
         assert isinstance(node, Synapse)
         if isinstance(node, Conv2d):
             geometry |= dict(kernel=node.weight.shape[2:], stride=node.stride, padding=node.padding, columns=columns)
+            if layer.groups > 1:
+                geometry |= dict(order="channels", part=max(1, node.weight.shape[1] // fold.inputs))
         else:
             geometry |= dict(channels=node.weight.shape[1], height=1, width=1)
-        weight = (layer.columns if columns else layer.rows).reshape(len(node.weight), -1, fold.inputs)
+        blocks = _blocks(layer, fold)
+        weight = (layer.columns if columns else layer.rows).reshape(len(node.weight), -1, fold.inputs // blocks)
         cores = _cores(layer, fold, weight, replace(i_format, lanes=fold.inputs))
         synapse = cores[0]
         assert isinstance(synapse, SynapseSpec)
-        geometry |= dict(groups=synapse.groups, scans=synapse.scans)
-        _check_turnaround(layer, fold, cores)
+        geometry |= dict(groups=synapse.groups * blocks // layer.groups, scans=synapse.scans)
+        if fold.skip:
+            geometry |= dict(chunk=chunk_of(layer, fold.inputs), span=_span(cores))
+        else:
+            _check_turnaround(layer, fold, cores)
     window = WindowSpec(i_format=i_format, credits=1, rows=10**9, **geometry)
     window = replace(window, rows=ring_rows(window))
     stage = StageSpec(name=layer.name, window=window, cores=cores)
     # As many results on their way as the latency needs, so that a ready receiver never makes the stage wait.
-    interval = window.scans * window.scan_words
+    interval = window.scans * window.scan_cycles
     return replace(stage, window=replace(window, credits=-(-(stage.latency + stage.parts) // interval)))
 
 
@@ -140,10 +201,13 @@ def _cores(layer: Layer, fold: Fold, weight: np.ndarray, i_format: WordFormat) -
         steps=fold.steps if layer.time_fold > 1 else i_format.steps,
         sum_time=sum_time,
         start=start,
+        blocks=_blocks(layer, fold),
+        addressed=fold.skip,
     )
     cores: list[CoreSpec] = [synapse]
     # A quantiser without a subtraction is smaller than the multiplexer that would let channels share it.
-    if (lanes := _lanes(layer, synapse)) < synapse.outputs and (quantiser is None or not own or layer.skips):
+    cycles = synapse.words // (chunk_of(layer, fold.inputs) if fold.skip else 1)
+    if (lanes := _lanes(layer, synapse, cycles)) < synapse.outputs and (quantiser is None or not own or layer.skips):
         cores.append(SerialiserSpec(synapse.o_format, lanes))
     ranges, i_format = synapse.ranges, cores[-1].o_format
     for skip in layer.skips:
@@ -151,20 +215,7 @@ def _cores(layer: Layer, fold: Fold, weight: np.ndarray, i_format: WordFormat) -
         cores.append(merge)
         ranges, i_format = merge.o_ranges, merge.o_format
     if neuron is not None:
-        return (
-            *cores,
-            NeuronSpec(
-                threshold=neuron.threshold,
-                bias=neuron.bias,
-                v0=neuron.v0,
-                rule=neuron.rule,
-                strict=neuron.strict,
-                time_steps=layer.steps,
-                i_format=i_format,
-                ranges=ranges,
-                constant=not timed,
-            ),
-        )
+        cores += neuron_cores(neuron, layer.steps, i_format, ranges, synapse.scans, constant=not timed)
     if quantiser is not None:
         rest = np.zeros_like(quantiser.bias) if own else quantiser.bias
         cores.append(
@@ -184,17 +235,25 @@ def _cores(layer: Layer, fold: Fold, weight: np.ndarray, i_format: WordFormat) -
     return tuple(cores)
 
 
-def shared_lanes(synapse: SynapseSpec) -> int:
+def shared_lanes(synapse: SynapseSpec, cycles: int | None = None) -> int:
     """Lanes of the neurons (quantisers, read-out) behind an array: as few as have time for all outputs before the next
-    currents come. Where the window is scanned for groups of steps, membranes must stay, so every output has its own."""
+    currents come, ``cycles`` later (by default those of all words). Where the window is scanned for groups of steps,
+    membranes must stay, so every output has its own."""
     if synapse.scans > 1:
         return synapse.outputs
-    return next(n for n in divisors(synapse.outputs) if synapse.outputs // n <= synapse.words)
+    cycles = synapse.words if cycles is None else cycles
+    return next(n for n in divisors(synapse.outputs) if synapse.outputs // n <= cycles)
 
 
-def _lanes(layer: Layer, synapse: SynapseSpec) -> int:
+def _span(cores: tuple[CoreSpec, ...]) -> int:
+    """Cycles by which the ends of scans must lie apart for what comes behind the array."""
+    parts = [core.parts for core in cores if isinstance(core, SerialiserSpec)]
+    return max([1, *parts, *(core.turnaround for core in cores if isinstance(core, NeuronSpec))])
+
+
+def _lanes(layer: Layer, synapse: SynapseSpec, cycles: int) -> int:
     """:func:`shared_lanes`, few enough to divide the channels of zero-padded shortcuts."""
-    lanes = shared_lanes(synapse)
+    lanes = shared_lanes(synapse, cycles)
     edges = [edge for skip in layer.skips for edge in (skip.offset, skip.signal.shape[0])]
     found = [n for n in divisors(synapse.outputs) if n >= lanes and not any(edge % n for edge in edges)]
     if not found:
@@ -240,7 +299,7 @@ def _check_turnaround(layer: Layer, fold: Fold, cores: tuple[CoreSpec, ...]) -> 
 
 
 def read_folds(path: str | Path) -> dict[str, Fold]:
-    """Read a fold file (TOML): a table for each stage with outputs, inputs and steps."""
+    """Read a fold file (TOML): a table for each stage with outputs, inputs and steps, and skip = true or false."""
     try:
         tables = tomllib.loads(Path(path).read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -249,14 +308,12 @@ def read_folds(path: str | Path) -> dict[str, Fold]:
 
 
 def parse_folds(tables: Mapping[str, Any], where: str) -> dict[str, Fold]:
-    """Folds from tables of integers. Raises PlanError naming ``where``."""
-    folds = {}
+    """Folds from tables of integers and flags. Raises PlanError naming ``where``."""
+    folds, types = {}, {"outputs": int, "inputs": int, "steps": int, "skip": bool}
     for name, table in tables.items():
-        if (
-            not isinstance(table, dict)
-            or set(table) - {"outputs", "inputs", "steps"}
-            or not all(type(v) is int for v in table.values())
-        ):
-            raise PlanError(f"{where}: {name} must be a table of integers: outputs, inputs, steps")
+        if not isinstance(table, dict) or not all(type(v) is types.get(key) for key, v in table.items()):
+            raise PlanError(
+                f"{where}: {name} must be a table of integers: outputs, inputs, steps; and skip, true or false"
+            )
         folds[name] = Fold(**(asdict(Fold(1, 1, 1)) | table))
     return folds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,12 +11,14 @@ import numpy as np
 from ..hdl.flow import Gearbox, GearboxLaw, GearboxSpec
 from ..hdl.fork import Decimator, DecimatorLaw, DecimatorSpec, Fork, ForkLaw
 from ..hdl.law import Link, Process
+from ..hdl.sparse_law import ScanCosts
 from ..hdl.stage import Stage, StageSpec
 from ..hdl.words import WordFormat
 from ..quant.network import Network
+from ..quant.nodes import Readout
 from .layers import Layer
 
-__all__ = ["Boundary", "Element", "connect"]
+__all__ = ["Boundary", "Element", "connect", "output_ports"]
 
 
 @dataclass(frozen=True)
@@ -80,11 +83,11 @@ class Element:
             case _:
                 return ins[0], None
 
-    def law(self, ins: Sequence[Link], outs: Sequence[Link]) -> Process:
-        """The timed process."""
+    def law(self, ins: Sequence[Link], outs: Sequence[Link], costs: Sequence[ScanCosts] | None = None) -> Process:
+        """The timed process; ``costs`` of the scans of a stage that skips words."""
         match self.spec:
             case StageSpec():
-                return self.spec.law(ins[0], outs[0], *ins[1:])
+                return self.spec.law(ins[0], outs[0], *ins[1:], costs=costs)
             case GearboxSpec():
                 return GearboxLaw(self.spec, ins[0], outs[0])
             case DecimatorSpec():
@@ -196,6 +199,26 @@ def connect(network: Network, layers: list[Layer], stages: list[StageSpec]) -> t
         wiring.elements.append(Element(layer.name, stage, tuple(ins), (layer.name,)))
         offer(node, layer.name)
     return wiring.elements, list(wiring.boundaries.values())
+
+
+def output_ports(network: Network, boundaries: Sequence[Boundary]) -> dict[str, Boundary]:
+    """The output streams by port name: ``o`` of the last read-out, which gives the class, ``o_<node>`` of the others.
+
+    A name keeps its letters and digits, with single underscores for the rest, and gets a number where another one is
+    the same.
+    """
+    logits = [b for b in boundaries if isinstance(network[b.node], Readout)]
+    names = [re.sub(r"[^A-Za-z0-9]+", "_", b.node).strip("_") for b in logits[:-1]]
+    taken: set[str] = set()
+    found = {}
+    for name, boundary in zip(names, logits, strict=False):
+        number, port = 1, name or "1"
+        while port in taken or (number > 1 and port in names):
+            number += 1
+            port = f"{name}_{number}".strip("_")
+        taken.add(port)
+        found[f"o_{port}"] = boundary
+    return found | {"o": logits[-1]}
 
 
 def _skip_name(layer: Layer, k: int) -> str:

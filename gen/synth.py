@@ -31,7 +31,7 @@ def synthesise(folder: str | Path, contents: dict[str, Any], device: str) -> dic
     """Count the cells of the design in ``folder`` on ``device``, with ``contents`` of its ``design.json``.
 
     Figures: ``ecp5``: lut4_eq (LUT4 + 2 CCU2C), lut4, ccu2c, lut_ram (TRELLIS_DPR16X4), ff, ebr (DP16KD), mult;
-    ``ice40``: lut4, ff, carry, ram; ``xc7``: lut (LUT1 to LUT6), ff, carry4, lutram, ramb18, ramb36, dsp.
+    ``ice40``: lut4, ff, carry, ram; ``xc7``: lut (LUT1 to LUT6, LUT6_2), ff, carry4, lutram, ramb18, ramb36, dsp.
     Raises YosysError where the device is unknown, or Yosys is missing or fails.
     """
     with tempfile.TemporaryDirectory(prefix="spikeloom-synth-") as name:
@@ -110,7 +110,11 @@ def _synthesise(folder: Path, contents: dict[str, Any], device: str, work: Path,
         raise YosysError(f"{verilog}: no such file; generate the design again")
     # A copy beside the results: Yosys scripts know no quoting that fits every path.
     (work / "top.v").write_bytes(verilog.read_bytes())
-    passes = ["read_verilog top.v", f"{DEVICES[device]} -top {contents['top']}", "tee -q -o stat.json stat -json"]
+    passes = [
+        f"read_verilog -DSPIKELOOM_{device.upper()} top.v",
+        f"{DEVICES[device]} -top {contents['top']}",
+        "tee -q -o stat.json stat -json",
+    ]
     yosys.run([*passes, *more], work)
     found = json.loads((work / "stat.json").read_text())
     return Counter(found["design"]["num_cells_by_type"])
@@ -139,7 +143,7 @@ def _figures(device: str, cells: Counter[str]) -> dict[str, int]:
             "ram": total("SB_RAM40_4K.*"),
         }
     return {
-        "lut": total("LUT[1-6]"),
+        "lut": total("LUT[1-6]|LUT6_2"),
         "ff": total("FD[RSCP]E"),
         "carry4": cells["CARRY4"],
         "lutram": total("RAM(16|32|64|128|256|512).*|SRL.*"),

@@ -12,7 +12,7 @@ from amaranth import *
 
 from .words import shape_for
 
-__all__ = ["Term", "levels", "register", "register_if", "tree"]
+__all__ = ["Term", "levels", "register", "tree"]
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,11 @@ def _pair(m: Module, a: Term, b: Term, name: str) -> Term:
     low, high = (a.low - ends[1], a.high - ends[0]) if subtract else (a.low + ends[0], a.high + ends[1])
     total = Signal(shape_for(low, high), name=name)
     upper = (a.value >> move) - b.value if subtract else (a.value >> move) + b.value
-    m.d.sync += total.eq(Cat(a.value[:move], upper) if move else upper)
+    if move:  # the sum may be wider than its parts, so the sign must not get lost
+        joined = Cat(a.value[:move], upper)
+        upper = joined.as_signed() if upper.shape().signed else joined
+    m.d.sync += total.eq(upper)
     return Term(total, low, high, a.shift, flip)
-
-
-def register_if(m: Module, term: Term, registered: bool, name: str) -> Term:
-    """Return the term, one cycle later where ``registered``."""
-    return register(m, term, name) if registered else term
 
 
 def tree(m: Module, terms: list[Term], depth: int, name: str) -> Term:

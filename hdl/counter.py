@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amaranth import *
 
-__all__ = ["counter"]
+__all__ = ["counter", "row_counter"]
 
 
 def counter(m: Module, count: int, moves: Value, name: str) -> tuple[Value, Value]:
@@ -20,3 +20,23 @@ def counter(m: Module, count: int, moves: Value, name: str) -> tuple[Value, Valu
         # A power of two wraps by itself.
         m.d.sync += value.eq(value + 1 if count & (count - 1) == 0 else Mux(at_end, 0, value + 1))
     return value, at_end
+
+
+def row_counter(m: Module, rows: int, scans: int, moves: Value, last: Value, name: str) -> Value:
+    """Return the index of the weight row that a walk is at; it steps where ``moves``, through all ``rows``.
+
+    ``last`` marks the step that ends a scan. A group of outputs is scanned ``scans`` times, each time from its first
+    row on.
+    """
+    if scans == 1:
+        return counter(m, rows, moves, name)[0]
+    row, first, following = (Signal(range(rows), name=f"{name}{n}") for n in ("", "_first", "_following"))
+    _, last_scan = counter(m, scans, moves & last, f"{name}_scan")
+    m.d.comb += following.eq(Mux(row == rows - 1, 0, row + 1))
+    with m.If(moves):
+        m.d.sync += row.eq(following)
+        with m.If(last & last_scan):
+            m.d.sync += first.eq(following)
+        with m.Elif(last):
+            m.d.sync += row.eq(first)
+    return row

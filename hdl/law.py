@@ -58,7 +58,9 @@ class Link:
 
     def take(self, ready: int) -> int:
         """Compute the next transfer, the consumer being ready from cycle ``ready`` on; return its cycle."""
-        cycle = max(ready, self.shown())
+        cycle = self.shown()
+        if ready > cycle:
+            cycle = ready
         if self._sink is not None:
             cycle = self._sink(cycle)
         self.taken.append(cycle)
@@ -123,17 +125,22 @@ def solve(processes: Sequence[Process]) -> None:
     """Run all ``processes``, best given in the order of the data, until no event is left to compute."""
     readers = {id(link): k for k, p in enumerate(processes) for link in p.ins}
     writers = {id(link): k for k, p in enumerate(processes) for link in p.outs}
+    # For every process its links, seen from it: the list that it makes longer, and who looks at that list.
+    grown = [
+        [(link.taken, writers[id(link)]) for link in p.ins] + [(link.offered, readers[id(link)]) for link in p.outs]
+        for p in processes
+    ]
+    lengths = [[-1] * len(lists) for lists in grown]
     waiting = deque(range(len(processes)))
     queued = [True] * len(processes)
     while waiting:
         k = waiting.popleft()
         queued[k] = False
-        ins, outs = processes[k].ins, processes[k].outs
-        before = [len(link.taken) for link in ins] + [len(link.offered) for link in outs]
         processes[k].advance()
-        after = [len(link.taken) for link in ins] + [len(link.offered) for link in outs]
-        neighbours = [writers[id(link)] for link in ins] + [readers[id(link)] for link in outs]
-        for old, new, n in zip(before, after, neighbours, strict=True):
-            if old != new and not queued[n]:
-                queued[n] = True
-                waiting.append(n)
+        before = lengths[k]
+        for n, (events, neighbour) in enumerate(grown[k]):
+            if len(events) != before[n]:
+                before[n] = len(events)
+                if not queued[neighbour]:
+                    queued[neighbour] = True
+                    waiting.append(neighbour)

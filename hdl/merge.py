@@ -274,12 +274,12 @@ class SkipLaw:
 
     def feed(self) -> bool:
         """Take every word for which there is room; return whether any was."""
-        moved = False
-        while self.i.pending():
-            before = len(self.i.taken) - self._depth
-            if before >= len(self._fetched):
+        i, fetched, moved = self.i, self._fetched, False
+        while i.pending():
+            before = len(i.taken) - self._depth
+            if before >= len(fetched):
                 break
-            self.i.take(self._fetched[before] + 1 if before >= 0 else 0)
+            i.take(fetched[before] + 1 if before >= 0 else 0)
             moved = True
         return moved
 

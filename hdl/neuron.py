@@ -16,6 +16,7 @@ import numpy as np
 from amaranth import *
 
 from .counter import counter
+from .gated import Addition, add
 from .neuron_spec import NeuronSpec
 from .pipe import Pipe
 from .rom import selected
@@ -54,24 +55,39 @@ class NeuronArray(Pipe):
             ]
             m.d.sync += [self.o.valid.eq(self.i.valid), self.o.payload.eq(Cat(spikes))]
             return m
-        self._pipeline(m, currents, travel)
+        self._pipeline(m, platform, currents, travel)
         return m
 
     def _level(
         self, m: Module, levels: np.ndarray, stage: int, lane: int, group: Value, scan: Value, name: str
     ) -> Value:
-        """The one of ``levels`` (T, Co) for this lane and stage in the given group and scan."""
+        """The one of ``levels`` (T, Co) for this lane and stage in the given group and scan, one cycle later unless
+        the rule is ``lossless``."""
         spec = self.spec
         steps = levels.reshape(spec.scans, spec.stages, spec.groups, spec.outputs)[:, stage, :, lane]
         if spec.scans == 1:
-            return selected(m, group, steps[0].tolist(), name)
+            return self._chosen(m, group, steps[0].tolist(), name)
         padded = np.zeros((spec.scans, 1 << max(1, (spec.groups - 1).bit_length())), np.int64)
         padded[:, : spec.groups] = steps
         index = Cat(group, Const(0, 1) if spec.groups == 1 else Const(0, 0), scan)
-        return selected(m, index, padded.reshape(-1).tolist(), name)
+        return self._chosen(m, index, padded.reshape(-1).tolist(), name)
 
-    def _pipeline(self, m: Module, currents: list[list[Value]], travel: Value) -> None:
-        """Two registers a time step: first a = u + I, then the spike and its subtraction."""
+    def _chosen(self, m: Module, index: Value, values: list[int], name: str) -> Value:
+        """The one of ``values``, registered where there are registers in the pipeline and it is not a constant."""
+        value = selected(m, index, values, name)
+        return value if self.spec.lossless or isinstance(value, Const) else self._later(m, value, f"{name}_r")
+
+    @staticmethod
+    def _gated_sum(m: Module, platform: object, a: Value, b: Value, gate: Value, shape: Shape, name: str) -> Value:
+        """a + (b & gate), which fits ``shape``; what is above is not computed."""
+        width = shape.width
+        a, b = (Cat(v, v[-1:].replicate(width if v.shape().signed else 0))[:width] for v in (a, b))
+        total = add(m, platform, [Addition(a, b, width, ax=Const(1, 1), bx=gate)], name)
+        return total[0][:width].as_signed() if shape.signed else total[0][:width]
+
+    def _pipeline(self, m: Module, platform: object, currents: list[list[Value]], travel: Value) -> None:
+        """Two registers a time step: first a = u + I, and the levels of its tests out of their tables; then the spike
+        and its subtraction."""
         spec, signed_spikes = self.spec, self.spec.rule == "signed"
         before, after = spec.membranes
         scans, stages = spec.scans, spec.stages
@@ -92,34 +108,41 @@ class NeuronArray(Pipe):
         for t in range(stages):
             later = Signal.like(travel, name=f"travel_{t}_a")
             m.d.sync += later.eq(travel)
-            sums = []
+            group = travel[2 : 2 + (spec.groups - 1).bit_length()]
+            scan = travel[2 + len(group) :]
+            sums, tests, dips, resets, undos = [], [], [], [], []
             for k in range(spec.outputs):
+                thresholds = spec.threshold[k :: spec.outputs]
+                tests.append(self._level(m, spec.tests, t, k, group, scan, f"test_{k}_{t}"))
+                resets.append(self._chosen(m, group, (-thresholds).tolist(), f"reset_{k}_{t}"))
+                if signed_spikes:
+                    dips.append(self._level(m, spec.dips, t, k, group, scan, f"dip_level_{k}_{t}"))
+                    undos.append(self._chosen(m, group, thresholds.tolist(), f"undo_{k}_{t}"))
                 a = Signal(shape(before, t, k), name=f"a_{k}_{t}")
                 m.d.sync += a.eq(u[k] + currents[k][0])
                 sums.append(a)
                 currents[k] = [
                     self._later(m, c, f"i_{k}_{t}_a{n}")
-                    for n, c in enumerate(currents[k] if spec.constant else currents[k][1:])
+                    for n, c in enumerate(currents[k] if spec.constant and len(currents[k]) == 1 else currents[k][1:])
                 ]
                 spikes[k] = [self._later(m, s, f"s_{k}_{t}_a{n}") for n, s in enumerate(spikes[k])]
                 if signed_spikes and t + scans > 1:
                     count[k] = self._later(m, count[k], f"n_{k}_{t}_a")
             travel, later = later, Signal.like(travel, name=f"travel_{t}_b")
-            group = travel[2 : 2 + (spec.groups - 1).bit_length()]
-            scan = travel[2 + len(group) :]
             for k, a in enumerate(sums):
-                fire = Signal(name=f"fire_{k}_{t}")
-                m.d.comb += fire.eq(a >= self._level(m, spec.tests, t, k, group, scan, f"test_{k}_{t}"))
-                thresholds = spec.threshold[k :: spec.outputs]
-                move, spike = Mux(fire, selected(m, group, (-thresholds).tolist(), f"reset_{k}_{t}"), 0), fire
+                # The sign of a difference: a carry chain from which nothing but its last sum is taken.
+                fire, u_shape = Signal(name=f"fire_{k}_{t}"), shape(after, t, k)
+                m.d.comb += fire.eq(~(a - tests[k])[-1])
+                spike: Value = fire
                 if signed_spikes:
                     dip = Signal(name=f"dip_{k}_{t}")
-                    below = a < self._level(m, spec.dips, t, k, group, scan, f"dip_level_{k}_{t}")
-                    m.d.comb += dip.eq(below & (count[k] != 0))
-                    move = Mux(dip, selected(m, group, thresholds.tolist(), f"undo_{k}_{t}"), move)
+                    m.d.comb += dip.eq((a - dips[k])[-1] & (count[k] != 0))
+                    moved = a + Mux(dip, undos[k], Mux(fire, resets[k], 0))
                     spike = Cat(fire | dip, dip)
+                else:
+                    moved = self._gated_sum(m, platform, a, resets[k], fire, u_shape, f"moved_{k}_{t}")
                 state: list[tuple[list[Value], Sequence[Value], Value, Shape, str]] = [
-                    (u, carried, a + move, shape(after, t, k), "u")
+                    (u, carried, moved, u_shape, "u")
                 ]
                 if signed_spikes:
                     state.append((count, kept, count[k] + fire - dip, kept[k].shape(), "n"))

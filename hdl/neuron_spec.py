@@ -26,7 +26,9 @@ class NeuronSpec:
         i_format: the current words; ``lanes`` output channels at once; ``steps`` of them: T, a divisor of T (several
             words a neuron, not for ``lossless``), or 1 (for ``lossless`` the sum over time, or where ``constant``).
         ranges: (Co, 2), range of the current of each channel.
-        constant: the current is the same in every time step and comes once.
+        constant: the current is the same in every time step and comes once; or in every step but the first, and comes
+            behind that one.
+        initial: (Co, 2), range of what the current of the first step has in addition (``hdl.initial``).
     """
 
     threshold: np.ndarray
@@ -38,6 +40,7 @@ class NeuronSpec:
     i_format: WordFormat
     ranges: np.ndarray
     constant: bool
+    initial: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.threshold.min() <= 0:
@@ -102,7 +105,7 @@ class NeuronSpec:
     @cached_property
     def membranes(self) -> tuple[np.ndarray, np.ndarray]:
         """Ranges (T, Co, 2) of a_t and u_t for ``causal`` and ``signed``, by interval arithmetic."""
-        low = high = np.zeros(self.threshold.shape[0], dtype=np.int64)
+        low, high = np.zeros((2, self.threshold.shape[0]), np.int64) if self.initial is None else self.initial.T
         before, after = [], []
         for t, test in enumerate(self.tests):
             low, high = low + self.ranges[:, 0], high + self.ranges[:, 1]
@@ -126,7 +129,7 @@ class NeuronSpec:
         else:
             u, spikes = np.zeros(x.shape[:2], np.int64), np.zeros((*x.shape[:2], self.time_steps), np.int64)
             for t, test in enumerate(self.tests):
-                u = u + x[:, :, 0 if self.constant else t]
+                u = u + x[:, :, min(t, self.i_format.steps - 1) if self.constant else t]
                 spikes[:, :, t] = u >= test
                 if self.rule == "signed":
                     spikes[:, :, t] -= (u < self.dips[t]) & (spikes[:, :, :t].sum(-1) > 0)

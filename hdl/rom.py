@@ -6,10 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 from amaranth import *
+from amaranth.lib.memory import Memory
 
+from .library import Library
 from .words import shape_for
 
-__all__ = ["UNCHECKED", "memory_style", "packed_rows", "rom_style", "selected"]
+__all__ = ["DEEPEST", "UNCHECKED", "memory_style", "packed_rows", "rom", "rom_style", "selected"]
+
+DEEPEST = 2048
+"""Words of the deepest block RAM that is instantiated, with 9 bits each."""
 
 UNCHECKED = {"no_rw_check": 1}
 """Attribute of a memory whose readers never use a word that is written in the same cycle: without it Yosys adds
@@ -34,6 +39,32 @@ def packed_rows(rows: np.ndarray, bits: int) -> list[int]:
     """Pack integers (depth, columns) of ``bits`` bits each into one word a row, the first column lowest."""
     mask = (1 << bits) - 1
     return [sum((int(v) & mask) << (bits * k) for k, v in enumerate(row)) for row in rows]
+
+
+def rom(m: Module, platform: object, words: Sequence[int], width: int, address: Value) -> Value:
+    """Return ``words[address]`` of two cycles ago: read in one cycle, registered in the next."""
+    depth, style = len(words), rom_style(len(words), width)
+    data = Signal(width, name="rom_data", reset_less=True)
+    if not isinstance(platform, Library) or style == "logic" or depth > DEEPEST:
+        m.submodules.memory = memory = Memory(
+            shape=width, depth=depth, init=words, attrs={"rom_style": style, "ram_style": style}
+        )
+        port = memory.read_port()
+        m.d.comb += [port.en.eq(1), port.addr.eq(address)]
+        m.d.sync += data.eq(port.data)
+        return data
+    # Banks that are whole block RAMs of every device, and no longer constants than tools can read.
+    bank = 144 * 256 // max(256, 1 << (depth - 1).bit_length())
+    for first in range(0, width, bank):
+        part = data[first : first + bank]
+        init = sum((word >> first & (1 << len(part)) - 1) << (k * len(part)) for k, word in enumerate(words))
+        m.submodules += platform.instance(
+            "rom",
+            {"DEPTH": depth, "WIDTH": len(part), "ADDRESS": len(address), "INIT": Const(init, depth * len(part))},
+            {"clk": ClockSignal(), "address": address},
+            {"data": part},
+        )
+    return data
 
 
 def selected(m: Module, index: Value, values: Sequence[int], name: str) -> Value:

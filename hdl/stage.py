@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 
 from .counter import counter
 from .flow import Fifo
+from .initial import InitialMembranes, InitialSpec
 from .law import Link
 from .merge import Merge, MergeSpec, SkipLaw
 from .neuron import NeuronArray
@@ -19,6 +21,7 @@ from .pool import PoolArray, PoolSpec
 from .readout import Readout, ReadoutSpec
 from .requant import Requantiser, RequantSpec
 from .serial import Serialiser, SerialiserSpec
+from .sparse_law import ScanCosts
 from .synapse import SynapseArray, SynapseSpec
 from .window import Window
 from .window_law import WindowLaw
@@ -27,12 +30,13 @@ from .words import WordFormat
 
 __all__ = ["CoreSpec", "Stage", "StageSpec"]
 
-CoreSpec = SynapseSpec | SerialiserSpec | MergeSpec | NeuronSpec | RequantSpec | PoolSpec | ReadoutSpec
+CoreSpec = SynapseSpec | SerialiserSpec | MergeSpec | InitialSpec | NeuronSpec | RequantSpec | PoolSpec | ReadoutSpec
 
 _CORES = {
     SynapseSpec: SynapseArray,
     SerialiserSpec: Serialiser,
     MergeSpec: Merge,
+    InitialSpec: InitialMembranes,
     NeuronSpec: NeuronArray,
     RequantSpec: Requantiser,
     PoolSpec: PoolArray,
@@ -90,18 +94,19 @@ class StageSpec:
 
     @property
     def cycles(self) -> int:
-        """Cycles of a frame in which the stage is busy."""
+        """Cycles of a frame in which the stage is busy, if no word is skipped."""
         return self.window.cycles
 
-    def law(self, i: Link, o: Link, *skips: Link) -> WindowLaw:
-        """The timed process of the stage between its links; ``skips``, those of the shortcuts."""
+    def law(self, i: Link, o: Link, *skips: Link, costs: Sequence[ScanCosts] | None = None) -> WindowLaw:
+        """The timed process of the stage between its links; ``skips``, those of the shortcuts; ``costs`` of the scans
+        where all-zero words are skipped."""
         laws, delay = [], self.window.latency
         links = iter(skips)
         for core in self.cores:
             if isinstance(core, MergeSpec):
                 laws.append(SkipLaw(core, next(links), delay))
             delay += core.latency
-        return WindowLaw(self.window, self.latency, self.parts, i, o, laws)
+        return WindowLaw(self.window, self.latency, self.parts, i, o, laws, costs)
 
     def compute(self, words: np.ndarray, *skips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Model: input words (n, lanes, T) of whole frames, and those of the shortcuts, to output words (m, lanes, T),

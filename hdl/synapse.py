@@ -8,21 +8,28 @@ input travel in one word.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from amaranth import *
 from amaranth.lib import data
-from amaranth.lib.memory import Memory
 
-from .adders import Term, levels, register_if, tree
-from .counter import counter
+from .adders import Term, levels, register, tree
+from .counter import counter, row_counter
+from .gated import Addition, PairFormat, add, sum_up
 from .pipe import Pipe
-from .rom import packed_rows, rom_style
+from .rom import rom
 from .words import WordFormat, bits_for, resized, shape_for
 
-__all__ = ["SynapseArray", "SynapseSpec"]
+__all__ = ["TABLE", "SynapseArray", "SynapseSpec"]
+
+TABLE = 4
+"""Constant weights in a table: as many as a LUT4 has inputs."""
+
+Sums = Callable[[int, int, int], tuple[Term, int]]
+"""The sum over the inputs for an output, a time step and a bit of the inputs, and by how much it is too large."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,12 +39,16 @@ class SynapseSpec:
     Parameters:
         weight: integers (Co, words, inputs): for each output channel the weights in the order of the window words.
         weight_bits: bits of a weight, two's complement.
-        i_format: the window words; ``inputs`` is its ``lanes``.
+        i_format: the window words.
         outputs: output channels computed at once; divides Co.
         steps: time steps computed at once; divides ``i_format.steps``. Where fewer than all, the window is scanned
             once for every group of steps.
         sum_time: add up the time steps first and give one current for all of them (rule ``lossless``, read-out).
         start: (Co,) the accumulator's value before the first word; all zero where it cannot be a constant.
+        blocks: groups of a grouped convolution computed at once: the first of that many equal parts of the lanes is for
+            the first part of the outputs, and so on.
+        addressed: words come with the index of their weight row, ``group * words + word``, because those that are
+            zero may be left out.
     """
 
     weight: np.ndarray
@@ -47,10 +58,16 @@ class SynapseSpec:
     steps: int
     sum_time: bool
     start: np.ndarray
+    blocks: int = 1
+    addressed: bool = False
 
     def __post_init__(self) -> None:
-        if self.weight.ndim != 3 or self.weight.shape[2] != self.i_format.lanes:
-            raise ValueError(f"Weight must have shape (Co, words, {self.i_format.lanes}), not {self.weight.shape}")
+        if self.i_format.lanes % self.blocks or self.outputs % self.blocks:
+            raise ValueError(
+                f"blocks={self.blocks} does not divide {self.i_format.lanes} lanes and {self.outputs} outputs"
+            )
+        if self.weight.ndim != 3 or self.weight.shape[2] != self.inputs:
+            raise ValueError(f"Weight must have shape (Co, words, {self.inputs}), not {self.weight.shape}")
         if self.outputs < 1 or self.weight.shape[0] % self.outputs:
             raise ValueError(f"outputs={self.outputs} does not divide the {self.weight.shape[0]} output channels")
         if self.steps < 1 or self.i_format.steps % self.steps:
@@ -62,8 +79,13 @@ class SynapseSpec:
 
     @property
     def inputs(self) -> int:
-        """Input channels in a word."""
-        return self.i_format.lanes
+        """Input channels of an output in a word."""
+        return self.i_format.lanes // self.blocks
+
+    def lanes_of(self, output: int) -> range:
+        """Lanes of a word that are inputs of the ``output``-th one computed at once."""
+        first = output * self.blocks // self.outputs * self.inputs
+        return range(first, first + self.inputs)
 
     @property
     def words(self) -> int:
@@ -110,18 +132,15 @@ class SynapseSpec:
         return bits_for(*self.element)[0]
 
     @property
-    def depth(self) -> int:
-        """Registered levels of the adder trees."""
-        return levels(self.inputs) + levels(self.plane_count) + int(self.paired)
+    def constant(self) -> bool:
+        """Whether the weights never change; logic then has them built in."""
+        return self.words * self.groups == 1
 
     @property
-    def paired(self) -> bool:
-        """Whether weights are added in pairs before they are gated.
-
-        A pair then costs a choice among 0, two weights and their sum for each time step and bit of the inputs, about 5
-        LUT4 for the 7 of two gates and an adder; its one sum serves all of them.
-        """
-        return self.inputs > 1 and self.terms * self.plane_count > 1
+    def depth(self) -> int:
+        """Registered levels of the adder trees; of constant weights, four at a time are one table."""
+        joins = levels(self.plane_count)
+        return joins + (levels(-(-self.inputs // TABLE)) + 1 if self.constant else levels(self.inputs))
 
     @property
     def latency(self) -> int:
@@ -130,45 +149,49 @@ class SynapseSpec:
         return 2 + self.depth + 1
 
     def compute(self, words: np.ndarray) -> np.ndarray:
-        """Model: window words (n, inputs, T), as the array takes them, to currents (n / words, outputs, terms)."""
+        """Model: window words (n, lanes, T), as the array takes them, to currents (n / words, outputs, terms)."""
         low, high = self.i_format.low, self.i_format.high
         if words.size and (words.min() < low or words.max() > high):
             raise ValueError(f"Inputs must be in {low}..{high}, found {words.min()}..{words.max()}")
-        x = words.reshape(-1, self.groups, self.scans, self.words, self.inputs, self.i_format.steps)
+        x = words.reshape(-1, self.groups, self.scans, self.words, self.i_format.lanes, self.i_format.steps)
         if self.sum_time:
             x = x.sum(-1, keepdims=True)
         else:  # scan k looks at the k-th group of steps
             x = x.reshape(*x.shape[:-1], self.scans, self.steps)
             x = np.stack([x[:, :, k, :, :, k] for k in range(self.scans)], axis=2)
-        weight = self.weight.reshape(self.groups, self.outputs, self.words, self.inputs)
-        currents = np.einsum("ngskit,goki->ngsot", x, weight, optimize=True)
-        currents = currents + self.start.reshape(self.groups, 1, self.outputs, 1)
+        x = x.reshape(*x.shape[:4], self.blocks, self.inputs, -1)
+        weight = self.weight.reshape(self.groups, self.blocks, -1, self.words, self.inputs)
+        currents = np.einsum("ngskbit,gboki->ngsbot", x, weight, optimize=True)
+        currents = currents.reshape(*x.shape[:3], self.outputs, -1) + self.start.reshape(
+            self.groups, 1, self.outputs, 1
+        )
         return currents.reshape(-1, self.outputs, self.terms)
 
 
 class SynapseArray(Pipe):
     """The array of a :class:`SynapseSpec`. Takes a word in any cycle, never stalls.
 
-    Members: ``i``: In(stream of ``{data: window word, last: end of a scan}``, always ready);
+    Members: ``i``: In(stream of ``{data: window word, last: end of a scan}``, where the spec is ``addressed`` with
+    ``row``, always ready);
     ``o``: Out(stream of current words, always ready).
     """
 
     def __init__(self, spec: SynapseSpec) -> None:
         self.spec = spec
-        word = data.StructLayout({"data": spec.i_format.width, "last": 1})
-        super().__init__(word, spec.o_format.width)
+        word = {"data": spec.i_format.width, "last": 1}
+        if spec.addressed:
+            word |= {"row": range(spec.groups * spec.words)}
+        super().__init__(data.StructLayout(word), spec.o_format.width)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         spec = self.spec
         # Rows of the weight memory in the order of use: group by group, and within it word by word.
         rows = spec.weight.reshape(spec.groups, spec.outputs, spec.words, spec.inputs).transpose(0, 2, 1, 3)
-        rows = rows.reshape(spec.groups * spec.words, -1)
-        weights = self._weights(m, rows)
+        rows = rows.reshape(spec.groups * spec.words, spec.outputs, spec.inputs)
 
         # The input word waits two cycles for its weights; valid and last travel along to the accumulator.
-        lane_bits = spec.terms * spec.plane_count
-        word_1, word_2 = Signal(spec.i_format.width), Signal(spec.inputs * lane_bits)
+        word_1, word_2 = Signal(spec.i_format.width), Signal(spec.i_format.lanes * spec.terms * spec.plane_count)
         m.d.sync += word_1.eq(self.i.payload.data)
         m.d.sync += word_2.eq(self._multiplicands(m, word_1))
         flags = Cat(self.i.valid, self.i.valid & self.i.payload.last)
@@ -177,105 +200,124 @@ class SynapseArray(Pipe):
             m.d.sync += later.eq(flags)
             flags = later
         valid, last = flags
-        places = self._places(m, rows, weights)
-        if spec.paired:
-            word_3 = Signal.like(word_2)
-            m.d.sync += word_3.eq(word_2)
-            word_2 = word_3
-
-        def gated(o: int, bit: int, name: str) -> list[Term]:
-            """The weights of output ``o`` that the inputs' bits let through, in pairs and registered if ``paired``."""
-            x = [word_2[k * lane_bits + bit] for k in range(spec.inputs)]
-            found = []
-            for k, choices in enumerate(places[o]):
-                low, high = min(0, *(c.low for c in choices)), max(0, *(c.high for c in choices))
-                if not spec.paired:
-                    found.append(Term(Mux(x[k], choices[0].value, 0), low, high))
-                    continue
-                value = Signal(shape_for(low, high), name=f"{name}_{k}")
-                with m.Switch(Cat(x[2 * k : 2 * k + 2])):
-                    for pattern in range(1 << min(2, spec.inputs - 2 * k)):
-                        with m.Case(pattern):
-                            m.d.sync += value.eq(choices[pattern - 1].value if pattern else 0)
-                found.append(Term(value, low, high))
-            return found
+        sums = self._tables(m, rows[0], word_2) if spec.constant else self._additions(m, platform, rows, word_1, word_2)
 
         currents = []
         for o in range(spec.outputs):
             for t in range(spec.terms):
-                planes = []
+                planes, offset = [], 0
                 for b in range(spec.plane_count):
-                    terms = gated(o, t * spec.plane_count + b, f"pair_{o}_{t}_{b}")
-                    plane = tree(m, terms, levels(len(terms)), f"sum_{o}_{t}_{b}")
+                    plane, excess = sums(o, t, b)
                     negative = spec.element[0] < 0 and b == spec.plane_count - 1  # the sign bit of the inputs
                     planes.append(Term(plane.value, plane.low, plane.high, b, negative))
+                    offset += (-excess if negative else excess) << b
                 total = tree(m, planes, levels(spec.plane_count), f"join_{o}_{t}")
-                current = self._accumulate(m, o, t, total, valid, last)
+                current = self._accumulate(m, o, t, total, offset, valid, last)
                 currents.append(resized(m, current, spec.o_format.low, spec.o_format.high, f"o_{o}_{t}"))
         m.d.sync += self.o.valid.eq(last)
         m.d.comb += self.o.payload.eq(Cat(currents))
         return m
 
-    def _places(self, m: Module, rows: np.ndarray, weights: Value) -> list[list[list[Term]]]:
-        """For every output and input, or pair of inputs, the weights to choose from: that of the first input, that of
-        the second, and their sum. Each is only as wide as the weights of its place need; pairs come a cycle later."""
+    def _additions(self, m: Module, platform: object, rows: np.ndarray, word_1: Value, word_2: Value) -> Sums:
+        """Trees of gated additions of the weights in memory, ``rows`` (rows, outputs, inputs).
+
+        Every sum is too large by a constant (``gated``). Where the words of a scan are not always as many, it must go
+        before the accumulator: with a power of two of equal summands, it is the highest bit inverted.
+        """
         spec = self.spec
+        firsts = range(0, spec.inputs, 2)
+        formats = [[PairFormat.of(rows[:, o, k : k + 2]) for k in firsts] for o in range(spec.outputs)]
+        if spec.addressed:
+            alike = [PairFormat.of(rows[:, o]) for o in range(spec.outputs)]
+            formats = [[replace(f, columns=p.columns) for p in row] for f, row in zip(alike, formats, strict=True)]
+        weights = self._weights(m, platform, rows, formats)
+        # The gates of the sign bits of every second weight, inverted.
+        inverted = Signal.like(word_2)
+        m.d.sync += inverted.eq(~self._multiplicands(m, word_1))
+        lane_bits = spec.terms * spec.plane_count
 
-        def place(index: int, name: str) -> Term:
-            low, high = int(min(0, rows[:, index].min())), int(max(0, rows[:, index].max()))
-            weight = weights[index * spec.weight_bits :][: shape_for(low, high).width]
-            return register_if(m, Term(weight.as_signed() if low < 0 else weight, low, high), spec.paired, name)
+        def sums(o: int, t: int, b: int) -> tuple[Term, int]:
+            name, bit = f"{o}_{t}_{b}", t * spec.plane_count + b
+            x = [word_2[k * lane_bits + bit] for k in spec.lanes_of(o)]
+            n = [inverted[k * lane_bits + bit] for k in spec.lanes_of(o)]
+            pairs = [(k, f, w) for k, f, w in zip(firsts, formats[o], weights[o], strict=True) if f.columns == 2]
+            found = add(
+                m,
+                platform,
+                [
+                    Addition(w[: f.bits], w[f.bits :], f.bits, f.signed, x[k], x[k + 1], n[k + 1] if f.signed else None)
+                    for k, f, w in pairs
+                ],
+                f"pair_{name}",
+            )
+            terms = [Term(v, 0, (2 << f.bits) - 2) for v, (_, f, _) in zip(found, pairs, strict=True)]
+            if spec.inputs % 2:
+                f, gated = formats[o][-1], Mux(x[-1], weights[o][-1], 0)
+                if spec.addressed and f.signed:  # with the offset of a pair
+                    terms.append(Term(Cat(gated, gated[-1]) ^ 1 << f.bits, 0, (2 << f.bits) - 1))
+                else:
+                    terms.append(Term(gated ^ f.offset, 0, (1 << f.bits) - 1))
+            if spec.inputs > 1:
+                terms = [register(m, term, f"pair_{name}_{k}_r") for k, term in enumerate(terms)]
+            if not (spec.addressed and formats[o][0].signed):
+                return sum_up(m, platform, terms, f"sum_{name}"), sum(f.offset for f in formats[o])
+            bits, count = formats[o][0].bits, 1 << levels(len(terms))
+            if missing := (count - len(terms)) << bits:
+                terms.append(Term(Const(missing), missing, missing))
+            total, offset = sum_up(m, platform, terms, f"sum_{name}"), count << bits
+            value = (total.value ^ offset)[: offset.bit_length()].as_signed()
+            return Term(value, -offset, total.high - offset), 0
 
-        found = []
-        for o in range(spec.outputs):
-            first = o * spec.inputs
-            singles = [place(first + k, f"weight_{o}_{k}") for k in range(spec.inputs)]
-            if not spec.paired:
-                found.append([[single] for single in singles])
-                continue
-            pairs = []
-            for k in range(0, spec.inputs, 2):
-                pair = singles[k : k + 2]
-                if len(pair) == 2:
-                    sums = rows[:, first + k] + rows[:, first + k + 1]
-                    low, high = int(min(0, sums.min())), int(max(0, sums.max()))
-                    total = Signal(shape_for(low, high), name=f"weights_{o}_{k}")
-                    early = [
-                        weights[(first + k + n) * spec.weight_bits :][: spec.weight_bits].as_signed() for n in (0, 1)
-                    ]
-                    m.d.sync += total.eq(early[0] + early[1])
-                    pair.append(Term(total, low, high))
-                pairs.append(pair)
-            found.append(pairs)
+        return sums
+
+    def _tables(self, m: Module, weight: np.ndarray, word: Value) -> Sums:
+        """Trees of tables of the constant ``weight`` (outputs, inputs): four bits of the inputs choose a sum."""
+        spec = self.spec
+        lane_bits = spec.terms * spec.plane_count
+
+        def sums(o: int, t: int, b: int) -> tuple[Term, int]:
+            name, bit = f"{o}_{t}_{b}", t * spec.plane_count + b
+            terms = []
+            for first in range(0, spec.inputs, TABLE):
+                part = weight[o, first : first + TABLE]
+                low, high = int(np.minimum(part, 0).sum()), int(np.maximum(part, 0).sum())
+                value = Signal(shape_for(low, high), name=f"table_{name}_{first}")
+                lanes = spec.lanes_of(o)[first : first + TABLE]
+                with m.Switch(Cat(word[k * lane_bits + bit] for k in lanes)):
+                    for pattern in range(1 << len(part)):
+                        with m.Case(pattern):
+                            m.d.sync += value.eq(int(sum(w for k, w in enumerate(part) if pattern >> k & 1)))
+                terms.append(Term(value, low, high))
+            return tree(m, terms, levels(len(terms)), f"sum_{name}"), 0
+
+        return sums
+
+    def _weights(
+        self, m: Module, platform: object, rows: np.ndarray, formats: list[list[PairFormat]]
+    ) -> list[list[Value]]:
+        """The weight memory: addressed by a counter of the words, or by what comes with them; read in one cycle,
+        registered in the next.
+
+        Returns for every output the weights of each pair.
+        """
+        spec = self.spec
+        words, width, places = [0] * len(rows), 0, []
+        for o, pairs in enumerate(formats):
+            places.append([])
+            for k, pair in enumerate(pairs):
+                packed = pair.pack(rows[:, o, 2 * k : 2 * k + 2])
+                words = [word | value << width for word, value in zip(words, packed, strict=True)]
+                places[o].append(slice(width, width + pair.width))
+                width += pair.width
+        address = Signal(range(len(rows)), name="row")
+        weights = rom(m, platform, words, width, address)
+        found = [[weights[place] for place in pairs] for pairs in places]
+        if spec.addressed:
+            m.d.comb += address.eq(self.i.payload.row)
+        else:
+            last = self.i.payload.last
+            m.d.comb += address.eq(row_counter(m, len(rows), spec.scans, self.i.valid, last, "address"))
         return found
-
-    def _weights(self, m: Module, rows: np.ndarray) -> Value:
-        """The weight memory: addressed by a counter of the words, read in one cycle, registered in the next."""
-        spec = self.spec
-        words, width = packed_rows(rows, spec.weight_bits), rows.shape[1] * spec.weight_bits
-        if len(rows) == 1:
-            return Const(words[0], width)
-        style = rom_style(len(rows), width)
-        attrs = {"rom_style": style, "ram_style": style}
-        m.submodules.memory = memory = Memory(shape=width, depth=len(rows), init=words, attrs=attrs)
-        weights = Signal(width)
-        port = memory.read_port()
-        m.d.comb += port.en.eq(1)
-        m.d.sync += weights.eq(port.data)
-        if spec.scans == 1:
-            m.d.comb += port.addr.eq(counter(m, len(rows), self.i.valid, "address")[0])
-            return weights
-        # Return to the first row of the group until its last scan.
-        address, first, following = (Signal(range(len(rows)), name=n) for n in ("address", "first", "following"))
-        _, last_scan = counter(m, spec.scans, self.i.valid & self.i.payload.last, "address_scan")
-        m.d.comb += [port.addr.eq(address), following.eq(Mux(address == len(rows) - 1, 0, address + 1))]
-        with m.If(self.i.valid):
-            m.d.sync += address.eq(following)
-            with m.If(self.i.payload.last & last_scan):
-                m.d.sync += first.eq(following)
-            with m.Elif(self.i.payload.last):
-                m.d.sync += address.eq(first)
-        return weights
 
     def _multiplicands(self, m: Module, word: Value) -> Value:
         """The part of the input word that is used in this cycle: sums over time, or the current group of steps."""
@@ -303,17 +345,18 @@ class SynapseArray(Pipe):
             m.d.comb += total.eq(sum((s.as_signed() if form.signed else s for s in steps), Const(0)))
         return total
 
-    def _accumulate(self, m: Module, o: int, t: int, part: Term, valid: Value, last: Value) -> Value:
-        """Add the words of a scan; the accumulator returns to its start value by its reset input, at no LUT."""
+    def _accumulate(self, m: Module, o: int, t: int, part: Term, offset: int, valid: Value, last: Value) -> Value:
+        """Add the words of a scan, each ``offset`` too large; the accumulator returns to its start value, which makes
+        up for that, by its reset input, at no LUT. Only the result must fit: what is lost above comes back."""
         spec = self.spec
         mine = slice(o, None, spec.outputs)  # the channels that this lane computes, group by group
         shape = shape_for(int(spec.ranges[mine, 0].min()), int(spec.ranges[mine, 1].max()))
-        start = int(spec.start[o])
+        start = Const(int(spec.start[o]) - spec.words * offset, shape).value
         acc = Signal(shape, init=start, name=f"acc_{o}_{t}")
         total, result = Signal(shape, name=f"acc_next_{o}_{t}"), Signal(shape, name=f"current_{o}_{t}")
         summand = part.value << part.shift
         if spec.words == 1:
-            acc = Const(0)
+            acc = Const(start, shape)
         else:
             with m.If(valid):
                 m.d.sync += acc.eq(total)

@@ -2,12 +2,15 @@
 
 Rows of input words fill a ring of row slots. The reader walks output position by output position and hands out one
 word a cycle: for synapses all taps of the window (``order="taps"``), again for every group of outputs and every group
-of time steps; for pools one group of channels after the other (``order="channels"``). A row of the ring carries
-``padding`` cells on both sides, and one slot stays empty for the rows above and below the frame: they are never
-written, so the zeros around the image cost no logic.
+of time steps; for pools and grouped convolutions one part of the channels after the other (``order="channels"``). A
+row of the ring carries ``padding`` cells on both sides, and one slot stays empty for the rows above and below the
+frame: they are never written, so the zeros around the image cost no logic.
 
 What comes behind never stalls. Instead the last word of a result is held back until a slot of the FIFO at the end of
 the stage is free for it: ``credits`` results at most are on their way or waiting.
+
+With ``chunk`` the reader walks over the flags of that many words at once, and :class:`hdl.sparse.SparseWalk` hands out
+the words that are not zero.
 """
 
 from __future__ import annotations
@@ -17,8 +20,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .counter import counter
+from .counter import counter, row_counter
+from .credits import credits
 from .rom import UNCHECKED, selected
+from .sparse import SparseWalk
 from .window_spec import RowPlan, WindowSpec
 
 __all__ = ["Window"]
@@ -29,7 +34,8 @@ class Window(wiring.Component):
 
     Members: ``i``: In(stream of input words); ``o``: Out(stream of ``{data, last}``, always ready), ``last`` marks the
     end of a scan; ``taken``: In(1), a result has left the FIFO of the stage; ``hold``: In(1), the last word of the
-    first scan of a result must wait; ``scanned``: Out(1), it is handed out.
+    first scan of a result must wait; ``scanned``: Out(1), it is handed out. Where words are skipped ``o`` has ``row``
+    too, the index of the weight row.
     """
 
     i: stream.Interface
@@ -40,11 +46,13 @@ class Window(wiring.Component):
 
     def __init__(self, spec: WindowSpec) -> None:
         self.spec = spec
-        word = data.StructLayout({"data": spec.o_format.width, "last": 1})
+        word = {"data": spec.o_format.width, "last": 1}
+        if spec.chunk:
+            word |= {"row": range(spec.groups * spec.scan_words)}
         super().__init__(
             {
                 "i": In(stream.Signature(spec.i_format.width)),
-                "o": Out(stream.Signature(word, always_ready=True)),
+                "o": Out(stream.Signature(data.StructLayout(word), always_ready=True)),
                 "taken": In(1),
                 "hold": In(1),
                 "scanned": Out(1),
@@ -56,9 +64,12 @@ class Window(wiring.Component):
         spec = self.spec
         margin = spec.padding * spec.pixel_words
         cells = spec.row_words + 2 * margin
+        unit = spec.chunk or 1  # words that the reader walks over at once
 
         # Writer: row by row into the ring.
         rows = Signal(range(spec.rows + 1))  # complete rows that are still needed
+        most = max(row.freed for row in spec.row_plan)
+        done_with = Signal(range(most + 1))  # rows that are not needed any more after this cycle
         row_done = Signal()
         w_slot, _ = counter(m, spec.rows, row_done, "w_slot")
         w_cell, written = Signal(range(cells), init=margin), Signal()
@@ -82,11 +93,11 @@ class Window(wiring.Component):
         ends: dict[str, Value] = {}
         inner: Value = moves
         loops = [
-            ("run", spec.run),
+            ("run", spec.run // unit),
             ("ky", 1 if spec.columns else spec.kernel[0]),
             ("scan", spec.scans),
             ("group", spec.groups),
-            ("channel", spec.pixel_words if spec.order == "channels" else 1),
+            ("channel", spec.parts),
             ("x", spec.o_size[1]),
         ]
         at_end: dict[str, Value] = {}
@@ -98,12 +109,16 @@ class Window(wiring.Component):
             m.d.comb += ends[name].eq(inner & at_end[name])
             inner = ends[name]
         m.d.comb += row_ends.eq(inner)
-        m.d.sync += rows.eq(rows + row_done - Mux(row_ends, freed, 0))
+        m.d.sync += rows.eq(rows + row_done - done_with)
 
         # Where the reader is: ``start`` is the first cell of the window, ``base`` the slot of its first input row.
-        cell, start = Signal(range(cells)), Signal(range(cells))
+        cell, start = Signal(range(cells // unit)), Signal(range(cells // unit))
         slot, base = Signal(range(spec.rows)), Signal(range(spec.rows))
-        hop = 1 if spec.order == "taps" else spec.pixel_words
+        # The words of a pixel, or of a part of it, lie side by side.
+        beside = spec.pixel_words // spec.parts
+        hop: Value | int = spec.pixel_words - beside + 1
+        if 1 < beside < spec.pixel_words:
+            hop = Mux(counter(m, beside, moves, "part")[1], hop, 1)
         in_frame = Signal()
         m.d.comb += in_frame.eq((ky >= above) & (ky < above + inside) if spec.padding else 1)
         with m.If(moves):
@@ -116,52 +131,87 @@ class Window(wiring.Component):
             m.d.sync += slot.eq(base)
         with m.If(ends["group"]):
             following = Signal.like(start)
-            step = spec.stride * spec.pixel_words
-            m.d.comb += following.eq(
-                start + step if spec.order == "taps" else start + Mux(ends["channel"], step - spec.pixel_words + 1, 1)
-            )
+            step = spec.stride * spec.pixel_words // unit
+            if spec.parts > 1:
+                step = Mux(ends["channel"], step - spec.pixel_words + beside, beside)
+            m.d.comb += following.eq(start + step)
             m.d.sync += [start.eq(following), cell.eq(following)]
         with m.If(ends["x"]):
-            highest = spec.rows - 1 + max(row.freed for row in spec.row_plan)
+            highest = spec.rows - 1 + most
             ahead, onward = Signal(range(highest + 1)), Signal.like(base)
             m.d.comb += [ahead.eq(base + freed), onward.eq(self._wrapped(m, ahead, highest))]
             m.d.sync += [start.eq(0), cell.eq(0), base.eq(onward), slot.eq(onward)]
-        if spec.columns:
-            word = self._columns(m, written, w_cell, w_slot, cell, base, above, inside)
-        else:
-            word = self._ring(
-                m, written, w_cell, w_slot, cell, Mux(in_frame, slot, spec.rows) if spec.padding else slot
-            )
-
-        # Credits: the last word of a result waits for a slot in the FIFO.
-        waiting = Signal(range(spec.credits + 1))
+        if spec.padding and not spec.columns:
+            slot = Mux(in_frame, slot, spec.rows)  # a slot that holds zeros
         ending, first_scan, final = Signal(), Signal(), Signal()
         m.d.comb += [
             ending.eq(at_end["run"] & at_end["ky"]),
             first_scan.eq(scan == 0),
             final.eq(ending & at_end["scan"]),
-            moves.eq((rows >= wait) & ~(final & (waiting == spec.credits)) & ~(ending & first_scan & self.hold)),
-            self.scanned.eq(moves & ending & first_scan),
         ]
-        m.d.sync += waiting.eq(waiting + (moves & final) - self.taken)
+        if not spec.chunk:
+            if spec.columns:
+                word = self._columns(m, written, w_cell, w_slot, cell, base, above, inside)
+            else:
+                word = self._ring(m, written, w_cell, w_slot, Cat(cell, slot))
+            credit = credits(m, spec.credits, moves & final, self.taken)
+            m.d.comb += [
+                moves.eq((rows >= wait) & (credit | ~final) & ~(ending & first_scan & self.hold)),
+                self.scanned.eq(moves & ending & first_scan),
+                done_with.eq(Mux(row_ends, freed, 0)),
+                self.o.payload.data.eq(word),
+            ]
+            m.d.sync += [self.o.valid.eq(moves), self.o.payload.last.eq(ends["ky"])]
+            return m
 
-        m.d.comb += self.o.payload.data.eq(word)
-        m.d.sync += [self.o.valid.eq(moves), self.o.payload.last.eq(ends["ky"])]
+        m.submodules.sparse = sparse = SparseWalk(spec, len(cell) + len(slot), self._depth // unit)
+        walk, weight_rows = sparse.walk, spec.groups * spec.scan_words
+        walked = Signal.like(rows)  # as ``rows``, for the walk, which runs before what is handed out
+        m.d.sync += walked.eq(walked + row_done - Mux(row_ends, freed, 0))
+        m.d.comb += [
+            sparse.write.en.eq(written),
+            sparse.write.at.eq(Cat(w_cell, w_slot)),
+            sparse.write.event.eq(self.i.payload.any()),
+            walk.valid.eq(walked >= wait),
+            moves.eq(walk.valid & walk.ready),
+            walk.payload.at.eq(Cat(cell, slot)),
+            walk.payload.row.eq(row_counter(m, weight_rows // unit, spec.scans, moves, ends["ky"], "row")),
+            walk.payload.last.eq(ending),
+            walk.payload.first.eq(first_scan),
+            walk.payload.final.eq(final),
+            walk.payload.freed.eq(Mux(row_ends, freed, 0)),
+            sparse.taken.eq(self.taken),
+            sparse.hold.eq(self.hold),
+            self.scanned.eq(sparse.scanned),
+            done_with.eq(sparse.freed),
+            self.o.payload.data.eq(self._ring(m, written, w_cell, w_slot, sparse.o.payload.at)),
+        ]
+        m.d.sync += [
+            self.o.valid.eq(sparse.o.valid),
+            self.o.payload.last.eq(sparse.o.payload.last),
+            self.o.payload.row.eq(sparse.o.payload.row),
+        ]
         return m
 
-    def _ring(self, m: Module, written: Value, w_cell: Value, w_slot: Value, cell: Value, slot: Value) -> Value:
-        """All rows in one memory; return the word at ``slot`` and ``cell``, one cycle later. The slot past the last
-        row is never written and holds the zeros of the padded rows."""
-        spec, cells = self.spec, self.spec.row_words + 2 * self.spec.padding * self.spec.pixel_words
+    @property
+    def _depth(self) -> int:
+        """Words of the ring's memory. A slot takes a power of two of cells, so that an address is slot and cell side
+        by side."""
+        spec = self.spec
+        cells = spec.row_words + 2 * spec.padding * spec.pixel_words
         slots = spec.rows + (1 if spec.padding else 0)
-        # A slot takes a power of two of cells, so that an address is slot and cell side by side.
-        depth = ((slots - 1) << (cells - 1).bit_length()) + cells
+        return ((slots - 1) << (cells - 1).bit_length()) + cells
+
+    def _ring(self, m: Module, written: Value, w_cell: Value, w_slot: Value, at: Value) -> Value:
+        """All rows in one memory; return the word at address ``at``, one cycle later. The slot past the last row is
+        never written and holds the zeros of the padded rows."""
+        spec, depth = self.spec, self._depth
         style = {} if depth * spec.i_format.width <= 1024 else {"ram_style": "block"}
         style |= UNCHECKED
         m.submodules.memory = memory = Memory(shape=spec.i_format.width, depth=depth, init=[], attrs=style)
         write, read = memory.write_port(), memory.read_port()
         m.d.comb += [write.en.eq(written), write.data.eq(self.i.payload), write.addr.eq(Cat(w_cell, w_slot))]
-        m.d.comb += [read.en.eq(1), read.addr.eq(Cat(cell, slot))]
+        m.d.comb += [read.en.eq(1), read.addr.eq(at)]
         return read.data
 
     def _columns(

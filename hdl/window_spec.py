@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numpy as np
 
+from .sparse_law import ScanCosts, scan_costs
 from .words import WordFormat
 
-__all__ = ["RowPlan", "WindowSpec"]
+__all__ = ["RowPlan", "WindowSpec", "chunk_for"]
+
+
+def chunk_for(words: int) -> int:
+    """Words whose flags are looked at together, for ``words`` of a pixel: the largest power of two up to 8 that
+    divides them. As many pass in a cycle where all are zero; more would hardly ever be."""
+    return min(8, words & -words)
 
 
 class RowPlan(NamedTuple):
@@ -32,12 +39,17 @@ class WindowSpec:
         channels, height, width: of the input frame; ``lanes`` divides ``channels``. A vector is one pixel.
         kernel: (rows, columns); ``stride``; ``padding``: of the windows.
         order: "taps" or "channels", see above.
-        groups: times a window is walked for groups of outputs ("taps" only).
+        part: words of a pixel that are walked together with order "channels": one, or those of a group of a grouped
+            convolution; divides the words of a pixel.
+        groups: times a window, or a part of it, is walked for groups of outputs.
         scans: times a window is walked for each of them, for groups of time steps.
         credits: results that may be on their way or waiting in the FIFO of the stage.
         columns: hand out whole kernel columns ("taps" only): a word has the ``lanes`` of all kernel rows, the first row
             lowest, so that a walk takes only ``kernel[1]`` x pixel words cycles.
         rows: row slots of the ring, at least ``rows_needed``; one stride more lets writing and reading overlap.
+        chunk: words whose flags are looked at together where all-zero words are skipped ("taps" only), a power of two
+            that divides the words of a pixel; 0: every word of the walk is handed out.
+        span: cycles from the end of a scan to the end of the next one, at least (where words are skipped).
     """
 
     i_format: WordFormat
@@ -53,6 +65,9 @@ class WindowSpec:
     credits: int
     rows: int
     columns: bool = False
+    part: int = 1
+    chunk: int = 0
+    span: int = 1
 
     def __post_init__(self) -> None:
         if self.channels % self.i_format.lanes:
@@ -61,8 +76,17 @@ class WindowSpec:
             raise ValueError(
                 f"rows must be at least {self.rows_needed} for a kernel of {self.kernel[0]} rows, not {self.rows}"
             )
+        if self.part < 1 or self.pixel_words % self.part:
+            raise ValueError(f"part={self.part} does not divide the {self.pixel_words} words of a pixel")
         if not 0 <= self.padding < min(self.kernel):
             raise ValueError(f"padding must be smaller than the kernel, not {self.padding}")
+        if self.chunk and (self.chunk < 2 or self.chunk & (self.chunk - 1) or self.pixel_words % self.chunk):
+            raise ValueError(
+                f"chunk={self.chunk} must be a power of two above one that divides the {self.pixel_words} words of a "
+                "pixel"
+            )
+        if self.chunk and (self.columns or self.order != "taps"):
+            raise ValueError("Words can be skipped where a window is walked tap by tap only")
 
     @property
     def o_size(self) -> tuple[int, int]:
@@ -84,6 +108,11 @@ class WindowSpec:
         return self.channels // self.i_format.lanes
 
     @property
+    def parts(self) -> int:
+        """Parts of a pixel that are walked one after the other."""
+        return 1 if self.order == "taps" else self.pixel_words // self.part
+
+    @property
     def row_words(self) -> int:
         """Words of an input row."""
         return self.pixel_words * self.width
@@ -96,7 +125,7 @@ class WindowSpec:
     @property
     def run(self) -> int:
         """Words of one kernel row in the walk."""
-        return self.kernel[1] * (self.pixel_words if self.order == "taps" else 1)
+        return self.kernel[1] * self.pixel_words // self.parts
 
     @property
     def scan_words(self) -> int:
@@ -106,7 +135,7 @@ class WindowSpec:
     @property
     def positions(self) -> int:
         """Walks of an output row that start at different words."""
-        return self.o_size[1] * (1 if self.order == "taps" else self.pixel_words)
+        return self.o_size[1] * self.parts
 
     @property
     def results(self) -> int:
@@ -115,8 +144,13 @@ class WindowSpec:
 
     @property
     def cycles(self) -> int:
-        """Cycles of a frame in which a word is handed out."""
+        """Cycles of a frame in which a word is handed out, if none is skipped."""
         return self.results * self.scans * self.scan_words
+
+    @property
+    def scan_cycles(self) -> int:
+        """Cycles of a scan at least, on average: all its words, or where they are skipped all its chunks."""
+        return max(self.scan_words // self.chunk, self.span) if self.chunk else self.scan_words
 
     @property
     def latency(self) -> int:
@@ -140,15 +174,30 @@ class WindowSpec:
         """Complete rows that an output row waits for, at most."""
         return max(row.wait for row in self.row_plan)
 
+    def scan_costs(self, events: np.ndarray) -> np.ndarray:
+        """What the scans of every position cost, (frames * positions of a frame, 4), by ``hdl.sparse_law``; ``events``
+        (frames * i_words,): which input words are not zero. All groups and scans of a position cost the same."""
+        flags = replace(self, i_format=WordFormat(1, 1, 0, 1), channels=self.pixel_words, groups=1, scans=1)
+        walked = flags.compute(events.astype(np.int8).reshape(-1, 1, 1))
+        return scan_costs(walked.reshape(-1, self.scan_words // self.chunk, self.chunk).sum(axis=2))
+
+    @property
+    def dense_costs(self) -> ScanCosts:
+        """The costs of a scan without a zero word."""
+        n = self.scan_words
+        return 1, n, n - self.chunk, n
+
     def compute(self, words: np.ndarray) -> np.ndarray:
-        """Model: input words (frames * i_words, lanes, T) to the walked words (n, lanes, T)."""
+        """Model: input words (frames * i_words, lanes, T) to the walked words (n, lanes, T), skipped ones included."""
         lanes, steps = words.shape[1:]
         p, (kh, kw), s = self.padding, self.kernel, self.stride
         x = words.reshape(-1, self.height, self.width, self.pixel_words, lanes, steps)
         x = np.pad(x, ((0, 0), (p, p), (p, p), (0, 0), (0, 0), (0, 0)))
         x = np.lib.stride_tricks.sliding_window_view(x, (kh, kw), axis=(1, 2))[:, ::s, ::s]  # n y x c lane t ky kx
         if self.order == "channels":
-            return x.transpose(0, 1, 2, 3, 6, 7, 4, 5).reshape(-1, lanes, steps)
+            x = x.reshape(*x.shape[:3], self.parts, self.part, lanes, steps, kh, kw)
+            x = x.transpose(0, 1, 2, 3, 7, 8, 4, 5, 6).reshape(-1, 1, self.scan_words, lanes, steps)
+            return np.repeat(x, self.groups * self.scans, axis=1).reshape(-1, lanes, steps)
         x = x.transpose(0, 1, 2, 7, 3, 6, 4, 5) if self.columns else x.transpose(0, 1, 2, 6, 7, 3, 4, 5)
         lanes = self.o_format.lanes
         x = x.reshape(-1, 1, self.scan_words, lanes, steps)

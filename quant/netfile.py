@@ -6,6 +6,7 @@ import json
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -22,7 +23,7 @@ FORMAT = 1
 def save(network: Network, path: str | Path) -> None:
     """Write ``network`` to ``path``: first to a temporary name beside it, then renamed."""
     path = Path(path)
-    tensors = {f"{node.name}/{key}": array for node in network for key, array in node.arrays().items()}
+    tensors = {f"{node.name}/{key}": _narrow(array) for node in network for key, array in node.arrays().items()}
     # One entry only: safetensors writes several in random order, and the same network must give the same bytes.
     header = {
         "spikeloom": json.dumps(
@@ -67,6 +68,13 @@ def load(path: str | Path) -> Network:
     if network.hash != entries.get("hash"):
         raise NetworkError(f"{path}: the hash in the header does not fit the contents; the file was changed or damaged")
     return network
+
+
+def _narrow(array: np.ndarray) -> np.ndarray:
+    """The same integers in the narrowest type that holds them."""
+    low, high = int(array.min(initial=0)), int(array.max(initial=0))
+    kinds = (np.int8, np.int16, np.int32, np.int64)
+    return array.astype(next(k for k in kinds if np.iinfo(k).min <= low and high <= np.iinfo(k).max))
 
 
 def _node(entry: dict, tensors: dict) -> Node:

@@ -198,6 +198,10 @@ class Add(Node):
 
     other: str
 
+    def __post_init__(self) -> None:
+        if self.source == self.other:
+            self._fail(f"adds {self.source} to itself; source and other must be two nodes")
+
     @property
     def sources(self) -> tuple[str, ...]:
         """Names of both nodes whose currents it adds."""

@@ -1,81 +1,38 @@
-"""Training with integers in the loop: a chain of layers that computes, going forward, what the integer network will.
+"""Training with integers in the loop: a graph of layers that computes, going forward, what the integer network will.
 
-Weights, thresholds and biases are floats that are rounded on the way; activations are spike counts (rule ``lossless``)
-or spike trains (rule ``causal``) instead of reals. In evaluation the answer is that of the integer network to the last
-bit; in training the gradient is that of the QCFS activation, straight through every rounding and, for the causal rule,
-through the order of the spikes (the activation's value is the spiking neuron's, its gradient the quantised one's, as in
-the second phase of Wang et al., arXiv 2205.07473).
+Weights, gains, thresholds and biases are floats that are rounded on the way; activations are spike counts (rule
+``lossless``) or spike trains (rule ``causal``) instead of reals. In evaluation the answer is that of the integer
+network to the last bit; in training the gradient is that of the QCFS activation, straight through every rounding and,
+for the causal rule, through the order of the spikes (the activation's value is the spiking neuron's, its gradient the
+quantised one's, as in the second phase of Wang et al., arXiv 2205.07473).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .graph import Activation, Flat, Layer, Pool, UnsupportedLayer, Weights, trace
+from .graph import trace
+from .layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, UnsupportedLayer, Weights
 from .nodes import NetworkError, Rule
-from .rounding import layer_integers, readout_integers, substitute
+from .rounding import LayerIntegers, readout_integers, substitute
+from .stage import Stage, Synapses
+from .structure import terms_of
 
-__all__ = ["IntegerChain", "Stage"]
-
-
-class Stage(nn.Module):
-    """A layer with weights, and the threshold of the activation behind it (none on the last).
-
-    Attributes: ``name``, ``neuron`` (names of the two layers), ``weight``, ``bias``, ``log_threshold`` (parameters),
-    ``stride``, ``padding``, ``bits``.
-    """
-
-    def __init__(self, layer: Weights, activation: Activation | None, bits: int) -> None:
-        super().__init__()
-        self.name, self.stride, self.padding, self.bits = layer.name, layer.stride, layer.padding, bits
-        self.neuron = activation.name if activation else ""
-        if not 2 <= bits <= 8:
-            raise NetworkError(f"{layer.name}: weight_bits must be in 2..8, not {bits}")
-        for what, tensor in (("weight", layer.weight), ("bias", layer.bias)):
-            if not tensor.isfinite().all():
-                raise NetworkError(
-                    f"{layer.name}: {what} holds NaN or infinity (batch norm included); the training "
-                    f"diverged, use a smaller learning rate"
-                )
-        self.weight, self.bias = nn.Parameter(layer.weight.float()), nn.Parameter(layer.bias.float())
-        self.log_threshold = None
-        if activation:
-            if activation.qcfs is None:
-                raise UnsupportedLayer(
-                    f"{activation.name}: a ReLU has no threshold; supported: QCFS, put in with "
-                    f"quant.methods.qcfs.prepare(model, levels)"
-                )
-            threshold = activation.qcfs.threshold.item()
-            if not 0 < threshold < float("inf"):
-                raise NetworkError(
-                    f"{activation.name}: threshold is {threshold}; it must be positive and finite, "
-                    f"retrain with a smaller learning rate"
-                )
-            self.log_threshold = nn.Parameter(activation.qcfs.log_threshold.detach().clone().float())
-
-    @property
-    def threshold(self) -> Tensor:
-        """lambda of the activation."""
-        assert self.log_threshold is not None
-        return self.log_threshold.exp()
-
-    def current(self, x: Tensor, weight: Tensor) -> Tensor:
-        """The synapses with integer ``weight``."""
-        if weight.ndim == 2:
-            return F.linear(x, weight)
-        return F.conv2d(x, weight, stride=self.stride, padding=self.padding)
+__all__ = ["IntegerGraph"]
 
 
-class IntegerChain(nn.Module):
+class IntegerGraph(nn.Module):
     """A model whose forward is the integer network.
 
     Parameters: ``model``, an nn.Module with QCFS activations, or the layers of one (``graph.trace``), copied;
     ``input_high``, the largest pixel, which stands for 1.0; ``steps``, T; ``weight_bits``, 2..8, with ``first_bits``
-    and ``last_bits`` for the first and last layer; ``rule``, "lossless" or "causal".
+    and ``last_bits`` for the first and last layer and ``shortcut_bits`` for projections, which must come in the unit
+    of the layer they are added to; ``rule``, "lossless" or "causal"; ``shape``, (C, H, W) of the image, where a pool
+    covers the whole map.
     Forward: pixels as integers 0..input_high (N, C, H, W) to logits (N, classes), scaled to those of the float model.
     Raises UnsupportedLayer for a ReLU left in, NetworkError for NaN or bit widths out of range, naming the layer.
     """
@@ -89,24 +46,38 @@ class IntegerChain(nn.Module):
         weight_bits: int,
         first_bits: int | None = None,
         last_bits: int | None = None,
+        shortcut_bits: int = 8,
         rule: Rule = "lossless",
+        shape: tuple[int, int, int] | None = None,
     ) -> None:
         super().__init__()
         if rule not in ("causal", "lossless"):
             raise NetworkError(f"rule must be 'causal' or 'lossless', not {rule!r}")
         if not 1 <= input_high <= 255 or not 1 <= steps <= 64:
             raise NetworkError(f"input_high must be in 1..255 and steps in 1..64, not {input_high} and {steps}")
-        layers = trace(model) if isinstance(model, nn.Module) else list(model)
+        layers = trace(model, shape) if isinstance(model, nn.Module) else list(model)
         self.input_high, self.steps = input_high, steps
         self.rule: Rule = rule
         self.stages = nn.ModuleList()
         self.order: list[Stage | Pool | Flat] = []
-        for k, layer in enumerate(layers):
-            if isinstance(layer, Weights):
-                last = k == len(layers) - 1
-                behind = None if last else layers[k + 1]
-                bits = (last_bits if last else None) or (first_bits if not len(self.stages) else None) or weight_bits
-                stage = Stage(layer, behind if isinstance(behind, Activation) else None, bits)
+        kinds = {layer.name: layer for layer in layers}
+        first = next((layer.name for layer in layers if isinstance(layer, Weights)), "")
+
+        def bits(layer: Weights, main: bool) -> int:
+            last = last_bits if layer is layers[-1] else None
+            return last or (first_bits if layer.name == first else None) or (weight_bits if main else shortcut_bits)
+
+        for layer in layers:
+            if isinstance(layer, Activation) or layer is layers[-1]:
+                currents = layer.sources[0] if isinstance(layer, Activation) else layer.name
+                synapses, shortcuts, sums = terms_of(currents, kinds)
+                if not synapses:
+                    raise UnsupportedLayer(
+                        f"{layer.name}: a sum of shortcuts alone is not supported; supported: a "
+                        f"convolution or linear layer in every sum"
+                    )
+                wide = [(s, bits(s, s is synapses[0])) for s in synapses]
+                stage = Stage(layer.name, wide, shortcuts, sums, layer if isinstance(layer, Activation) else None)
                 self.stages.append(stage)
                 self.order.append(stage)
             elif isinstance(layer, Pool | Flat):
@@ -114,53 +85,113 @@ class IntegerChain(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Pixels as integers (N, C, H, W) to logits (N, classes); see the class."""
-        # In evaluation every sum is exact in float64; in training float32 is near enough.
-        x = pixels.float() if self.training else pixels.double()
-        timed = False
-        for layer, unit in zip(self.order, self.units(), strict=True):
+        x = pixels.float()
+        found, units, highs, timed = {IMAGE: x}, self.units(), self.highs(), self.timed()
+        for layer in self.order:
             match layer:
                 case Flat():
-                    x = x.flatten(2 if self._trains(timed) else 1)
+                    source = layer.sources[0]
+                    found[layer.name] = found[source].flatten(2 if self._trains(timed[source]) else 1)
                 case Pool():
-                    x = self._pool(layer, x, timed)
+                    source = layer.sources[0]
+                    found[layer.name] = self._pool(layer, found[source], timed[source])
                 case Stage() if layer.log_threshold is not None:
-                    w, theta, bias = self.integers(layer, unit)
-                    current = self._current(layer, x, w, timed)
-                    x, timed = self._fire(current, theta.to(x.dtype), bias.to(x.dtype), timed), True
+                    integers = self._exact(layer, layer.integers(units, highs, self.steps), highs)
+                    total = self._total(layer, integers, found, timed)
+                    found[layer.name] = self._fire(*total, integers.threshold, integers.bias).to(x.dtype)
                 case Stage():
-                    w, bias, value = readout_integers(layer.weight, layer.bias, unit, layer.bits, self.terms(timed))
-                    x = self._current(layer, x, w, timed)
-                    x = ((x.sum(1) if self._trains(timed) else x) + bias.to(x.dtype)) * value.to(x.dtype)
+                    w, bias, value = self.readout(units)
+                    none = torch.zeros_like(bias)
+                    integers = self._exact(layer, LayerIntegers([w], [], none, bias), highs)
+                    source = layer.parts[0].source
+                    x = self._current(layer.parts[0], found[source], integers.weights[0], timed[source])
+                    x = (x.sum(1) if self._trains(timed[source]) else x) + integers.bias
+                    x = x * value if self.training else x.double() * value
         return x
 
-    def units(self) -> list[Tensor]:
-        """What a value of 1 at the input of each layer of ``order`` is worth in the float model."""
-        found, unit = [], torch.tensor(1.0 / self.input_high)
+    def _exact(self, stage: Stage, integers: LayerIntegers, highs: Mapping[str, int]) -> LayerIntegers:
+        """The integers in float64 where, in evaluation, the sums of float32 might round; as they are otherwise."""
+        if self.training:
+            return integers
+        with torch.no_grad():
+            most = integers.threshold + 2 * self.steps * integers.bias.abs()
+            for part, w in zip(stage.parts, integers.weights, strict=True):
+                most = most + 2 * self.steps * highs[part.source] * w.flatten(1).abs().sum(1)
+            for shortcut, gain in zip(stage.shortcuts, integers.gains, strict=True):
+                most = most + 2 * self.steps * highs[shortcut.sources[0]] * gain.abs()
+        if most.max() < 1 << 24:
+            return integers
+        weights, gains = ([t.double() for t in tensors] for tensors in integers[:2])
+        return LayerIntegers(weights, gains, integers.threshold.double(), integers.bias.double())
+
+    def units(self) -> dict[str, Tensor]:
+        """What a value of 1 of the image and of each layer of ``order`` is worth in the float model."""
+        units = {IMAGE: torch.tensor(1.0 / self.input_high, device=next(self.parameters()).device)}
         for layer in self.order:
-            found.append(unit)
-            if isinstance(layer, Pool) and layer.kind == "average":
-                unit = unit / layer.kernel**2
-            elif isinstance(layer, Stage) and layer.log_threshold is not None:
-                unit = layer.threshold
-        return found
+            if isinstance(layer, Stage):
+                if layer.log_threshold is not None:
+                    units[layer.name] = layer.threshold
+            else:
+                area = layer.kernel**2 if isinstance(layer, Pool) and layer.kind == "average" else 1
+                units[layer.name] = units[layer.sources[0]] / area if area > 1 else units[layer.sources[0]]
+        return units
 
-    def integers(self, stage: Stage, unit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Integers (weight, threshold, bias) of a spiking stage."""
-        return layer_integers(stage.weight, stage.bias, stage.threshold, unit, stage.bits, self.steps)
+    def highs(self) -> dict[str, int]:
+        """The largest value of the image and of each layer of ``order``, in one time step."""
+        highs = {IMAGE: self.input_high}
+        for layer in self.order:
+            if isinstance(layer, Stage):
+                highs[layer.name] = 1
+            else:
+                area = layer.kernel**2 if isinstance(layer, Pool) and layer.kind == "average" else 1
+                highs[layer.name] = highs[layer.sources[0]] * area
+        return highs
 
-    def terms(self, timed: bool) -> int:
-        """How many terms the readout's sum over time has."""
-        return self.steps if timed else 1
+    def timed(self) -> dict[str, bool]:
+        """Whether the image and each layer of ``order`` differ from time step to time step."""
+        timed = {IMAGE: False}
+        for layer in self.order:
+            timed[layer.name] = isinstance(layer, Stage) or timed[layer.sources[0]]
+        return timed
+
+    def readout(self, units: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Integers (weight, bias) of the last layer and what a logit of 1 is worth."""
+        last = self.order[-1]
+        assert isinstance(last, Stage)
+        part = last.parts[0]
+        terms = self.steps if self.timed()[part.source] else 1
+        return readout_integers(part.weight, last.bias, units[part.source], part.bits, terms)
 
     def _trains(self, timed: bool) -> bool:
         """Whether activations are spike trains (N, T, ...), and not pixels or counts (N, ...)."""
         return timed and self.rule == "causal"
 
-    def _current(self, stage: Stage, x: Tensor, weight: Tensor, timed: bool) -> Tensor:
-        weight = weight.to(x.dtype)
+    def _total(
+        self, stage: Stage, integers: LayerIntegers, found: Mapping[str, Tensor], timed: Mapping[str, bool]
+    ) -> tuple[Tensor, bool]:
+        """The currents of a stage, without bias, and whether they are timed: counts are those of all steps together."""
+        currents = [
+            (self._current(part, found[part.source], weight, timed[part.source]), timed[part.source])
+            for part, weight in zip(stage.parts, integers.weights, strict=True)
+        ]
+        for shortcut, gain in zip(stage.shortcuts, integers.gains, strict=True):
+            source = shortcut.sources[0]
+            currents.append((_shortcut(shortcut, found[source], gain, self._trains(timed[source])), timed[source]))
+        if not any(over_time for _, over_time in currents):
+            return torch.stack([current for current, _ in currents]).sum(0), False
+        total: Tensor | None = None
+        for current, over_time in currents:
+            if not over_time:
+                current = current[:, None] if self.rule == "causal" else current * self.steps
+            total = current if total is None else total + current
+        assert total is not None
+        return total, True
+
+    def _current(self, part: Synapses, x: Tensor, weight: Tensor, timed: bool) -> Tensor:
+        x = x.to(weight.dtype)
         if not self._trains(timed):
-            return stage.current(x, weight)
-        return stage.current(x.flatten(0, 1), weight).unflatten(0, x.shape[:2])
+            return part.current(x, weight)
+        return part.current(x.flatten(0, 1), weight).unflatten(0, x.shape[:2])
 
     def _pool(self, pool: Pool, x: Tensor, timed: bool) -> Tensor:
         trains = self._trains(timed)
@@ -174,7 +205,7 @@ class IntegerChain(nn.Module):
         most = F.max_pool2d(x.cumsum(1).flatten(0, 1), pool.kernel, pool.stride).unflatten(0, x.shape[:2])
         return torch.cat((most[:, :1], most[:, 1:] - most[:, :-1]), 1)
 
-    def _fire(self, current: Tensor, theta: Tensor, bias: Tensor, timed: bool) -> Tensor:
+    def _fire(self, current: Tensor, timed: bool, theta: Tensor, bias: Tensor) -> Tensor:
         steps, trains = self.steps, self._trains(timed)
         channel = (-1, *[1] * (current.ndim - 2 - trains))
         theta, bias = theta.view(channel), bias.view(channel)
@@ -194,3 +225,12 @@ class IntegerChain(nn.Module):
         if self.rule == "lossless":
             return substitute(count, spikes)
         return substitute((count / steps)[:, None].expand_as(spikes), spikes)
+
+
+def _shortcut(shortcut: Shortcut, x: Tensor, gain: Tensor, trains: bool) -> Tensor:
+    axis = 2 if trains else 1
+    if x.ndim > axis + 1:  # a map, not a vector
+        x = x[..., :: shortcut.stride, :: shortcut.stride]
+    after = [0, 0] * (x.ndim - axis - 1)
+    x = F.pad(x.to(gain.dtype), (*after, shortcut.before, shortcut.after))
+    return x * gain.view(-1, *[1] * (x.ndim - axis - 1))

@@ -8,7 +8,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Epochs", "IntegerNetRecipe", "QcfsRecipe", "Rates", "Recipe", "RecipeError", "read"]
+__all__ = ["Epochs", "IntegerNetRecipe", "QcfsRecipe", "Rates", "Recipe", "RecipeError", "Start", "read"]
 
 
 class RecipeError(ValueError):
@@ -34,12 +34,23 @@ class Rates:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Start:
+    """Trained weights to start from: ``file``, see ``quant.models.load_weights``, and ``mean`` and ``std`` of the
+    images they were trained on, one value a channel (none: images 0..1 as they are)."""
+
+    file: str
+    mean: list[float] = field(default_factory=list)
+    std: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe(ABC):
     """How to train a network: what every method needs. See :class:`QcfsRecipe` and :class:`IntegerNetRecipe`.
 
     Parameters: ``data``, see ``quant.data.load``; ``input_bits`` drops the lower bits of the pixels; ``model`` and
     ``model_args``, see ``quant.models``; ``method``; ``batch``; ``shift``, by how many pixels training images move at
-    random; ``seed``. Raises RecipeError for values out of range.
+    random; ``flip``, whether half of them are mirrored; ``bf16``, training in bfloat16 where that is safe; ``seed``.
+    Raises RecipeError for values out of range.
     """
 
     data: str
@@ -49,6 +60,8 @@ class Recipe(ABC):
     input_bits: int | None = None
     batch: int = 64
     shift: int = 0
+    flip: bool = False
+    bf16: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -74,7 +87,10 @@ class QcfsRecipe(Recipe):
     """How to train a spiking network with QCFS activations, in three phases.
 
     Further parameters: ``epochs``; ``rates``; ``steps``, T; ``levels``, L, T if left out; ``weight_bits``,
-    ``first_bits``, ``last_bits``; ``rule``, the neuron the last phase trains for; ``weight_decay``.
+    ``first_bits``, ``last_bits``, ``shortcut_bits``; ``rule``, the neuron the last phase trains for; ``start``,
+    trained weights; ``quantile``, of the activations, that the first thresholds are; ``rounded``, whether weights are
+    rounded to their bits in the second phase already; ``optimiser``, "adamw" or "sgd"; ``warm_up``, the share of a
+    phase in which the rate rises before it falls; ``weight_decay``.
     """
 
     method: str = "qcfs"
@@ -84,8 +100,14 @@ class QcfsRecipe(Recipe):
     levels: int = 0
     first_bits: int | None = None
     last_bits: int | None = None
+    shortcut_bits: int = 8
     rule: str = "causal"
+    start: Start | None = None
+    quantile: float = 0.999
+    rounded: bool = False
+    optimiser: str = "adamw"
     rates: Rates = field(default_factory=Rates)
+    warm_up: float = 0.0
     weight_decay: float = 5e-4
 
     def __post_init__(self) -> None:
@@ -98,6 +120,9 @@ class QcfsRecipe(Recipe):
             ("levels", 1 <= self.levels <= 64, "in 1..64"),
             ("weight_bits", 2 <= self.weight_bits <= 8, "in 2..8"),
             ("epochs", min(asdict(self.epochs).values()) >= 0, "0 or more in each phase"),
+            ("quantile", 0 < self.quantile <= 1, "above 0 and at most 1"),
+            ("optimiser", self.optimiser in ("adamw", "sgd"), "'adamw' or 'sgd'"),
+            ("warm_up", 0 <= self.warm_up < 1, "at least 0 and below 1"),
         )
 
     @property
@@ -136,7 +161,7 @@ class IntegerNetRecipe(Recipe):
 
 
 METHODS: dict[str, type[Recipe]] = {"qcfs": QcfsRecipe, "integernet": IntegerNetRecipe}
-TABLES: dict[str, type] = {"Epochs": Epochs, "Rates": Rates}
+TABLES: dict[str, type] = {"Epochs": Epochs, "Rates": Rates, "Start | None": Start}
 
 
 def read(path: str | Path) -> Recipe:
@@ -174,6 +199,10 @@ def _fill(where: str, kind: type, entries: Any) -> Any:
         ):
             kinds = "a number" if want == "float" else "an integer"
             raise RecipeError(f"{where}: {key} must be {kinds}, not {value!r}")
+        if want == "bool" and not isinstance(value, bool):
+            raise RecipeError(f"{where}: {key} must be true or false, not {value!r}")
+        if want == "list[float]" and not (isinstance(value, list) and all(type(v) in (int, float) for v in value)):
+            raise RecipeError(f"{where}: {key} must be a list of numbers, not {value!r}")
         if want in ("str", "dict[str, Any]") and not isinstance(value, str if want == "str" else dict):
             raise RecipeError(f"{where}: {key} must be {'a string' if want == 'str' else 'a table'}, not {value!r}")
     return kind(**entries)

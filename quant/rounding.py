@@ -5,23 +5,43 @@ Real quantities: a layer computes z = W x + b, fires with threshold lambda, and 
 per output channel, W = s * w, everything is divided by s * unit:
 
     w = round(W / s)    threshold = round(lambda / (s * unit))    bias = round(b / (s * unit))
+    gain = round(unit of the spikes of an identity shortcut / (s * unit))
 
-s is the smallest for which w fits its bits: that also makes the threshold, whose relative rounding error is at most
-0.5 / threshold, as fine as it can be. Currents are integers by nature and never rounded. A negative batch-norm gain is
-already in the sign of W. All functions are differentiable, straight through every rounding, and exact going forward.
+s is the smallest for which w fits its bits (with a projection to add: for which both layers' do): that also makes the
+threshold, whose relative rounding error is at most 0.5 / threshold, as fine as it can be. Currents are integers by
+nature and never rounded. A negative batch-norm gain is already in the sign of W. All functions are differentiable,
+straight through every rounding, and exact going forward.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["MAX_THRESHOLD", "floor_ste", "layer_integers", "readout_integers", "round_ste", "substitute"]
+__all__ = [
+    "FINE_THRESHOLD",
+    "MAX_GAIN",
+    "MAX_THRESHOLD",
+    "LayerIntegers",
+    "Term",
+    "floor_ste",
+    "layer_integers",
+    "readout_integers",
+    "round_ste",
+    "substitute",
+]
 
 MAX_THRESHOLD = 1 << 16
 """Thresholds are kept at or below this: a channel of tiny weights gets a larger scale, not a wide membrane."""
+
+FINE_THRESHOLD = 1 << 10
+"""And at or below the largest current of a time step, where that is more than this, which is fine enough for any."""
+
+MAX_GAIN = MAX_THRESHOLD - 1
+"""And so are the gains of identity shortcuts."""
 
 
 class _Substitute(torch.autograd.Function):
@@ -55,24 +75,67 @@ def _flat(weight: Tensor) -> Tensor:
     return weight.flatten(1).abs()
 
 
-def layer_integers(
-    weight: Tensor, bias: Tensor, threshold: Tensor, unit: Tensor, bits: int, steps: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Integers (weight, threshold, bias) of a spiking layer, as float tensors; shapes of ``weight``, (Co,), (Co,).
+class Term(NamedTuple):
+    """Weights (Co, ...) of ``bits`` bits on inputs 0..``high``, of which one is worth ``unit``."""
 
-    A channel whose weights are all zero (a batch norm of gain zero) has a constant output of
+    weight: Tensor
+    unit: Tensor
+    high: int
+    bits: int
+
+    @property
+    def most(self) -> int:
+        """A bound on the current."""
+        return _top(self.bits) * self.weight[0].numel() * self.high
+
+
+class LayerIntegers(NamedTuple):
+    """Integers of a spiking layer, as float tensors: ``weights`` of its terms and ``gains`` of its shortcuts, in their
+    order, ``threshold`` and ``bias``; all but the weights of shape (Co,)."""
+
+    weights: list[Tensor]
+    gains: list[Tensor]
+    threshold: Tensor
+    bias: Tensor
+
+
+def layer_integers(
+    terms: Sequence[Term], shortcuts: Sequence[Tensor], bias: Tensor, threshold: Tensor, steps: int
+) -> LayerIntegers:
+    """Integers of a spiking layer whose currents are the sum of ``terms`` and of ``shortcuts``, given by the steps
+    their spikes come in: currents of one output channel have one unit, so that they can be added.
+
+    A channel without shortcut whose weights are all zero (a batch norm of gain zero) has a constant output of
     k = clip(floor(T * b / lambda + 1/2), 0, T) spikes. It is converted exactly, with threshold T and bias k: every
     step adds k to a membrane that starts at T/2, and after T steps k spikes are out under either rule.
     """
-    top = (1 << (bits - 1)) - 1
-    largest = _flat(weight).amax(1).detach()
-    scale = torch.maximum(largest / top, (threshold / unit).detach() / MAX_THRESHOLD)
-    w = round_ste(weight / scale.view(-1, *[1] * (weight.ndim - 1))).clamp(-top, top)
+    unit = terms[0].unit
+    largest = [_flat(term.weight).amax(1).detach() for term in terms]
+    # What the current's unit is, in units of the first term.
+    needs = [large * (term.unit / unit).detach() / _top(term.bits) for large, term in zip(largest, terms, strict=True)]
+    most = min(max(FINE_THRESHOLD, sum(term.most for term in terms)), MAX_THRESHOLD)
+    needs += [((threshold / unit).detach() / most).expand_as(bias)]
+    needs += [(step / unit).detach().expand_as(bias) / MAX_GAIN for step in shortcuts]
+    scale = torch.stack(needs).amax(0)
+    weights = []
+    for term in terms:
+        of_term = scale * (unit / term.unit) if term.unit is not unit else scale
+        w = round_ste(term.weight / of_term.view(-1, *[1] * (term.weight.ndim - 1)))
+        weights.append(w.clamp(-_top(term.bits), _top(term.bits)))
+    gains = [round_ste(step / (scale * unit)) for step in shortcuts]
     theta = round_ste(threshold / (scale * unit)).clamp(min=1)
     b = round_ste(bias / (scale * unit))
-    dead = largest == 0
+    if shortcuts:
+        return LayerIntegers(weights, gains, theta, b)
+    dead = torch.stack(largest).amax(0) == 0
     count = floor_ste(bias * steps / threshold + 0.5).clamp(0, steps)
-    return w, torch.where(dead, torch.full_like(theta, steps), theta), torch.where(dead, count, b)
+    return LayerIntegers(
+        weights, gains, torch.where(dead, torch.full_like(theta, steps), theta), torch.where(dead, count, b)
+    )
+
+
+def _top(bits: int) -> int:
+    return (1 << (bits - 1)) - 1
 
 
 def readout_integers(
@@ -82,7 +145,7 @@ def readout_integers(
 
     One scale for all classes, so that the largest integer is the largest logit.
     """
-    top = (1 << (bits - 1)) - 1
+    top = _top(bits)
     largest = _flat(weight).max().detach()
     scale = torch.where(largest > 0, largest / top, torch.ones_like(largest))
     value = scale * unit / terms

@@ -7,6 +7,7 @@ is only measured after each phase, for the report. The same recipe gives the sam
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import math
 import time
@@ -21,15 +22,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import golden
+from .augment import mirrored, moved
 from .data import Dataset, load
-from .integers import chain_network
+from .integers import integer_network
 from .methods import integernet
 from .methods.qcfs import calibrate, prepare
-from .models import build
+from .models import build, load_weights
 from .network import Network
 from .nodes import Rule
-from .qat import IntegerChain
+from .qat import IntegerGraph
 from .recipe import IntegerNetRecipe, QcfsRecipe, Recipe, RecipeError
+from .weight_rounding import round_weights
 
 __all__ = ["Progress", "Report", "Trained", "train"]
 
@@ -112,40 +115,56 @@ def _qcfs(
     recipe: QcfsRecipe, model: nn.Module, data: Dataset, fit: _Fit, report: Report
 ) -> tuple[nn.Module, dict[str, Network]]:
     def phase(model: nn.Module, name: str) -> None:
-        optimiser = torch.optim.AdamW(
-            _groups(model.to(fit.device), recipe.weight_decay), lr=getattr(recipe.rates, name)
-        )
-        epochs = getattr(recipe.epochs, name)
-        report.seconds[name] = fit(model, name, epochs, optimiser, lambda done: 0.5 * (1 + math.cos(math.pi * done)))
+        groups, lr = _groups(model.to(fit.device), recipe.weight_decay), getattr(recipe.rates, name)
+        if recipe.optimiser == "sgd":
+            optimiser: torch.optim.Optimizer = torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True)
+        else:
+            optimiser = torch.optim.AdamW(groups, lr=lr)
+        rate = functools.partial(one_cycle, warm_up=recipe.warm_up)
+        report.seconds[name] = fit(model, name, getattr(recipe.epochs, name), optimiser, rate)
 
+    if recipe.start:
+        try:
+            load_weights(model, recipe.start.file, mean=recipe.start.mean, std=recipe.start.std)
+        except ValueError as error:
+            raise RecipeError(f"Recipe: start: {error}") from None
     phase(model, "float")
     report.accuracy["float"] = fit.test(model)
     model = prepare(model, recipe.levels, average_pools=False)
-    calibrate(model, fit.real(fit.train_x[:1024]))
+    calibrate(model, fit.real(fit.train_x[:1024]), quantile=recipe.quantile)
+    bits = {"weight_bits": recipe.weight_bits, "first_bits": recipe.first_bits, "last_bits": recipe.last_bits}
+    if recipe.rounded:
+        round_weights(model, **bits)
     phase(model, "qcfs")
     report.accuracy["qcfs"] = fit.test(model)
-    chain = IntegerChain(
+    graph = IntegerGraph(
         model.cpu().eval(),
         input_high=data.high,
         steps=recipe.steps,
-        weight_bits=recipe.weight_bits,
-        first_bits=recipe.first_bits,
-        last_bits=recipe.last_bits,
+        shortcut_bits=recipe.shortcut_bits,
         rule=cast(Rule, recipe.rule),
+        shape=data.shape,
+        **bits,
     )
-    raw = chain_network(chain, shape=data.shape)
-    report.accuracy["converted"] = golden.accuracy(raw, data.test_x, data.test_y)
-    phase(chain, "integers")
-    report.accuracy["fake-quantised"] = fit.test(chain)
-    chain = copy.deepcopy(chain).cpu().eval()
+    report.accuracy["converted"] = fit.test(graph.to(fit.device))
+    phase(graph, "integers")
+    report.accuracy["fake-quantised"] = fit.test(graph)
+    graph = copy.deepcopy(graph).cpu().eval()
     rules: tuple[Rule, ...] = ("lossless", "causal")
-    return chain, {r: chain_network(chain, shape=data.shape, rule=r, meta={"rule": r}) for r in rules}
+    return graph, {r: integer_network(graph, shape=data.shape, rule=r, meta={"rule": r}) for r in rules}
+
+
+def one_cycle(done: float, warm_up: float) -> float:
+    """The learning rate's share after the share ``done`` of a phase: a line up to 1, then half a cosine to 0."""
+    if done < warm_up:
+        return done / warm_up
+    return 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up)))
 
 
 def _integernet(
     recipe: IntegerNetRecipe, model: nn.Module, data: Dataset, fit: _Fit, report: Report
 ) -> tuple[nn.Module, dict[str, Network]]:
-    net = integernet.prepare(model, recipe.bits)
+    net = integernet.prepare(model, recipe.bits, data.shape)
     optimiser = torch.optim.Adam(net.to(fit.device).parameters(), lr=recipe.rate)
     falling = recipe.last_rate / recipe.rate
     report.seconds["integers"] = fit(net, "integers", recipe.epochs, optimiser, lambda done: falling**done)
@@ -166,6 +185,10 @@ def _seeded(seed: int, threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+INTEGERS = IntegerGraph | integernet.IntegerNet
+"""Models that take pixels as integers."""
+
+
 class _Fit:
     """A phase of training; holds the data as tensors on the device."""
 
@@ -181,7 +204,7 @@ class _Fit:
         return x / self.high
 
     def forward(self, model: nn.Module, x: Tensor) -> Tensor:
-        return model(x if isinstance(model, IntegerChain | integernet.IntegerNet) else self.real(x))
+        return model(x if isinstance(model, INTEGERS) else self.real(x))
 
     def __call__(
         self,
@@ -194,6 +217,8 @@ class _Fit:
         """Train for ``epochs``, the learning rate times ``rate(share of the batches done)``; return the seconds."""
         start, batch = time.perf_counter(), self.recipe.batch
         model.train()
+        if self.recipe.bf16:
+            model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         batches = len(self.train_x) // batch
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: rate(min(1.0, step / max(1, epochs * batches)))
@@ -203,8 +228,11 @@ class _Fit:
             order = torch.randperm(len(self.train_x)).to(self.device)
             for k in range(batches):
                 pick = order[k * batch : (k + 1) * batch]
-                logits = self.forward(model, moved(self.train_x[pick], self.recipe.shift))
-                loss = F.cross_entropy(logits, self.train_y[pick])
+                x = moved(self.train_x[pick], self.recipe.shift)
+                x = mirrored(x) if self.recipe.flip else x
+                with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.recipe.bf16):
+                    logits = self.forward(model, x)
+                loss = F.cross_entropy(logits.float(), self.train_y[pick])
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
@@ -218,7 +246,7 @@ class _Fit:
     def test(self, model: nn.Module) -> float:
         """Accuracy on the test split."""
         model.eval()
-        with golden.exact_math():
+        with golden.exact_math() if isinstance(model, INTEGERS) else torch.no_grad():
             found = torch.cat([self.forward(model, x).argmax(1) for x in self.test_x.split(500)])
         return float((found == self.test_y).double().mean())
 
@@ -230,15 +258,3 @@ def _groups(model: nn.Module, decay: float) -> list[dict[str, Any]]:
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-
-
-def moved(x: Tensor, shift: int) -> Tensor:
-    """Images (N, C, H, W), each moved by up to ``shift`` pixels at random, zeros coming in."""
-    if not shift:
-        return x
-    n, c, h, w = x.shape
-    dy, dx = torch.randint(2 * shift + 1, (2, n)).to(x.device)
-    rows, columns = dy[:, None] + torch.arange(h, device=x.device), dx[:, None] + torch.arange(w, device=x.device)
-    wide = F.pad(x, (shift,) * 4).movedim(1, 3)
-    every = torch.arange(n, device=x.device)
-    return wide[every[:, None, None], rows[:, :, None], columns[:, None, :]].movedim(3, 1)

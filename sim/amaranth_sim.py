@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -52,9 +52,15 @@ class StreamDesign(Protocol):
         ...
 
 
-def run_amaranth(design: StreamDesign, boundaries: Mapping[str, StreamLike], stimulus: Stimulus) -> Trace:
+def run_amaranth(
+    design: StreamDesign,
+    boundaries: Mapping[str, StreamLike],
+    stimulus: Stimulus,
+    outs: Sequence[StreamLike] | None = None,
+) -> Trace:
     """Simulate a design and return all transfers on the given boundaries, in their order.
 
+    ``outs``: its output streams, where ``o`` is not the only one; all see the same pauses.
     The design's ``sync`` domain gets its clock and reset here; the run takes exactly ``stimulus.cycles`` cycles.
     """
     m = Module()
@@ -66,6 +72,7 @@ def run_amaranth(design: StreamDesign, boundaries: Mapping[str, StreamLike], sti
     # One sampled value for all handshakes; the payload of each boundary by itself, since they are wide.
     shakes = Cat(*(Cat(stream.valid, stream.ready) for stream in boundaries.values()), design.i.ready)
     source = Value.cast(design.i.payload)
+    readies = [out.ready for out in (outs if outs is not None else [design.o])]
     environment = Environment(stimulus, len(source))
     recorder = Recorder({name: len(payload) for name, payload in zip(boundaries, payloads, strict=True)})
 
@@ -74,7 +81,8 @@ def run_amaranth(design: StreamDesign, boundaries: Mapping[str, StreamLike], sti
             ctx.set(reset, environment.reset)
             ctx.set(design.i.valid, environment.valid)
             ctx.set(source, environment.payload)
-            ctx.set(design.o.ready, environment.ready)
+            for ready in readies:
+                ctx.set(ready, environment.ready)
 
         drive()
         await ctx.tick()

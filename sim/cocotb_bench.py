@@ -61,7 +61,8 @@ async def stream_bench(dut: Any) -> None:
                 getattr(dut, name).value = driven[name] = value
 
     def drive_all() -> None:
-        drive(rst=environment.reset, i__valid=environment.valid, o__ready=environment.ready)
+        drive(rst=environment.reset, i__valid=environment.valid)
+        drive(**{f"{port}__ready": environment.ready for port in ports.outputs})
         drive(i__payload=environment.payload)
 
     drive_all()

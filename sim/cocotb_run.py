@@ -26,7 +26,7 @@ VERILATOR_ARGUMENTS = (
     *("--no-public-flat-rw", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-timing"),
     *("-Wno-fatal", "-Wno-lint", "-Wno-style", "--quiet-stats"),
 )
-TOP_PORTS = ("clk", "rst", "i__payload", "i__valid", "i__ready", "o__payload", "o__valid", "o__ready")
+INPUT_PORTS = ("clk", "rst", "i__payload", "i__valid", "i__ready")
 # The make file of the PyPI package leaves these two empty that g++ needs once a model is split in several files.
 MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG= OPT_FAST=-O1 OPT_GLOBAL=-O1"
 
@@ -56,7 +56,8 @@ def run_cocotb(
     sources = [Path(verilog_path).resolve()]
     if simulator == "verilator":
         sources.insert(0, build_dir / "boundaries.vlt")
-        sources[0].write_text(control_file(ports, "public_flat_rw", TOP_PORTS))
+        outputs = (f"{port}__{part}" for port in ports.outputs for part in ("payload", "valid", "ready"))
+        sources[0].write_text(control_file(ports, "public_flat_rw", (*INPUT_PORTS, *outputs)))
     for name in ("trace.npz", "results.xml"):
         (work_dir / name).unlink(missing_ok=True)
 

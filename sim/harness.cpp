@@ -6,7 +6,7 @@
 // Writes into it: boundary_<k>.bin (int64 cycle, uint32 limbs per transfer) and violations.txt.
 // Standard error carries a line "progress <cycle>" now and then, standard output "cycles_per_second <figure>".
 //
-// ports.h is generated: INPUT_LIMBS, INPUT_WIDTH, MAX_VIOLATIONS and
+// ports.h is generated: INPUT_LIMBS, INPUT_WIDTH, MAX_VIOLATIONS, SET_READY(top, value) for all outputs, and
 // BOUNDARIES(X) with X(index, limbs, valid, ready, payload) for every boundary.
 
 #include <chrono>
@@ -182,7 +182,7 @@ int run(int argc, char** argv) {
 
     top->rst = 1;
     top->i___05Fvalid = 0;
-    top->o___05Fready = 0;
+    SET_READY(top, 0)
     store(top->i___05Fpayload, garbage);
     for (int half = 0; half < 4; ++half) {
         top->clk = half & 1;
@@ -206,7 +206,7 @@ int run(int argc, char** argv) {
         top->rst = reset;
         top->i___05Fvalid = offering;
         store(top->i___05Fpayload, offering ? &words[next * INPUT_LIMBS] : garbage);
-        top->o___05Fready = !(cycle < sinks && sink_pauses[cycle]);
+        SET_READY(top, !(cycle < sinks && sink_pauses[cycle]))
 #if VM_TRACE
         const bool dump = first_wave <= cycle && cycle <= last_wave;
         if (dump) {

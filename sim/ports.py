@@ -1,8 +1,8 @@
 """What a simulator must know of an emitted design: its top module and the stream boundaries inside it.
 
 The top module has the ports ``clk``, ``rst`` (synchronous, active high), an input stream ``i`` (``i__payload``,
-``i__valid``, ``i__ready``) and an output stream ``o``. For every boundary, input and output port included, it has
-three wires: ``<signal>_valid``, ``<signal>_ready`` and ``<signal>_payload``.
+``i__valid``, ``i__ready``) and output streams, ``o`` and perhaps others. For every boundary, input and output ports
+included, it has three wires: ``<signal>_valid``, ``<signal>_ready`` and ``<signal>_payload``.
 """
 
 from __future__ import annotations
@@ -50,16 +50,21 @@ class DesignPorts:
     Attributes:
         top: name of the top module.
         verilog: name of the Verilog file.
-        boundaries: in the order of the data: the input port first, the output port last.
+        boundaries: in the order of the data: the input port first, the output port ``o`` last.
+        outputs: names of the output streams.
     """
 
     top: str
     verilog: str
     boundaries: tuple[BoundaryPort, ...]
+    outputs: tuple[str, ...] = ("o",)
 
     def __post_init__(self) -> None:
         if not _IDENTIFIER.fullmatch(self.top):
             raise ValueError(f"Top module must be a Verilog identifier, not {self.top!r}")
+        for port in self.outputs:
+            if not _IDENTIFIER.fullmatch(port):
+                raise ValueError(f"Output must be a Verilog identifier, not {port!r}")
         if len(self.boundaries) < 2:
             raise ValueError(f"A design has at least an input and an output boundary, found {len(self.boundaries)}")
         for what, values in (
@@ -71,19 +76,25 @@ class DesignPorts:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> DesignPorts:
-        """Read the keys ``top``, ``verilog`` and ``boundaries`` of a ``design.json``; others are ignored."""
+        """Read the keys ``top``, ``verilog``, ``boundaries`` and, where there is one, ``outputs`` of a ``design.json``;
+        others are ignored."""
         try:
             boundaries = tuple(
                 BoundaryPort(str(item["name"]), str(item["signal"]), int(item["width"])) for item in data["boundaries"]
             )
-            return cls(str(data["top"]), str(data["verilog"]), boundaries)
+            return cls(str(data["top"]), str(data["verilog"]), boundaries, tuple(map(str, data.get("outputs", ["o"]))))
         except KeyError as error:
             raise ValueError(f"design.json lacks the key {error.args[0]!r}") from None
 
     def to_json(self) -> dict[str, Any]:
         """Return what :meth:`from_json` reads."""
         boundaries = [{"name": port.name, "signal": port.signal, "width": port.width} for port in self.boundaries]
-        return {"top": self.top, "verilog": self.verilog, "boundaries": boundaries}
+        return {
+            "top": self.top,
+            "verilog": self.verilog,
+            "boundaries": boundaries,
+            "outputs": list(self.outputs),
+        }
 
     @property
     def input(self) -> BoundaryPort:
@@ -92,5 +103,5 @@ class DesignPorts:
 
     @property
     def output(self) -> BoundaryPort:
-        """The output port's boundary."""
+        """The boundary of the output port ``o``."""
         return self.boundaries[-1]

@@ -31,25 +31,24 @@ def golden_words(design: Design, outputs: Mapping[str, np.ndarray]) -> dict[str,
     Values and constant currents have shape (N, C, H, W), spikes (N, T, C, H, W), logits (N, C).
     """
     found = {}
-    last = design.boundaries[-1]
+    answers = {b.name for b in design.outputs.values()}
     for boundary in design.boundaries:
         x = np.asarray(outputs[boundary.node])
-        if boundary is last:
-            found[boundary.name] = _readout_words(design, x)
+        if boundary.name in answers:
+            found[boundary.name] = _readout_words(readout(design, boundary.name), x)
             continue
         found[boundary.name] = boundary.format.pack(boundary.frames(x))
     return found
 
 
-def readout(design: Design) -> ReadoutSpec:
-    """The read-out of ``design``."""
-    spec = design.stages[-1].cores[-1]
+def readout(design: Design, boundary: str | None = None) -> ReadoutSpec:
+    """The read-out of ``design`` whose words are on ``boundary``; by default the last one, which gives the class."""
+    spec = next(s for s in reversed(design.stages) if boundary in (s.name, None)).cores[-1]
     assert isinstance(spec, ReadoutSpec)
     return spec
 
 
-def _readout_words(design: Design, logits: np.ndarray) -> np.ndarray:
-    spec = readout(design)
+def _readout_words(spec: ReadoutSpec, logits: np.ndarray) -> np.ndarray:
     best = np.stack([logits[:, : end + spec.outputs].argmax(1) for end in range(0, logits.shape[1], spec.outputs)], 1)
     return spec.pack(logits.reshape(-1, spec.outputs, 1), best.reshape(-1))
 
@@ -68,10 +67,12 @@ def make_stimulus(
     source_pauses: np.ndarray | None = None,
     sink_pauses: np.ndarray | None = None,
     resets: tuple[tuple[int, int], ...] = (),
+    words: Mapping[str, np.ndarray] | None = None,
 ) -> Stimulus:
     """The stimulus of ``frames`` back to back, long enough for all of them.
 
-    ``resets``: pairs (cycle, frame): reset in that cycle, after which the source goes on with that frame.
+    ``resets``: pairs (cycle, frame): reset in that cycle, after which the source goes on with that frame; ``words``
+    of all boundaries (:func:`golden_words`), computed where they are not given and a stage skips some.
     """
     none = np.zeros(0, bool)
     words_per_frame = design.boundaries[0].words_per_frame
@@ -83,8 +84,13 @@ def make_stimulus(
         tuple((cycle, frame * words_per_frame) for cycle, frame in sorted(resets)),
     )
     start, word = stimulus.resets[-1] if stimulus.resets else (-1, 0)
+    if design.sparse and words is None:
+        words = design.compute(frames)
     timing = design.law(
-        len(stimulus.words) - word, stimulus.source_pauses[start + 1 :], stimulus.sink_pauses[start + 1 :]
+        len(stimulus.words) - word,
+        stimulus.source_pauses[start + 1 :],
+        stimulus.sink_pauses[start + 1 :],
+        design.costs(words or {}, word // words_per_frame),
     )
     last = max(int(t[-1]) for t in timing.transfers.values() if len(t))
     return Stimulus(
@@ -99,7 +105,12 @@ def predict(design: Design, stimulus: Stimulus, words: Mapping[str, np.ndarray])
     starts = [(0, 0), *((cycle + 1, word) for cycle, word in stimulus.resets)]
     ends = [*(cycle for cycle, _ in stimulus.resets), stimulus.cycles]
     for (start, word), end in zip(starts, ends, strict=True):
-        timing = design.law(len(stimulus.words) - word, stimulus.source_pauses[start:], stimulus.sink_pauses[start:])
+        timing = design.law(
+            len(stimulus.words) - word,
+            stimulus.source_pauses[start:],
+            stimulus.sink_pauses[start:],
+            design.costs(words, word // per_input),
+        )
         for boundary in design.boundaries:
             cycles = timing.transfers[boundary.name] + start
             cycles = cycles[cycles < end]

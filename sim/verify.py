@@ -88,7 +88,8 @@ def verify(
     progress("golden model", 0, len(frames))
     result = golden.run(design.network, frames)
     progress("cycle law", 0, 0)
-    stimulus = make_stimulus(design, frames)
+    words = golden_words(design, result.outputs)
+    stimulus = make_stimulus(design, frames, words=words)
     if pauses or resets:
         rng = np.random.default_rng(seed)
         length = int(2 * stimulus.cycles / max(0.05, 1 - pauses)) if pauses else 0
@@ -98,8 +99,9 @@ def verify(
             source_pauses=random_pauses(rng, length, pauses),
             sink_pauses=random_pauses(rng, length, pauses),
             resets=resets,
+            words=words,
         )
-    expected = predict(design, stimulus, golden_words(design, result.outputs))
+    expected = predict(design, stimulus, words)
     progress(simulator, 0, stimulus.cycles)
     start = time.perf_counter()
     got, build_seconds, speed = _simulate(design, contents, folder, stimulus, simulator, work, progress)
@@ -141,7 +143,7 @@ def _simulate(
 ) -> tuple[Trace, float, float]:
     if simulator == "amaranth":
         top = Top(design)
-        return run_amaranth(top, top.boundaries, stimulus), 0.0, 0.0
+        return run_amaranth(top, top.boundaries, stimulus, top.outs), 0.0, 0.0
     ports = DesignPorts.from_json(contents)
     verilog = folder / ports.verilog
     if simulator == "verilator":

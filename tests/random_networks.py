@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import assume
@@ -32,12 +32,17 @@ from spikeloom.sim.trace import Stimulus
 
 @st.composite
 def networks(draw: st.DrawFn) -> Network:
-    """Convolutions, pools, residual blocks and one or two linear layers; T 1..8, or quantised."""
+    """Convolutions (grouped and depthwise ones too), pools, residual blocks, one or two linear layers, one or two
+    read-outs; initial membranes of channels or single neurons; T 1..16, or quantised."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="weights"))
-    steps = draw(st.integers(1, 8), label="T")
+    steps = draw(st.sampled_from([*range(1, 9), 12, 16]), label="T")
     quantised = steps == 1 and draw(st.booleans(), label="quantised")
     shape = (draw(st.integers(1, 4)), draw(st.integers(2, 7)), draw(st.integers(2, 7)))
     nodes: list[Node] = [Input(name="input", shape=shape, high=draw(st.sampled_from([1, 2, 15, 255])))]
+    sizes = {"input": shape}  # of values and spikes
+
+    def grouped(name: str, inputs: int, outputs: int) -> int:
+        return draw(st.sampled_from([g for g in range(1, inputs + 1) if not inputs % g + outputs % g]), label=name)
 
     def synapse(kind: type, name: str, weight_shape: tuple[int, ...], source: str = "", **geometry: int) -> None:
         bits = draw(st.integers(2, 8), label=f"{name} bits")
@@ -45,8 +50,9 @@ def networks(draw: st.DrawFn) -> Network:
         weight = rng.integers(-top - (bits > 2), top + 1, weight_shape)
         nodes.append(kind(name=name, source=source or nodes[-1].name, weight=weight, weight_bits=bits, **geometry))
 
-    def answer(channels: int) -> None:
+    def answer(channels: int, height: int = 1, width: int = 1) -> None:
         name = nodes[-1].name
+        sizes[f"{name}_quant" if quantised else f"{name}_if"] = (channels, height, width)
         synapses = [node for node in nodes if isinstance(node, Conv2d | Linear)]
         weight = synapses[-1].weight
         scale = int(np.abs(weight).reshape(len(weight), -1).sum(1).max()) + 1
@@ -64,13 +70,16 @@ def networks(draw: st.DrawFn) -> Network:
             )
             return
         threshold = rng.integers(1, scale + 1, channels)
+        v0 = threshold // 2
+        if draw(st.integers(0, 3), label="v0 of every neuron") == 0:
+            v0 = rng.integers(-scale, scale + 1, (channels, height, width))
         nodes.append(
             IF(
                 name=f"{name}_if",
                 source=name,
                 threshold=threshold,
                 bias=rng.integers(-scale, scale + 1, channels) // 4,
-                v0=threshold // 2,
+                v0=v0,
                 rule=draw(st.sampled_from(["causal", "lossless", "signed"])),
                 strict=draw(st.booleans()),
             )
@@ -84,10 +93,11 @@ def networks(draw: st.DrawFn) -> Network:
         inner, steps_left = c, [stride, 1][: draw(st.integers(1, 2), label="depth")]
         for n, move in enumerate(steps_left):
             kernel, outer = draw(st.sampled_from([1, 3])), channels if n == len(steps_left) - 1 else 2
-            geometry = {"stride": move, "padding": kernel // 2}
-            synapse(Conv2d, f"{name}_{n}", (outer, inner, kernel, kernel), **geometry)
+            groups = grouped(f"{name}_{n} groups", inner, outer)
+            geometry = {"stride": move, "padding": kernel // 2, "groups": groups}
+            synapse(Conv2d, f"{name}_{n}", (outer, inner // groups, kernel, kernel), **geometry)
             if n < len(steps_left) - 1:
-                answer(outer)
+                answer(outer, *size)
             inner = outer
         for n in range(draw(st.sampled_from([1, 1, 2]), label="shortcuts")):
             main, skip = nodes[-1].name, f"{name}_skip{n}"
@@ -99,30 +109,41 @@ def networks(draw: st.DrawFn) -> Network:
                 nodes.append(Gain(name=skip, source=entry, gain=gain, stride=stride, offset=offset))
             pair = [main, skip] if draw(st.booleans(), label="order") else [skip, main]
             nodes.append(Add(name=f"{name}_add{n}", source=pair[0], other=pair[1]))
-        answer(channels)
+        answer(channels, *size)
         return channels, *size
 
     c, h, w = shape
     if draw(st.integers(0, 5), label="residual at the input") == 0:
         c, h, w = residual("first", c, h, w)
-    for k in range(draw(st.integers(0, 2), label="convolutions")):
+    for k in range(draw(st.sampled_from([1, 2, 0]), label="convolutions")):
         kernel = (draw(st.integers(1, min(3, h))), draw(st.integers(1, min(3, w))))
         padding = draw(st.integers(0, min(kernel) - 1))
-        stride = draw(st.integers(1, 3))
-        channels = draw(st.sampled_from([1, 2, 3, 4, 6]))
-        synapse(Conv2d, f"conv{k}", (channels, c, *kernel), stride=stride, padding=padding)
-        answer(channels)
+        stride = draw(st.sampled_from([1, 1, 2, 3]))
+        channels = draw(st.sampled_from([1, 2, 3, 4, 6, c, 2 * c]))
+        groups = grouped(f"conv{k} groups", c, channels)
+        synapse(Conv2d, f"conv{k}", (channels, c // groups, *kernel), stride=stride, padding=padding, groups=groups)
         c, h, w = channels, (h + 2 * padding - kernel[0]) // stride + 1, (w + 2 * padding - kernel[1]) // stride + 1
+        answer(c, h, w)
         if draw(st.booleans(), label="pool"):
-            size, move = draw(st.integers(1, min(2, h, w))), draw(st.integers(1, 2))
+            # The last one is a global pool where the image is square.
+            size = draw(st.sampled_from([n for n in (2, 3, 1, min(h, w)) if n <= min(h, w)]), label="pool of")
+            move = draw(st.integers(1, 2))
             summing = getattr(nodes[-1], "rule", "") == "signed" or draw(st.booleans())
             nodes.append(
                 (SumPool if summing else MaxPool)(name=f"pool{k}", source=nodes[-1].name, kernel=size, stride=move)
             )
             h, w = (h - size) // move + 1, (w - size) // move + 1
+            sizes[f"pool{k}"] = (c, h, w)
         if draw(st.booleans(), label="residual block"):
             c, h, w = residual(f"block{k}", c, h, w)
-    nodes.append(Flatten(name="flatten", source=nodes[-1].name))
+    main = nodes[-1].name
+    if draw(st.integers(0, 3), label="further read-out") == 0:
+        entry = draw(st.sampled_from(sorted(sizes)), label="read-out of")
+        classes = draw(st.integers(1, 4))
+        nodes.append(Flatten(name="exit flatten", source=entry))
+        synapse(Linear, "exit", (classes, int(np.prod(sizes[entry]))))
+        nodes.append(Readout(name="exit read-out", source="exit", bias=rng.integers(-20, 21, classes)))
+    nodes.append(Flatten(name="flatten", source=main))
     n = c * h * w
     if draw(st.booleans(), label="hidden"):
         synapse(Linear, "hidden", (6, n))
@@ -151,7 +172,8 @@ def designs(draw: st.DrawFn) -> Design:
     network = draw(networks())
     folds = {}
     for layer in layers(network):
-        fitting = [f for f in fold_choices(layer) if _fits(layer, f)]
+        choices = [replace(f, skip=skip) for skip in (False, True) for f in fold_choices(layer)]
+        fitting = [f for f in choices if _fits(layer, f)]
         assume(fitting)  # lanes may divide the channels of a zero-padded shortcut in no fold
         folds[layer.name] = draw(st.sampled_from(fitting), label=layer.name)
     return Design(network, folds)
@@ -187,6 +209,8 @@ def runs(draw: st.DrawFn, design: Design) -> Run:
     frames = rng.integers(0, design.network.input.high + 1, (draw(st.integers(2, 3)), *design.network.input.shape))
     if draw(st.booleans(), label="extreme pixels"):
         frames[0] = design.network.input.high
+    if draw(st.booleans(), label="sparse pixels"):
+        frames[-1] *= rng.random(frames[-1].shape) < 0.1
     length = 3 * make_stimulus(design, frames).cycles
     source, sink = (random_pauses(rng, length, draw(st.sampled_from([0.0, 0.2, 0.7]))) for _ in range(2))
     resets: tuple[tuple[int, int], ...] = ()

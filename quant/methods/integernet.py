@@ -14,6 +14,7 @@ averages, and the module computes the integer network to the last bit.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,94 +22,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..graph import Activation, Flat, Pool, UnsupportedLayer, Weights, trace
+from ..graph import trace
 from ..integers import link
+from ..layers import IMAGE, Activation, Flat, Pool, UnsupportedLayer, Weights
 from ..network import Network
-from ..nodes import Conv2d, Flatten, Input, Linear, MaxPool, NetworkError, Node, Readout, Requant
-from ..rounding import floor_ste, round_ste
-from ..shift_norm import ShiftNorm, shift_batch_norm
+from ..nodes import Add, Conv2d, Flatten, Input, Linear, MaxPool, Node, Readout, Requant, SumPool
+from ..rounding import round_ste
+from ..structure import terms_of
+from .sbn import SBN
 
 __all__ = ["SBN", "IntegerLayer", "IntegerNet", "convert", "prepare"]
 
-MOMENTUM = 0.1
-"""The share of a new batch in the running averages."""
 
-LEAST_SHIFT = -8
-"""The smallest shift of a Requant; in training a smaller std (0 in a dead channel) counts as the one of this shift."""
+class IntegerWeights(nn.Module):
+    """The integer weights of a convolution or linear layer.
 
-
-class SBN(nn.Module):
-    """Shift-based batch norm and quantiser, see the head of this file; channels are the second axis.
-
-    Parameters: ``channels``; ``bits``, n, 2..8; ``signed``, the range of the result; ``name``, for messages.
-    Buffers: ``running_mean`` and ``running_std`` (C,), averages of the batches' mean and unbiased std (of the std
-    itself, not of the variance); ``batches``, how many there were, of which the first sets the averages.
+    Attributes: ``name``; ``source``; ``bits``; ``stride``, ``padding``, ``groups``; ``shadow``, the parameter, drawn
+    from a normal distribution of std 2^(n-3), clamped.
     """
 
-    running_mean: Tensor
-    running_std: Tensor
-    batches: Tensor
-
-    def __init__(self, channels: int, bits: int, *, signed: bool = False, name: str = "SBN") -> None:
+    def __init__(self, layer: Weights, bits: int) -> None:
         super().__init__()
-        if not 2 <= bits <= 8:
-            raise NetworkError(f"{name}: bits must be in 2..8, not {bits}")
-        self.bits, self.signed, self.name = bits, signed, name
-        self.offset = (3 if signed else 2) - bits
-        self.high = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1
-        self.low = -self.high if signed else 0
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_std", torch.ones(channels))
-        self.register_buffer("batches", torch.tensor(0))
-
-    def forward(self, a: Tensor, over: Tensor | None = None) -> Tensor:
-        """Quantise the sums ``a`` (N, C) or (N, C, H, W), in training by mean and std of ``over`` (None: ``a``)."""
-        channel = (-1, *[1] * (a.ndim - 2))
-        if not self.training:
-            bias, shift, *_ = (torch.as_tensor(v, device=a.device) for v in self.integers())
-            y = a.long() - bias.view(channel)
-            y = (y << (-shift).clamp(min=0).view(channel)) >> shift.clamp(min=0).view(channel)
-            return y.clamp(self.low, self.high).to(a.dtype)
-        over = a if over is None else over
-        if over.numel() < 2 * over.shape[1]:
-            raise ValueError(f"{self.name}: training needs two values a channel, not one of shape {tuple(over.shape)}")
-        std, mean = torch.std_mean(over, (0, *range(2, over.ndim)))
-        self._average(mean.detach(), std.detach())
-        bias = round_ste(mean)
-        shift = round_ste(std.clamp(min=2.0 ** (LEAST_SHIFT - self.offset)).log2()) + self.offset
-        y = (a - bias.view(channel)) * torch.exp2(-shift).view(channel)
-        return floor_ste(y).clamp(self.low, self.high)
-
-    def _average(self, mean: Tensor, std: Tensor) -> None:
-        share = MOMENTUM if self.batches.item() else 1.0
-        self.running_mean.mul_(1 - share).add_(mean, alpha=share)
-        self.running_std.mul_(1 - share).add_(std, alpha=share)
-        self.batches += 1
-
-    def integers(self) -> ShiftNorm:
-        """What evaluation computes with. Raises NetworkError, naming layer and channel, for a dead channel and NaN."""
-        if not self.batches.item():
-            raise NetworkError(f"{self.name}: has seen no batch in training, so it has neither a mean nor a std")
-        mean, std = (buffer.detach().cpu().double().numpy() for buffer in (self.running_mean, self.running_std))
-        return shift_batch_norm(mean, std, self.bits, self.signed, name=self.name)
-
-    def extra_repr(self) -> str:
-        """The settings, for print(model)."""
-        return f"{len(self.running_mean)}, bits={self.bits}, signed={self.signed}"
-
-
-class IntegerLayer(nn.Module):
-    """A convolution or linear layer of integer weights, its SBN, and the max-pool behind it, if any.
-
-    Attributes: ``name``; ``bits``; ``stride``, ``padding``; ``shadow``, the parameter, drawn from a normal
-    distribution of std 2^(n-3), clamped; ``norm``, the SBN; ``pool``.
-    """
-
-    def __init__(self, layer: Weights, bits: int, neuron: str, *, signed: bool) -> None:
-        super().__init__()
-        self.pool: Pool | None = None
-        self.norm = SBN(len(layer.weight), bits, signed=signed, name=neuron)
-        self.name, self.bits, self.stride, self.padding = layer.name, bits, layer.stride, layer.padding
+        self.name, self.source, self.bits = layer.name, layer.sources[0], bits
+        self.stride, self.padding, self.groups = layer.stride, layer.padding, layer.groups
         self.top = (1 << (bits - 1)) - 1
         self.shadow = nn.Parameter((torch.randn(layer.weight.shape) * 2.0 ** (bits - 3)).clamp(-self.top, self.top))
 
@@ -117,21 +53,56 @@ class IntegerLayer(nn.Module):
         """The integers w."""
         return round_ste(self.shadow).clamp(-self.top, self.top)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Values to values. The pool comes before the quantiser, a rising function, which then has less to do."""
+    def sums(self, x: Tensor) -> Tensor:
+        """Values to sums."""
         weight = self.weight.to(x.dtype)
         if weight.ndim == 2:
-            return self.norm(F.linear(x, weight))
-        sums = F.conv2d(x, weight, stride=self.stride, padding=self.padding)
-        return self.norm(sums if self.pool is None else _max_pool(sums, self.pool), sums)
+            return F.linear(x, weight)
+        return F.conv2d(x, weight, stride=self.stride, padding=self.padding, groups=self.groups)
 
 
-def _max_pool(x: Tensor, pool: Pool) -> Tensor:
-    return F.max_pool2d(x, pool.kernel, pool.stride)
+class IntegerLayer(IntegerWeights):
+    """Integer weights, those that are added to them, if any, the SBN of the sum, and the max-pool behind it, if any.
+
+    Attributes: ``others``, further weights (the shortcut of a residual block), and ``additions``, the names of the
+    sums with them; ``norm``, the SBN; ``pool``.
+    """
+
+    def __init__(
+        self, weights: Sequence[Weights], additions: Sequence[str], bits: int, neuron: str, *, signed: bool
+    ) -> None:
+        super().__init__(weights[0], bits)
+        self.pool: Pool | None = None
+        self.norm = SBN(len(weights[0].weight), bits, signed=signed, name=neuron)
+        self.others = nn.ModuleList(IntegerWeights(layer, bits) for layer in weights[1:])
+        self.additions = list(additions)
+
+    @property
+    def parts(self) -> list[IntegerWeights]:
+        """All weights, its own first."""
+        return [self, *(other for other in self.others if isinstance(other, IntegerWeights))]
+
+    @property
+    def result(self) -> str:
+        """The name of what it gives."""
+        return self.pool.name if self.pool else self.norm.name
+
+    def forward(self, found: Mapping[str, Tensor]) -> Tensor:
+        """Values to values. The pool comes before the quantiser, a rising function, which then has less to do."""
+        sums = self.sums(found[self.source])
+        for other in self.parts[1:]:
+            sums = sums + other.sums(found[other.source])
+        return self.norm(sums if self.pool is None else _pooled(sums, self.pool), sums)
+
+
+def _pooled(x: Tensor, pool: Pool) -> Tensor:
+    if pool.kind == "max":
+        return F.max_pool2d(x, pool.kernel, pool.stride)
+    return F.avg_pool2d(x, pool.kernel, pool.stride, divisor_override=1)  # the norm behind it divides
 
 
 class IntegerNet(nn.Module):
-    """A chain of integer layers, max-pools and flattenings; :func:`prepare` makes one.
+    """A graph of integer layers, pools and flattenings; :func:`prepare` makes one.
 
     Forward: pixels as integers (N, C, H, W) to logits (N, classes), integers of n bits. In evaluation the sums are
     computed in float64, in which those of 8-bit integers are exact.
@@ -146,41 +117,57 @@ class IntegerNet(nn.Module):
         """Pixels to logits; see the class."""
         x = pixels.float() if self.training else pixels.double()
         x = x.contiguous(memory_format=torch.channels_last)  # half the time
+        found = {IMAGE: x}
         for layer in self.order:
             match layer:
                 case IntegerLayer():
-                    x = layer(x)
+                    x = found[layer.result] = layer(found)
                 case Pool():
-                    x = _max_pool(x, layer)
+                    x = found[layer.name] = _pooled(found[layer.sources[0]], layer)
                 case Flat():
-                    x = x.flatten(1)
+                    x = found[layer.name] = found[layer.sources[0]].flatten(1)
         return x
 
 
-def prepare(model: nn.Module, bits: int) -> IntegerNet:
+def prepare(model: nn.Module, bits: int, shape: tuple[int, int, int] | None = None) -> IntegerNet:
     """The trainable integer form of ``model``, with new weights and activations of ``bits`` bits.
 
-    ``model`` is a chain of Conv2d or Linear, batch norm (or none), ReLU, MaxPool2d, Flatten, and a last Linear. Its
-    weights, biases and batch norms are left behind: the shift-based ones take their place.
+    ``model`` is made of Conv2d or Linear, batch norm (or none), sums of such branches (the authors' residual block: its
+    shortcut is a 1x1 convolution, and there is one quantiser, behind the sum), ReLU, pools, Flatten, and a last Linear.
+    Its weights, biases and batch norms are left behind: the shift-based ones take their place, which also do the
+    division of an average. ``shape`` (C, H, W) of the image is needed where a pool covers the whole map.
     Raises UnsupportedLayer, naming the module, for anything else, and NetworkError for ``bits`` outside 2..8.
     """
-    layers = trace(model)
+    layers = trace(model, shape)
+    kinds = {layer.name: layer for layer in layers}
+    taken = [source for layer in layers for source in layer.sources]
     order: list[IntegerLayer | Pool | Flat] = []
-    for k, layer in enumerate(layers):
-        match layer:
-            case Weights():
-                behind = layers[k + 1] if k + 1 < len(layers) else None
-                neuron = behind.name if behind else f"{layer.name}_quant"
-                order.append(IntegerLayer(layer, bits, neuron, signed=behind is None))
-            case Activation() if layer.qcfs is not None:
-                raise UnsupportedLayer(f"{layer.name}: QCFS is not supported with IntegerNet; supported: ReLU")
-            case Pool() if layer.kind != "max":
+    for layer in layers:
+        last = layer is layers[-1]
+        if isinstance(layer, Activation) and layer.qcfs is not None:
+            raise UnsupportedLayer(f"{layer.name}: QCFS is not supported with IntegerNet; supported: ReLU")
+        if isinstance(layer, Activation) or last:
+            weights, shortcuts, additions = terms_of(layer.name if last else layer.sources[0], kinds)
+            if shortcuts:
                 raise UnsupportedLayer(
-                    f"{layer.name}: an average pool is not supported with IntegerNet; supported: MaxPool2d"
+                    f"{shortcuts[0].name}: a shortcut without weights is not supported with IntegerNet; supported: a "
+                    f"1x1 convolution, as in the authors' blocks"
                 )
-            case Pool() if order and isinstance(before := order[-1], IntegerLayer) and before.pool is None:
+            neuron = f"{layer.name}_quant" if last else layer.name
+            order.append(IntegerLayer(weights, additions, bits, neuron, signed=last))
+        elif isinstance(layer, Pool | Flat):
+            before = order[-1] if order else None
+            source = layer.sources[0]
+            if (
+                isinstance(layer, Pool)
+                and layer.kind == "max"
+                and isinstance(before, IntegerLayer)
+                and before.pool is None
+                and source == before.result
+                and taken.count(source) == 1
+            ):
                 before.pool = layer
-            case Pool() | Flat():
+            else:
                 order.append(layer)
     return IntegerNet(order)
 
@@ -193,25 +180,44 @@ def convert(
     Raises NetworkError, naming the layer: a dead channel, NaN, no training at all, a shift beyond -8..30.
     """
     nodes: list[Node] = [Input(name="input", shape=shape, high=input_high)]
+    node_of = {IMAGE: "input"}  # the node that holds a result
     for layer in model.order:
         match layer:
             case IntegerLayer():
-                weight = layer.weight.detach().cpu().double().numpy()
-                fields: dict[str, Any] = link(nodes, layer.name) | {"weight": weight, "weight_bits": layer.bits}
-                if weight.ndim == 2:
-                    nodes.append(Linear(**fields))
-                else:
-                    nodes.append(Conv2d(**fields, stride=layer.stride, padding=layer.padding))
-                nodes.append(Requant(**link(nodes, layer.norm.name), **layer.norm.integers()._asdict()))
-                if layer.pool:
-                    nodes.append(_pool_node(nodes, layer.pool))
+                nodes += _layer_nodes(layer, nodes, node_of)
+                node_of[layer.result] = nodes[-1].name
             case Pool():
-                nodes.append(_pool_node(nodes, layer))
+                nodes.append(_pool_node(nodes, layer, node_of[layer.sources[0]]))
+                node_of[layer.name] = nodes[-1].name
             case Flat():
-                nodes.append(Flatten(**link(nodes, layer.name)))
-    nodes.append(Readout(name="readout", source=nodes[-1].name, bias=np.zeros(len(weight), np.int64)))
+                nodes.append(Flatten(**link(nodes, layer.name, node_of[layer.sources[0]])))
+                node_of[layer.name] = nodes[-1].name
+    last = model.order[-1]
+    assert isinstance(last, IntegerLayer)
+    nodes.append(Readout(name="readout", source=nodes[-1].name, bias=np.zeros(len(last.shadow), np.int64)))
     return Network(nodes=tuple(nodes), steps=1, meta=meta or {})
 
 
-def _pool_node(nodes: list[Node], pool: Pool) -> MaxPool:
-    return MaxPool(**link(nodes, pool.name), kernel=pool.kernel, stride=pool.stride)
+def _layer_nodes(layer: IntegerLayer, before: list[Node], node_of: Mapping[str, str]) -> list[Node]:
+    nodes, currents = list(before), []
+    for part in layer.parts:
+        weight = part.weight.detach().cpu().double().numpy()
+        fields: dict[str, Any] = link(nodes, part.name, node_of[part.source]) | {"weight": weight}
+        fields |= {"weight_bits": part.bits}
+        if weight.ndim == 2:
+            nodes.append(Linear(**fields))
+        else:
+            nodes.append(Conv2d(**fields, stride=part.stride, padding=part.padding, groups=part.groups))
+        currents.append(nodes[-1].name)
+    for name, other in zip(layer.additions, currents[1:], strict=True):
+        nodes.append(Add(**link(nodes, name, currents[0]), other=other))
+        currents[0] = nodes[-1].name
+    nodes.append(Requant(**link(nodes, layer.norm.name), **layer.norm.integers()._asdict()))
+    if layer.pool:
+        nodes.append(_pool_node(nodes, layer.pool, nodes[-1].name))
+    return nodes[len(before) :]
+
+
+def _pool_node(nodes: list[Node], pool: Pool, source: str) -> MaxPool | SumPool:
+    kind = MaxPool if pool.kind == "max" else SumPool
+    return kind(**link(nodes, pool.name, source), kernel=pool.kernel, stride=pool.stride)

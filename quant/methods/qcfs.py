@@ -12,14 +12,33 @@ import copy
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from ..rounding import floor_ste
-
 __all__ = ["QCFS", "QcfsTracer", "calibrate", "is_relu", "prepare"]
+
+
+class _Activation(torch.autograd.Function):
+    """h(z) and its gradient, in few passes over memory: with [.] for 0 < z < lambda, dh/dz = [.] and
+    dh/dlog(lambda) = h - z [.], which is level - z/lambda inside and 1 above, times lambda."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, log_threshold: Tensor, levels: int) -> Tensor:
+        ctx.threshold = threshold = log_threshold.exp().item()
+        h = (z / threshold).clamp_(0, 1).mul_(levels).add_(0.5).floor_().div_(levels).mul_(threshold)
+        ctx.save_for_backward(z, h, log_threshold)
+        return h
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        z, h, log_threshold = ctx.saved_tensors
+        grad = grads[0] if grads[0].stride() == z.stride() else torch.empty_like(z).copy_(grads[0])
+        of_z = torch.ops.aten.hardtanh_backward(grad, z, 0.0, ctx.threshold)
+        of_log = (grad * h).sum(dtype=log_threshold.dtype) - (of_z * z).sum(dtype=log_threshold.dtype)
+        return of_z, of_log, None
 
 
 class QCFS(nn.Module):
@@ -48,8 +67,7 @@ class QCFS(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """h(z)."""
-        share = (z / self.threshold).clamp(0, 1)
-        return floor_ste(share * self.levels + 0.5) / self.levels * self.threshold
+        return cast(Tensor, _Activation.apply(z, self.log_threshold, self.levels))
 
     def extra_repr(self) -> str:
         """The settings, for print(model)."""
@@ -84,7 +102,7 @@ def prepare(model: nn.Module, levels: int, *, threshold: float = 8.0, average_po
     taken: set[str] = set()
     for node in list(traced.graph.nodes):
         if is_relu(node, modules):
-            name = str(node.target).replace(".", "_") if node.op == "call_module" else str(node.name)
+            name = _name(node)
             while name in taken or (name in modules and not isinstance(modules[name], nn.ReLU)):
                 name += "_"
             taken.add(name)
@@ -100,6 +118,15 @@ def prepare(model: nn.Module, levels: int, *, threshold: float = 8.0, average_po
     traced.recompile()
     traced.delete_all_unused_submodules()
     return traced
+
+
+def _name(node: fx.Node) -> str:
+    """A name for what replaces ``node``: with the path of the module it is, or that called it, as one word."""
+    if node.op == "call_module":
+        return str(node.target).replace(".", "_")
+    path = list(node.meta.get("nn_module_stack", {"": None}))[-1]
+    word = str(node.target) if node.op == "call_method" else getattr(node.target, "__name__", node.name)
+    return f"{path.replace('.', '_')}_{word}" if path else node.name
 
 
 def calibrate(model: nn.Module, x: Tensor, *, quantile: float = 0.999) -> None:

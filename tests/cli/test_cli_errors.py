@@ -12,8 +12,8 @@ from safetensors.numpy import save_file
 from torch import nn
 
 from spikeloom.console import explain
-from spikeloom.quant.graph import UnsupportedLayer
 from spikeloom.quant.integers import convert
+from spikeloom.quant.layers import UnsupportedLayer
 from spikeloom.quant.nodes import NetworkError
 from spikeloom.quant.shift_norm import shift_batch_norm
 
@@ -30,10 +30,10 @@ def generate(cli, network: Path, tmp_path: Path, *more: object):
 
 
 def test_unsupported_layer():
-    model = nn.Sequential(nn.Conv2d(2, 4, 3, groups=2), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
+    model = nn.Sequential(nn.Conv2d(2, 4, 3, dilation=2), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
     with pytest.raises(UnsupportedLayer) as caught:
         convert(model, shape=(2, 8, 8), input_high=15, steps=4, weight_bits=4)
-    assert explain(caught.value) == "0: groups=2 is not supported; supported: groups=1"
+    assert explain(caught.value) == "0: dilation=2 is not supported; supported: dilation=1"
 
 
 @pytest.mark.parametrize("value", [0, -7])

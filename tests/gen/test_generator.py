@@ -204,3 +204,23 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         path.write_text("half")
         raise RuntimeError
     assert [p.name for p in tmp_path.iterdir()] == ["file"] and (tmp_path / "file").read_text() == "old"
+
+
+def test_skipping_is_read_and_refused_where_it_makes_no_sense(tmp_path: Path) -> None:
+    digits = load(Path(__file__).parents[2] / "models" / "digits-t4w4.safetensors")
+    (tmp_path / "fold.toml").write_text("[conv2]\noutputs = 8\ninputs = 2\nsteps = 4\nskip = true\n")
+    folds = with_given(digits, read_folds(tmp_path / "fold.toml"))
+    assert folds["conv2"] == Fold(8, 2, 4, skip=True) and not folds["conv1"].skip
+    (conv2,) = (s for s in Design(digits, folds).stages if s.name == "conv2")
+    assert conv2.window.chunk == 4 and conv2.window.span == conv2.parts == 8
+    for name, fold, message in (
+        ("pool1", Fold(2, 2, 1, skip=True), r"pool1: fold skip=true does not fit, a pool looks at every word; leave"),
+        ("conv1", Fold(2, 1, 1, skip=True), r"conv1: fold skip=true does not fit, inputs=1 does not cut the 1 channels"),
+        ("conv2", Fold(2, 8, 4, skip=True), r"choose inputs from 1, 2, 4, or leave skip out"),
+        ("conv2", Fold(2, 24, 4, skip=True), r"choose inputs from 1, 2, 4, or leave skip out"),
+    ):
+        with pytest.raises(PlanError, match=message):
+            Design(digits, folds | {name: fold})
+    (tmp_path / "fold.toml").write_text("[conv2]\nskip = 1\n")
+    with pytest.raises(PlanError, match="and skip, true or false"):
+        read_folds(tmp_path / "fold.toml")

@@ -22,11 +22,18 @@ def as_words(values: list[int], form: WordFormat) -> np.ndarray:
 
 
 def run_pipe(
-    core: Any, words: list[int], lasts: list[bool] | None = None, *, gaps: float = 0.3, seed: int = 0, tail: int = 40
+    core: Any,
+    words: list[int],
+    lasts: list[bool] | None = None,
+    *,
+    gaps: float = 0.3,
+    seed: int = 0,
+    tail: int = 40,
+    idle: int = 0,
 ) -> tuple[list[int], list[tuple[int, int]]]:
     """Feed ``words`` (and the ``last`` flags of window words); return the cycles they went in, and (cycle, word) out.
 
-    In cycles without a word the payload is all ones, which a core must not look at.
+    In cycles without a word, the first ``idle`` among them, the payload is all ones, which a core must not look at.
     """
     rng = np.random.default_rng(seed)
     went, came = [], []
@@ -37,7 +44,7 @@ def run_pipe(
     async def bench(ctx: Any) -> None:
         k, cycle = 0, 0
         while k < len(words) or cycle < went[-1] + tail:
-            offers = k < len(words) and rng.random() >= gaps
+            offers = k < len(words) and rng.random() >= gaps and cycle >= idle
             ctx.set(core.i.valid, offers)
             ctx.set(Value.cast(payload), words[k] if offers else (1 << len(Value.cast(payload))) - 1)
             if lasts is not None:

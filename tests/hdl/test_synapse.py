@@ -21,7 +21,18 @@ CASES = {
     "one word": dict(form=WordFormat(4, 2, 0, 1), co=4, outputs=2, words=1, steps=2),
     "one word and group": dict(form=WordFormat(5, 1, 0, 15), co=2, outputs=2, words=1, steps=1),
     "start value": dict(form=WordFormat(2, 1, 0, 15), co=3, outputs=3, words=3, steps=1, start=True),
+    "one input": dict(form=WordFormat(1, 2, 0, 3), co=4, outputs=2, words=3, steps=2),
+    "many inputs": dict(form=WordFormat(11, 2, 0, 1), co=4, outputs=2, words=2, steps=2),
+    "many constants": dict(form=WordFormat(11, 2, 0, 1), co=2, outputs=2, words=1, steps=2),
+    "signed steps": dict(form=WordFormat(5, 2, -1, 1), co=4, outputs=2, words=2, steps=2),
     "wide weights": dict(form=WordFormat(3, 1, 0, 15), co=2, outputs=1, words=3, steps=1, bits=8),
+    "blocks": dict(form=WordFormat(4, 2, 0, 1), co=8, outputs=4, words=3, steps=2, blocks=2),
+    "one input a block": dict(form=WordFormat(3, 4, 0, 1), co=6, outputs=3, words=4, steps=2, blocks=3),
+    "blocks of values": dict(form=WordFormat(4, 1, 0, 15), co=2, outputs=2, words=3, steps=1, blocks=2, start=True),
+    "blocks, sum over time": dict(
+        form=WordFormat(2, 4, 0, 1), co=8, outputs=4, words=2, steps=4, sum_time=True, blocks=2
+    ),
+    "blocks, one word": dict(form=WordFormat(4, 2, 0, 1), co=4, outputs=4, words=1, steps=2, blocks=2),
     "ternary, with zeros": dict(form=WordFormat(4, 2, 0, 1), co=2, outputs=1, words=2, steps=2, bits=2, zeros=True),
 }
 
@@ -35,12 +46,13 @@ def make(
     sum_time: bool = False,
     start: bool = False,
     bits: int = 4,
+    blocks: int = 1,
     zeros: bool = False,
     seed: int = 0,
 ) -> SynapseSpec:
     rng = np.random.default_rng(seed)
     top = (1 << (bits - 1)) - 1
-    weight = rng.integers(-top, top + 1, (co, words, form.lanes))
+    weight = rng.integers(-top, top + 1, (co, words, form.lanes // blocks))
     if zeros:
         weight[:, :, 0] = 0
     return SynapseSpec(
@@ -51,6 +63,7 @@ def make(
         steps=steps,
         sum_time=sum_time,
         start=rng.integers(-50, 50, co) if start else np.zeros(co, np.int64),
+        blocks=blocks,
     )
 
 
@@ -78,11 +91,13 @@ def test_rtl_equals_model_and_a_naive_sum(case: str) -> None:
     assert np.array_equal(got, spec.compute(x))
     assert cycles == [end + spec.latency for end in ends]
     naive = []
-    for n, window in enumerate(x.reshape(-1, spec.words, spec.inputs, spec.i_format.steps)):
+    for n, window in enumerate(x.reshape(-1, spec.words, spec.i_format.lanes, spec.i_format.steps)):
         group, scan = n // spec.scans % spec.groups, n % spec.scans
         for o in range(group * spec.outputs, (group + 1) * spec.outputs):
             for t in range(scan * spec.steps, (scan + 1) * spec.steps if not spec.sum_time else scan * spec.steps + 1):
                 taken = window.sum(-1) if spec.sum_time else window[..., t]
+                block = (o - group * spec.outputs) // (spec.outputs // spec.blocks)
+                taken = taken[:, block * spec.inputs : (block + 1) * spec.inputs]
                 naive.append(
                     int(spec.start[o])
                     + sum(int(a) * int(b) for a, b in zip(spec.weight[o].flat, taken.flat, strict=True))
@@ -101,7 +116,8 @@ def worst_case(spec: SynapseSpec) -> np.ndarray:
     return np.repeat(x, spec.groups * spec.scans, axis=1).reshape(-1, form.lanes, form.steps)
 
 
-WORST = ["spikes", "sum over time", "pixels", "signed values", "start value", "wide weights"]
+WORST = ["spikes", "many inputs", "many constants", "signed steps", "sum over time", "pixels", "signed values"]
+WORST += ["start value", "wide weights"]
 
 
 @pytest.mark.parametrize("case", WORST)

@@ -44,6 +44,9 @@ GEOMETRIES = {
     "groups and scans": dict(groups=2, scans=2),
     "channels": dict(order="channels"),
     "channels, stride 2": dict(order="channels", stride=2),
+    "parts of a pixel": dict(order="channels", channels=8, part=2),
+    "parts, padded, several groups": dict(order="channels", channels=12, part=3, groups=2, padding=1, stride=2),
+    "channels, groups and scans": dict(order="channels", groups=2, scans=2),
     "vector": dict(height=1, width=1, channels=12, kernel=(1, 1), rows=2),
     "many credits": dict(credits=7),
     "one word": dict(kernel=(1, 1), i_format=WordFormat(4, 1, 0, 3), credits=5, rows=2),
@@ -87,7 +90,9 @@ def test_walk_against_naive_loops(geometry: str) -> None:
                     ]
                     expected += words_of * spec.groups * spec.scans
                 elif spec.order == "channels":
-                    expected += [word(frame, *tap, c) for c in range(words) for tap in taps]
+                    for first in range(0, words, spec.part):
+                        walk = [word(frame, *tap, c) for tap in taps for c in range(first, first + spec.part)]
+                        expected += walk * spec.groups * spec.scans
                 else:
                     expected += [word(frame, *tap, c) for tap in taps for c in range(words)] * spec.groups * spec.scans
     assert np.array_equal(spec.compute(x), np.stack(expected))
@@ -142,6 +147,7 @@ def test_elaborates_twice_alike() -> None:
         (dict(i_format=WordFormat(3, 1, 0, 3)), "inputs=3 does not divide the 4 input channels"),
         (dict(rows=2), "rows must be at least 3 for a kernel of 3 rows, not 2"),
         (dict(padding=2), "padding must be smaller than the kernel, not 2"),
+        (dict(order="channels", part=3), "part=3 does not divide the 2 words of a pixel"),
     ],
 )
 def test_errors_name_the_rule(changes: dict, message: str) -> None:

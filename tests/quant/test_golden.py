@@ -12,8 +12,10 @@ from spikeloom.quant import golden
 from spikeloom.quant.network import Network
 from spikeloom.quant.nodes import (
     IF,
+    Add,
     Conv2d,
     Flatten,
+    Gain,
     Input,
     Linear,
     MaxPool,
@@ -31,10 +33,19 @@ def each_step(x, timed, one):
 
 def naive(network: Network, frame: np.ndarray) -> dict[str, np.ndarray]:
     """Every node's result for one frame (C, H, W), in Python integers."""
-    x, timed, found = frame, False, {}
+    found, timed = {}, {}
     for node in network:
-        x, timed = naive_node(node, x, timed, network.steps)
-        found[node.name] = x
+        if isinstance(node, Add):
+            one, other = ([found[s][t if timed[s] else ...] for t in range(network.steps)] for s in node.sources)
+            x, over_time = (
+                np.array([a + b for a, b in zip(one, other, strict=True)]),
+                any(timed[s] for s in node.sources),
+            )
+            found[node.name], timed[node.name] = x if over_time else x[0], over_time
+        else:
+            source = node.source or None
+            x, over_time = (found[source], timed[source]) if source else (frame, False)
+            found[node.name], timed[node.name] = naive_node(node, x, over_time, network.steps)
     return found
 
 
@@ -53,6 +64,8 @@ def naive_node(node: Node, x: np.ndarray, timed: bool, steps: int) -> tuple[np.n
                     [[[sum(int(node.weight[o, i]) * int(s[i, 0, 0]) for i in range(ins))]] for o in range(out)]
                 ),
             ), timed
+        case Gain():
+            return each_step(x, timed, lambda s: naive_gain(node, s)), timed
         case SumPool():
             return each_step(x, timed, lambda s: naive_pool(node, s, sum)), timed
         case MaxPool() if not timed:
@@ -71,7 +84,8 @@ def naive_node(node: Node, x: np.ndarray, timed: bool, steps: int) -> tuple[np.n
             current = x if timed else np.array([x] * steps)
             spikes = np.zeros_like(current)
             for c, i, j in np.ndindex(*current.shape[1:]):
-                spikes[:, c, i, j] = naive_neuron(node, c, [int(v) for v in current[:, c, i, j]])
+                v0 = int(node.v0[c, i, j] if node.v0.ndim == 3 else node.v0[c])
+                spikes[:, c, i, j] = naive_neuron(node, c, v0, [int(v) for v in current[:, c, i, j]])
             return spikes, True
         case Requant():
             y = np.zeros_like(x)
@@ -95,7 +109,7 @@ def naive_conv(node: Conv2d, s: np.ndarray) -> np.ndarray:
             rows.append(
                 [
                     sum(
-                        int(node.weight[o, i, a, b]) * int(s[i, y + a, x + b])
+                        int(node.weight[o, i, a, b]) * int(s[o // (co // node.groups) * ci + i, y + a, x + b])
                         for i, a, b in product(range(ci), range(ky), range(kx))
                         if 0 <= y + a < high and 0 <= x + b < wide
                     )
@@ -104,6 +118,22 @@ def naive_conv(node: Conv2d, s: np.ndarray) -> np.ndarray:
             )
         out.append(rows)
     return np.array(out)
+
+
+def naive_gain(node: Gain, s: np.ndarray) -> np.ndarray:
+    channels, high, wide = s.shape
+    return np.array(
+        [
+            [
+                [
+                    int(gain) * int(s[c - node.offset, y, x]) if 0 <= c - node.offset < channels else 0
+                    for x in range(0, wide, node.stride)
+                ]
+                for y in range(0, high, node.stride)
+            ]
+            for c, gain in enumerate(node.gain)
+        ]
+    )
 
 
 def naive_pool(node, s: np.ndarray, join) -> np.ndarray:
@@ -122,8 +152,8 @@ def naive_pool(node, s: np.ndarray, join) -> np.ndarray:
     )
 
 
-def naive_neuron(node: IF, c: int, current: list[int]) -> list[int]:
-    threshold, bias, v = int(node.threshold[c]), int(node.bias[c]), int(node.v0[c])
+def naive_neuron(node: IF, c: int, v: int, current: list[int]) -> list[int]:
+    threshold, bias = int(node.threshold[c]), int(node.bias[c])
     if node.rule == "lossless":
         u, count = v + sum(i + bias for i in current), 0
         for k in range(1, len(current) + 1):
@@ -147,8 +177,13 @@ class Builder:
         self.rng = np.random.default_rng(seed)
         self.nodes: list[Node] = [Input(name="in", shape=shape, high=high)]
 
-    def add(self, kind: type, **values) -> Builder:
-        self.nodes.append(kind(name=f"{kind.__name__}{len(self.nodes)}", source=self.nodes[-1].name, **values))
+    @property
+    def last(self) -> str:
+        return self.nodes[-1].name
+
+    def add(self, kind: type, source: str | None = None, **values) -> Builder:
+        source = self.last if source is None else source
+        self.nodes.append(kind(name=f"{kind.__name__}{len(self.nodes)}", source=source, **values))
         return self
 
     def weights(self, *shape: int) -> np.ndarray:
@@ -159,8 +194,7 @@ class Builder:
             IF,
             threshold=self.rng.integers(1, 9, channels),
             bias=self.rng.integers(-3, 4, channels),
-            v0=self.rng.integers(-2, 6, channels),
-            **rule,
+            **{"v0": self.rng.integers(-2, 6, channels), **rule},
         )
 
     def network(self, steps: int) -> Network:
@@ -240,6 +274,80 @@ def test_the_two_rules_and_the_two_tests_differ_somewhere() -> None:
         (rule, strict): spikes(rule, strict) for rule in ("causal", "lossless", "signed") for strict in (False, True)
     }
     assert all((a != b).any() for i, a in enumerate(found.values()) for b in list(found.values())[i + 1 :])
+
+
+def residual(seed: int, rule: str, shortcut: str, steps: int) -> Network:
+    """Neurons of own first membranes, then a block whose branches are a grouped convolution and ``shortcut``."""
+    b = Builder(seed, shape=(2, 5, 6))
+    b.add(Conv2d, weight=b.weights(4, 2, 3, 3), weight_bits=3, padding=1)
+    b.fire(4, rule=rule, v0=b.rng.integers(-4, 8, (4, 5, 6)))
+    entry = b.last
+    b.add(Conv2d, weight=b.weights(4, 1, 3, 3), weight_bits=3, padding=1, stride=2, groups=4).fire(4, rule=rule)
+    wide = 2 if shortcut == "image" else 3  # for a map as large as the shortcut's
+    b.add(Conv2d, weight=b.weights(6, 2, 3, wide), weight_bits=3, padding=1, groups=2)
+    main = b.last
+    if shortcut == "image":  # the same in every time step
+        b.add(Conv2d, source="in", weight=b.weights(6, 2, 3, 2), weight_bits=3, padding=1, stride=2)
+    elif shortcut == "projection":
+        b.add(Conv2d, source=entry, weight=b.weights(6, 4, 1, 1), weight_bits=3, stride=2)
+    else:
+        b.add(Gain, source=entry, gain=b.rng.integers(-9, 9, 6), stride=2, offset=int(shortcut))
+    one, other = (b.last, main) if shortcut == "image" else (main, b.last)
+    b.add(Add, source=one, other=other)
+    b.fire(6, rule=rule)
+    fork = b.last
+    b.add(Flatten)
+    b.add(Linear, weight=b.weights(3, probe(b, steps)), weight_bits=3).add(Readout, bias=b.weights(3))
+    b.add(SumPool, source=fork, kernel=2, stride=1).add(Flatten)
+    return (
+        b.add(Linear, weight=b.weights(4, probe(b, steps)), weight_bits=3)
+        .add(Readout, bias=b.weights(4))
+        .network(steps)
+    )
+
+
+@pytest.mark.parametrize("rule", ["causal", "lossless", "signed"])
+@pytest.mark.parametrize("shortcut", ["image", "projection", "0", "2"])
+def test_residual_networks_with_two_outputs(shortcut: str, rule: str) -> None:
+    for seed in range(2):
+        network = residual(seed, rule, shortcut, 3)
+        result = compare(network, seed)
+        assert len(network.readouts) == 2 and np.array_equal(result.logits, result[network.readouts[1].name])
+        both = [r.name for r in network.readouts]
+        kept = golden.run(network, np.zeros((1, 2, 5, 6), int), keep=both)
+        assert list(kept.outputs) == both
+
+
+def test_sums_that_do_not_change_over_time() -> None:
+    """Values (T = 1): a gain on pixels plus a convolution of them, a requantiser, and a gain on its values."""
+    b = Builder(0, shape=(2, 4, 5), high=255)
+    b.add(Conv2d, weight=b.weights(3, 2, 3, 3), weight_bits=3, padding=1)
+    b.add(Gain, source="in", gain=[5, -7, 100], offset=1)
+    b.add(Add, source=b.last, other=b.nodes[1].name)
+    b.add(Requant, bias=[3, 400, -200], shift=[4, 5, 6], lo=0, hi=15)
+    fork = b.last
+    b.add(Conv2d, weight=b.weights(3, 3, 1, 1), weight_bits=3).add(Gain, source=fork, gain=[1, -1, 2])
+    b.add(Add, source=b.nodes[-2].name, other=b.last).add(Requant, bias=[0, 0, 0], shift=[1, 0, -1], lo=-7, hi=7)
+    b.add(Flatten)
+    result = compare(
+        b.add(Linear, weight=b.weights(3, 60), weight_bits=3).add(Readout, bias=b.weights(3)).network(1), 0
+    )
+    assert result["Add3"].shape == (3, 3, 4, 5) and len(np.unique(result["Requant4"])) > 5
+
+
+@pytest.mark.parametrize("groups", [2, 4])
+def test_groups_in_all_three_types(groups: int) -> None:
+    rng = np.random.default_rng(groups)
+    x = torch.from_numpy(rng.integers(0, 256, (3, 8, 5, 6)))
+    w = torch.from_numpy(rng.integers(-8, 8, (4, 8 // groups, 3, 3)))
+    kinds = (torch.float32, torch.float64, torch.int64)
+    found = [golden.synapse(x, w, 2, 1, kind, groups) for kind in kinds]
+    assert torch.equal(found[0], found[2]) and torch.equal(found[1], found[2])
+    whole = torch.zeros(4, 8, 3, 3, dtype=torch.int64)  # a grouped convolution is a full one with zeros between groups
+    for o in range(4):
+        at = o // (4 // groups) * (8 // groups)
+        whole[o, at : at + 8 // groups] = w[o]
+    assert torch.equal(golden.synapse(x, whole, 2, 1, torch.int64), found[2])
 
 
 @pytest.mark.parametrize("seed", range(4))

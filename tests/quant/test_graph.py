@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -9,24 +10,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spikeloom.quant.graph import Activation, Flat, Layer, Pool, UnsupportedLayer, Weights, trace
-from spikeloom.quant.methods.qcfs import QCFS
+from spikeloom.quant.graph import trace
+from spikeloom.quant.layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, Sum, UnsupportedLayer, Weights
+from spikeloom.quant.methods.qcfs import QCFS, prepare
 
 
 def execute(layers: list[Layer], x: Tensor) -> Tensor:
+    """What the layers compute, one after the other; every layer must stand behind its sources."""
+    found = {IMAGE: x}
     for layer in layers:
-        match layer:
-            case Weights() if layer.weight.ndim == 2:
-                x = F.linear(x, layer.weight, layer.bias)
-            case Weights():
-                x = F.conv2d(x, layer.weight, layer.bias, layer.stride, layer.padding)
-            case Activation():
-                x = layer.qcfs(x) if layer.qcfs else x.relu()
-            case Pool():
-                x = (F.avg_pool2d if layer.kind == "average" else F.max_pool2d)(x, layer.kernel, layer.stride)
-            case Flat():
-                x = x.flatten(1)
+        terms = [found[source] for source in layer.sources]
+        x = found[layer.name] = sum(terms) if isinstance(layer, Sum) else apply(layer, terms[0])  # type: ignore[assignment]
     return x
+
+
+def apply(layer: Layer, x: Tensor) -> Tensor:
+    match layer:
+        case Weights() if layer.weight.ndim == 2:
+            return F.linear(x, layer.weight, layer.bias)
+        case Weights():
+            return F.conv2d(x, layer.weight, layer.bias, layer.stride, layer.padding, groups=layer.groups)
+        case Activation():
+            return layer.qcfs(x) if layer.qcfs else x.relu()
+        case Pool():
+            return (F.avg_pool2d if layer.kind == "average" else F.max_pool2d)(x, layer.kernel, layer.stride)
+        case Shortcut():
+            tail = (0, 0) * (x.ndim - 2)
+            return F.pad(x[:, :, :: layer.stride, :: layer.stride] if tail else x, (*tail, layer.before, layer.after))
+        case Flat():
+            return x.flatten(1)
+    raise AssertionError(layer)
 
 
 def lively(model: nn.Module, seed: int = 0) -> nn.Module:
@@ -116,33 +129,31 @@ def test_a_sequential_model_with_every_module() -> None:
     assert all(not a.weight.requires_grad for a in layers if isinstance(a, Weights))
 
 
-class Residual(nn.Module):
-    def __init__(self) -> None:
+class Written(nn.Module):
+    """A model with a convolution, a linear layer and ``write``, what its forward does with them."""
+
+    def __init__(self, write: Callable[[Any, Tensor], Any]) -> None:
         super().__init__()
-        self.conv, self.relu = nn.Conv2d(1, 1, 1), nn.ReLU()
+        self.write = write
+        self.conv, self.conv2, self.relu, self.norm = (
+            nn.Conv2d(2, 2, 1),
+            nn.Conv2d(2, 2, 1),
+            nn.ReLU(),
+            nn.BatchNorm2d(2),
+        )
+        self.fc = nn.Linear(2 * 36, 3)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.relu(self.conv(x) + x)
+    def forward(self, x: Tensor) -> Any:
+        return self.write(self, x)
 
 
-class Views(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return x.view(x.size(0), -1)
+def end(m: Any, x: Tensor) -> Tensor:
+    return m.fc(x.flatten(1))
 
 
 class Branches(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x if x.sum() > 0 else -x
-
-
-class Skips(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.relu, self.pool = nn.Conv2d(1, 1, 1), nn.ReLU(), nn.AvgPool2d(2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.relu(self.conv(x))
-        return self.pool(x) if y is None else self.pool(x)
 
 
 def block(name: str, *modules: nn.Module) -> nn.Module:
@@ -156,7 +167,6 @@ def block(name: str, *modules: nn.Module) -> nn.Module:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (block("conv", nn.Conv2d(4, 4, 3, groups=2)), r"^3\.conv: groups=2 is not supported; supported: groups=1"),
         (block("conv", nn.Conv2d(4, 4, 3, dilation=2)), r"^3\.conv: dilation=2 is not supported"),
         (block("conv", nn.Conv2d(4, 4, 3, stride=(1, 2))), r"^3\.conv: stride=\(1, 2\) is not .*both directions"),
         (block("conv", nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")), r"^3\.conv: padding_mode='reflect'"),
@@ -166,7 +176,7 @@ def block(name: str, *modules: nn.Module) -> nn.Module:
             block("pool", nn.AvgPool2d(3, 2, ceil_mode=True)),
             r"^3\.pool: a pool with padding=0, dilation=1, ceil_mode=True",
         ),
-        (block("pool", nn.AdaptiveAvgPool2d(1)), r"^3\.pool: AdaptiveAvgPool2d .*supported: AvgPool2d with the size"),
+        (block("pool", nn.AdaptiveAvgPool2d(2)), r"^3\.pool: an adaptive pool to 2 is not supported"),
         (block("act", nn.GELU()), r"^3\.act: GELU is not supported; supported: Conv2d, Linear, BatchNorm1d"),
         (block("norm", nn.BatchNorm2d(3)), r"^3\.norm: batch norm there is not supported"),
         (
@@ -180,12 +190,150 @@ def block(name: str, *modules: nn.Module) -> nn.Module:
         (block("fc", nn.Linear(3, 3), nn.ReLU()), r"^3\.fc2: the last layer must be a Linear"),
         (block("fc", nn.Conv2d(3, 3, 1)), r"^3\.fc: the last layer must be a Linear"),
         (nn.Sequential(nn.Conv2d(1, 1, 1), nn.AvgPool2d(2), nn.ReLU(), nn.Linear(1, 1)), r"^1: Pool directly behind 0"),
-        (Residual(), r"^add: a residual addition is not supported; supported: a chain of layers"),
-        (Views(), r"^size: size is not supported; supported: torch\.flatten\(x, 1\)"),
         (Branches(), r"^Branches: its forward cannot be traced"),
-        (Skips(), r"^pool: takes x, but the layer before it is relu"),
     ],
 )
 def test_refused_by_name(model: nn.Module, message: str) -> None:
     with pytest.raises(UnsupportedLayer, match=message):
         trace(model)
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda m, x: end(m, m.relu(m.norm(m.conv(x) + x))), r"^norm: batch norm there is not supported"),
+        (lambda m, x: end(m, m.conv(x) + x), r"^flatten: Flat directly behind add is not .* activation behind every"),
+        (lambda m, x: end(m, m.relu(m.conv(x) + 1)), r"^add: takes 1, which is no result of a layer"),
+        (lambda m, x: end(m, m.relu(torch.add(m.conv(x), x, alpha=2))), r"^add: a sum with alpha=2 is not supported"),
+        (lambda m, x: end(m, m.relu(m.conv(x)) * 2), r"^mul: mul is not supported; supported: Conv2d, Linear, "),
+        (lambda m, x: end(m, m.relu((y := m.conv(x)) + m.conv2(m.relu(y)))), r"^conv: a result before its activation"),
+        (lambda m, x: (m.relu(m.conv2(x)), end(m, m.relu(m.conv(x))))[1], r"^relu: a layer whose result nothing takes"),
+        (lambda m, x: (end(m, x), x), r"^output: several results are not supported; supported: the logits"),
+        (lambda m, x: m.fc(x.view(x.size(0), 72, 1)), r"^view: a view is .*: x\.view\(x\.size\(0\), -1\)"),
+        (lambda m, x: m.fc(x.view(x.size(1), -1)), r"^view: a view is not supported"),
+        (lambda m, x: end(m, x[:, :1]), r"^getitem: the part \[.*supported: x\[:, :, ::s, ::s\] as a shortcut"),
+        (lambda m, x: end(m, m.relu(m.conv(x) + x[:, :, ::2, ::3])), r"^getitem: stride=\(2, 3\) is not supported"),
+        (lambda m, x: end(m, m.relu(m.conv(x[:, :, ::2, ::2]))), r"^conv: Weights directly behind getitem"),
+        (lambda m, x: end(m, m.relu(m.conv(x) + F.pad(x, (1, 1)))), r"^pad: pad \(1, 1\) is not supported"),
+        (lambda m, x: end(m, m.relu(m.conv(x) + F.pad(x, (0,) * 6, value=1.0))), r"^pad: pad"),
+        (lambda m, x: m.fc(x.mean(1)), r"^mean: mean over 1 is not supported; supported: mean\(\(2, 3\)\)"),
+        (lambda m, x: m.fc(F.avg_pool2d(x, x.size(1)).flatten(1)), r"^avg_pool2d: kernel_size computed from size"),
+    ],
+)
+def test_structures_refused_by_name(write, message: str) -> None:
+    with pytest.raises(UnsupportedLayer, match=message):
+        trace(Written(write))
+
+
+def test_a_pool_over_the_whole_map_needs_its_size() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(1, 2, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 2)
+    )
+    with pytest.raises(UnsupportedLayer, match=r"^2: a pool over a whole map of unknown size .* the shape of the"):
+        trace(model)
+    with pytest.raises(UnsupportedLayer, match=r"^2: a pool over a whole map of 5x4 is not .*: square"):
+        trace(model, (1, 12, 9))
+    assert next(a for a in trace(model, (1, 11, 12)) if isinstance(a, Pool)).kernel == 5
+
+
+class Lambda(nn.Module):
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+class Block(nn.Module):
+    """A block as published code writes it; ``kind`` of the shortcut: "A" (zeros) or "B" (projection)."""
+
+    def __init__(self, before: int, channels: int, stride: int, kind: str, groups: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, channels, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, groups=groups, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.shortcut: nn.Module = nn.Sequential()
+        if stride != 1 or before != channels:
+            more = channels - before
+            if kind == "A":
+                self.shortcut = Lambda(
+                    lambda x: F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, more // 4, more - more // 4), "constant", 0)
+                )
+            else:
+                conv = nn.Conv2d(before, channels, 1, stride, bias=False)
+                self.shortcut = nn.Sequential(conv, nn.BatchNorm2d(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = F.relu(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        out += self.shortcut(x)
+        return F.relu(out)
+
+
+ENDS = {
+    "size": lambda x: F.avg_pool2d(x, x.size()[3]).view(x.size(0), -1),
+    "shape": lambda x: F.avg_pool2d(x, x.shape[2:]).reshape(x.shape[0], -1),
+    "adaptive": lambda x: torch.flatten(F.adaptive_avg_pool2d(x, (1, 1)), 1),
+    "mean": lambda x: x.mean(dim=[-1, -2]),
+    "keepdim": lambda x: torch.mean(x, (2, 3), keepdim=True).flatten(1),
+}
+
+
+class ResNet(nn.Module):
+    def __init__(self, kind: str, groups: int, last: str) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(2, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)
+        self.layer1 = nn.Sequential(Block(4, 4, 1, kind, groups), Block(4, 4, 1, kind, groups))
+        self.layer2 = nn.Sequential(Block(4, 8, 2, kind, groups))
+        self.linear, self.last = nn.Linear(8, 3), last
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.layer2(self.layer1(F.relu(self.bn1(self.conv1(x)))))
+        return self.linear(ENDS[self.last](out))
+
+
+@pytest.mark.parametrize("last", ENDS)
+@pytest.mark.parametrize(("kind", "groups"), [("A", 1), ("B", 1), ("A", 4), ("B", 2)])
+def test_a_residual_network(kind: str, groups: int, last: str) -> None:
+    model, x = lively(ResNet(kind, groups, last)), torch.randn(5, 2, 8, 8, dtype=torch.float64)
+    layers = trace(model, (2, 8, 8))
+    assert torch.allclose(execute(layers, x), model(x), atol=1e-12)
+    sums = [a for a in layers if isinstance(a, Sum)]
+    assert [a.name for a in sums] == ["layer1.0.add", "layer1.1.add", "layer2.0.add"]
+    assert sums[0].sources == ("layer1.0.conv2", "layer1.0.add_shortcut")
+    zeros = [(a.stride, a.before, a.after) for a in layers if isinstance(a, Shortcut)]
+    assert zeros == [(1, 0, 0), (1, 0, 0)] + ([(2, 1, 3)] if kind == "A" else [])
+
+
+@pytest.mark.parametrize("flavour", ["module", "qcfs"])
+def test_sums_of_many_kinds(flavour: str) -> None:
+    """Three ways to add; a max-pool between sum and activation; the image and a pool's output as branches."""
+
+    class Many(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c, self.d = (nn.Conv2d(2, 2, 3, padding=1) for _ in range(4))
+            self.fc, self.fc2, self.pool = nn.Linear(8, 8), nn.Linear(8, 3), nn.AvgPool2d(2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = F.relu(torch.add(self.a(x), x))
+            y = F.relu(F.max_pool2d(self.b(y).add(self.c(x)) + y, 2))
+            z = self.pool(y)
+            z = F.relu(z + self.d(z)).flatten(1)
+            return self.fc2(F.relu(self.fc(z) + z))
+
+    model = lively(Many())
+    model = prepare(model, 4, threshold=2.0).double().eval() if flavour == "qcfs" else model
+    x = torch.randn(5, 2, 8, 8, dtype=torch.float64)
+    layers = trace(model)
+    assert torch.allclose(execute(layers, x), model(x), atol=1e-12)
+    assert sum(isinstance(a, Sum) for a in layers) == 5 and sum(isinstance(a, Shortcut) for a in layers) == 4
+
+
+def test_prepared_models_keep_the_names_of_their_modules() -> None:
+    layers = trace(prepare(ResNet("A", 1, "mean"), 4), (2, 8, 8))
+    names = [a.name for a in layers]
+    assert {"layer1.0.add", "layer1_0_relu", "layer1_0_relu_", "layer2_0_relu"} <= set(names)
+    assert [a.name for a in layers if isinstance(a, Activation) and a.qcfs is None] == []

@@ -17,7 +17,7 @@ from spikeloom.quant.methods.qcfs import QCFS, prepare
 from spikeloom.quant.models import cnn, mlp
 from spikeloom.quant.network import Network
 from spikeloom.quant.nodes import IF, Input, Linear, NetworkError, Readout, SumPool
-from spikeloom.quant.rounding import MAX_THRESHOLD
+from spikeloom.quant.rounding import FINE_THRESHOLD
 
 
 @pytest.mark.parametrize("strict", [False, True])
@@ -126,7 +126,7 @@ def test_a_dead_channel_keeps_its_constant_output(rule: str, strict: bool) -> No
 
 def test_a_channel_of_tiny_weights_does_not_widen_the_membrane() -> None:
     network = convert(two_layers([[1e-9, -2e-9, 0.0], [0.7, 0.1, 0.1]], [1.1, 0.0], 2.0), weight_bits=4, **SETTINGS)
-    assert part(network, "2").threshold.tolist() == [MAX_THRESHOLD, 300]
+    assert part(network, "2").threshold.tolist() == [FINE_THRESHOLD, 300]
     assert part(network, "1").weight[0].tolist() == [0, 0, 0]
     counts = golden.run(network, np.zeros((1, 3, 1, 1), int))["2"].sum(1)
     assert counts[0, 0, 0, 0] == 2  # floor(4 * 1.1 / 2.0 + 1/2)

@@ -15,8 +15,10 @@ from spikeloom.quant.network import Network
 from spikeloom.quant.nodes import (
     IF,
     NODE_TYPES,
+    Add,
     Conv2d,
     Flatten,
+    Gain,
     Input,
     Linear,
     MaxPool,
@@ -37,6 +39,8 @@ ONE = {
         stride=2,
         padding=3,
     ),
+    "Gain": Gain(name="gain", source="in", gain=[0, 5, -3], stride=2, offset=1),
+    "Add": Add(name="add", source="gain", other="tap"),
     "Linear": Linear(name="linear", source="flat", weight=np.array([[-2, 1, 0, 1, 1, 1, 1, 1]]), weight_bits=2),
     "IF": IF(name="if", source="conv", threshold=[3], bias=[-1], v0=[1], rule="lossless", strict=True),
     "Requant": Requant(name="requant", source="conv", bias=[-5], shift=[-2], lo=-7, hi=7),
@@ -52,21 +56,36 @@ BEFORE = {
     "Conv2d": ["Input"],
     "IF": ["Input", "Conv2d"],
     "Requant": ["Input", "Conv2d"],
+    "Gain": ["Input"],
+    "Add": ["Input", "Gain", "Tap"],
     "SumPool": ["Input"],
     "MaxPool": ["Input"],
     "Flatten": ["Input", "MaxPool"],
     "Linear": ["Input", "MaxPool", "Flatten"],
     "Readout": ["Input", "MaxPool", "Flatten", "Linear"],
 }
-SIZE = {"Input": 32, "Conv2d": 16, "IF": 16, "Requant": 16, "SumPool": 18, "MaxPool": 8, "Flatten": 8}
+TAP = Conv2d(name="tap", source="in", weight=np.ones((3, 2, 1, 1), int), weight_bits=2, stride=2)
+FIRED = {"Conv2d": 1, "Gain": 3, "Add": 3}
+SIZE = {
+    "Input": 32,
+    "Conv2d": 16,
+    "Gain": 12,
+    "Add": 12,
+    "IF": 16,
+    "Requant": 16,
+    "SumPool": 18,
+    "MaxPool": 8,
+    "Flatten": 8,
+}
 
 
 def around(node: Node) -> Network:
     """A network that holds ``node`` and ends as every network must."""
     kind = type(node).__name__
-    nodes = [*(ONE[name] for name in BEFORE[kind]), node]
-    if kind == "Conv2d":
-        nodes.append(IF(name="fire", source=node.name, threshold=[1], bias=[0], v0=[0]))
+    nodes = [*({**ONE, "Tap": TAP}[name] for name in BEFORE[kind]), node]
+    if channels := FIRED.get(kind):
+        one = np.ones(channels, int)
+        nodes.append(IF(name="fire", source=node.name, threshold=one, bias=one, v0=one))
     if kind in SIZE:
         nodes.append(Flatten(name="last_flat", source=nodes[-1].name))
         nodes.append(Linear(name="last", source="last_flat", weight=np.ones((1, SIZE[kind]), int), weight_bits=3))
@@ -76,7 +95,7 @@ def around(node: Node) -> Network:
 
 
 def test_every_node_type_has_a_case() -> None:
-    assert set(ONE) == set(NODE_TYPES) and len(ONE) == 9
+    assert set(ONE) == set(NODE_TYPES) and len(ONE) == 11
 
 
 @pytest.mark.parametrize("kind", NODE_TYPES)
@@ -95,6 +114,9 @@ def test_round_trip(kind: str, tmp_path) -> None:
 @pytest.mark.parametrize("kind", NODE_TYPES)
 def test_every_field_counts(kind: str) -> None:
     node = ONE[kind]
+    if isinstance(node, Add):
+        swapped = replace(node, source=node.other, other=node.source)
+        assert swapped != node and around(swapped).hash != around(node).hash
     for key, array in node.arrays().items():
         other = array.copy()
         other.flat[0] += 1
@@ -146,6 +168,26 @@ GOOD = {"name": "fire", "source": "conv", "threshold": [3, 4], "bias": [0, 0], "
         (lambda: Requant(name="q", bias=[0], shift=[3], lo=-7, hi=255), r"q: output range must be"),
         (lambda: Input(name="in", shape=(1, 0, 4), high=15), r"in: shape must be three positive integers"),
         (lambda: Input(name="in", shape=(1, 4, 4), high=256), r"in: .*high must be in 1\.\.255, not 256"),
+        (lambda: IF(**{**GOOD, "v0": [[1, 2]]}), r"fire: .*v0 also one a neuron, \(C, H, W\)\), not shapes \(2,\), "),
+        (
+            lambda: IF(**{**GOOD, "v0": np.zeros((3, 1, 1))}),
+            r"fire: threshold, bias and v0 must have one value a channel",
+        ),
+        (
+            lambda: Conv2d(name="c", weight=np.ones((4, 1, 1, 1)), weight_bits=4, groups=3),
+            r"c: groups must divide the 4 ",
+        ),
+        (
+            lambda: Conv2d(name="c", weight=np.ones((4, 1, 1, 1)), weight_bits=4, groups=0),
+            r"c: groups must .* not be 0",
+        ),
+        (lambda: Add(name="a", source="x", other="x"), r"a: adds x to itself; source and other must be two nodes"),
+        (lambda: Gain(name="g", gain=[[1]]), r"g: gain must have one value a channel, not shape \(1, 1\)"),
+        (lambda: Gain(name="g", gain=[]), r"g: gain must have one value a channel, not shape \(0,\)"),
+        (lambda: Gain(name="g", gain=[0.5]), r"g: gain holds fractions"),
+        (lambda: Gain(name="g", gain=[7, -65536]), r"g: gains must be in -65535\.\.65535, found -65536\.\.7"),
+        (lambda: Gain(name="g", gain=[1], stride=0), r"g: stride must be a positive integer, not 0"),
+        (lambda: Gain(name="g", gain=[1], offset=-1), r"g: offset must not be negative, not -1"),
         (lambda: MaxPool(name="p", kernel=0, stride=1), r"p: kernel and stride must be positive integers"),
     ],
 )
@@ -164,6 +206,116 @@ def test_shapes_are_checked_through_the_network() -> None:
         Network(nodes=(first, wide, Readout(name="r", source="wide", bias=[0])), steps=1)
     with pytest.raises(NetworkError, match=r"requant: Requant works on values with T = 1"):
         replace(around(ONE["Requant"]), steps=2)
+
+
+def graph(*nodes: Node, steps: int = 2) -> Network:
+    """An input of 2 channels, spikes "s" of its two, ``nodes``, and an end behind the last of them, which fires."""
+    first = Conv2d(name="c", source="in", weight=np.ones((2, 2, 1, 1), int), weight_bits=2)
+    start = (replace(ONE["Input"], shape=(2, 4, 4)), first, fire("s", "c"))
+    size = 1
+    while True:  # the size of the vector at the end
+        flat = Flatten(name="flat", source=nodes[-1].name)
+        end = Linear(name="fc", source="flat", weight=np.ones((1, size), int), weight_bits=2)
+        try:
+            return Network(nodes=(*start, *nodes, flat, end, Readout(name="r", source="fc", bias=[0])), steps=steps)
+        except NetworkError as error:
+            if "fc: its weights" not in str(error):
+                raise
+            size = int(str(error).split()[-1])
+
+
+def fire(name: str, source: str, channels: int = 2, **fields) -> IF:
+    one = np.ones(channels, int)
+    return IF(**{"name": name, "source": source, "threshold": one, "bias": 0 * one, "v0": 0 * one, **fields})
+
+
+def conv(name: str, source: str, channels: int = 2, stride: int = 1, **fields) -> Conv2d:
+    return Conv2d(
+        **{"name": name, "source": source, "weight": np.ones((channels, 2, 1, 1), int), "weight_bits": 2, **fields},
+        stride=stride,
+    )
+
+
+ADD = Add(name="a", source="x", other="y")
+
+
+def test_a_graph_of_every_new_kind_is_accepted() -> None:
+    narrow = conv("x", "s", 4, 2, weight=np.ones((4, 1, 1, 1), int), groups=2)
+    gain = Gain(name="y", source="s", gain=[0, 1, 2, 3], stride=2, offset=1)
+    last = fire("f", "a", 4, v0=np.arange(16).reshape(4, 2, 2))
+    network = graph(
+        narrow,
+        gain,
+        ADD,
+        last,
+        Flatten(name="f2", source="f"),
+        Linear(name="l2", source="f2", weight=np.ones((2, 16), int), weight_bits=2),
+        Readout(name="r2", source="l2", bias=[1, 2]),
+        Flatten(name="f3", source="f"),
+    )
+    assert network.takers["s"] == [narrow, gain] and [r.name for r in network.readouts] == ["r2", "r"]
+    assert network.signals["a"].shape == (4, 2, 2) and network.signals["a"].timed
+    assert (network.signals["a"].low, network.signals["a"].high) == (0, 1 + 3)
+    assert network.classes == 1
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        (
+            [conv("x", "s"), Add(name="a", source="x", other="s")],
+            r"^a: Add takes currents, but s gives spikes; an ident",
+        ),
+        ([conv("x", "s"), conv("y", "s", 3), ADD], r"^a: adds shapes \(2, 4, 4\) \(x\) and \(3, 4, 4\) \(y\)"),
+        ([conv("x", "s"), conv("y", "s", stride=2), ADD], r"^a: adds shapes \(2, 4, 4\) \(x\) and \(2, 2, 2\) \(y\)"),
+        (
+            [conv("x", "s"), Add(name="a", source="x", other="z")],
+            r"^a: its source is 'z', which is not among the nodes",
+        ),
+        (
+            [conv("x", "s"), fire("f", "x"), fire("g", "x")],
+            r"^x: its currents are taken by f, g; currents go to one node",
+        ),
+        ([conv("x", "s"), fire("f", "s")], r"^f: IF takes currents, but s gives spikes"),
+        ([conv("x", "s"), conv("y", "s"), fire("f", "y")], r"^x: no node takes its result; leave it out"),
+        ([fire("g", "c"), conv("y", "s"), fire("f", "y")], r"^c: its currents are taken by s, g"),
+        (
+            [Gain(name="x", source="s", gain=[1], offset=0), fire("f", "x", 1)],
+            r"^x: has 1 channels, too few for the 2 of s",
+        ),
+        ([Gain(name="x", source="s", gain=[1, 2, 3], offset=2), fire("f", "x", 3)], r"^x: has 3 .*from channel 2 on"),
+        (
+            [conv("x", "s"), Gain(name="y", source="x", gain=[1, 1]), fire("f", "y")],
+            r"^y: Gain takes values or spikes, but",
+        ),
+        ([conv("x", "s", groups=2), fire("f", "x")], r"^x: its kernels have 2 channels in 2 groups, but s gives 2"),
+        (
+            [conv("x", "s"), fire("f", "x", v0=np.zeros((2, 4, 3)))],
+            r"^f: v0 has shape \(2, 4, 3\), but the neurons \(2, 4, 4",
+        ),
+        ([conv("x", "s"), fire("s", "x")], r"^s: names must be unique"),
+        (
+            [Readout(name="q", source="s", bias=[0, 0]), conv("x", "s"), fire("f", "x")],
+            r"^q: Readout takes currents or val",
+        ),
+    ],
+)
+def test_a_bad_graph_is_named(nodes: list[Node], message: str) -> None:
+    with pytest.raises(NetworkError, match=message):
+        graph(*nodes)
+
+
+def test_fields_that_came_later_are_left_out_at_their_default(tmp_path) -> None:
+    plain, grouped = (
+        around(ONE["Conv2d"]),
+        graph(conv("x", "s", 4, weight=np.ones((4, 1, 1, 1), int), groups=2), fire("f", "x", 4)),
+    )
+    assert "groups" not in plain["conv"].settings() and grouped["x"].settings()["groups"] == 2
+    netfile.save(grouped, tmp_path / "n.safetensors")
+    assert netfile.load(tmp_path / "n.safetensors").nodes == grouped.nodes
+    neurons = graph(conv("x", "s"), fire("f", "x", v0=np.arange(32).reshape(2, 4, 4)))
+    netfile.save(neurons, tmp_path / "m.safetensors")
+    assert np.array_equal(netfile.load(tmp_path / "m.safetensors")["f"].arrays()["v0"], np.arange(32).reshape(2, 4, 4))
 
 
 def rewrite(path, change) -> None:
@@ -213,6 +365,22 @@ def test_truncated_missing_and_foreign_files(tmp_path) -> None:
     path.write_text("not a network at all, but a text file")
     with pytest.raises(NetworkError, match=r"not a readable network file"):
         netfile.load(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [(127, np.int8), (-128, np.int8), (128, np.int16), (-129, np.int16), (1 << 15, np.int32), (1 << 31, np.int64)],
+)
+def test_arrays_are_written_in_the_narrowest_type(value: int, kind: type, tmp_path) -> None:
+    network = around(replace(ONE["Readout"], bias=[value]))
+    netfile.save(network, tmp_path / "n.safetensors")
+    assert load_file(tmp_path / "n.safetensors")["readout/bias"].dtype == kind
+    loaded = netfile.load(tmp_path / "n.safetensors")
+    assert loaded.hash == network.hash and loaded["readout"].arrays()["bias"].dtype == np.int64
+    wide = {key: array.astype(np.int64) for key, array in load_file(tmp_path / "n.safetensors").items()}
+    with safe_open(tmp_path / "n.safetensors", framework="numpy") as file:
+        save_file(wide, tmp_path / "w.safetensors", metadata=file.metadata())
+    assert netfile.load(tmp_path / "w.safetensors").nodes == network.nodes, "wider types are read as well"
 
 
 def test_saving_is_deterministic_and_leaves_nothing_behind(tmp_path) -> None:

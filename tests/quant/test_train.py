@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from spikeloom.quant import golden, netfile
+from spikeloom.quant.augment import moved
 from spikeloom.quant.data import digits
 from spikeloom.quant.models import build
 from spikeloom.quant.network import Network
 from spikeloom.quant.nodes import IF, Synapse
 from spikeloom.quant.recipe import Epochs, QcfsRecipe, Rates, RecipeError, read
-from spikeloom.quant.train import Trained, moved, train
+from spikeloom.quant.train import Trained, train
 
 ROOT = Path(__file__).parents[2]
 SHORT = QcfsRecipe(
@@ -154,7 +155,7 @@ def test_bad_recipes_are_named(old: str, new: str, message: str, tmp_path: Path)
 
 
 def test_unknown_models_and_arguments() -> None:
-    with pytest.raises(ValueError, match=r"Model 'vgg' is unknown; supported: cnn, mlp, mnist_c"):
+    with pytest.raises(ValueError, match=r"Model 'vgg' is unknown; supported: cnn, mlp, mnist_c, resnet"):
         build("vgg", (1, 8, 8), 10)
     with pytest.raises(ValueError, match=r"Model 'mlp': .*unexpected keyword argument 'depth'"):
         build("mlp", (1, 8, 8), 10, depth=3)

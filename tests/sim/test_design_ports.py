@@ -18,12 +18,16 @@ def test_ports_round_trip_and_ignore_other_keys() -> None:
     assert DesignPorts.from_json({**PORTS.to_json(), "version": 1}) == PORTS
     assert [port.limbs for port in PORTS.boundaries] == [2, 3, 3, 1]
     assert (PORTS.input.name, PORTS.output.name) == ("i", "o")
+    assert PORTS.outputs == ("o",), "the outputs of a design.json that does not list them"
+    several = DesignPorts.from_json(PORTS.to_json() | {"outputs": {"o_early": "fifo", "o": "o"}})
+    assert several.outputs == ("o_early", "o") and DesignPorts.from_json(several.to_json()) == several
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"top": "a b"}, "Top module must be a Verilog identifier, not 'a b'"),
+        ({"outputs": ["o", "o 2"]}, "Output must be a Verilog identifier, not 'o 2'"),
         ({"boundaries": []}, "A design has at least an input and an output boundary, found 0"),
         ({"boundaries": [{"name": "i", "signal": "b0"}]}, "design.json lacks the key 'width'"),
         (

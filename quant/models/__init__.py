@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
-__all__ = ["MODELS", "build", "cnn", "mlp", "mnist_c"]
+from .resnet import load_weights, resnet
+
+__all__ = ["MODELS", "build", "cnn", "load_weights", "mlp", "mnist_c", "resnet"]
 
 
 def mlp(shape: tuple[int, int, int], classes: int, *, hidden: Sequence[int] = (32,)) -> nn.Sequential:
@@ -73,10 +75,10 @@ def mnist_c(shape: tuple[int, int, int], classes: int) -> nn.Sequential:
     return cnn(shape, classes, channels=(16, 16, 16), pool="max", hidden=(128,))
 
 
-MODELS: dict[str, Callable[..., nn.Sequential]] = {"cnn": cnn, "mlp": mlp, "mnist_c": mnist_c}
+MODELS: dict[str, Callable[..., nn.Module]] = {"cnn": cnn, "mlp": mlp, "mnist_c": mnist_c, "resnet": resnet}
 
 
-def build(name: str, shape: tuple[int, int, int], classes: int, **args: object) -> nn.Sequential:
+def build(name: str, shape: tuple[int, int, int], classes: int, **args: object) -> nn.Module:
     """The model ``name`` for images of ``shape`` (C, H, W). Raises ValueError for an unknown name or argument."""
     if name not in MODELS:
         raise ValueError(f"Model {name!r} is unknown; supported: {', '.join(MODELS)}")

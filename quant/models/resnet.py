@@ -1,0 +1,128 @@
+"""Residual networks for CIFAR images (He et al., "Deep residual learning for image recognition", CVPR 2016, 4.2).
+
+A 3x3 convolution to 16 channels, three stages of n blocks with 16, 32 and 64 channels, the average over the map and a
+linear layer: 6n + 2 layers. A block is two 3x3 convolutions with batch norm; its input is added before the second
+ReLU. Where the map is halved, the shortcut takes every second pixel and fills up with channels of zeros (option A), or
+is a 1x1 convolution with batch norm (option B). Modules have the names that published weights use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["ResNet", "load_weights", "resnet"]
+
+
+class _ZeroPadded(nn.Module):
+    """Every second pixel, with ``channels`` of zeros on either side."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.channels, self.channels))
+
+
+class _Block(nn.Module):
+    def __init__(self, before: int, channels: int, stride: int, shortcut: str) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, channels, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.shortcut: nn.Module = nn.Identity()
+        if before != channels and shortcut == "zeros":
+            self.shortcut = _ZeroPadded((channels - before) // 2)
+        elif before != channels:
+            conv = nn.Conv2d(before, channels, 1, stride=stride, bias=False)
+            self.shortcut = nn.Sequential(conv, nn.BatchNorm2d(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
+
+
+class ResNet(nn.Module):
+    """The network of the head of this file; ``blocks`` is n. Images (N, C, H, W) to logits (N, classes)."""
+
+    def __init__(self, shape: tuple[int, int, int], classes: int, blocks: int, width: int, shortcut: str) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(shape[0], width, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.layer1 = self._stage(width, width, blocks, shortcut)
+        self.layer2 = self._stage(width, 2 * width, blocks, shortcut)
+        self.layer3 = self._stage(2 * width, 4 * width, blocks, shortcut)
+        self.linear = nn.Linear(4 * width, classes)
+
+    @staticmethod
+    def _stage(before: int, channels: int, blocks: int, shortcut: str) -> nn.Sequential:
+        first = _Block(before, channels, 1 if before == channels else 2, shortcut)
+        return nn.Sequential(first, *(_Block(channels, channels, 1, shortcut) for _ in range(blocks - 1)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits."""
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.linear(F.adaptive_avg_pool2d(x, 1).flatten(1))
+
+
+def resnet(
+    shape: tuple[int, int, int], classes: int, *, depth: int = 20, width: int = 16, shortcut: str = "zeros"
+) -> ResNet:
+    """A residual network of ``depth`` layers (20, 32, 44, 56, ...) with ``width`` channels in its first stage.
+
+    ``shortcut``, where the map is halved: "zeros" (option A) or "projection" (option B). Raises ValueError for others.
+    """
+    if depth < 8 or (depth - 2) % 6:
+        raise ValueError(f"depth must be 6n + 2 with n >= 1 (20, 32, 44, 56), not {depth}")
+    if shortcut not in ("zeros", "projection"):
+        raise ValueError(f"shortcut must be 'zeros' or 'projection', not {shortcut!r}")
+    return ResNet(shape, classes, (depth - 2) // 6, width, shortcut)
+
+
+def load_weights(model: nn.Module, path: str | Path, *, mean: Sequence[float] = (), std: Sequence[float] = ()) -> None:
+    """Load a PyTorch file of published weights into ``model``; nothing in the file is executed.
+
+    The tensors may lie below "state_dict" and their names begin with "module.". Were they trained on images
+    (x - ``mean``) / ``std``, channel by channel, then the first convolution and the batch norm behind it are changed so
+    that the model takes plain x in 0..1: exactly inside the image, and nearly so at its border, where zeros are now
+    black and were the mean. Raises ValueError where names, shapes or the number of channels do not fit.
+    """
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except Exception as error:  # pickle's own errors have no common class
+        raise ValueError(f"{path}: not a file of PyTorch weights ({error})") from None
+    state = found.get("state_dict", found) if isinstance(found, dict) else {}
+    state = {str(name).removeprefix("module."): value for name, value in state.items()}
+    try:
+        model.load_state_dict(state)
+    except (RuntimeError, AttributeError) as error:
+        first = str(error).splitlines()[1:2] or [str(error)]  # behind a heading there is a line for every tensor
+        raise ValueError(f"{path}: does not fit the model ({first[0].strip()})") from None
+    if mean or std:
+        _take_plain_pixels(model, torch.tensor(mean), torch.tensor(std), path)
+
+
+def _take_plain_pixels(model: nn.Module, mean: Tensor, std: Tensor, path: str | Path) -> None:
+    modules = list(model.modules())
+    conv = next((m for m in modules if isinstance(m, nn.Conv2d)), None)
+    if conv is None or not len(mean) == len(std) == conv.in_channels or not (std > 0).all():
+        raise ValueError(f"{path}: mean and std must have a value, std a positive one, for every channel of the image")
+    with torch.no_grad():
+        conv.weight /= std.view(1, -1, 1, 1)
+        less = (conv.weight * mean.view(1, -1, 1, 1)).sum((1, 2, 3))
+        norm = modules[modules.index(conv) + 1]
+        if conv.bias is not None:
+            conv.bias -= less
+        elif isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None:
+            norm.running_mean += less
+        else:
+            raise ValueError(f"{path}: the first convolution needs a bias or a batch norm for mean and std")

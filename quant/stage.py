@@ -1,0 +1,97 @@
+"""The trainable layers of :class:`~.qat.IntegerGraph`: weights, shortcuts, thresholds, and the integers they become."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .layers import Activation, Shortcut, UnsupportedLayer, Weights
+from .nodes import NetworkError
+from .rounding import LayerIntegers, Term, layer_integers
+
+__all__ = ["Stage", "Synapses"]
+
+
+class Synapses(nn.Module):
+    """Weights of a stage; ``name``, ``source``, ``weight``, ``stride``, ``padding``, ``groups``, ``bits``."""
+
+    def __init__(self, layer: Weights, bits: int) -> None:
+        super().__init__()
+        self.name, self.source, self.bits = layer.name, layer.sources[0], bits
+        self.stride, self.padding, self.groups = layer.stride, layer.padding, layer.groups
+        if not 2 <= bits <= 8:
+            raise NetworkError(f"{layer.name}: weight_bits must be in 2..8, not {bits}")
+        for what, tensor in (("weight", layer.weight), ("bias", layer.bias)):
+            if not tensor.isfinite().all():
+                raise NetworkError(
+                    f"{layer.name}: {what} holds NaN or infinity (batch norm included); the training "
+                    f"diverged, use a smaller learning rate"
+                )
+        self.weight = nn.Parameter(layer.weight.float())
+
+    def current(self, x: Tensor, weight: Tensor) -> Tensor:
+        """The currents of integer ``weight``."""
+        if weight.ndim == 2:
+            return F.linear(x, weight)
+        return F.conv2d(x, weight, stride=self.stride, padding=self.padding, groups=self.groups)
+
+
+class Stage(nn.Module):
+    """What one threshold sees: the weights and shortcuts whose sum it is, or the last layer, which has none.
+
+    Attributes: ``name`` of the activation; ``synapses``, the largest kernel first; ``shortcuts``; ``sums``, the names
+    of the additions; ``bias`` (Co,), of all weights together; ``log_threshold`` (None on the last layer).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        synapses: Sequence[tuple[Weights, int]],
+        shortcuts: Sequence[Shortcut],
+        sums: Sequence[str],
+        activation: Activation | None,
+    ) -> None:
+        super().__init__()
+        self.name, self.shortcuts, self.sums = name, list(shortcuts), list(sums)
+        self.synapses = nn.ModuleList(Synapses(layer, bits) for layer, bits in synapses)
+        self.bias = nn.Parameter(torch.stack([layer.bias for layer, _ in synapses]).sum(0).float())
+        self.log_threshold = None
+        if activation:
+            if activation.qcfs is None:
+                raise UnsupportedLayer(
+                    f"{activation.name}: a ReLU has no threshold; supported: QCFS, put in with "
+                    f"quant.methods.qcfs.prepare(model, levels)"
+                )
+            threshold = activation.qcfs.threshold.item()
+            if not 0 < threshold < float("inf"):
+                raise NetworkError(
+                    f"{activation.name}: threshold is {threshold}; it must be positive and finite, "
+                    f"retrain with a smaller learning rate"
+                )
+            self.log_threshold = nn.Parameter(activation.qcfs.log_threshold.detach().clone().float())
+
+    @property
+    def threshold(self) -> Tensor:
+        """lambda of the activation."""
+        assert self.log_threshold is not None
+        return self.log_threshold.exp()
+
+    @property
+    def parts(self) -> list[Synapses]:
+        """The synapses, for the type checker."""
+        return [s for s in self.synapses if isinstance(s, Synapses)]
+
+    def integers(self, units: Mapping[str, Tensor], highs: Mapping[str, int], steps: int) -> LayerIntegers:
+        """Integers of a spiking stage; ``units`` and ``highs`` as in :class:`IntegerGraph`."""
+        terms = [Term(s.weight, units[s.source], highs[s.source], s.bits) for s in self.parts]
+        found = layer_integers(terms, [units[s.sources[0]] for s in self.shortcuts], self.bias, self.threshold, steps)
+        return found._replace(gains=[_inside(s, g) for s, g in zip(self.shortcuts, found.gains, strict=True)])
+
+
+def _inside(shortcut: Shortcut, gain: Tensor) -> Tensor:
+    """Gain 0 where the shortcut has no channel."""
+    channel = torch.arange(len(gain), device=gain.device)
+    return gain * ((channel >= shortcut.before) & (channel < len(gain) - shortcut.after))

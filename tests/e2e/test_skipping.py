@@ -1,0 +1,72 @@
+"""A design that skips all-zero words: its Verilog in every cycle, on real, on the sparsest and the densest images."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from spikeloom.gen import emit
+from spikeloom.gen.design import Design
+from spikeloom.gen.plan import Fold, build_stage
+from spikeloom.gen.rates import WordRates
+from spikeloom.quant import data, golden, netfile
+from spikeloom.sim.verify import verify
+
+ROOT = Path(__file__).parents[2]
+FOLDS = {
+    "conv1": Fold(8, 3, 1),
+    "pool1": Fold(4, 4, 1),
+    "conv2": Fold(8, 1, 4, skip=True),
+    "pool2": Fold(2, 2, 1),
+    "classes": Fold(2, 1, 1, skip=True),
+}
+
+
+def test_every_cycle_of_a_skipping_design(tmp_path: Path) -> None:
+    network = netfile.load(ROOT / "models" / "digits-t4w4.safetensors")
+    images = data.load("digits").test_x.reshape(-1, *network.input.shape)[:60]
+    zero, high = np.zeros_like(images[:1]), np.full_like(images[:1], network.input.high)
+    frames = np.concatenate([images, zero, zero, high, high, images[:1], zero])
+    design = Design(network, FOLDS)
+    contents = emit.write(design, tmp_path)
+    assert contents["folds"]["conv2"] == {"outputs": 8, "inputs": 1, "steps": 4, "skip": True}
+    assert emit.read(tmp_path)[0].folds == FOLDS
+    runs = [
+        verify(design, contents, tmp_path, frames),
+        verify(design, contents, tmp_path, frames, pauses=0.4, seed=2, resets=((3000, 2), (40_000, 7))),
+    ]
+    for run in runs:
+        assert run.passed, str(run.differences[0])
+    assert np.array_equal(runs[0].answers, golden.run(network, frames).classes)
+
+
+def test_skipping_saves_what_the_rates_say() -> None:
+    network = netfile.load(ROOT / "models" / "digits-t4w4.safetensors")
+    images = data.load("digits").test_x.reshape(-1, *network.input.shape)[:60]
+    rates = WordRates(network, golden.run(network, images).outputs)
+    design = Design(network, FOLDS)
+    dense = Design(network, {name: replace(fold, skip=False) for name, fold in FOLDS.items()})
+    interval = emit.performance(design, images=images)["interval"]
+    (conv2,) = (stage for stage in design.stages if stage.name == "conv2")
+    # The bottleneck of both; between frames a few cycles more or less, as the next frame is sparser or denser.
+    assert abs(interval / rates.cycles(conv2) - 1) < 0.02
+    assert emit.performance(dense)["interval"] == 2304 and interval < 1000
+    table = rates.table()
+    assert table["conv1"] == {} and list(table["conv2"]) == [1, 2, 4]
+    assert 0.3 < table["conv2"][1] < table["conv2"][2] < table["conv2"][4] < 1
+
+
+def test_rates_by_hand() -> None:
+    network = netfile.load(ROOT / "models" / "digits-t4w4.safetensors")
+    outputs = golden.run(network, data.load("digits").test_x.reshape(-1, *network.input.shape)[:3]).outputs
+    rates = WordRates(network, outputs)
+    layer = next(layer for layer in Design(network, FOLDS).layers if layer.name == "conv2")
+    spikes = np.pad(outputs[layer.nodes[0].source], ((0, 0), (0, 0), (0, 0), (1, 1), (1, 1)))
+    n, _, channels, height, width = spikes.shape
+    kept = 0
+    for y in range(height - 2):
+        for x in range(width - 2):
+            taps = spikes[:, :, :, y : y + 3, x : x + 3].reshape(n, network.steps, channels // 2, 2, 9)
+            kept += taps.any(axis=(1, 3)).sum()
+    assert rates.share("conv2", 2) == kept / (n * (height - 2) * (width - 2) * 9 * channels // 2)
+    assert rates.cycles(build_stage(layer, Fold(16, 2, 4, skip=True))) >= kept / n

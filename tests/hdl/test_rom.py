@@ -1,0 +1,109 @@
+"""The weight memory of ``rom.v``: what the instantiated block RAMs of an ECP5 hold, read from the netlist."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.sim import Simulator
+
+from spikeloom.gen import emit, yosys
+from spikeloom.hdl.rom import rom, rom_style
+
+SIZES = [(36, 40), (600, 20), (1500, 11)]
+
+
+class Reader(wiring.Component):
+    """A memory alone."""
+
+    address: Signal
+    data: Signal
+
+    def __init__(self, words: list[int], width: int) -> None:
+        self.words, self.width = words, width
+        super().__init__({"address": In(range(len(words))), "data": Out(width)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += self.data.eq(rom(m, platform, self.words, self.width, self.address))
+        return m
+
+
+def make(depth: int, width: int) -> tuple[list[int], Reader]:
+    words = [random.Random(k).getrandbits(width) for k in range(depth)]
+    assert rom_style(depth, width) == "block"
+    return words, Reader(words, width)
+
+
+def netlist(reader: Reader, macro: str, folder: Path) -> dict[str, Any]:
+    """The module of ``reader``, flattened, as Yosys writes it in JSON."""
+    (folder / "rom.v").write_text(emit.module(reader, "top"))
+    steps = ["hierarchy -top top", "proc", "flatten", "opt_clean", "write_json rom.json"]
+    yosys.run([f"read_verilog {macro} rom.v", *steps], folder)
+    return json.loads((folder / "rom.json").read_text())["modules"]["top"]
+
+
+def rams(module: dict[str, Any]) -> list[dict[str, Any]]:
+    """The cells, without Yosys's notes on where they come from."""
+    return [cell for cell in module["cells"].values() if cell["type"] != "$scopeinfo"]
+
+
+def contents(cell: dict[str, Any]) -> list[int]:
+    """The words of 18 bits of a block RAM: 16 in an INITVAL, each in 20 bits."""
+    values = [int(cell["parameters"][f"INITVAL_{k:02X}"], 2) for k in range(64)]
+    return [value >> (20 * i) & 0x3FFFF for value in values for i in range(16)]
+
+
+def read(module: dict[str, Any], held: list[list[int]], address: int) -> int:
+    """What the block RAMs, which hold ``held``, give for ``address``."""
+    nets: dict[Any, int] = {"0": 0, "1": 1}
+    nets |= {net: address >> k & 1 for k, net in enumerate(module["ports"]["address"]["bits"])}
+    found: dict[Any, int] = {}
+    for cell, rows in zip(rams(module), held, strict=True):
+        assert cell["type"] == "DP16KD"
+        pins, parameters = cell["connections"], cell["parameters"]
+        for port in "AB":
+            assert parameters[f"REGMODE_{port}"] == "OUTREG", "the register behind the block RAM is not used"
+            assert [pins[f"{n}{port}"] for n in ("CE", "OCE", "WE", "RST")] == [["1"], ["1"], ["0"], ["0"]]
+            place = sum(nets[pins[f"AD{port}{k}"][0]] << k for k in range(14))
+            bits = int(parameters[f"DATA_WIDTH_{port}"], 2)
+            value = rows[place >> 4] if bits == 18 else rows[place >> 4] >> (9 * (place >> 3 & 1))
+            found |= {pins[f"DO{port}{k}"][0]: value >> k & 1 for k in range(bits) if pins[f"DO{port}{k}"]}
+    return sum(found[net] << k for k, net in enumerate(module["ports"]["data"]["bits"]))
+
+
+@pytest.mark.parametrize(("depth", "width"), SIZES)
+def test_block_rams_hold_the_words(depth: int, width: int, tmp_path: Path) -> None:
+    words, reader = make(depth, width)
+    module = netlist(reader, "-DSPIKELOOM_ECP5", tmp_path)
+    held = [contents(cell) for cell in rams(module)]
+    assert [read(module, held, k) for k in range(depth)] == words
+    per_ram = 36 if depth <= 512 else 18 if depth <= 1024 else 9
+    bank = 144 * 256 // max(256, 1 << (depth - 1).bit_length())
+    assert len(rams(module)) == sum(-(-min(bank, width - k) // per_ram) for k in range(0, width, bank))
+
+
+@pytest.mark.parametrize(("depth", "width"), [(36, 80), (3000, 8)])
+def test_a_word_comes_two_cycles_later(depth: int, width: int) -> None:
+    words, reader = make(depth, width)
+
+    async def bench(ctx: Any) -> None:
+        for k in range(40):
+            ctx.set(reader.address, k % depth)
+            await ctx.tick()
+            if k >= 1:
+                assert ctx.get(reader.data) == words[(k - 1) % depth], f"cycle {k}"
+
+    simulator = Simulator(reader)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
+def test_a_deeper_memory_is_left_to_synthesis(tmp_path: Path) -> None:
+    _, reader = make(3000, 8)
+    assert "spikeloom_rom" not in emit.module(reader, "top")
