@@ -30,7 +30,7 @@ from spikeloom.gen.synth import place, synthesise
 from spikeloom.quant import golden
 from spikeloom.sim.verify import Simulator, verify
 
-from . import array, da4ml_design
+from . import array, cost, cost_designs, da4ml_design
 from .records import OURS, RESULTS, Record, changes, published, read, write
 from .works import WORKS, Work
 
@@ -198,6 +198,24 @@ def measure_array(folder: Path) -> Subject:
     return subject
 
 
+def measure_cost(folder: Path, console: Console) -> list[Subject]:
+    """The area of the designs of the cost model, by the model and by Yosys."""
+    console.print(f"cost: {len(cost_designs.NAMES)} designs, the cost model against Yosys")
+
+    def compared(name: str) -> Subject:
+        found = cost.compare(name, Path(tempfile.mkdtemp(dir=folder)))
+        if not found.same_memories:
+            raise BenchmarkError(f"cost, {name}: memories {found.model}, counted {found.counted}; they must be equal")
+        subject = Subject("cost", name, folder, {}, {})
+        subject.add(found.counted._asdict())
+        subject.figures |= {f"{k}_model": (round(v), UNITS[k]) for k, v in found.model._asdict().items()}
+        subject.figures |= {f"{k}_error_percent": (found.percent(k), "%") for k in ("lut4_eq", "ff")}
+        return subject
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(compared, cost_designs.NAMES))
+
+
 def measure_da4ml(work: Work, folder: Path, environment: Path) -> Subject:
     """da4ml's design of ``work``, checked like ours; where da4ml is not to be had, a subject that says why."""
     subject = Subject(work.name, da4ml_design.DESIGN, folder, {}, {}, da4ml_design.TOOL)
@@ -241,7 +259,8 @@ def measure(names: list[str], folder: Path, console: Console) -> list[Subject]:
         xc7 = [pool.submit(add_xc7, subject) for subject in best.values() if subject.xc7]
         for job in [*theirs, *clocks, *xc7]:
             job.result()
-        return [*subjects, *others, *([rest.result()] if rest else [])]
+    subjects = [*subjects, *others, *([rest.result()] if rest else [])]
+    return [*subjects, *(measure_cost(folder, console) if "cost" in names else ())]
 
 
 def to_records(subjects: list[Subject]) -> list[Record]:
@@ -281,7 +300,7 @@ def show(subjects: list[Subject], console: Console) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmarks; the exit status is not zero where a design fails its verification."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description="Measure the standing works.")
-    names = [*WORKS, "array", "da4ml"]
+    names = [*WORKS, "array", "cost", "da4ml"]
     parser.add_argument("works", nargs="*", metavar="WORK", help=f"{', '.join(names)}; all without this argument")
     works = parser.parse_args(argv).works or names
     if unknown := set(works) - set(names):
@@ -295,7 +314,7 @@ def main(argv: list[str] | None = None) -> int:
         console.print(f"[red]{error}[/red]")
         return 1
     before, after = read(), to_records(subjects)
-    show(subjects, console)
+    show([subject for subject in subjects if subject.work != "cost"], console)
     show_changes(before, after, console)
     kept = [r for r in before if r.measured and r.command.removeprefix(COMMAND) not in works]
     write(sorted([*kept, *after], key=lambda r: names.index(r.work)) + published(), RESULTS)

@@ -141,6 +141,26 @@ def _array(records: list[Record]) -> str:
     return _columns(records, "array", columns, "lut4_eq")
 
 
+def _cost(records: list[Record]) -> str:
+    """The cost model beside Yosys, with the median and the largest error in the last rows."""
+    figures = {design: row for (_, design), row in _figures(records, "cost").items()}
+    columns = {
+        "lut4_eq": "LUT4-eq.",
+        "lut4_eq_model": "model",
+        "lut4_eq_error_percent": "error, %",
+        "ff": "FF",
+        "ff_model": "model",
+        "ff_error_percent": "error, %",
+        "ebr": "EBR",
+        "lut_ram": "LUT RAM",
+    }
+    rows = [[design, *(_number(row[metric]) for metric in columns)] for design, row in figures.items()]
+    for title, choose in (("median error", lambda errors: errors[len(errors) // 2]), ("largest error", max)):
+        errors = {m: sorted(abs(row[m]) for row in figures.values()) for m in columns if m.endswith("percent")}
+        rows.append([title, *(_number(choose(errors[m])) if m in errors else "" for m in columns)])
+    return _table(["design", *columns.values()], rows)
+
+
 def _accuracy(records: list[Record]) -> str:
     names = {"A": "A: perceptron 64-32-10", "B": "B: CNN 8-8-10", "digits": "digits: spiking CNN 8-16-10, T = 4"}
     rows = [
@@ -160,6 +180,7 @@ TABLES: dict[str, Callable[[list[Record]], str]] = {
     "digits": lambda records: _columns(records, "digits", AREA, "lut4_eq"),
     "speed": lambda records: _columns(records, "digits", SPEED, "cocotb_cycles_per_s"),
     "array": _array,
+    "cost": _cost,
     "accuracy": _accuracy,
 }
 """The tables by name."""

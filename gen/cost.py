@@ -1,85 +1,147 @@
-"""Area of a stage before synthesis: adder bits and gates, counted as LUT4 with two for each CCU2C (ECP5)."""
+"""Area of a design before synthesis: LUTs, flip-flops, LUT RAM and block RAM on ECP5, stage by stage."""
 
 from __future__ import annotations
 
-from ..hdl.adders import levels
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from ..hdl.flow import GearboxSpec
+from ..hdl.fork import DecimatorSpec
 from ..hdl.initial import InitialSpec
+from ..hdl.merge import MergeSpec
 from ..hdl.neuron_spec import NeuronSpec
 from ..hdl.pool import PoolSpec
 from ..hdl.readout import ReadoutSpec
 from ..hdl.requant import RequantSpec
-from ..hdl.rom import rom_style
 from ..hdl.serial import SerialiserSpec
 from ..hdl.stage import StageSpec
-from ..hdl.synapse import TABLE, SynapseSpec
+from ..hdl.synapse import SynapseSpec
+from .coefficients import LUTS
+from .cost_cores import initial_parts, neuron_parts, pool_parts, readout_parts, requant_parts, serialiser_parts
+from .cost_streams import decimator_parts, fifo_parts, fork_parts, gearbox_parts, merge_parts, window_parts
+from .cost_synapse import synapse_parts
+from .parts import Parts
 
-__all__ = ["estimate"]
+__all__ = ["Area", "all_parts", "area", "element_parts", "estimate", "part_area", "total"]
+
+_NAMES = {
+    SynapseSpec: "synapsearray",
+    SerialiserSpec: "serialiser",
+    MergeSpec: "merge",
+    InitialSpec: "initialmembranes",
+    NeuronSpec: "neuronarray",
+    RequantSpec: "requantiser",
+    PoolSpec: "poolarray",
+    ReadoutSpec: "readout",
+}
+
+
+class Area(NamedTuple):
+    """``lut4_eq``, LUT4 with two for each CCU2C, LUT RAM not included; ``ff``; ``lut_ram``, TRELLIS_DPR16X4; ``ebr``,
+    DP16KD."""
+
+    lut4_eq: float
+    ff: int
+    lut_ram: int
+    ebr: int
+
+
+def total(areas: Iterable[Area]) -> Area:
+    """The sum of ``areas``."""
+    return Area(*(sum(column) for column in zip(Area(0, 0, 0, 0), *areas, strict=True)))
+
+
+def _area(parts: Parts) -> Area:
+    luts = sum(LUTS.get(kind, 1.0) * count for kind, count in parts.logic.items())
+    return Area(luts, parts.ff, parts.lut_ram, parts.ebr)
+
+
+def core_parts(core: object, parts: Parts) -> None:
+    """Add the parts of a core of a stage."""
+    match core:
+        case SynapseSpec():
+            synapse_parts(core, parts)
+        case SerialiserSpec():
+            serialiser_parts(core, parts)
+        case MergeSpec():
+            merge_parts(core, parts)
+        case InitialSpec():
+            initial_parts(core, parts)
+        case NeuronSpec():
+            neuron_parts(core, parts)
+        case RequantSpec():
+            requant_parts(core, parts)
+        case PoolSpec():
+            pool_parts(core, parts)
+        case ReadoutSpec():
+            readout_parts(core, parts)
+        case _:
+            raise TypeError(f"Not a core of a stage: {core!r}")
+
+
+def element_parts(spec: StageSpec | GearboxSpec | DecimatorSpec | int) -> dict[str, Parts]:
+    """The parts of an element of a design, by the name of the core in it; "" for what belongs to none."""
+    own = Parts()
+    found = {"": own}
+    match spec:
+        case StageSpec():
+            window_parts(spec.window, found.setdefault("window", Parts()))
+            for core in spec.cores:
+                name = _NAMES[type(core)]
+                name += str(sum(key.startswith(name) for key in found)) if isinstance(core, MergeSpec) else ""
+                core_parts(core, found.setdefault(name, Parts()))
+            fifo_parts(spec.o_width, spec.fifo_words, found.setdefault("fifo", Parts()))
+            own.counter(spec.parts)
+            own.logic["stage"] += 1
+        case GearboxSpec():
+            gearbox_parts(spec, own)
+        case DecimatorSpec():
+            decimator_parts(spec, own)
+        case _:
+            fork_parts(spec, own)
+    return found
+
+
+def all_parts(spec: StageSpec | GearboxSpec | DecimatorSpec | int) -> Parts:
+    """The parts of an element, joined with the others: without what nothing reads."""
+    whole = Parts()
+    for parts in element_parts(spec).values():
+        whole.add(parts)
+    if isinstance(spec, StageSpec):
+        whole.add(_unread(spec))
+    return whole
+
+
+def area(spec: StageSpec | GearboxSpec | DecimatorSpec | int) -> Area:
+    """The area of an element of a design: a stage with the FIFOs of its shortcuts, a width conversion, a strided
+    shortcut, a fork of so many branches."""
+    return _area(all_parts(spec))
+
+
+def _unread(stage: StageSpec) -> Parts:
+    """What goes away in a stage because a quantiser without a subtraction shifts the low bits of the currents out:
+    their registers, and the multiplexer in front of it. A negative count."""
+    parts = Parts()
+    *before, core = [core for core in stage.cores if not isinstance(core, ReadoutSpec)]
+    if not isinstance(core, RequantSpec) or core.bias.any() or stage.merges:
+        return parts
+    bits = int(np.clip(core.shift.reshape(-1, core.outputs).min(0), 0, core.i_format.bits - 1).sum())
+    parts.registers(-bits * stage.parts)
+    if any(isinstance(other, SerialiserSpec) for other in before):
+        parts.registers(-bits)
+        parts.mux(stage.parts, -bits)
+    return parts
+
+
+def part_area(core: object) -> Area:
+    """The area of one core of a stage."""
+    parts = Parts()
+    core_parts(core, parts)
+    return _area(parts)
 
 
 def estimate(stage: StageSpec) -> int:
-    """LUT4-equivalents of ``stage``. An adder of n bits counts n + 1, a gate or a multiplexer 1 a bit."""
-    total = 60.0 + 1.5 * len(bin(stage.cycles)) + (4 + 2 * stage.fifo_words.bit_length() if stage.fifo_words > 1 else 0)
-    if stage.window.columns:  # the multiplexers that line the rows up, and their masks
-        total += stage.window.o_format.width * (0.5 * stage.window.rows + 1)
-    if stage.window.chunk:  # the test for zero, flags, counters of rows, and the chunk that is handed out
-        total += 90 + stage.window.i_format.width / 3 + 2 * stage.window.chunk
-        synapse = stage.cores[0]
-        if isinstance(synapse, SynapseSpec) and synapse.inputs > 1:  # an inverter of each sum's highest bit
-            total += synapse.outputs * synapse.terms * synapse.plane_count
-    for core in stage.cores:
-        match core:
-            case SynapseSpec():
-                total += _synapse(core)
-            case SerialiserSpec():
-                total += 0.5 * core.i_format.width + core.parts.bit_length() * 2
-            case InitialSpec():
-                total += _initial(core)
-            case NeuronSpec():
-                bits = core.i_format.bits + 1
-                adders = {"lossless": 1, "causal": 3, "signed": 5}[core.rule]
-                gates = bits if core.groups > 1 and core.rule != "lossless" else 0
-                total += core.outputs * core.stages * (adders * (bits + 1) + gates)
-            case RequantSpec():
-                bits = core.i_format.bits
-                total += core.outputs * ((bits + 1 if core.bias.any() else 0) + bits // 2 + 2 * core.o_format.bits)
-            case PoolSpec():
-                bits = core.o_format.bits + (2 if core.kind == "max_spikes" else 0)
-                total += core.i_format.lanes * core.i_format.steps * (bits + 1) * (1 if core.kind == "sum" else 2)
-            case ReadoutSpec():
-                bits = core.o_format.bits
-                total += core.outputs * (2 * bits + 2)
-    return round(total)
-
-
-def _initial(core: InitialSpec) -> float:
-    """An adder and its gate for each lane, the shifted additions of a constant current, the memory and its counter."""
-    bits, lanes, depth = core.o_format.bits, core.i_format.lanes, len(core.rows)
-    products = 1.7 * (core.times.bit_count() - 1) * (bits + 1)
-    width = sum(int(column.max()).bit_length() for column in core.rows.T)
-    memory = 0.0
-    if depth > 1:
-        memory = 2 + depth.bit_length()
-        if rom_style(depth, width) == "logic":
-            memory += width * max(1, depth / 16)
-    return lanes * (bits + 1 + products) + (width if core.scans > 1 else 0) + memory
-
-
-def _synapse(core: SynapseSpec) -> float:
-    """Trees over the inputs, whose first additions gate the weights, the trees over the bits of an input, the
-    accumulators. Constant weights: tables of a LUT4 a bit in place of the first additions."""
-    lanes, width, adders = core.inputs, core.weight_bits, 0.0
-    if core.constant:
-        width += 2
-        lanes = -(-lanes // TABLE)
-        adders += lanes * width
-    while lanes > 1:
-        adders += (lanes // 2) * (width + 1)
-        lanes -= lanes // 2
-        width += 1
-    planes, joins = core.plane_count, 0.0
-    for level in range(levels(core.plane_count)):
-        joins += (planes // 2) * (width + 2 + (1 << level))
-        width += 1 << level
-        planes -= planes // 2
-    accumulator = core.o_format.bits + 1
-    return core.outputs * core.terms * (core.plane_count * adders + joins + accumulator)
+    """LUT4-equivalents of ``stage``."""
+    return round(area(stage).lut4_eq)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -63,7 +63,7 @@ def performance(design: Design, images: np.ndarray | None = None) -> Performance
 
     ``latency``: cycles from the first input word to the last output word of the first frame (of all outputs);
     ``interval``: cycles between frames in steady state, the mean of ``images``; per stage: cycles of work a frame, and
-    its share of the interval.
+    its share of the interval; ``bottleneck``, the stage with the most of it.
     """
     costs: dict[str, np.ndarray] = {}
     timing, count = design.free_run, 0
@@ -79,9 +79,11 @@ def performance(design: Design, images: np.ndarray | None = None) -> Performance
             return stage.cycles
         return round(costs[stage.name][:, 3].sum() * stage.window.groups * stage.window.scans / count)
 
+    bottleneck = max(design.stages, key=work)
     return {
         "latency": int(ends[0]) + 1,
         "interval": interval,
+        "bottleneck": {"stage": bottleneck.name, "utilisation": round(work(bottleneck) / interval, 4)},
         "stages": {s.name: {"cycles": work(s), "utilisation": round(work(s) / interval, 4)} for s in design.stages},
     }
 
@@ -131,6 +133,7 @@ def describe(design: Design) -> dict[str, Any]:
         "predicted": {
             "latency_cycles": figures["latency"],
             "interval_cycles": figures["interval"],
+            "bottleneck": figures["bottleneck"],
             "stages": {
                 s.name: figures["stages"][s.name]
                 | {
@@ -154,12 +157,20 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def write(design: Design, folder: str | Path, progress: Callable[[str], None] = lambda _step: None) -> dict[str, Any]:
-    """Write Verilog, network and, last, ``design.json`` into ``folder``; return the contents of the latter."""
+def write(
+    design: Design,
+    folder: str | Path,
+    progress: Callable[[str], None] = lambda _step: None,
+    search: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Write Verilog, network and, last, ``design.json`` into ``folder``; return the contents of the latter.
+
+    ``search``: lines on how the folds were found, kept in ``design.json``.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     progress("predicting cycles")
-    contents = describe(design)
+    contents = describe(design) | {"search": list(search)}
     progress("writing Verilog")
     text = verilog(design)
     contents |= {"verilog": f"{TOP}.v", "verilog_sha256": hashlib.sha256(text.encode()).hexdigest()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,20 @@ class Layer:
     def name(self) -> str:
         """Name of the stage: that of its first node."""
         return self.nodes[0].name
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """Weights (Co, n) of a synapse node in the order of the window words, tap by tap."""
+        weight = self.nodes[0].weight  # pyright: ignore[reportAttributeAccessIssue]  # of a synapse node only
+        if weight.ndim == 4:
+            return np.ascontiguousarray(weight.transpose(0, 2, 3, 1)).reshape(len(weight), -1)
+        return weight if self.order is None else weight[:, self.order]
+
+    @cached_property
+    def columns(self) -> np.ndarray:
+        """Weights (Co, n) of a convolution in the order of the window words, kernel column by kernel column."""
+        weight = self.nodes[0].weight  # pyright: ignore[reportAttributeAccessIssue]  # of a convolution only
+        return np.ascontiguousarray(weight.transpose(0, 3, 2, 1)).reshape(len(weight), -1)
 
     def find(self, kind: type) -> Any:
         """The node of this kind, or None."""

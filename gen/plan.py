@@ -154,12 +154,10 @@ def build_stage(layer: Layer, fold: Fold) -> StageSpec:
             geometry |= dict(kernel=node.weight.shape[2:], stride=node.stride, padding=node.padding, columns=columns)
             if layer.groups > 1:
                 geometry |= dict(order="channels", part=max(1, node.weight.shape[1] // fold.inputs))
-            weight = node.weight.transpose(0, 3, 2, 1) if columns else node.weight.transpose(0, 2, 3, 1)
         else:
             geometry |= dict(channels=node.weight.shape[1], height=1, width=1)
-            weight = node.weight if layer.order is None else node.weight[:, layer.order]
         blocks = _blocks(layer, fold)
-        weight = weight.reshape(len(weight), -1, fold.inputs // blocks)
+        weight = (layer.columns if columns else layer.rows).reshape(len(node.weight), -1, fold.inputs // blocks)
         cores = _cores(layer, fold, weight, replace(i_format, lanes=fold.inputs))
         synapse = cores[0]
         assert isinstance(synapse, SynapseSpec)
@@ -177,13 +175,14 @@ def build_stage(layer: Layer, fold: Fold) -> StageSpec:
 
 
 def ring_rows(window: WindowSpec) -> int:
-    """Row slots of a window: those needed and one stride more, so that rows come in while others are read; twice
-    those needed where that still fits a block RAM, so that the next frame's first rows never wait."""
-    if window.columns:  # every further row widens the multiplexer that lines the rows up
-        return window.rows_needed + window.stride
-    doubled = 2 * window.rows_needed
-    bits = doubled * window.row_words * window.i_format.width
-    return max(doubled, window.rows_needed + window.stride) if bits <= 16384 else window.rows_needed + window.stride
+    """Row slots of a window: those needed and one stride more, so that rows come in while others are read; or twice
+    those needed, so that the next frame's first rows never wait: where that still fits a block RAM, or where the wait
+    would be more than a fiftieth of the window's cycles. Where whole kernel columns are read, every further row widens
+    the multiplexer that lines the rows up, so that only the wait counts."""
+    lean, doubled = window.rows_needed + window.stride, 2 * window.rows_needed
+    wait = (doubled - lean) * window.row_words
+    fits = not window.columns and doubled * window.row_words * window.i_format.width <= 16384
+    return max(lean, doubled) if fits or 50 * wait > window.cycles else lean
 
 
 def _cores(layer: Layer, fold: Fold, weight: np.ndarray, i_format: WordFormat) -> tuple[CoreSpec, ...]:

@@ -19,7 +19,7 @@ from amaranth.lib.wiring import In, Out
 from .adders import Term, levels, tree
 from .counter import counter
 from .law import Link
-from .rom import memory_style, selected
+from .rom import UNCHECKED, memory_style, selected
 from .words import WordFormat, bits_for, shape_for
 
 __all__ = ["Merge", "MergeSpec", "SkipLaw"]
@@ -203,7 +203,7 @@ class Merge(wiring.Component):
         """The words of the shortcut in a memory; return the word fetched, one cycle later. ``level`` counts the words
         in it, ``stock`` those of them that are not yet promised to a result."""
         spec = self.spec
-        style = {"ram_style": memory_style(spec.depth, spec.skip_format.width)}
+        style = {"ram_style": memory_style(spec.depth, spec.skip_format.width)} | UNCHECKED
         m.submodules.memory = memory = Memory(shape=spec.skip_format.width, depth=spec.depth, init=[], attrs=style)
         write, read = memory.write_port(), memory.read_port()
         level, stock = Signal(range(spec.depth + 1)), Signal(range(spec.depth + 1))

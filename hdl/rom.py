@@ -11,10 +11,14 @@ from amaranth.lib.memory import Memory
 from .library import Library
 from .words import shape_for
 
-__all__ = ["memory_style", "packed_rows", "rom", "rom_style", "selected"]
+__all__ = ["DEEPEST", "UNCHECKED", "memory_style", "packed_rows", "rom", "rom_style", "selected"]
 
-_DEEPEST = 2048
+DEEPEST = 2048
 """Words of the deepest block RAM that is instantiated, with 9 bits each."""
+
+UNCHECKED = {"no_rw_check": 1}
+"""Attribute of a memory whose readers never use a word that is written in the same cycle: without it Yosys adds
+registers and multiplexers around a block RAM, so that such a read gives the old word."""
 
 
 def rom_style(depth: int, width: int) -> str:
@@ -43,7 +47,7 @@ def rom(
     """Return ``words[address]`` of two cycles ago: read in one cycle, registered in the next; ``logic``: in LUTs."""
     depth, style = len(words), "logic" if logic else rom_style(len(words), width)
     data = Signal(width, name="rom_data", reset_less=True)
-    if not isinstance(platform, Library) or style == "logic" or depth > _DEEPEST:
+    if not isinstance(platform, Library) or style == "logic" or depth > DEEPEST:
         m.submodules.memory = memory = Memory(
             shape=width, depth=depth, init=words, attrs={"rom_style": style, "ram_style": style}
         )

@@ -22,7 +22,7 @@ from amaranth.lib.wiring import In, Out
 
 from .counter import counter, row_counter
 from .credits import credits
-from .rom import selected
+from .rom import UNCHECKED, selected
 from .sparse import SparseWalk
 from .window_spec import RowPlan, WindowSpec
 
@@ -207,6 +207,7 @@ class Window(wiring.Component):
         never written and holds the zeros of the padded rows."""
         spec, depth = self.spec, self._depth
         style = {} if depth * spec.i_format.width <= 1024 else {"ram_style": "block"}
+        style |= UNCHECKED
         m.submodules.memory = memory = Memory(shape=spec.i_format.width, depth=depth, init=[], attrs=style)
         write, read = memory.write_port(), memory.read_port()
         m.d.comb += [write.en.eq(written), write.data.eq(self.i.payload), write.addr.eq(Cat(w_cell, w_slot))]
@@ -228,7 +229,9 @@ class Window(wiring.Component):
         spec, cells = self.spec, self.spec.row_words + 2 * self.spec.padding * self.spec.pixel_words
         rows = []
         for k in range(spec.rows):
-            memory = m.submodules[f"row_{k}"] = Memory(shape=spec.i_format.width, depth=cells, init=[])
+            memory = m.submodules[f"row_{k}"] = Memory(
+                shape=spec.i_format.width, depth=cells, init=[], attrs=dict(UNCHECKED)
+            )
             write, read = memory.write_port(), memory.read_port()
             m.d.comb += [write.en.eq(written & (w_slot == k)), write.data.eq(self.i.payload), write.addr.eq(w_cell)]
             m.d.comb += [read.en.eq(1), read.addr.eq(cell)]

@@ -129,21 +129,23 @@ def evaluate(network: Network, images: Frames, *, progress: Callable[[int, int],
 
 
 def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping[str, Fold] = "auto",
-             cycles: int | None = None,
+             cycles: int | None = None, device: str | None = None,
              progress: Callable[[str], None] = lambda _step: None) -> tuple[Design, dict[str, Any]]:
     """Write Verilog, ``design.json`` and the network into ``folder``; return the design and the contents of the JSON.
 
     ``fold``: "auto", a fold file, or folds by stage; what they leave out is chosen for at most ``cycles`` cycles a
-    frame, or for the least area x cycles. Raises PlanError, naming the stage, where that is impossible.
+    frame, so that the design fits ``device`` (``gen.devices``): the smallest such design, or, where only a device is
+    given, the fastest one, or where neither is the least area x cycles. Raises PlanError, naming the stage or the
+    resource, where that is impossible.
     """
-    from .gen.design import Design
     from .gen.emit import write
-    from .gen.fold import with_given
+    from .gen.fold import designed
     from .gen.plan import read_folds
 
     given = dict(fold) if isinstance(fold, Mapping) else {} if fold == "auto" else read_folds(fold)
-    design = Design(network, with_given(network, given, cycles))
-    return design, write(design, folder, progress)
+    progress("searching folds")
+    design, log = designed(network, given, cycles, device)
+    return design, write(design, folder, progress, log)
 
 
 def verify(folder: str | Path, pixels: np.ndarray, **options: Any) -> Outcome:

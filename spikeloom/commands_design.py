@@ -25,7 +25,10 @@ def fold_rows(contents: dict[str, Any]) -> list[tuple[Any, ...]]:
 def generate(network: Annotated[Path, typer.Argument(help="Network file.")],
              output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write into.")],
              fold: Annotated[str, typer.Option(help="auto, or a TOML file with folds; the rest is chosen.")] = "auto",
-             cycles: Annotated[int | None, typer.Option(min=1, help="Target: cycles a frame.")] = None,
+             cycles: Annotated[int | None, typer.Option(min=1, help="Target: cycles a frame at most.")] = None,
+             device: Annotated[Literal["ecp5-12k", "ecp5-25k", "ecp5-45k", "ecp5-85k"] | None,
+                               typer.Option(help="Target: a device to fit; without --cycles, as fast as it "
+                                                 "can.")] = None,
              json: JsonOption = False) -> None:
     """Generate Verilog and predict its cycles and area."""
     from . import api
@@ -33,20 +36,20 @@ def generate(network: Annotated[Path, typer.Argument(help="Network file.")],
     start = time.perf_counter()
     loaded = api.load(network)
     with bars() as step:
-        design, contents = api.generate(loaded, output, fold=fold, cycles=cycles,
+        design, contents = api.generate(loaded, output, fold=fold, cycles=cycles, device=device,
                                         progress=lambda what: step(what, 0, 0))
     seconds = time.perf_counter() - start
     predicted = contents["predicted"]
     files = [output / name for name in (contents["verilog"], "network.safetensors", "design.json")]
     if json:
-        print_json({"folds": contents["folds"], **predicted, "verilog_sha256": contents["verilog_sha256"],
-                    "files": files, "seconds": round(seconds, 3)})
+        print_json({"folds": contents["folds"], **predicted, "search": contents["search"],
+                    "verilog_sha256": contents["verilog_sha256"], "files": files, "seconds": round(seconds, 3)})
         return
     area = sum(stage["lut4_eq_estimate"] for stage in predicted["stages"].values())
     print_text(table(f"{len(design.stages)} stages, T = {loaded.steps}, about {area:,} LUT4-eq",
                      ("stage", "outputs x inputs x steps", "cycles", "busy", "LUT4-eq"), fold_rows(contents)),
                f"latency {predicted['latency_cycles']:,} cycles, a frame every {predicted['interval_cycles']:,} cycles",
-               *(f"wrote {file}" for file in files), f"in {seconds:.1f} s")
+               *contents["search"], *(f"wrote {file}" for file in files), f"in {seconds:.1f} s")
 
 
 def outcome_figures(outcome: Any) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from spikeloom.gen import emit
-from spikeloom.gen.cost import estimate
+from spikeloom.gen.cost import area, total
 from spikeloom.gen.design import Design
+from spikeloom.gen.devices import resources
 from spikeloom.gen.fold import auto, with_given
 from spikeloom.gen.layers import Layer, PlanError, layers
 from spikeloom.gen.plan import Fold, build_stage, fold_choices, read_folds
@@ -111,27 +112,19 @@ def test_layers_without_hardware_are_named() -> None:
         layers(flat)
 
 
-def fits(layer: Layer, fold: Fold, target: int = 10**9) -> bool:
+def fits(layer: Layer, fold: Fold) -> bool:
     try:
-        stage = build_stage(layer, fold)
+        build_stage(layer, fold)
     except PlanError:
         return False
-    return max(stage.cycles, stage.window.i_words, stage.window.results) <= target
-
-
-@pytest.mark.parametrize("target", [192, 576, 800, 5000])
-def test_auto_finds_the_least_area_for_a_target(target: int) -> None:
-    folds = auto(network(), target)
-    for layer in layers(network()):
-        areas = [estimate(build_stage(layer, fold)) for fold in fold_choices(layer) if fits(layer, fold, target)]
-        assert estimate(build_stage(layer, folds[layer.name])) == min(areas)
-    assert emit.performance(Design(network(), folds))["interval"] <= target
+    return True
 
 
 def test_auto_without_a_target_has_the_least_area_times_cycles() -> None:
-    def product_of(folds: dict[str, Fold]) -> int:
-        stages = Design(network(), folds).stages
-        return sum(estimate(s) for s in stages) * max(max(s.cycles, s.window.i_words, s.window.results) for s in stages)
+    def product_of(folds: dict[str, Fold]) -> float:
+        design = Design(network(), folds)
+        luts = resources(total(area(element.spec) for element in design.elements))[0]
+        return luts * max(max(s.cycles, s.window.i_words, s.window.results) for s in design.stages)
 
     best = product_of(auto(network()))
     tables = [[fold for fold in fold_choices(layer) if fits(layer, fold)] for layer in layers(network())]
@@ -140,7 +133,7 @@ def test_auto_without_a_target_has_the_least_area_times_cycles() -> None:
         folds = {
             layer.name: table[rng.integers(len(table))] for layer, table in zip(layers(network()), tables, strict=True)
         }
-        assert product_of(folds) >= best
+        assert product_of(folds) >= best * (1 - 1e-9)
 
 
 def test_a_target_out_of_reach_names_the_stage() -> None:

@@ -1,0 +1,97 @@
+"""The folds of a layer as the search sees them: cycles, area, and the widths of the words on either side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import ceil
+
+import numpy as np
+
+from ..hdl.merge import MergeSpec
+from ..hdl.stage import StageSpec
+from ..hdl.words import WordFormat
+from .cost import area, part_area, total
+from .devices import resources
+from .layers import Layer, PlanError
+from .plan import Fold, build_stage, fold_choices
+
+__all__ = ["Candidate", "Table", "needed_cycles"]
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A fold that can be built.
+
+    Attributes: ``fold``; ``cycles``, a frame at least; ``area``, LUTs, flip-flops and block RAMs without shortcuts;
+    ``merges``, its shortcuts; ``i_lanes`` and ``o_format``, of its input and output words.
+    """
+
+    fold: Fold
+    cycles: int
+    area: np.ndarray
+    merges: tuple[MergeSpec, ...]
+    i_lanes: int
+    o_format: WordFormat
+
+
+def needed_cycles(stage: StageSpec) -> int:
+    """Cycles a frame that a stage needs at least: its own walk, and its words in and out."""
+    return max(stage.cycles, stage.window.i_words, stage.window.results * stage.parts)
+
+
+class Table:
+    """All folds of a layer that can be built.
+
+    Attributes: ``layer``; ``candidates``. Raises PlanError where there is none.
+    """
+
+    def __init__(self, layer: Layer, folds: Sequence[Fold] | None = None) -> None:
+        self.layer = layer
+        self.candidates: list[Candidate] = []
+        reason = None
+        for fold in fold_choices(layer) if folds is None else folds:
+            try:
+                stage = build_stage(layer, fold)
+            except PlanError as error:
+                reason = error
+                continue
+            merges = tuple(stage.merges)
+            bare = replace(stage, cores=tuple(core for core in stage.cores if core not in merges))
+            self.candidates.append(
+                Candidate(
+                    fold, needed_cycles(stage), resources(area(bare)), merges, stage.i_format.lanes, stage.o_format
+                )
+            )
+        if not self.candidates:
+            raise reason or PlanError(f"{layer.name}: no fold can be built")
+
+    @property
+    def fastest(self) -> int:
+        """The least cycles of any fold."""
+        return min(candidate.cycles for candidate in self.candidates)
+
+    def priced(self, lags: Sequence[float]) -> tuple[list[Candidate], np.ndarray]:
+        """The candidates that none of the same widths beats in cycles and in every resource, with their areas (n, 3);
+        ``lags``: pixels that wait in the FIFO of each shortcut."""
+        areas = [candidate.area + _shortcuts(candidate.merges, lags) for candidate in self.candidates]
+        kept: list[int] = []
+        points = np.array([[c.cycles, *a] for c, a in zip(self.candidates, areas, strict=True)])
+        widths = [(c.i_lanes, c.o_format.lanes) for c in self.candidates]
+        for k in np.lexsort(points.T[::-1]).tolist():
+            rivals = [j for j in kept if widths[j] == widths[k]]
+            if not rivals or not (points[rivals] <= points[k]).all(1).any():
+                kept.append(k)
+        return [self.candidates[k] for k in kept], np.array([areas[k] for k in kept])
+
+
+def merge_depth(merge: MergeSpec, lag: float) -> int:
+    """Words of a shortcut's FIFO in which ``lag`` pixels wait."""
+    return max(*merge.needs, ceil(lag * merge.words))
+
+
+def _shortcuts(merges: Sequence[MergeSpec], lags: Sequence[float]) -> np.ndarray:
+    if not merges:
+        return np.zeros(3)
+    deep = [replace(merge, depth=merge_depth(merge, lag)) for merge, lag in zip(merges, lags, strict=True)]
+    return resources(total(part_area(merge) for merge in deep))

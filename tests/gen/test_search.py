@@ -1,0 +1,168 @@
+"""The search for folds against all folds there are, under the same cost model."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from spikeloom.gen.candidates import Table, merge_depth
+from spikeloom.gen.cost import area, total
+from spikeloom.gen.design import Design
+from spikeloom.gen.devices import DEVICES, resources
+from spikeloom.gen.emit import performance
+from spikeloom.gen.fold import auto, search
+from spikeloom.gen.lattice import lattice
+from spikeloom.gen.layers import PlanError, layers
+from spikeloom.gen.plan import Fold, build_stage, fold_choices
+from spikeloom.gen.search import ORDER, fits, least, smallest
+from spikeloom.gen.streams import connect, with_depths
+from spikeloom.quant.network import Network
+from spikeloom.quant.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Node, Readout, SumPool
+
+LAGS = 3.5
+"""Pixels in the FIFO of every shortcut."""
+
+
+def fire(name: str, source: str, channels: int) -> IF:
+    ones = np.ones(channels, int)
+    return IF(name=name, source=source, threshold=7 * ones, bias=ones, v0=3 * ones, rule="causal", strict=False)
+
+
+def conv(rng: np.random.Generator, name: str, source: str, shape: tuple[int, int]) -> Conv2d:
+    return Conv2d(name=name, source=source, weight=rng.integers(-7, 8, (*shape, 3, 3)), weight_bits=4, padding=1)
+
+
+def ending(rng: np.random.Generator, source: str, inputs: int) -> list[Node]:
+    return [
+        Flatten(name="flat", source=source),
+        Linear(name="fc", source="flat", weight=rng.integers(-7, 8, (3, inputs)), weight_bits=4),
+        Readout(name="out", source="fc", bias=np.arange(3)),
+    ]
+
+
+def chain() -> Network:
+    rng = np.random.default_rng(1)
+    nodes: list[Node] = [
+        Input(name="input", shape=(1, 4, 4), high=3),
+        conv(rng, "one", "input", (2, 1)),
+        fire("if1", "one", 2),
+        SumPool(name="pool", source="if1", kernel=2, stride=2),
+        conv(rng, "two", "pool", (3, 2)),
+        fire("if2", "two", 3),
+    ]
+    return Network((*nodes, *ending(rng, "if2", 12)), 2)
+
+
+def residual() -> Network:
+    """The input goes to a convolution and to a shortcut; a strided shortcut with padded channels follows."""
+    rng = np.random.default_rng(2)
+    nodes: list[Node] = [
+        Input(name="input", shape=(2, 4, 4), high=3),
+        conv(rng, "one", "input", (2, 2)),
+        Gain(name="skip1", source="input", gain=np.array([3, 5])),
+        Add(name="add1", source="one", other="skip1"),
+        fire("if1", "add1", 2),
+        Conv2d(name="two", source="if1", weight=rng.integers(-7, 8, (4, 2, 3, 3)), weight_bits=4, stride=2, padding=1),
+        Gain(name="skip2", source="if1", gain=np.arange(1, 5), stride=2, offset=1),
+        Add(name="add2", source="two", other="skip2"),
+        fire("if2", "add2", 4),
+    ]
+    return Network((*nodes, *ending(rng, "if2", 16)), 1)
+
+
+def everything(network: Network) -> list[tuple[int, np.ndarray]]:
+    """(cycles, resources) of the designs of all folds, from the elements of each design itself."""
+    cut = layers(network)
+    stages = []
+    for layer in cut:
+        found = []
+        for fold in fold_choices(layer):
+            try:
+                found.append(build_stage(layer, fold))
+            except PlanError:
+                continue
+        stages.append(found)
+    designs = []
+    for chosen in product(*stages):
+        deep = with_depths(list(chosen), {s.name: [merge_depth(m, LAGS) for m in s.merges] for s in chosen})
+        elements, boundaries = connect(network, cut, deep)
+        cycles = max(*(s.cycles for s in deep), *(b.words_per_frame for b in boundaries))
+        designs.append((cycles, resources(total(area(element.spec) for element in elements))))
+    return designs
+
+
+@pytest.mark.parametrize("network", [chain(), residual()], ids=["chain", "residual"])
+def test_the_search_finds_what_trying_everything_finds(network: Network) -> None:
+    designs = everything(network)
+    assert len(designs) > 400
+    lags = {layer.name: [LAGS] * len(layer.skips) for layer in layers(network)}
+    arcs = lattice(network, [Table(layer) for layer in layers(network)], lags)
+    cycles, costs = np.array([c for c, _ in designs]), np.array([r for _, r in designs])
+    rng = np.random.default_rng(0)
+    outcomes = set()
+    for target in np.unique(cycles):
+        allowed = costs[cycles <= target]
+        found = smallest(arcs, int(target))
+        assert found is not None and found.size == pytest.approx((allowed @ ORDER).min())
+        assert [least(arcs, int(target), r) for r in range(3)] == pytest.approx(allowed.min(0).tolist())
+        for _ in range(8):  # budgets around those of some design, so that several resources bind
+            budget = allowed[rng.integers(len(allowed))] * rng.uniform(0.9, 1.1, 3)
+            inside = allowed[(allowed <= budget).all(1)]
+            outcomes.add(len(inside) > 0)
+            assert fits(arcs, int(target), budget) == (len(inside) > 0)
+            within = smallest(arcs, int(target), budget)
+            if len(inside):
+                assert within is not None and within.size == pytest.approx((inside @ ORDER).min())
+            else:
+                assert within is None
+    assert smallest(arcs, int(cycles.min()) - 1) is None
+    assert outcomes == {False, True}
+
+
+@pytest.mark.parametrize("network", [chain(), residual()], ids=["chain", "residual"])
+def test_a_target_is_met_by_the_cycle_law(network: Network) -> None:
+    fastest = max(Table(layer).fastest for layer in layers(network))
+    for target in (fastest, 2 * fastest, 500):
+        found = search(network, target)
+        assert found.interval <= target
+        assert performance(found.design)["interval"] == found.interval
+
+
+def test_a_device_gets_the_fastest_design_that_fits() -> None:
+    network = chain()
+    found = search(network, device="ecp5-12k")
+    assert (found.cost <= DEVICES["ecp5-12k"].budget).all()
+    assert found.interval == found.cycles
+    assert any("binds" in line for line in found.log)
+    # With a target as well, the smallest one is enough.
+    small = search(network, 200, "ecp5-12k")
+    assert small.interval <= 200
+    assert small.cost[0] < found.cost[0]
+
+
+def test_folds_that_are_given_stay() -> None:
+    given = {"two": Fold(3, 1, 2)}
+    assert search(chain(), 400, given=given).folds["two"] == given["two"]
+
+
+def test_what_cannot_be_says_why() -> None:
+    with pytest.raises(PlanError, match=r"one: needs at least \d+ cycles a frame, more than the target of 3"):
+        auto(chain(), 3)
+    with pytest.raises(PlanError, match="device must be one of ecp5-12k, .* not 'ecp5-1k'"):
+        auto(chain(), device="ecp5-1k")
+
+
+def test_too_small_a_device_names_the_resource() -> None:
+    rng = np.random.default_rng(3)
+    wide = Network(
+        (
+            Input(name="input", shape=(2048, 1, 1), high=1),
+            Linear(name="fc", source="input", weight=rng.integers(-7, 8, (512, 2048)), weight_bits=4),
+            Readout(name="out", source="fc", bias=np.arange(512)),
+        ),
+        1,
+    )
+    with pytest.raises(PlanError, match=r"fits ecp5-12k: .* takes 2\d\d block RAMs of 28; choose a larger device"):
+        Design(wide, auto(wide, device="ecp5-12k"))
