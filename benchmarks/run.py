@@ -25,6 +25,7 @@ from rich.table import Table
 from spikeloom.gen import emit
 from spikeloom.gen.design import Design
 from spikeloom.gen.fold import auto
+from spikeloom.gen.plan import read_folds
 from spikeloom.gen.synth import place, synthesise
 from spikeloom.quant import golden
 from spikeloom.sim.verify import Simulator, verify
@@ -46,6 +47,7 @@ UNITS = {
     "ebr": "EBR",
     "mult": "MULT18",
     "mhz": "MHz",
+    "comb": "TRELLIS_COMB",
     "frames_per_s": "frames/s",
     "xc7_lut": "LUT",
     "xc7_ff": "FF",
@@ -59,9 +61,6 @@ UNITS = {
 COMMAND = "python -m benchmarks.run "
 """What measures a figure again, before the name of the work."""
 
-PLACED = "A"
-"""The work whose best design is placed and routed."""
-
 DA4ML = ("A", "B")
 """The works that da4ml is measured on."""
 
@@ -73,7 +72,8 @@ class BenchmarkError(RuntimeError):
 @dataclass
 class Subject:
     """A design under measurement: its ``name`` in the tables, its ``folder``, its ``figures`` so far; ``tool``, whose
-    design it is; ``missing``, why a figure could not be measured, by metric."""
+    design it is; ``missing``, why a figure could not be measured, by metric; ``placed``, the ECP5 that the best design
+    of its work is placed on and the clock asked for; ``xc7``, whether that is counted on 7 series."""
 
     work: str
     name: str
@@ -82,6 +82,8 @@ class Subject:
     figures: Figures
     tool: str = OURS
     missing: dict[str, str] = field(default_factory=dict)
+    placed: tuple[str, float] | None = None
+    xc7: bool = True
 
     def add(self, cells: Mapping[str, float], prefix: str = "") -> None:
         """Add the figures of a synthesis, those in :data:`UNITS`."""
@@ -93,21 +95,24 @@ class Subject:
         return self.figures["lut4_eq"][0] * self.figures["cycles_per_frame"][0]
 
 
-def check_golden(work: Work) -> float:
-    """The accuracy of the golden model in percent; its logits must be those that came with the work."""
+def check_golden(work: Work) -> float | None:
+    """The accuracy of the golden model in percent, None without labels; its logits must be those that came with the
+    work."""
     logits = golden.run(work.network, work.frames)[work.network.nodes[-1].name]
     if work.logits is not None and not np.array_equal(logits, work.logits):
         raise BenchmarkError(f"{work.name}: the logits are not those of the workload")
-    return round(100 * float((logits.argmax(1) == work.labels).mean()), 2)
+    return None if work.labels is None else round(100 * float((logits.argmax(1) == work.labels).mean()), 2)
 
 
 def generate(work: Work, target: int | None, folder: Path) -> tuple[Design, Subject]:
     """Generate the design for ``target`` cycles into ``folder``."""
     start = time.perf_counter()
-    design = Design(work.network, auto(work.network, target))
+    folds = read_folds(work.folds) if work.folds else auto(work.network, target)
+    design = Design(work.network, folds)
     contents = emit.write(design, folder)
     seconds = time.perf_counter() - start
     predicted = contents["predicted"]
+    busiest = max(stage["utilisation"] for stage in predicted["stages"].values())
     return design, Subject(
         work.name,
         "best product" if target is None else f"{target} cycles",
@@ -117,7 +122,10 @@ def generate(work: Work, target: int | None, folder: Path) -> tuple[Design, Subj
             "cycles_per_frame": (predicted["interval_cycles"], "cycles"),
             "latency_cycles": (predicted["latency_cycles"], "cycles"),
             "generate_seconds": (round(seconds, 2), "s"),
+            "bottleneck_percent": (round(100 * busiest, 2), "% of cycles"),
         },
+        placed=(work.device, work.megahertz) if work.device else None,
+        xc7=work.xc7,
     )
 
 
@@ -140,7 +148,10 @@ def measure_work(work: Work, folder: Path) -> list[Subject]:
     subjects = []
     for target in work.targets:
         design, subject = generate(work, target, folder / f"{work.name}-{target or 'best'}")
-        subject.figures["accuracy_percent"] = (accuracy, "%")
+        if accuracy is None:
+            subject.missing["accuracy_percent"] = "the data set is not here (SPIKELOOM_DATA), the frames are random"
+        else:
+            subject.figures["accuracy_percent"] = (accuracy, "%")
         simulate(work, design, subject, "verilator", len(work.frames))
         for simulator, frames in work.simulators if not subjects else ():
             simulate(work, design, subject, simulator, frames)
@@ -164,16 +175,21 @@ def add_xc7(subject: Subject) -> None:
 
 
 def add_clock(subject: Subject) -> None:
-    """Add the clock on an ECP5-85, speed grade 6, to the figures of ``subject``."""
-    mhz = place(subject.folder, subject.contents, "85k", speed=6)["mhz"]
-    subject.add({"mhz": mhz})
-    subject.figures["frames_per_s"] = (round(1e6 * mhz / subject.figures["cycles_per_frame"][0]), "frames/s")
+    """Add the clock on its ECP5, speed grade 6, to the figures of ``subject``."""
+    assert subject.placed is not None
+    device, target = subject.placed
+    found = place(subject.folder, subject.contents, device, speed=6, target=target)
+    subject.add({"mhz": found["mhz"], "comb": found["comb"]})
+    subject.figures["device_kluts"] = (float(device.removesuffix("k")), "1,000 LUT4 of the ECP5 it was placed on")
+    if "cycles_per_frame" in subject.figures:
+        cycles = subject.figures["cycles_per_frame"][0]
+        subject.figures["frames_per_s"] = (round(1e6 * found["mhz"] / cycles), "frames/s")
 
 
 def measure_array(folder: Path) -> Subject:
-    """The area of the synaptic array alone."""
+    """The area of the synaptic array alone; its clock is asked to be 160 MHz."""
     name = f"{array.INPUTS} inputs x {array.OUTPUTS} outputs x {array.STEPS} steps, {array.WEIGHT_BITS}-bit weights"
-    subject = Subject("array", name, folder, array.write(folder), {})
+    subject = Subject("array", name, folder, array.write(folder), {}, placed=("85k", 160.0))
     add_area(subject)
     subject.figures["lut4_eq_per_op"] = (
         round(subject.figures["lut4_eq"][0] / array.OPERATIONS, 2),
@@ -238,8 +254,10 @@ def measure(names: list[str], folder: Path, console: Console) -> list[Subject]:
         rest = pool.submit(measure_array, folder) if "array" in names else None
         list(pool.map(add_area, subjects))
         best = {s.work: s for s in sorted(subjects, key=lambda s: -s.product)}
-        clock = [pool.submit(add_clock, best[PLACED])] if PLACED in best else []
-        for job in [*theirs, *clock, *(pool.submit(add_xc7, subject) for subject in best.values())]:
+        ours = [*best.values(), *([rest.result()] if rest else [])]
+        clocks = [pool.submit(add_clock, subject) for subject in ours if subject.placed]
+        xc7 = [pool.submit(add_xc7, subject) for subject in best.values() if subject.xc7]
+        for job in [*theirs, *clocks, *xc7]:
             job.result()
     subjects = [*subjects, *others, *([rest.result()] if rest else [])]
     return [*subjects, *(measure_cost(folder, console) if "cost" in names else ())]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,41 +19,77 @@ from spikeloom.sim.verify import Simulator
 __all__ = ["WORKS", "Work"]
 
 FOLDER = Path(__file__).resolve().parent
+DATA = Path(os.environ.get("SPIKELOOM_DATA", FOLDER.parent.parent / "shared" / "data"))
+"""Folder of the data sets that are not in the repository: ``mnist`` (IDX files), ``cifar10-bin`` (binary batches)."""
 STANDING = FOLDER / "digits-w4a4.npz"
-DIGITS = FOLDER.parent / "models" / "digits-t4w4.safetensors"
+MODELS = FOLDER.parent / "models"
 
 
 @dataclass(frozen=True)
 class Work:
     """A network, its test frames and the cycle targets of its designs.
 
-    Attributes: ``frames`` (N, C, H, W); ``labels`` (N,); ``logits`` (N, classes) where they are given with the work;
-    ``targets``, cycles a frame, None for the least area x cycles; ``simulators`` whose speed is measured beside
-    Verilator's, with the number of frames.
+    Attributes: ``frames`` (N, C, H, W); ``labels`` (N,), None where the frames are random because the data set is not
+    there; ``logits`` (N, classes) where they are given with the work; ``targets``, cycles a frame, None for the least
+    area x cycles; ``simulators`` whose speed is measured beside Verilator's, with the number of frames; ``device``, the
+    ECP5 that its design with the least area x cycles is placed on, none where its clock is not measured;
+    ``megahertz``, the clock that is asked for; ``xc7``, whether it is counted on 7 series too; ``folds``, a fold file.
     """
 
     name: str
     network: Network
     frames: np.ndarray
-    labels: np.ndarray
+    labels: np.ndarray | None
     logits: np.ndarray | None
     targets: tuple[int | None, ...]
     simulators: tuple[tuple[Simulator, int], ...] = ()
+    device: str | None = None
+    megahertz: float = 100.0
+    xc7: bool = True
+    folds: Path | None = None
 
 
-def _standing(name: str, prefix: str, targets: tuple[int | None, ...]) -> Work:
-    return Work(name, from_workload(STANDING, prefix), *workload_frames(STANDING, prefix), targets)
+def _standing(name: str, prefix: str, targets: tuple[int | None, ...], device: str | None = None) -> Work:
+    frames = workload_frames(STANDING, prefix)
+    return Work(name, from_workload(STANDING, prefix), *frames, targets, device=device)
+
+
+def _model(name: str, file: str, source: str, count: int, **more: Any) -> Work:
+    """A committed network on ``count`` test images of a data set, or on random frames where it is not there."""
+    network = load(MODELS / file)
+    try:
+        images = data.load(source)
+        frames, labels = images.test_x[:count], images.test_y[:count]
+    except data.DataError:
+        size = (count, *network.input.shape)
+        frames, labels = np.random.default_rng(0).integers(0, network.input.high + 1, size), None
+    return Work(name, network, frames, labels, None, xc7=False, **more)
 
 
 def _digits() -> Work:
-    network, digits = load(DIGITS), data.load("digits")
+    network, digits = load(MODELS / "digits-t4w4.safetensors"), data.load("digits")
     return Work("digits", network, digits.test_x, digits.test_y, None, (None, 2000), (("cocotb", 40), ("amaranth", 2)))
+
+
+def _mnist() -> Work:
+    source = f"mnist:{DATA / 'mnist'}"
+    return _model("mnist", "mnist-integernet-w4a4.safetensors", source, 100, targets=(2400,), device="25k")
+
+
+def _resnet20() -> Work:
+    folds = FOLDER.parent / "examples" / "cifar_resnet20_fold.toml"
+    source, targets = f"cifar10:{DATA / 'cifar10-bin'}", (36864,)
+    return _model(
+        "resnet20", "cifar-resnet20-t4w4.safetensors", source, 20, targets=targets, device="85k", folds=folds
+    )
 
 
 WORKS: dict[str, Callable[[], Work]] = {
     # The least area x cycles is one frame a cycle here, 100,000 LUT4 and too long a synthesis for a benchmark.
-    "A": lambda: _standing("A", "mlp", (16, 32, 64, 128, 256, 512)),
+    "A": lambda: _standing("A", "mlp", (16, 32, 64, 128, 256, 512), "85k"),
     "B": lambda: _standing("B", "cnn", (None, 150, 300, 600)),
     "digits": _digits,
+    "mnist": _mnist,
+    "resnet20": _resnet20,
 }
 """The works by name; each is read when it is called for."""

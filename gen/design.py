@@ -130,7 +130,7 @@ class Design:
         for element in self.elements:
             if isinstance(element.spec, StageSpec) and element.spec.window.chunk:
                 name = element.ins[0]
-                events = words[name][frame * per_frame[name] :].any(axis=1)
+                events = np.any(words[name][frame * per_frame[name] :], axis=1)
                 found[element.name] = element.spec.window.scan_costs(events)
         return found
 

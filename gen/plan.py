@@ -33,12 +33,13 @@ UNLIMITED = 1 << 40
 @dataclass(frozen=True)
 class Fold:
     """What a stage computes in one cycle: ``outputs`` x ``inputs`` channels x ``steps`` time steps; with ``skip``,
-    window words that are all zero cost no cycle."""
+    window words that are all zero cost no cycle; with ``logic``, its weights are in LUTs, not in block RAM."""
 
     outputs: int
     inputs: int
     steps: int
     skip: bool = False
+    logic: bool = False
 
 
 def divisors(n: int) -> list[int]:
@@ -203,10 +204,12 @@ def _cores(layer: Layer, fold: Fold, weight: np.ndarray, i_format: WordFormat) -
         start=start,
         blocks=_blocks(layer, fold),
         addressed=fold.skip,
+        logic=fold.logic,
     )
     cores: list[CoreSpec] = [synapse]
     # A quantiser without a subtraction is smaller than the multiplexer that would let channels share it.
-    cycles = synapse.words // (chunk_of(layer, fold.inputs) if fold.skip else 1)
+    # Where words are skipped, shared units must not be what keeps a stage from running twice as fast.
+    cycles = synapse.words // (2 if fold.skip else 1)
     if (lanes := _lanes(layer, synapse, cycles)) < synapse.outputs and (quantiser is None or not own or layer.skips):
         cores.append(SerialiserSpec(synapse.o_format, lanes))
     ranges, i_format = synapse.ranges, cores[-1].o_format
@@ -299,7 +302,7 @@ def _check_turnaround(layer: Layer, fold: Fold, cores: tuple[CoreSpec, ...]) -> 
 
 
 def read_folds(path: str | Path) -> dict[str, Fold]:
-    """Read a fold file (TOML): a table for each stage with outputs, inputs and steps, and skip = true or false."""
+    """Read a fold file (TOML): a table for each stage with outputs, inputs, steps; skip and logic = true or false."""
     try:
         tables = tomllib.loads(Path(path).read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -309,11 +312,12 @@ def read_folds(path: str | Path) -> dict[str, Fold]:
 
 def parse_folds(tables: Mapping[str, Any], where: str) -> dict[str, Fold]:
     """Folds from tables of integers and flags. Raises PlanError naming ``where``."""
-    folds, types = {}, {"outputs": int, "inputs": int, "steps": int, "skip": bool}
+    folds, types = {}, {"outputs": int, "inputs": int, "steps": int, "skip": bool, "logic": bool}
     for name, table in tables.items():
         if not isinstance(table, dict) or not all(type(v) is types.get(key) for key, v in table.items()):
             raise PlanError(
-                f"{where}: {name} must be a table of integers: outputs, inputs, steps; and skip, true or false"
+                f"{where}: {name} must be a table of integers: outputs, inputs, steps; and skip and logic, true or "
+                "false"
             )
         folds[name] = Fold(**(asdict(Fold(1, 1, 1)) | table))
     return folds

@@ -56,6 +56,6 @@ class WordRates:
     def _scans(self, stage: StageSpec) -> np.ndarray:
         key = (stage.name, stage.i_format.lanes)
         if key not in self._costs:
-            events = self._active[stage.name].reshape(-1, stage.i_format.lanes).any(axis=1)
+            events = np.any(self._active[stage.name].reshape(-1, stage.i_format.lanes), axis=1)
             self._costs[key] = stage.window.scan_costs(events)
         return self._costs[key]

@@ -90,9 +90,9 @@ def add(m: Module, platform: object, additions: list[Addition], name: str) -> li
                     {
                         "a": Cat(_widened(g.a, width) for g in group),
                         "b": Cat(_widened(g.b, width) for g in group),
-                        "ax": Cat(g.ax for g in group) if gated else no_gates,
-                        "bx": Cat(g.bx for g in group) if gated else no_gates,
-                        "bn": Cat(g.bn for g in group) if is_signed else no_gates,
+                        "ax": Cat(g.ax for g in group if g.ax is not None) if gated else no_gates,
+                        "bx": Cat(g.bx for g in group if g.bx is not None) if gated else no_gates,
+                        "bn": Cat(g.bn for g in group if g.bn is not None) if is_signed else no_gates,
                     },
                     {"y": y},
                 )

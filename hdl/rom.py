@@ -41,9 +41,11 @@ def packed_rows(rows: np.ndarray, bits: int) -> list[int]:
     return [sum((int(v) & mask) << (bits * k) for k, v in enumerate(row)) for row in rows]
 
 
-def rom(m: Module, platform: object, words: Sequence[int], width: int, address: Value) -> Value:
-    """Return ``words[address]`` of two cycles ago: read in one cycle, registered in the next."""
-    depth, style = len(words), rom_style(len(words), width)
+def rom(
+    m: Module, platform: object, words: Sequence[int], width: int, address: Value, *, logic: bool = False
+) -> Value:
+    """Return ``words[address]`` of two cycles ago: read in one cycle, registered in the next; ``logic``: in LUTs."""
+    depth, style = len(words), "logic" if logic else rom_style(len(words), width)
     data = Signal(width, name="rom_data", reset_less=True)
     if not isinstance(platform, Library) or style == "logic" or depth > DEEPEST:
         m.submodules.memory = memory = Memory(

@@ -47,6 +47,7 @@ class SynapseSpec:
         start: (Co,) the accumulator's value before the first word; all zero where it cannot be a constant.
         blocks: groups of a grouped convolution computed at once: the first of that many equal parts of the lanes is for
             the first part of the outputs, and so on.
+        logic: keep the weights in LUTs however many they are.
         addressed: words come with the index of their weight row, ``group * words + word``, because those that are
             zero may be left out.
     """
@@ -59,6 +60,7 @@ class SynapseSpec:
     sum_time: bool
     start: np.ndarray
     blocks: int = 1
+    logic: bool = False
     addressed: bool = False
 
     def __post_init__(self) -> None:
@@ -310,7 +312,7 @@ class SynapseArray(Pipe):
                 places[o].append(slice(width, width + pair.width))
                 width += pair.width
         address = Signal(range(len(rows)), name="row")
-        weights = rom(m, platform, words, width, address)
+        weights = rom(m, platform, words, width, address, logic=spec.logic)
         found = [[weights[place] for place in pairs] for pairs in places]
         if spec.addressed:
             m.d.comb += address.eq(self.i.payload.row)

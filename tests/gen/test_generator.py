@@ -215,12 +215,12 @@ def test_skipping_is_read_and_refused_where_it_makes_no_sense(tmp_path: Path) ->
     assert conv2.window.chunk == 4 and conv2.window.span == conv2.parts == 8
     for name, fold, message in (
         ("pool1", Fold(2, 2, 1, skip=True), r"pool1: fold skip=true does not fit, a pool looks at every word; leave"),
-        ("conv1", Fold(2, 1, 1, skip=True), r"conv1: fold skip=true does not fit, inputs=1 does not cut the 1 channels"),
+        ("conv1", Fold(2, 1, 1, skip=True), r"conv1: fold skip=true does not fit, inputs=1 does not cut the 1 channel"),
         ("conv2", Fold(2, 8, 4, skip=True), r"choose inputs from 1, 2, 4, or leave skip out"),
         ("conv2", Fold(2, 24, 4, skip=True), r"choose inputs from 1, 2, 4, or leave skip out"),
     ):
         with pytest.raises(PlanError, match=message):
             Design(digits, folds | {name: fold})
     (tmp_path / "fold.toml").write_text("[conv2]\nskip = 1\n")
-    with pytest.raises(PlanError, match="and skip, true or false"):
+    with pytest.raises(PlanError, match="and skip and logic, true or false"):
         read_folds(tmp_path / "fold.toml")

@@ -21,11 +21,12 @@ MODELS: dict[str, dict[str, list[str]]] = {
 def models(device: str) -> str:
     """The Verilog of the models, without the other cells of their files."""
     share = Path(pyosys.__file__).parent / "share"
-    return "".join(
-        re.search(rf"^module {name}\b.*?^endmodule\n", (share / file).read_text(), re.DOTALL | re.MULTILINE)[0]
+    found = [
+        re.search(rf"^module {name}\b.*?^endmodule\n", (share / file).read_text(), re.DOTALL | re.MULTILINE)
         for file, names in MODELS[device].items()
         for name in names
-    )
+    ]
+    return "".join(match[0] for match in found if match)
 
 SHAPES = [(1, 1), (1, 4), (3, 3), (4, 4), (2, 5), (2, 8), (5, 2)]
 

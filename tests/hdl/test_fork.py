@@ -20,6 +20,9 @@ SHARES = [(0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.4, 0.4)]
 class Diamond(wiring.Component):
     """A fork whose second reader is a short FIFO that gives a word only together with one of the first."""
 
+    i: stream.Interface
+    o: stream.Interface
+
     def __init__(self) -> None:
         super().__init__({"i": In(stream.Signature(8)), "o": Out(stream.Signature(16))})
         self.fork, self.fifos = Fork(8, 2), [Fifo(8, 1), Fifo(8, 3)]
