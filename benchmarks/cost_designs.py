@@ -144,4 +144,4 @@ def design(name: str) -> Design:
         network = WORKS[kind]().network
     else:
         network = residual_network(int(number)) if kind == "residual" else random_network(kind, int(number))
-    return Design(network, {stage: Fold(*fold) for stage, fold in FOLDS[name].items()})
+    return Design(network, {stage: Fold(o, i, steps) for stage, (o, i, steps) in FOLDS[name].items()})

@@ -143,7 +143,7 @@ def _array(records: list[Record]) -> str:
 
 def _cost(records: list[Record]) -> str:
     """The cost model beside Yosys, with the median and the largest error in the last rows."""
-    figures = {design: row for (_, design), row in _figures(records, "cost").items()}
+    figures = {design: row for (_, design), row in _figures(records, "cost", "lut4_eq_model").items()}
     columns = {
         "lut4_eq": "LUT4-eq.",
         "lut4_eq_model": "model",
@@ -155,8 +155,9 @@ def _cost(records: list[Record]) -> str:
         "lut_ram": "LUT RAM",
     }
     rows = [[design, *(_number(row[metric]) for metric in columns)] for design, row in figures.items()]
-    for title, choose in (("median error", lambda errors: errors[len(errors) // 2]), ("largest error", max)):
-        errors = {m: sorted(abs(row[m]) for row in figures.values()) for m in columns if m.endswith("percent")}
+    summary = (("median error", lambda errors: errors[len(errors) // 2]), ("largest error", max))
+    for title, choose in summary if figures else ():
+        errors = {m: sorted(abs(row[m] or 0.0) for row in figures.values()) for m in columns if m.endswith("percent")}
         rows.append([title, *(_number(choose(errors[m])) if m in errors else "" for m in columns)])
     return _table(["design", *columns.values()], rows)
 

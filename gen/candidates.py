@@ -10,8 +10,10 @@ import numpy as np
 
 from ..hdl.merge import MergeSpec
 from ..hdl.stage import StageSpec
+from ..hdl.synapse import SynapseSpec
 from ..hdl.words import WordFormat
 from .cost import area, part_area, total
+from .cost_synapse import in_block_ram
 from .devices import resources
 from .layers import Layer, PlanError
 from .plan import Fold, build_stage, fold_choices
@@ -43,19 +45,31 @@ def needed_cycles(stage: StageSpec) -> int:
 class Table:
     """All folds of a layer that can be built.
 
+    Parameters: ``folds``, by default all; ``logic``: each also with its weights in LUTs, where they would be in block
+    RAM.
     Attributes: ``layer``; ``candidates``. Raises PlanError where there is none.
     """
 
-    def __init__(self, layer: Layer, folds: Sequence[Fold] | None = None) -> None:
+    def __init__(self, layer: Layer, folds: Sequence[Fold] | None = None, *, logic: bool = False) -> None:
         self.layer = layer
         self.candidates: list[Candidate] = []
         reason = None
-        for fold in fold_choices(layer) if folds is None else folds:
+        choices = list(fold_choices(layer) if folds is None else folds)
+        for fold in choices:
             try:
                 stage = build_stage(layer, fold)
             except PlanError as error:
                 reason = error
                 continue
+            synapse = stage.cores[0]
+            if (
+                logic
+                and folds is None
+                and not fold.logic
+                and isinstance(synapse, SynapseSpec)
+                and in_block_ram(synapse)
+            ):
+                choices.append(replace(fold, logic=True))
             merges = tuple(stage.merges)
             bare = replace(stage, cores=tuple(core for core in stage.cores if core not in merges))
             self.candidates.append(

@@ -73,7 +73,8 @@ def window_parts(spec: WindowSpec, parts: Parts) -> None:
 def _sparse(spec: WindowSpec, parts: Parts, depth: int) -> None:
     """What skips words (``hdl.sparse``): the flags, and three chunks on their way."""
     chunk = spec.chunk
-    parts.memory(-(-depth // chunk), chunk, memory_style(-(-depth // chunk), chunk))
+    style = "block" if memory_style(-(-depth // chunk), chunk) == "block" else "distributed"
+    parts.memory(-(-depth // chunk), chunk, style)
     rows = index_bits(spec.groups * spec.scan_words)
     entry = index_bits(depth) + rows + 2 + spec.rows.bit_length()
     parts.registers(3 * entry + 3 * chunk + rows + 8 + index_bits(spec.span))

@@ -10,7 +10,7 @@ from ..hdl.rom import rom_style
 from ..hdl.synapse import TABLE, SynapseSpec
 from .parts import Parts, bits_of, index_bits
 
-__all__ = ["chained", "synapse_parts"]
+__all__ = ["chained", "in_block_ram", "synapse_parts"]
 
 Range = tuple[np.ndarray, np.ndarray]
 """Lowest and highest values, by output."""
@@ -35,6 +35,12 @@ def chained(parts: Parts, width: np.ndarray, times: int) -> None:
         rest = count % CHAIN
         cells = (count // CHAIN) * -(-CHAIN * (bits + 1) // 2) + -(-rest * (bits + 1) // 2)
         parts.logic["chain"] += times * 2 * int(cells.sum())
+
+
+def in_block_ram(core: SynapseSpec) -> bool:
+    """Whether the weights may be in block RAM: they are, if they are as wide as ``weight_bits`` says."""
+    width = core.outputs * core.inputs * core.weight_bits
+    return rom_style(core.groups * core.words, width) == "block"
 
 
 def _additions(core: SynapseSpec, parts: Parts, weight: np.ndarray) -> Range:
@@ -100,7 +106,7 @@ def _memory(core: SynapseSpec, parts: Parts, weight: np.ndarray, bits: np.ndarra
             parts.registers(2 * index_bits(depth))
             parts.logic["address of scans"] += index_bits(depth)
             parts.counter(core.scans)
-    if rom_style(depth, width) == "block":
+    if rom_style(depth, width) == "block" and not core.logic:
         parts.rom(depth, width)
         return
     # Without columns that are constant; of a few rows, equal columns become one.

@@ -117,7 +117,10 @@ class _Goal:
         self.network, self.cycles, self.device = network, cycles, device
         self.budget = device.budget if device is not None else None
         self.layers = layers(network)
-        self.tables = [Table(layer, [given[layer.name]] if layer.name in given else None) for layer in self.layers]
+        self.tables = [
+            Table(layer, [given[layer.name]] if layer.name in given else None, logic=device is not None)
+            for layer in self.layers
+        ]
         self.arcs: list[Arcs] = []
         self.log: list[str] = []
         if cycles is not None:

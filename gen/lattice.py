@@ -105,7 +105,7 @@ def lattice(network: Network, tables: Sequence[Table], lags: dict[str, list[floa
                 costs.append(areas[members] + extra)
                 cycles.append([max(needs, candidates[j].cycles) for j in members])
                 choices.append(members)
-        arrays = (np.concatenate(column) for column in (starts, ends, costs, cycles, choices))
-        found.append(Arcs(*arrays, candidates, areas, len(behind)))
+        start_of, end_of, cost_of, cycles_of, choice_of = map(np.concatenate, (starts, ends, costs, cycles, choices))
+        found.append(Arcs(start_of, end_of, cost_of, cycles_of, choice_of, candidates, areas, len(behind)))
         nodes = behind
     return found

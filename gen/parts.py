@@ -60,9 +60,9 @@ class Parts:
             self.logic["mux"] += ways * bits
 
     def table(self, entries: int, bits: int) -> None:
-        """``bits`` functions of an index of ``entries`` values: a LUT each up to 16 values, more beyond."""
+        """``bits`` functions of an index of ``entries`` values: a LUT each for every 16 values."""
         if entries > 1:
-            self.logic["table"] += bits * (1 << max(0, index_bits(entries) - 4))
+            self.logic["table"] += bits * -(-entries // 16)
 
     def counter(self, count: int) -> None:
         """A counter of ``count`` states."""

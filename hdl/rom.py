@@ -16,7 +16,7 @@ __all__ = ["DEEPEST", "UNCHECKED", "memory_style", "packed_rows", "rom", "rom_st
 DEEPEST = 2048
 """Words of the deepest block RAM that is instantiated, with 9 bits each."""
 
-UNCHECKED = {"no_rw_check": 1}
+UNCHECKED = {"no_rw_check": "1"}
 """Attribute of a memory whose readers never use a word that is written in the same cycle: without it Yosys adds
 registers and multiplexers around a block RAM, so that such a read gives the old word."""
 
