@@ -51,12 +51,11 @@ class JoinLaw:
         self.ins, self.outs, self.o = ins, (o,), o
 
     def advance(self) -> None:
-        k = len(self.o.taken)
-        if len(self.o.offered) == k and all(i.pending() for i in self.ins):
-            self.o.offered.append(max(i.shown() for i in self.ins))
         for i in self.ins:
             while len(i.taken) < len(self.o.taken):
                 i.take(self.o.taken[len(i.taken)])
+        if len(self.o.offered) == len(self.o.taken) and all(i.pending() for i in self.ins):
+            self.o.offered.append(max(i.shown() for i in self.ins))
 
 
 @pytest.mark.parametrize("shares", SHARES)
