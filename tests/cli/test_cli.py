@@ -103,7 +103,7 @@ def test_generate_prints_folds_and_writes_the_design(cli, network_file, tmp_path
     options = "--fold", tmp_path / "folds.toml", "--cycles", 80
     ran = cli("generate", network_file, "-o", tmp_path / "d", *options, "--json")
     assert ran.status == 0, ran.err
-    assert ran.json["folds"]["conv"] == {"outputs": 2, "inputs": 1, "steps": 1, "skip": False}
+    assert ran.json["folds"]["conv"] == {"outputs": 2, "inputs": 1, "steps": 1, "skip": False, "logic": False}
     assert ran.json["stages"]["classes"]["cycles"] <= 80 < ran.json["latency_cycles"]
     assert sorted(p.name for p in (tmp_path / "d").iterdir()) == [
         "design.json",
