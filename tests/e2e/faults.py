@@ -50,12 +50,9 @@ DECLARE = f"  integer fault_file, fault_got, fault_number;\n  initial begin {REA
 
 INSIDE = {
     # number: (module, pattern, replacement); the replacement is chosen where fault_number is the number.
-    2: (
-        "s0_conv1.neuronarray",
-        r"(fire_0_0 = )(.*?)(>= \$signed\(\{ 1'h0, test_0_0 \}\))",
-        r"\1ON ? \2>= ($signed({ 1'h0, test_0_0 }) + 1) : \2\3",
-    ),
-    3: ("s0_conv1.neuronarray", r"(fire_0_1 = )(.*) >= (.*);", r"\1ON ? \2 > \3 : \2 >= \3;"),
+    # A neuron fires where a - test is not negative.
+    2: ("s0_conv1.neuronarray", r"(\$signed\(a_0_0\) - [^;]*)", r"\1 - (ON ? 1 : 0)"),
+    3: ("s0_conv1.neuronarray", r"(\$signed\(a_0_1\) - [^;]*)", r"\1 - (ON ? 1 : 0)"),
     4: ("s0_conv1.neuronarray", r"(assign fire_0_2 = )([^;]*)", r"\1ON ? 1'b0 : \2"),
     5: ("s4_fc.synapsearray", r"(acc_2_0 <= )(.*);", r"\1ON ? \2 & ~4 : \2;"),
     6: ("s0_conv1.window", r"(i__ready = rows != )3'h6", r"\1(ON ? 3'h5 : 3'h6)"),
