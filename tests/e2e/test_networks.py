@@ -1,5 +1,6 @@
 """The committed networks, the standing workloads and some random designs: their emitted Verilog in every simulator."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from random_networks import designs
 from spikeloom.gen import emit
 from spikeloom.gen.design import Design
 from spikeloom.gen.fold import auto
+from spikeloom.gen.plan import read_folds
 from spikeloom.quant import data, golden, netfile
 from spikeloom.quant.workloads import from_workload, workload_frames
 from spikeloom.sim.verify import verify
@@ -26,7 +28,7 @@ def of_data(name: str) -> list:
 
 
 def test_every_committed_network_is_tested() -> None:
-    assert MODELS and {network.meta["data"] for network in MODELS.values()} <= {"digits", "mnist"}
+    assert MODELS and {network.meta["data"] for network in MODELS.values()} <= {"digits", "mnist", "cifar10"}
 
 
 @pytest.mark.parametrize("path", of_data("digits"))
@@ -56,6 +58,20 @@ def test_committed_networks_for_mnist(path: Path, data_dir: Path, tmp_path: Path
     run = verify(design, emit.write(design, tmp_path), tmp_path, mnist.test_x[:20])
     assert run.passed, str(run.differences[0])
     assert np.array_equal(run.answers, golden.run(network, mnist.test_x[:20]).classes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", of_data("cifar10"))
+def test_committed_networks_for_cifar10(path: Path, tmp_path: Path) -> None:
+    """The ResNet-20 with the folds that fit an LFE5U-85F, 20 test images."""
+    folder = os.environ.get("SPIKELOOM_CIFAR10", "")
+    if not Path(folder, "test_batch.bin").is_file():
+        pytest.skip("no CIFAR-10: SPIKELOOM_CIFAR10 does not name a folder of its binary version")
+    network, cifar = MODELS[path], data.load(f"cifar10:{folder}")
+    design = Design(network, read_folds(ROOT / "examples" / "cifar_resnet20_fold.toml"))
+    run = verify(design, emit.write(design, tmp_path), tmp_path, cifar.test_x[:20])
+    assert run.passed, str(run.differences[0])
+    assert np.array_equal(run.answers, golden.run(network, cifar.test_x[:20]).classes)
 
 
 @pytest.mark.parametrize(("key", "cycles"), [("mlp", 700), ("mlp", 64), ("cnn", 600)])
