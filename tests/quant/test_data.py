@@ -32,6 +32,7 @@ def test_a_changed_shuffle_is_noticed(monkeypatch) -> None:
         def permutation(n: int) -> np.ndarray:
             return np.arange(n)
 
+    load("digits")  # what it imports draws random numbers while it is imported
     monkeypatch.setattr(data.np.random, "default_rng", lambda seed: Other)
     with pytest.raises(DataError, match="this NumPy shuffles differently"):
         load("digits")
