@@ -1,0 +1,23 @@
+"""The golden model adds up over time what nobody asks for in single steps; what it gives stays the same."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_networks import networks
+
+from spikeloom.quant import golden
+
+
+@settings(max_examples=60, deadline=None)
+@given(networks(), st.data())
+def test_results_do_not_depend_on_which_are_asked_for(network, data) -> None:
+    frames = np.random.default_rng(0).integers(0, network.input.high + 1, (3, *network.input.shape))
+    whole = golden.run(network, frames)
+    keep = data.draw(st.sets(st.sampled_from([node.name for node in network])), label="keep")
+    some = golden.run(network, frames, keep=keep)
+    assert set(some.outputs) == keep
+    for name, found in some.outputs.items():
+        np.testing.assert_array_equal(found, whole[name], err_msg=name)
+    np.testing.assert_array_equal(some.logits, whole.logits)
