@@ -56,15 +56,19 @@ class Choice:
 
 
 def search(
-    network: Network, cycles: int | None = None, device: str | None = None, given: dict[str, Fold] | None = None
+    network: Network,
+    cycles: int | None = None,
+    device: str | None = None,
+    given: dict[str, Fold] | None = None,
+    counts: bool = True,
 ) -> Choice:
     """The smallest design of one frame every ``cycles`` cycles (that fits ``device``), or without ``cycles`` the
     fastest that fits ``device``; without either the least LUTs x cycles of :data:`DEFAULT_AREA` LUTs or fewer.
-    Stages in ``given`` have the folds given.
+    Stages in ``given`` have the folds given; ``counts`` as in :class:`~.design.Design`.
 
     Raises PlanError naming the stage or the resource that makes it impossible.
     """
-    goal = _Goal(network, cycles, _device(device), given or {})
+    goal = _Goal(network, cycles, _device(device), given or {}, counts)
     target = cycles
     while True:
         found, design = goal.settle(target)
@@ -79,21 +83,27 @@ def search(
     return goal.choice(found, design, figures)
 
 
-def auto(network: Network, cycles: int | None = None, device: str | None = None) -> dict[str, Fold]:
+def auto(
+    network: Network, cycles: int | None = None, device: str | None = None, counts: bool = True
+) -> dict[str, Fold]:
     """The folds that :func:`search` finds."""
-    return search(network, cycles, device).folds
+    return search(network, cycles, device, counts=counts).folds
 
 
 def designed(
-    network: Network, given: dict[str, Fold], cycles: int | None = None, device: str | None = None
+    network: Network,
+    given: dict[str, Fold],
+    cycles: int | None = None,
+    device: str | None = None,
+    counts: bool = True,
 ) -> tuple[Design, list[str]]:
     """The design with ``given`` folds, completed by :func:`search` for the stages without one, and the search's log."""
     names = {layer.name for layer in layers(network)}
     if unknown := sorted(set(given) - names):
         raise PlanError(f"{unknown[0]}: no such stage; the stages are {', '.join(sorted(names))}")
     if names == set(given):
-        return Design(network, given), []
-    found = search(network, cycles, device, given)
+        return Design(network, given, counts), []
+    found = search(network, cycles, device, given, counts)
     return found.design, found.log
 
 
@@ -113,10 +123,12 @@ def _device(name: str | None) -> Device | None:
 class _Goal:
     """A search: the network's tables of candidates, what is asked for, and the ``log``."""
 
-    def __init__(self, network: Network, cycles: int | None, device: Device | None, given: dict[str, Fold]) -> None:
-        self.network, self.cycles, self.device = network, cycles, device
+    def __init__(
+        self, network: Network, cycles: int | None, device: Device | None, given: dict[str, Fold], counts: bool
+    ) -> None:
+        self.network, self.cycles, self.device, self.counts = network, cycles, device, counts
         self.budget = device.budget if device is not None else None
-        self.layers = layers(network)
+        self.layers = layers(network, counts)
         self.tables = [
             Table(layer, [given[layer.name]] if layer.name in given else None, logic=device is not None)
             for layer in self.layers
@@ -147,7 +159,7 @@ class _Goal:
             folds = self._folds(found)
             if known := [design for design in designs if design.folds == folds]:
                 return found, known[0]
-            designs.append(Design(self.network, folds))
+            designs.append(Design(self.network, folds, self.counts))
             if not lags or len(designs) == ROUNDS:
                 return found, designs[-1]
             lags = lags_of(designs[-1])
