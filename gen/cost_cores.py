@@ -30,9 +30,9 @@ def neuron_parts(core: NeuronSpec, parts: Parts) -> None:
     parts.counter(core.groups)
     if core.lossless:
         parts.registers(core.o_format.width + 1)
-        if core.counts:  # parities of every 2^b-th spike
+        if core.counts:  # a bit out of every 2^b-th spike
             spikes = core.time_steps >> np.arange(core.o_format.bits)
-            parts.logic["parity"] += core.outputs * int((-(-(spikes - 1) // 3)).sum())
+            parts.logic["bit of count"] += core.outputs * int((-(-(spikes - 1) // 3)).sum())
         _tests(core, parts, core.tests, np.full((core.time_steps, core.outputs), core.i_format.bits))
         return
     parts.counter(core.scans)

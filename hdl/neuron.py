@@ -8,13 +8,14 @@ threshold. The rule ``lossless`` needs only the sum of the currents: s_t = [sum 
 test_t = (t+1)*threshold - v0 - T*bias. A strict test is the same one with test_t + 1, for all numbers are integers.
 
 Where ``counts``, a word has the number of spikes in binary. ``causal`` keeps it instead of the spikes. Those of
-``lossless`` come first, s_t = [t < count], so bit b of the count, floor(count / 2^b) mod 2, is the parity of s_t over
-t + 1 = 2^b, 2*2^b, 3*2^b, ...: each LUT4 of it takes three of them.
+``lossless`` come first, s_t = [t < count], so bit b of the count says that it is in k..k + 2^b - 1 for some odd multiple
+k of 2^b, which is s_(k-1) and not s_(k+2^b-1): for T = 4 a LUT for each of two bits, and the spike s_3 for the third.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import numpy as np
 from amaranth import *
@@ -59,11 +60,17 @@ class NeuronArray(Pipe):
             ]
             if spec.counts:
                 lanes = [spikes[k * spec.time_steps :][: spec.time_steps] for k in range(spec.outputs)]
-                spikes = [Cat(lane[(1 << b) - 1 :: 1 << b]).xor() for lane in lanes for b in range(spec.o_format.bits)]
+                spikes = [self._bit(lane, 1 << b) for lane in lanes for b in range(spec.o_format.bits)]
             m.d.sync += [self.o.valid.eq(self.i.valid), self.o.payload.eq(Cat(spikes))]
             return m
         self._pipeline(m, platform, currents, travel)
         return m
+
+    @staticmethod
+    def _bit(spikes: Sequence[Value], unit: int) -> Value:
+        """The bit of value ``unit`` of the count of ``spikes``, none of which follows a step without one."""
+        starts, ends = spikes[unit - 1 :: 2 * unit], [~s for s in spikes[2 * unit - 1 :: 2 * unit]]
+        return Cat(s & e for s, e in zip_longest(starts, ends, fillvalue=Const(1, 1))).any()
 
     def _level(
         self, m: Module, levels: np.ndarray, stage: int, lane: int, group: Value, scan: Value, name: str
