@@ -44,7 +44,7 @@ def neuron_parts(core: NeuronSpec, parts: Parts) -> None:
         )
         for bounds in core.membranes
     )  # (stages, outputs)
-    form, spike = core.i_format, core.o_format.bits
+    form, spike = core.i_format, 1 if core.counts else core.o_format.bits
     signed = core.rule == "signed"
     travel = (1 if scans == 1 else 2) + index_bits(scans)
     index = index_bits(core.groups)
@@ -55,7 +55,7 @@ def neuron_parts(core: NeuronSpec, parts: Parts) -> None:
             parts.adders(before[t], "neuron adder")
         rest = (1 if core.constant else stages - 1 - t) if t < stages - 1 else 0
         parts.registers(2 * outputs * rest * form.bits)
-        if core.counts:
+        if core.counter:
             _running_count(core, parts, t)
         else:
             parts.registers(outputs * (2 * t + 1) * spike)
@@ -75,6 +75,9 @@ def neuron_parts(core: NeuronSpec, parts: Parts) -> None:
     for levels_of in (core.tests, core.dips) if signed else (core.tests,):
         parts.adders(before, "test")
         _chosen(core, parts, levels_of)
+    if core.counts and not core.counter:  # counted in front of the last register
+        parts.registers(core.o_format.width - outputs * time_steps)
+        parts.logic["bit of count"] += core.o_format.width
     if scans > 1 and not core.counts:
         parts.registers(outputs * (time_steps - stages) * spike)
 

@@ -7,9 +7,10 @@ which saves an adder a step; the rule ``signed`` tests for v < 0 in the same way
 threshold. The rule ``lossless`` needs only the sum of the currents: s_t = [sum >= test_t] with
 test_t = (t+1)*threshold - v0 - T*bias. A strict test is the same one with test_t + 1, for all numbers are integers.
 
-Where ``counts``, a word has the number of spikes in binary. ``causal`` keeps it instead of the spikes. Those of
-``lossless`` come first, s_t = [t < count], so bit b of the count says that it is in k..k + 2^b - 1 for some odd multiple
-k of 2^b, which is s_(k-1) and not s_(k+2^b-1): for T = 4 a LUT for each of two bits, and the spike s_3 for the third.
+Where ``counts``, a word has the number of spikes in binary. Up to four of ``causal`` are counted at the end, of more
+steps the count is carried along instead of the spikes. Those of ``lossless`` come first, s_t = [t < count], so bit b of
+the count says that it is in k..k + 2^b - 1 for some odd multiple k of 2^b, which is s_(k-1) and not s_(k+2^b-1): for
+T = 4 a LUT for each of two bits, and the spike s_3 for the third.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class NeuronArray(Pipe):
         """Two registers a time step: first a = u + I, and the levels of its tests out of their tables; then the spike
         and its subtraction."""
         spec, signed_spikes = self.spec, self.spec.rule == "signed"
-        counting = signed_spikes or spec.counts
+        counting = signed_spikes or spec.counter
         before, after = spec.membranes
         scans, stages = spec.scans, spec.stages
 
@@ -159,12 +160,14 @@ class NeuronArray(Pipe):
                 state: list[tuple[list[Value], Sequence[Value], Value, Shape, str]] = [
                     (u, carried, moved, u_shape, "u")
                 ]
-                total: Value = count[k] + fire
-                if signed_spikes:
-                    total = total - dip
+                leaving: list[Value] = [*spikes[k], spike]
                 if counting:
-                    kept_shape = unsigned((t + 1).bit_length()) if spec.counts and scans == 1 else kept[k].shape()
-                    state.append((count, kept, total, kept_shape, "n"))
+                    total = count[k] + fire - dip if signed_spikes else count[k] + fire
+                    n_shape = unsigned((t + 1).bit_length()) if spec.counter and scans == 1 else kept[k].shape()
+                    state.append((count, kept, total, n_shape, "n"))
+                    leaving = leaving if signed_spikes else [total] if t == stages - 1 else []
+                if spec.counts and t == stages - 1:
+                    leaving = [sum(leaving, Const(0))[: spec.o_format.bits]]
                 for values, last_values, value, shape_of, name in state:
                     if t < stages - 1:
                         values[k] = Signal(shape_of, name=f"{name}_{k}_{t}")
@@ -174,7 +177,6 @@ class NeuronArray(Pipe):
                             m.d.sync += last_values[k].eq(value)
                         with m.If(travel[1]):
                             m.d.sync += last_values[k].eq(0)
-                leaving = [*spikes[k], spike] if not spec.counts else [total[: spec.o_format.bits]] if t == stages - 1 else []
                 spikes[k] = [self._later(m, s, f"s_{k}_{t}_b{n}") for n, s in enumerate(leaving)]
                 currents[k] = [self._later(m, c, f"i_{k}_{t}_b{n}") for n, c in enumerate(currents[k])]
             m.d.sync += later.eq(travel)

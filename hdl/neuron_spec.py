@@ -73,6 +73,11 @@ class NeuronSpec:
         return 1 if self.lossless or self.constant else self.time_steps // self.i_format.steps
 
     @property
+    def counter(self) -> bool:
+        """Whether causal neurons count step by step: up to four spikes are one LUT for each bit of their count."""
+        return self.counts and not self.lossless and (self.scans > 1 or self.time_steps > 4)
+
+    @property
     def stages(self) -> int:
         """Time steps computed in the pipeline."""
         return self.time_steps // self.scans

@@ -33,7 +33,8 @@ from spikeloom.sim.trace import Stimulus
 @st.composite
 def networks(draw: st.DrawFn) -> Network:
     """Convolutions (grouped and depthwise ones too), pools, residual blocks, one or two linear layers, one or two
-    read-outs; initial membranes of channels or single neurons; T 1..16, or quantised; neurons of all rules, or lossless ones."""
+    read-outs; initial membranes of channels or single neurons; neurons of all rules, or lossless ones; T 1..16, or
+    quantised."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="weights"))
     steps = draw(st.sampled_from([*range(1, 9), 12, 16]), label="T")
     quantised = steps == 1 and draw(st.booleans(), label="quantised")
