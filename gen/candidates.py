@@ -16,7 +16,8 @@ from .cost import area, part_area, total
 from .cost_synapse import in_block_ram
 from .devices import resources
 from .layers import Layer, PlanError
-from .plan import Fold, build_stage, fold_choices
+from .plan import Fold, build_stage, chunk_of, fold_choices
+from .rates import WordRates
 
 __all__ = ["Candidate", "Table", "needed_cycles"]
 
@@ -37,20 +38,29 @@ class Candidate:
     o_format: WordFormat
 
 
-def needed_cycles(stage: StageSpec) -> int:
-    """Cycles a frame that a stage needs at least: its own walk, and its words in and out."""
-    return max(stage.cycles, stage.window.i_words, stage.window.results * stage.parts)
+def needed_cycles(stage: StageSpec, rates: WordRates | None = None) -> int:
+    """Cycles a frame that a stage needs at least: its own walk, and its words in and out; of a stage that skips words
+    the mean over the frames of ``rates``."""
+    own = ceil(rates.cycles(stage)) if rates is not None and stage.window.chunk else stage.cycles
+    return max(own, stage.window.i_words, stage.window.results * stage.parts)
 
 
 class Table:
     """All folds of a layer that can be built.
 
     Parameters: ``folds``, by default all; ``logic``: each also with its weights in LUTs, where they would be in block
-    RAM.
+    RAM; ``rates``: each also with all-zero words skipped, where that can be built, at its mean cycles.
     Attributes: ``layer``; ``candidates``. Raises PlanError where there is none.
     """
 
-    def __init__(self, layer: Layer, folds: Sequence[Fold] | None = None, *, logic: bool = False) -> None:
+    def __init__(
+        self,
+        layer: Layer,
+        folds: Sequence[Fold] | None = None,
+        *,
+        logic: bool = False,
+        rates: WordRates | None = None,
+    ) -> None:
         self.layer = layer
         self.candidates: list[Candidate] = []
         reason = None
@@ -61,20 +71,22 @@ class Table:
             except PlanError as error:
                 reason = error
                 continue
+            free = folds is None and not fold.logic
+            if free and rates is not None and not fold.skip and chunk_of(layer, fold.inputs) > 1:
+                choices.append(replace(fold, skip=True))
             synapse = stage.cores[0]
-            if (
-                logic
-                and folds is None
-                and not fold.logic
-                and isinstance(synapse, SynapseSpec)
-                and in_block_ram(synapse)
-            ):
+            if logic and free and isinstance(synapse, SynapseSpec) and in_block_ram(synapse):
                 choices.append(replace(fold, logic=True))
             merges = tuple(stage.merges)
             bare = replace(stage, cores=tuple(core for core in stage.cores if core not in merges))
             self.candidates.append(
                 Candidate(
-                    fold, needed_cycles(stage), resources(area(bare)), merges, stage.i_format.lanes, stage.o_format
+                    fold,
+                    needed_cycles(stage, rates),
+                    resources(area(bare)),
+                    merges,
+                    stage.i_format.lanes,
+                    stage.o_format,
                 )
             )
         if not self.candidates:

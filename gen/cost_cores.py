@@ -29,7 +29,10 @@ def neuron_parts(core: NeuronSpec, parts: Parts) -> None:
     """Add the parts of ``core``: the register of every step as ``hdl.neuron`` lays them out."""
     parts.counter(core.groups)
     if core.lossless:
-        parts.registers(core.outputs * core.time_steps + 1)
+        parts.registers(core.o_format.width + 1)
+        if core.counts:  # a bit out of every 2^b-th spike
+            spikes = core.time_steps >> np.arange(core.o_format.bits)
+            parts.logic["bit of count"] += core.outputs * int((-(-(spikes - 1) // 3)).sum())
         _tests(core, parts, core.tests, np.full((core.time_steps, core.outputs), core.i_format.bits))
         return
     parts.counter(core.scans)
@@ -41,7 +44,7 @@ def neuron_parts(core: NeuronSpec, parts: Parts) -> None:
         )
         for bounds in core.membranes
     )  # (stages, outputs)
-    form, spike = core.i_format, core.o_format.bits
+    form, spike = core.i_format, 1 if core.counts else core.o_format.bits
     signed = core.rule == "signed"
     travel = (1 if scans == 1 else 2) + index_bits(scans)
     index = index_bits(core.groups)
@@ -52,7 +55,10 @@ def neuron_parts(core: NeuronSpec, parts: Parts) -> None:
             parts.adders(before[t], "neuron adder")
         rest = (1 if core.constant else stages - 1 - t) if t < stages - 1 else 0
         parts.registers(2 * outputs * rest * form.bits)
-        parts.registers(outputs * (2 * t + 1) * spike)
+        if core.counter:
+            _running_count(core, parts, t)
+        else:
+            parts.registers(outputs * (2 * t + 1) * spike)
         parts.registers(2 * travel + (2 * index if t < stages - 1 else 0))
         if carried:
             parts.registers(after[t].sum())
@@ -69,8 +75,21 @@ def neuron_parts(core: NeuronSpec, parts: Parts) -> None:
     for levels_of in (core.tests, core.dips) if signed else (core.tests,):
         parts.adders(before, "test")
         _chosen(core, parts, levels_of)
-    if scans > 1:
+    if core.counts and not core.counter:  # counted in front of the last register
+        parts.registers(core.o_format.width - outputs * time_steps)
+        parts.logic["bit of count"] += core.o_format.width
+    if scans > 1 and not core.counts:
         parts.registers(outputs * (time_steps - stages) * spike)
+
+
+def _running_count(core: NeuronSpec, parts: Parts, t: int) -> None:
+    """The count of a causal neuron's spikes before step ``t`` of the pipeline and behind it."""
+    most = core.o_format.bits
+    before, after = (most, most) if core.scans > 1 else (t.bit_length(), (t + 1).bit_length())
+    parts.registers(core.outputs * (before + after))
+    if t == core.stages - 1 and core.scans > 1:
+        parts.registers(core.outputs * most)
+    parts.logic["spike counter"] += core.outputs * after if before else 0
 
 
 def _chosen(core: NeuronSpec, parts: Parts, values: np.ndarray, times: int = 1) -> None:

@@ -28,10 +28,12 @@ FRAMES = 4
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """``network`` with a fold for every stage. Raises PlanError where a fold is missing, unknown or does not fit."""
+    """``network`` with a fold for every stage; ``counts``: spikes travel as their counts where all who take them add
+    them up over time (``gen.counts``). Raises PlanError where a fold is missing, unknown or does not fit."""
 
     network: Network
     folds: dict[str, Fold]
+    counts: bool = True
 
     def __post_init__(self) -> None:
         names = [layer.name for layer in self.layers]
@@ -44,7 +46,7 @@ class Design:
     @cached_property
     def layers(self) -> list[Layer]:
         """The network cut into stages."""
-        return layers(self.network)
+        return layers(self.network, self.counts)
 
     @cached_property
     def _built(self) -> list[StageSpec]:
@@ -95,6 +97,11 @@ class Design:
     def outputs(self) -> dict[str, Boundary]:
         """The output streams by port name: ``o`` of the last read-out, ``o_<node>`` of the others."""
         return output_ports(self.network, self.boundaries)
+
+    def summed(self, boundary: Boundary) -> bool:
+        """Whether the words of ``boundary`` carry the counts of spikes."""
+        signal = self.network.signals[boundary.node]
+        return signal.kind == "spikes" and boundary.format.steps < self.network.steps
 
     def words(self, frames: np.ndarray) -> np.ndarray:
         """Input words (n, limbs), uint32, of ``frames`` (N, C, H, W)."""

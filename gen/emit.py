@@ -36,7 +36,7 @@ _ATTRIBUTES = ("src", "top", "full_case", "generator", "amaranth.hierarchy", "am
 
 
 def verilog(design: Design) -> str:
-    """Return the Verilog of ``design``. It depends on the network and the folds alone."""
+    """Return the Verilog of ``design``. It depends on the network, the folds and the form of its words alone."""
     return f"/* Spikeloom, network {design.network.hash} */\n{module(Top(design), TOP)}"
 
 
@@ -103,6 +103,7 @@ def describe(design: Design) -> dict[str, Any]:
         },
         "top": TOP,
         "folds": {name: asdict(fold) for name, fold in design.folds.items()},
+        "counts": design.counts,
         "ports": {
             "clk": 1,
             "rst": 1,
@@ -125,6 +126,7 @@ def describe(design: Design) -> dict[str, Any]:
                 "steps": b.format.steps,
                 "bits": b.format.bits,
                 "signed": b.format.signed,
+                "counts": design.summed(b),
                 "words_per_frame": b.words_per_frame,
                 "node": b.node,
             }
@@ -197,7 +199,8 @@ def read(folder: str | Path) -> tuple[Design, dict[str, Any]]:
         raise PlanError(f"{folder}: not a generated design ({error}); make one with 'spikeloom generate'") from None
     if contents.get("format") != 1 or "folds" not in contents:
         raise PlanError(f"{folder}/design.json: format {contents.get('format')!r}, this program reads format 1")
-    design = Design(load(folder / "network.safetensors"), parse_folds(contents["folds"], f"{folder}/design.json"))
+    folds = parse_folds(contents["folds"], f"{folder}/design.json")
+    design = Design(load(folder / "network.safetensors"), folds, contents.get("counts", False))
     if design.network.hash != contents["network"]["hash"]:
         raise PlanError(f"{folder}: network.safetensors is not the network of design.json; generate the design again")
     return design, contents

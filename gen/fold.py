@@ -16,6 +16,7 @@ from .lags import first_lags, lags_of
 from .lattice import Arcs, lattice
 from .layers import PlanError, layers
 from .plan import Fold
+from .rates import WordRates
 from .search import Found, fits, least, smallest
 
 __all__ = ["Choice", "auto", "designed", "search", "with_given"]
@@ -39,13 +40,13 @@ class Choice:
     """What a search found.
 
     Attributes: ``design``; ``cycles``, that its slowest stage needs; ``interval``, cycles between frames by the cycle
-    law; ``cost``, LUTs (with those of LUT RAM), flip-flops and block RAMs by the cost model; ``log``, lines that say
-    what was asked for, what was found and what binds.
+    law (both means, where words may be skipped); ``cost``, LUTs (with those of LUT RAM), flip-flops and block RAMs by
+    the cost model; ``log``, lines that say what was asked for, what was found and what binds.
     """
 
     design: Design
     cycles: int
-    interval: int
+    interval: float
     cost: np.ndarray
     log: list[str]
 
@@ -56,44 +57,58 @@ class Choice:
 
 
 def search(
-    network: Network, cycles: int | None = None, device: str | None = None, given: dict[str, Fold] | None = None
+    network: Network,
+    cycles: int | None = None,
+    device: str | None = None,
+    given: dict[str, Fold] | None = None,
+    counts: bool = True,
+    rates: WordRates | None = None,
 ) -> Choice:
     """The smallest design of one frame every ``cycles`` cycles (that fits ``device``), or without ``cycles`` the
     fastest that fits ``device``; without either the least LUTs x cycles of :data:`DEFAULT_AREA` LUTs or fewer.
-    Stages in ``given`` have the folds given.
+    Stages in ``given`` have the folds given; ``counts`` as in :class:`~.design.Design`. With ``rates`` stages may skip
+    all-zero words, and all cycles are means over its frames: those that a stage needs, which the search goes by, and
+    those of the cycle law, which has the last word.
 
     Raises PlanError naming the stage or the resource that makes it impossible.
     """
-    goal = _Goal(network, cycles, _device(device), given or {})
+    goal = _Goal(network, cycles, _device(device), given or {}, counts, rates)
     target = cycles
     while True:
         found, design = goal.settle(target)
-        figures = performance(design)
+        figures = performance(design, None if rates is None or not design.sparse else rates.frames)
         if cycles is None or figures["interval"] <= cycles:
             break
         # The law knows of stalls that no stage alone shows: go on with the next faster design.
         slower = goal.cycles_of(found)
-        goal.log.append(f"the cycle law gives {figures['interval']:,} cycles where the slowest stage needs {slower:,}: "
-                        "searching for a faster one")  # fmt: skip
+        goal.log.append(f"the cycle law gives {figures['interval']:,.0f} cycles where the slowest stage needs "
+                        f"{slower:,}: searching for a faster one")  # fmt: skip
         target = slower - 1
     return goal.choice(found, design, figures)
 
 
-def auto(network: Network, cycles: int | None = None, device: str | None = None) -> dict[str, Fold]:
+def auto(
+    network: Network, cycles: int | None = None, device: str | None = None, counts: bool = True
+) -> dict[str, Fold]:
     """The folds that :func:`search` finds."""
-    return search(network, cycles, device).folds
+    return search(network, cycles, device, counts=counts).folds
 
 
 def designed(
-    network: Network, given: dict[str, Fold], cycles: int | None = None, device: str | None = None
+    network: Network,
+    given: dict[str, Fold],
+    cycles: int | None = None,
+    device: str | None = None,
+    counts: bool = True,
+    rates: WordRates | None = None,
 ) -> tuple[Design, list[str]]:
     """The design with ``given`` folds, completed by :func:`search` for the stages without one, and the search's log."""
     names = {layer.name for layer in layers(network)}
     if unknown := sorted(set(given) - names):
         raise PlanError(f"{unknown[0]}: no such stage; the stages are {', '.join(sorted(names))}")
     if names == set(given):
-        return Design(network, given), []
-    found = search(network, cycles, device, given)
+        return Design(network, given, counts), []
+    found = search(network, cycles, device, given, counts, rates)
     return found.design, found.log
 
 
@@ -113,16 +128,26 @@ def _device(name: str | None) -> Device | None:
 class _Goal:
     """A search: the network's tables of candidates, what is asked for, and the ``log``."""
 
-    def __init__(self, network: Network, cycles: int | None, device: Device | None, given: dict[str, Fold]) -> None:
-        self.network, self.cycles, self.device = network, cycles, device
+    def __init__(
+        self,
+        network: Network,
+        cycles: int | None,
+        device: Device | None,
+        given: dict[str, Fold],
+        counts: bool,
+        rates: WordRates | None,
+    ) -> None:
+        self.network, self.cycles, self.device, self.counts = network, cycles, device, counts
         self.budget = device.budget if device is not None else None
-        self.layers = layers(network)
+        self.layers = layers(network, counts)
         self.tables = [
-            Table(layer, [given[layer.name]] if layer.name in given else None, logic=device is not None)
+            Table(layer, [given[layer.name]] if layer.name in given else None, logic=device is not None, rates=rates)
             for layer in self.layers
         ]
         self.arcs: list[Arcs] = []
         self.log: list[str] = []
+        if rates is not None:
+            self.log.append(f"stages may skip all-zero words; cycles are means over {len(rates.frames):,} frames")
         if cycles is not None:
             self.log.append(f"target: a frame every {cycles:,} cycles")
             for table in self.tables:
@@ -147,7 +172,7 @@ class _Goal:
             folds = self._folds(found)
             if known := [design for design in designs if design.folds == folds]:
                 return found, known[0]
-            designs.append(Design(self.network, folds))
+            designs.append(Design(self.network, folds, self.counts))
             if not lags or len(designs) == ROUNDS:
                 return found, designs[-1]
             lags = lags_of(designs[-1])
@@ -221,8 +246,8 @@ class _Goal:
         cycles, interval = self.cycles_of(found), figures["interval"]
         luts, ff, ebr = found.cost
         self.log.append(
-            f"found: a frame every {interval:,} cycles, about {luts:,.0f} LUTs, {ff:,.0f} flip-flops, "
-            f"{ebr:.0f} block RAMs"
+            f"found: a frame every {interval:,.{0 if interval == int(interval) else 1}f} cycles, "
+            f"about {luts:,.0f} LUTs, {ff:,.0f} flip-flops, {ebr:.0f} block RAMs"
         )
         if self.budget is not None:
             shares = found.cost / self.budget
@@ -252,7 +277,7 @@ class _Goal:
         found = smallest(self.arcs, int(steps.max())) if len(steps) else None
         return (int(steps.max()), found) if found is not None else None
 
-    def _binding(self, arcs: Arcs, k: int, name: str, interval: int) -> str:
+    def _binding(self, arcs: Arcs, k: int, name: str, interval: float) -> str:
         """A line on a stage that is as slow as the design: what the next faster fold of it would cost."""
         mine, areas = arcs.candidates[k], arcs.areas[:, 0]
         text = f"{name} binds: {mine.cycles:,} cycles, busy in {100 * mine.cycles / interval:.1f} % of the time"
@@ -262,6 +287,7 @@ class _Goal:
         j = min(faster, key=lambda j: (-arcs.candidates[j].cycles, areas[j]))
         other, fold = arcs.candidates[j], arcs.candidates[j].fold
         return (
-            f"{text}; its next faster fold, {fold.outputs} x {fold.inputs} x {fold.steps}, takes "
+            f"{text}; its next faster fold, {fold.outputs} x {fold.inputs} x {fold.steps}"
+            f"{', skip' * fold.skip}, takes "
             f"{other.cycles:,} cycles and {areas[j] - areas[k]:+,.0f} LUTs"
         )

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..quant.network import Network, Signal
 from ..quant.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Node, Pool, Readout, Requant, Synapse
+from .counts import counted, sums_over_time
 
 __all__ = ["Layer", "PlanError", "Skip", "layers"]
 
@@ -23,12 +24,14 @@ class Skip:
     """A shortcut into a stage.
 
     Attributes: ``node``, whose result comes in; ``gain``, the identity shortcut, None where currents come in;
-    ``signal``, what is added: of a strided shortcut the pixels that it keeps.
+    ``signal``, what is added: of a strided shortcut the pixels that it keeps; ``counts``, whether spikes come in as
+    their counts.
     """
 
     node: str
     gain: Gain | None
     signal: Signal
+    counts: bool
 
     @property
     def offset(self) -> int:
@@ -49,7 +52,7 @@ class Layer:
     Attributes: ``nodes``; ``input``, name of the node whose result comes in; ``source``, what that is; ``skips``, its
     shortcuts; ``order``, for a Linear behind a Flatten the index of its weight column for every element in the order of
     the stream (pixel by pixel, channels together), else None; ``steps``, T; ``sums``, whether its currents are added
-    up over time.
+    up over time; ``counts``, whether spikes come in, and go out, as their counts (``gen.counts``).
     """
 
     nodes: tuple[Node, ...]
@@ -59,6 +62,7 @@ class Layer:
     order: np.ndarray | None
     steps: int
     sums: bool
+    counts: tuple[bool, bool]
 
     @property
     def name(self) -> str:
@@ -105,10 +109,12 @@ class Layer:
         return self.steps if self.source.timed and neuron is not None and neuron.rule != "lossless" else 1
 
 
-def layers(network: Network) -> list[Layer]:
-    """Cut ``network`` into stages, each behind those it takes words from. Raises PlanError for what has no hardware."""
+def layers(network: Network, counts: bool = True) -> list[Layer]:
+    """Cut ``network`` into stages, each behind those it takes words from; ``counts``: spikes travel as counts where
+    they can. Raises PlanError for what has no hardware."""
     place = {node.name: k for k, node in enumerate(network)}
-    found = [_layer(network, node) for node in network if isinstance(node, Synapse | Pool)]
+    counting = counted(network) if counts else set()
+    found = [_layer(network, node, counting) for node in network if isinstance(node, Synapse | Pool)]
     found.sort(key=lambda layer: place[layer.nodes[-1].name])
     used = {node.name for layer in found for node in layer.nodes}
     for node in network:
@@ -122,8 +128,8 @@ def layers(network: Network) -> list[Layer]:
     return found
 
 
-def _layer(network: Network, node: Node) -> Layer:
-    """The stage that starts with ``node``."""
+def _layer(network: Network, node: Node, counting: set[str]) -> Layer:
+    """The stage that starts with ``node``; ``counting``, the nodes whose spikes travel as counts."""
     name, order = node.source, None
     if isinstance(flat := network[name], Flatten):
         if isinstance(node, Pool | Conv2d):
@@ -141,19 +147,17 @@ def _layer(network: Network, node: Node) -> Layer:
     if isinstance(node, Synapse):
         (following,) = network.takers[node.name]
         while isinstance(following, Add) and _main(network, following) == group[-1].name:
-            skips.append(_skip(network, following, group[-1].name, source.timed))
+            skips.append(_skip(network, following, group[-1].name, source.timed, counting))
             group.append(following)
             (following,) = network.takers[following.name]
-        end = following
-        while isinstance(end, Add):
-            (end,) = network.takers[end.name]
-        sums = isinstance(end, Readout) or (isinstance(end, IF) and end.rule == "lossless")
+        sums = sums_over_time(network, node.name)
         if not isinstance(following, Add):
             group.append(following)
             behind = network.takers[following.name]
             if isinstance(following, Requant) and len(behind) == 1 and isinstance(behind[0], Readout):
                 group.append(behind[0])
-    return Layer(tuple(group), name, source, tuple(skips), order, network.steps, sums)
+    counts = (name in counting, group[-1].name in counting)
+    return Layer(tuple(group), name, source, tuple(skips), order, network.steps, sums, counts)
 
 
 def _root(network: Network, name: str) -> Synapse | None:
@@ -175,7 +179,7 @@ def _main(network: Network, add: Add) -> str:
     return max(roots, key=lambda name: (network.signals[name].timed, roots[name].weight.size))
 
 
-def _skip(network: Network, add: Add, main: str, timed: bool) -> Skip:
+def _skip(network: Network, add: Add, main: str, timed: bool, counting: set[str]) -> Skip:
     """The shortcut of ``add``, whose other side is made by the stage."""
     name = add.other if add.source == main else add.source
     node, signal = network[name], network.signals[name]
@@ -185,10 +189,11 @@ def _skip(network: Network, add: Add, main: str, timed: bool) -> Skip:
             f"({main}); supported: the other way round, or both of one kind"
         )
     if not isinstance(node, Gain):
-        return Skip(name, None, signal)
+        return Skip(name, None, signal, False)
     origin = node.source
     if isinstance(network[origin], Flatten):
         raise PlanError(f"{node.name}: a shortcut behind a Flatten has no hardware; take it before the Flatten")
     source = network.signals[origin]
     shape = (source.shape[0], *signal.shape[1:])
-    return Skip(origin, node, Signal(source.kind, shape, source.timed, source.low, source.high))
+    kept = Signal(source.kind, shape, source.timed, source.low, source.high)
+    return Skip(origin, node, kept, origin in counting)

@@ -142,10 +142,13 @@ def build_stage(layer: Layer, fold: Fold) -> StageSpec:
     columns = fold.inputs in _column_inputs(layer)
     lanes = layer.channels[1] if columns else fold.inputs
     i_format = WordFormat(lanes, layer.steps if source.timed else 1, source.low, source.high)
+    if layer.counts[0]:
+        i_format = i_format.summed
     geometry: dict[str, Any] = dict(zip(("channels", "height", "width"), source.shape, strict=True))
     geometry |= dict(kernel=(1, 1), stride=1, padding=0, order="taps", groups=1, scans=1)
     if isinstance(node, Pool):
-        kind = "sum" if not isinstance(node, MaxPool) else "max_spikes" if source.kind == "spikes" else "max"
+        gate = source.kind == "spikes" and not layer.counts[0]
+        kind = "sum" if not isinstance(node, MaxPool) else "max_spikes" if gate else "max"
         cores: tuple[CoreSpec, ...] = (PoolSpec(kind=kind, words=node.kernel**2, i_format=i_format),)
         geometry |= dict(kernel=(node.kernel, node.kernel), stride=node.stride, order="channels")
     else:
@@ -188,7 +191,7 @@ def ring_rows(window: WindowSpec) -> int:
 def _cores(layer: Layer, fold: Fold, weight: np.ndarray, i_format: WordFormat) -> tuple[CoreSpec, ...]:
     node, neuron, quantiser, readout = layer.nodes[0], layer.find(IF), layer.find(Requant), layer.find(Readout)
     assert isinstance(node, Synapse)
-    timed = i_format.steps > 1
+    timed = layer.source.timed and layer.steps > 1
     sum_time = timed and layer.sums
     # A bias behind the sum is the accumulator's start value where every channel has an accumulator of its own.
     wanted = -quantiser.bias if quantiser is not None else readout.bias if readout is not None else None
@@ -218,7 +221,8 @@ def _cores(layer: Layer, fold: Fold, weight: np.ndarray, i_format: WordFormat) -
         cores.append(merge)
         ranges, i_format = merge.o_ranges, merge.o_format
     if neuron is not None:
-        cores += neuron_cores(neuron, layer.steps, i_format, ranges, synapse.scans, constant=not timed)
+        fires = neuron_cores(neuron, layer.steps, i_format, ranges, synapse.scans, constant=not timed)
+        cores += [replace(core, counts=layer.counts[1]) if isinstance(core, NeuronSpec) else core for core in fires]
     if quantiser is not None:
         rest = np.zeros_like(quantiser.bias) if own else quantiser.bias
         cores.append(
@@ -269,10 +273,9 @@ def _lanes(layer: Layer, synapse: SynapseSpec, cycles: int) -> int:
 
 def _merge(layer: Layer, skip: Skip, synapse: SynapseSpec, i_format: WordFormat, ranges: np.ndarray) -> MergeSpec:
     channels, signal = skip.signal.shape[0], skip.signal
-    steps = layer.steps if signal.timed and not (skip.gain is None and layer.sums) else 1
-    low, high = signal.low, signal.high
-    if skip.gain is None and layer.sums and signal.timed:  # currents that were added up over time where they were made
-        low, high = low * layer.steps, high * layer.steps
+    form = WordFormat(i_format.lanes, layer.steps if signal.timed else 1, signal.low, signal.high)
+    if skip.counts or (skip.gain is None and layer.sums):  # added up over time where they were made
+        form = form.summed
     gain = np.zeros(len(ranges), np.int64)
     gain[skip.offset : skip.offset + channels] = (
         1 if skip.gain is None else skip.gain.gain[skip.offset : skip.offset + channels]
@@ -283,7 +286,7 @@ def _merge(layer: Layer, skip: Skip, synapse: SynapseSpec, i_format: WordFormat,
         gain=gain,
         first=skip.offset,
         channels=channels,
-        skip_format=WordFormat(i_format.lanes, steps, low, high),
+        skip_format=form,
         i_format=i_format,
         scans=synapse.scans,
         parts=synapse.outputs // i_format.lanes,

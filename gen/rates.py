@@ -21,9 +21,11 @@ class WordRates:
 
     Parameters: ``network``; ``outputs``, its results by node as the golden model gives them, of a few frames: spikes
     (N, T, C, H, W), values (N, C, H, W), the input included.
+    Attributes: ``frames`` (N, C, H, W).
     """
 
     def __init__(self, network: Network, outputs: Mapping[str, np.ndarray]) -> None:
+        self.frames = np.asarray(outputs[network.input.name])
         self._layers = {layer.name: layer for layer in layers(network) if not isinstance(layer.nodes[0], Pool)}
         self._active: dict[str, np.ndarray] = {}
         self._costs: dict[tuple[str, int], np.ndarray] = {}

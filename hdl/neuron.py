@@ -6,11 +6,17 @@ memory. The bias is not added but moved into the spike test: with u_t = v_t - v0
 which saves an adder a step; the rule ``signed`` tests for v < 0 in the same way, [a_t < dip_t] with dip_t = test_t -
 threshold. The rule ``lossless`` needs only the sum of the currents: s_t = [sum >= test_t] with
 test_t = (t+1)*threshold - v0 - T*bias. A strict test is the same one with test_t + 1, for all numbers are integers.
+
+Where ``counts``, a word has the number of spikes in binary. Up to four of ``causal`` are counted at the end, of more
+steps the count is carried along instead of the spikes. Those of ``lossless`` come first, s_t = [t < count], so bit b of
+the count says that it is in k..k + 2^b - 1 for some odd multiple k of 2^b, which is s_(k-1) and not s_(k+2^b-1): for
+T = 4 a LUT for each of two bits, and the spike s_3 for the third.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import numpy as np
 from amaranth import *
@@ -53,10 +59,19 @@ class NeuronArray(Pipe):
                 for k, c in enumerate(currents)
                 for t in range(spec.time_steps)
             ]
+            if spec.counts:
+                lanes = [spikes[k * spec.time_steps :][: spec.time_steps] for k in range(spec.outputs)]
+                spikes = [self._bit(lane, 1 << b) for lane in lanes for b in range(spec.o_format.bits)]
             m.d.sync += [self.o.valid.eq(self.i.valid), self.o.payload.eq(Cat(spikes))]
             return m
         self._pipeline(m, platform, currents, travel)
         return m
+
+    @staticmethod
+    def _bit(spikes: Sequence[Value], unit: int) -> Value:
+        """The bit of value ``unit`` of the count of ``spikes``, none of which follows a step without one."""
+        starts, ends = spikes[unit - 1 :: 2 * unit], [~s for s in spikes[2 * unit - 1 :: 2 * unit]]
+        return Cat(s & e for s, e in zip_longest(starts, ends, fillvalue=Const(1, 1))).any()
 
     def _level(
         self, m: Module, levels: np.ndarray, stage: int, lane: int, group: Value, scan: Value, name: str
@@ -89,6 +104,7 @@ class NeuronArray(Pipe):
         """Two registers a time step: first a = u + I, and the levels of its tests out of their tables; then the spike
         and its subtraction."""
         spec, signed_spikes = self.spec, self.spec.rule == "signed"
+        counting = signed_spikes or spec.counter
         before, after = spec.membranes
         scans, stages = spec.scans, spec.stages
 
@@ -101,7 +117,7 @@ class NeuronArray(Pipe):
             for k in range(spec.outputs)
         ]
         u: list[Value] = list(carried)
-        # The running count of the spikes, for ``signed``.
+        # The running count of the spikes, for ``signed`` and for words of counts.
         kept = [Signal(range(spec.time_steps + 1), name=f"n_carried_{k}") for k in range(spec.outputs)]
         count: list[Value] = list(kept) if scans > 1 else [Const(0, 0)] * spec.outputs
         spikes: list[list[Value]] = [[] for _ in range(spec.outputs)]
@@ -126,7 +142,7 @@ class NeuronArray(Pipe):
                     for n, c in enumerate(currents[k] if spec.constant and len(currents[k]) == 1 else currents[k][1:])
                 ]
                 spikes[k] = [self._later(m, s, f"s_{k}_{t}_a{n}") for n, s in enumerate(spikes[k])]
-                if signed_spikes and t + scans > 1:
+                if counting and t + scans > 1:
                     count[k] = self._later(m, count[k], f"n_{k}_{t}_a")
             travel, later = later, Signal.like(travel, name=f"travel_{t}_b")
             for k, a in enumerate(sums):
@@ -144,22 +160,28 @@ class NeuronArray(Pipe):
                 state: list[tuple[list[Value], Sequence[Value], Value, Shape, str]] = [
                     (u, carried, moved, u_shape, "u")
                 ]
-                if signed_spikes:
-                    state.append((count, kept, count[k] + fire - dip, kept[k].shape(), "n"))
-                for values, last_values, value, form, name in state:
+                leaving: list[Value] = [*spikes[k], spike]
+                if counting:
+                    total = count[k] + fire - dip if signed_spikes else count[k] + fire
+                    n_shape = unsigned((t + 1).bit_length()) if spec.counter and scans == 1 else kept[k].shape()
+                    state.append((count, kept, total, n_shape, "n"))
+                    leaving = leaving if signed_spikes else [total] if t == stages - 1 else []
+                if spec.counts and t == stages - 1:
+                    leaving = [sum(leaving, Const(0))[: spec.o_format.bits]]
+                for values, last_values, value, shape_of, name in state:
                     if t < stages - 1:
-                        values[k] = Signal(form, name=f"{name}_{k}_{t}")
+                        values[k] = Signal(shape_of, name=f"{name}_{k}_{t}")
                         m.d.sync += values[k].eq(value)
                     elif scans > 1:  # keep it for the next scan, or start the next neuron
                         with m.If(travel[0]):
                             m.d.sync += last_values[k].eq(value)
                         with m.If(travel[1]):
                             m.d.sync += last_values[k].eq(0)
-                spikes[k] = [self._later(m, s, f"s_{k}_{t}_b{n}") for n, s in enumerate([*spikes[k], spike])]
+                spikes[k] = [self._later(m, s, f"s_{k}_{t}_b{n}") for n, s in enumerate(leaving)]
                 currents[k] = [self._later(m, c, f"i_{k}_{t}_b{n}") for n, c in enumerate(currents[k])]
             m.d.sync += later.eq(travel)
             travel = later
-        if scans == 1:
+        if scans == 1 or spec.counts:
             m.d.comb += [self.o.valid.eq(travel[1]), self.o.payload.eq(Cat(s for lane in spikes for s in lane))]
             return
         # Collect the groups of steps: the earlier ones wait in a register, the last comes straight from the pipeline.

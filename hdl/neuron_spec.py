@@ -29,6 +29,7 @@ class NeuronSpec:
         constant: the current is the same in every time step and comes once; or in every step but the first, and comes
             behind that one.
         initial: (Co, 2), range of what the current of the first step has in addition (``hdl.initial``).
+        counts: the words have the number of spikes of each neuron in binary, not the spikes; not for ``signed``.
     """
 
     threshold: np.ndarray
@@ -41,12 +42,15 @@ class NeuronSpec:
     ranges: np.ndarray
     constant: bool
     initial: np.ndarray | None = None
+    counts: bool = False
 
     def __post_init__(self) -> None:
         if self.threshold.min() <= 0:
             raise ValueError(f"Threshold must be positive, not {self.threshold.min()}")
         if self.threshold.shape[0] % self.outputs:
             raise ValueError(f"outputs={self.outputs} does not divide the {self.threshold.shape[0]} output channels")
+        if self.counts and self.rule == "signed":
+            raise ValueError("The rule signed does not count its spikes")
 
     @property
     def lossless(self) -> bool:
@@ -69,14 +73,20 @@ class NeuronSpec:
         return 1 if self.lossless or self.constant else self.time_steps // self.i_format.steps
 
     @property
+    def counter(self) -> bool:
+        """Whether causal neurons count step by step: up to four spikes are one LUT for each bit of their count."""
+        return self.counts and not self.lossless and (self.scans > 1 or self.time_steps > 4)
+
+    @property
     def stages(self) -> int:
         """Time steps computed in the pipeline."""
         return self.time_steps // self.scans
 
     @property
     def o_format(self) -> WordFormat:
-        """The spike words: ``outputs`` lanes, all time steps."""
-        return WordFormat(self.outputs, self.time_steps, -1 if self.rule == "signed" else 0, 1)
+        """The spike words: ``outputs`` lanes, all time steps, or their number."""
+        spikes = WordFormat(self.outputs, self.time_steps, -1 if self.rule == "signed" else 0, 1)
+        return spikes.summed if self.counts else spikes
 
     @property
     def latency(self) -> int:
@@ -121,7 +131,7 @@ class NeuronSpec:
         return np.stack(before), np.stack(after)
 
     def compute(self, currents: np.ndarray) -> np.ndarray:
-        """Model: currents (n, outputs, steps) to spikes (n / scans, outputs, T)."""
+        """Model: currents (n, outputs, steps) to spikes (n / scans, outputs, T), or counts (n / scans, outputs, 1)."""
         x = currents.reshape(-1, self.groups, self.scans, self.outputs, self.i_format.steps)
         x = x.transpose(0, 1, 3, 2, 4).reshape(len(x), self.groups * self.outputs, -1)
         if self.lossless:
@@ -134,4 +144,5 @@ class NeuronSpec:
                 if self.rule == "signed":
                     spikes[:, :, t] -= (u < self.dips[t]) & (spikes[:, :, :t].sum(-1) > 0)
                 u = u - spikes[:, :, t] * self.threshold
-        return spikes.astype(np.int64).reshape(-1, self.outputs, self.time_steps)
+        spikes = spikes.astype(np.int64).reshape(-1, self.outputs, self.time_steps)
+        return spikes.sum(-1, keepdims=True) if self.counts else spikes

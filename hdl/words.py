@@ -76,6 +76,11 @@ class WordFormat:
         return self.lanes * self.element_bits
 
     @property
+    def summed(self) -> WordFormat:
+        """The words of the sums over time of the elements of such words: of spikes, their counts in binary."""
+        return WordFormat(self.lanes, 1, self.low * self.steps, self.high * self.steps)
+
+    @property
     def limbs(self) -> int:
         """32-bit limbs of a word in numpy."""
         return -(-self.width // 32)

@@ -25,12 +25,14 @@ class BoundaryInfo:
         format: layout of a word.
         words_per_frame: words in a frame.
         shape: channels, height and width of a frame.
+        counts: the elements are counts of spikes, of all time steps together.
     """
 
     name: str
     format: WordFormat
     words_per_frame: int
     shape: tuple[int, int, int]
+    counts: bool = False
 
     def __post_init__(self) -> None:
         channels, height, width = self.shape
@@ -55,14 +57,19 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class ElementDifference:
-    """An integer that differs, and its place in the frame."""
+    """An integer that differs, and its place in the frame; ``step`` is None for a count of spikes."""
 
     channel: int
     y: int
     x: int
-    step: int
+    step: int | None
     expected: int
     got: int
+
+    def __str__(self) -> str:
+        what = "count of spikes" if self.step is None else f"step {self.step}"
+        place = f"channel {self.channel}, y {self.y}, x {self.x}, {what}"
+        return f"{place}: expected {self.expected}, got {self.got}"
 
 
 @dataclass(frozen=True)
@@ -109,10 +116,7 @@ class Difference:
         first = self.elements[0]
         more = f" (and {len(self.elements) - 1} more in this word)" if len(self.elements) > 1 else ""
         when = "" if self.got_cycle == self.expected_cycle else f", transferred in cycle {self.got_cycle}"
-        return (
-            f"{place}channel {first.channel}, y {first.y}, x {first.x}, step {first.step}: "
-            f"expected {first.expected}, got {first.got}{more}{when}"
-        )
+        return f"{place}{first}{more}{when}"
 
 
 @dataclass(frozen=True)
@@ -251,7 +255,7 @@ def _elements(info: BoundaryInfo, expected: np.ndarray, got: np.ndarray, word: i
             group * info.format.lanes + int(lane),
             pixel // width,
             pixel % width,
-            int(step),
+            None if info.counts else int(step),
             int(values[0, lane, step]),
             int(values[1, lane, step]),
         )

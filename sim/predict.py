@@ -22,11 +22,14 @@ MARGIN = 32
 
 def boundary_infos(design: Design) -> list[BoundaryInfo]:
     """What the words of each boundary of ``design`` mean."""
-    return [BoundaryInfo(b.name, b.format, b.words_per_frame, b.shape) for b in design.boundaries]
+    return [
+        BoundaryInfo(b.name, b.format, b.words_per_frame, b.shape, design.summed(b)) for b in design.boundaries
+    ]
 
 
 def golden_words(design: Design, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The words (n, limbs) of every boundary, from the results of the golden model by node.
+    """The words (n, limbs) of every boundary, from the results of the golden model by node. Where words carry counts,
+    its spikes are added up over time.
 
     Values and constant currents have shape (N, C, H, W), spikes (N, T, C, H, W), logits (N, C).
     """

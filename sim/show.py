@@ -27,15 +27,11 @@ def difference_table(difference: Difference, expected: Trace, got: Trace, info: 
     """
     parts: list[Text | Table] = [Text(str(difference), style="bold")]
     for element in difference.elements[:MAX_ELEMENTS]:
-        parts.append(
-            Text(
-                f"  channel {element.channel}, y {element.y}, x {element.x}, step {element.step}: "
-                f"expected {element.expected}, got {element.got}"
-            )
-        )
+        parts.append(Text(f"  {element}"))
     if len(difference.elements) > MAX_ELEMENTS:
         parts.append(Text(f"  ... {len(difference.elements) - MAX_ELEMENTS} more"))
-    table = Table(title=f"Transfers on {difference.boundary}", title_justify="left")
+    counts = " (counts of spikes)" if info.counts else ""
+    table = Table(title=f"Transfers on {difference.boundary}{counts}", title_justify="left")
     for heading in ("", "transfer", "expected cycle", "word", "got cycle", "word"):
         table.add_column(heading, justify="left" if heading == "word" else "right")
     sides = expected.boundaries[difference.boundary], got.boundaries[difference.boundary]

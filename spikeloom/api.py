@@ -129,13 +129,16 @@ def evaluate(network: Network, images: Frames, *, progress: Callable[[int, int],
 
 
 def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping[str, Fold] = "auto",
-             cycles: int | None = None, device: str | None = None,
+             cycles: int | None = None, device: str | None = None, counts: bool = True,
+             rates: np.ndarray | None = None,
              progress: Callable[[str], None] = lambda _step: None) -> tuple[Design, dict[str, Any]]:
     """Write Verilog, ``design.json`` and the network into ``folder``; return the design and the contents of the JSON.
 
     ``fold``: "auto", a fold file, or folds by stage; what they leave out is chosen for at most ``cycles`` cycles a
     frame, so that the design fits ``device`` (``gen.devices``): the smallest such design, or, where only a device is
-    given, the fastest one, or where neither is the least area x cycles. Raises PlanError, naming the stage or the
+    given, the fastest one, or where neither is the least area x cycles. ``counts``: spikes travel as their counts where
+    all who take them add them up over time. ``rates``: frames (N, C, H, W), two at least, on which cycles are means;
+    stages may then skip all-zero words. Raises PlanError, naming the stage or the
     resource, where that is impossible.
     """
     from .gen.emit import write
@@ -144,7 +147,13 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
 
     given = dict(fold) if isinstance(fold, Mapping) else {} if fold == "auto" else read_folds(fold)
     progress("searching folds")
-    design, log = designed(network, given, cycles, device)
+    measured = None
+    if rates is not None:
+        from .gen.rates import WordRates
+        from .quant import golden
+
+        measured = WordRates(network, golden.run(network, rates).outputs)
+    design, log = designed(network, given, cycles, device, counts, measured)
     return design, write(design, folder, progress, log)
 
 

@@ -29,15 +29,21 @@ def generate(network: Annotated[Path, typer.Argument(help="Network file.")],
              device: Annotated[Literal["ecp5-12k", "ecp5-25k", "ecp5-45k", "ecp5-85k"] | None,
                                typer.Option(help="Target: a device to fit; without --cycles, as fast as it "
                                                  "can.")] = None,
+             counts: Annotated[bool, typer.Option("--counts/--spikes", help="Spikes travel as their counts where all "
+                                                                            "who take them add them up.")] = True,
+             rates: Annotated[str | None, typer.Option(metavar="DATA", help="Stages may skip all-zero words; cycles "
+                                                       "are means over images of digits, mnist:DIR, ...")] = None,
+             n: Annotated[int, typer.Option("-n", min=2, help="Test images for --rates.")] = 100,
              json: JsonOption = False) -> None:
     """Generate Verilog and predict its cycles and area."""
     from . import api
 
     start = time.perf_counter()
     loaded = api.load(network)
+    sample = None if rates is None else api.frames(loaded, rates, n).pixels
     with bars() as step:
         design, contents = api.generate(loaded, output, fold=fold, cycles=cycles, device=device,
-                                        progress=lambda what: step(what, 0, 0))
+                                        counts=counts, rates=sample, progress=lambda what: step(what, 0, 0))
     seconds = time.perf_counter() - start
     predicted = contents["predicted"]
     files = [output / name for name in (contents["verilog"], "network.safetensors", "design.json")]

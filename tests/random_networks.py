@@ -33,10 +33,12 @@ from spikeloom.sim.trace import Stimulus
 @st.composite
 def networks(draw: st.DrawFn) -> Network:
     """Convolutions (grouped and depthwise ones too), pools, residual blocks, one or two linear layers, one or two
-    read-outs; initial membranes of channels or single neurons; T 1..16, or quantised."""
+    read-outs; initial membranes of channels or single neurons; neurons of all rules, or lossless ones; T 1..16, or
+    quantised."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="weights"))
     steps = draw(st.sampled_from([*range(1, 9), 12, 16]), label="T")
     quantised = steps == 1 and draw(st.booleans(), label="quantised")
+    rules = draw(st.sampled_from([["causal", "lossless", "signed"], ["lossless"]]), label="rules")
     shape = (draw(st.integers(1, 4)), draw(st.integers(2, 7)), draw(st.integers(2, 7)))
     nodes: list[Node] = [Input(name="input", shape=shape, high=draw(st.sampled_from([1, 2, 15, 255])))]
     sizes = {"input": shape}  # of values and spikes
@@ -80,7 +82,7 @@ def networks(draw: st.DrawFn) -> Network:
                 threshold=threshold,
                 bias=rng.integers(-scale, scale + 1, channels) // 4,
                 v0=v0,
-                rule=draw(st.sampled_from(["causal", "lossless", "signed"])),
+                rule=draw(st.sampled_from(rules)),
                 strict=draw(st.booleans()),
             )
         )
@@ -168,15 +170,17 @@ def networks(draw: st.DrawFn) -> Network:
 
 @st.composite
 def designs(draw: st.DrawFn) -> Design:
-    """A random network with a random fold for every stage, of those that can be built."""
+    """A random network with a random fold for every stage, of those that can be built; spikes travel as counts where
+    they can, or nowhere."""
     network = draw(networks())
+    counts = draw(st.booleans(), label="counts")
     folds = {}
-    for layer in layers(network):
+    for layer in layers(network, counts):
         choices = [replace(f, skip=skip) for skip in (False, True) for f in fold_choices(layer)]
         fitting = [f for f in choices if _fits(layer, f)]
         assume(fitting)  # lanes may divide the channels of a zero-padded shortcut in no fold
         folds[layer.name] = draw(st.sampled_from(fitting), label=layer.name)
-    return Design(network, folds)
+    return Design(network, folds, counts)
 
 
 def _fits(layer, fold: Fold) -> bool:

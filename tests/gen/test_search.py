@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
+from math import ceil
 
 import numpy as np
 import pytest
@@ -16,8 +18,10 @@ from spikeloom.gen.fold import auto, search
 from spikeloom.gen.lattice import lattice
 from spikeloom.gen.layers import PlanError, layers
 from spikeloom.gen.plan import Fold, build_stage, fold_choices
+from spikeloom.gen.rates import WordRates
 from spikeloom.gen.search import ORDER, fits, least, smallest
 from spikeloom.gen.streams import connect, with_depths
+from spikeloom.quant import golden
 from spikeloom.quant.network import Network
 from spikeloom.quant.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Node, Readout, SumPool
 
@@ -72,13 +76,17 @@ def residual() -> Network:
     return Network((*nodes, *ending(rng, "if2", 16)), 1)
 
 
-def everything(network: Network) -> list[tuple[int, np.ndarray]]:
-    """(cycles, resources) of the designs of all folds, from the elements of each design itself."""
+def everything(
+    network: Network, rates: WordRates | None = None, given: dict[str, Fold] | None = None
+) -> list[tuple[int, np.ndarray]]:
+    """(cycles, resources) of the designs of all folds, from the elements of each design itself; with ``rates`` of those
+    that skip words as well; stages in ``given`` have the folds given."""
     cut = layers(network)
     stages = []
     for layer in cut:
         found = []
-        for fold in fold_choices(layer):
+        folds = [given[layer.name]] if given and layer.name in given else fold_choices(layer)
+        for fold in folds + [replace(fold, skip=True) for fold in folds if rates is not None]:
             try:
                 found.append(build_stage(layer, fold))
             except PlanError:
@@ -88,7 +96,8 @@ def everything(network: Network) -> list[tuple[int, np.ndarray]]:
     for chosen in product(*stages):
         deep = with_depths(list(chosen), {s.name: [merge_depth(m, LAGS) for m in s.merges] for s in chosen})
         elements, boundaries = connect(network, cut, deep)
-        cycles = max(*(s.cycles for s in deep), *(b.words_per_frame for b in boundaries))
+        own = [ceil(rates.cycles(s)) if rates is not None and s.window.chunk else s.cycles for s in deep]
+        cycles = max(*own, *(b.words_per_frame for b in boundaries))
         designs.append((cycles, resources(total(area(element.spec) for element in elements))))
     return designs
 
@@ -166,3 +175,20 @@ def test_too_small_a_device_names_the_resource() -> None:
     )
     with pytest.raises(PlanError, match=r"fits ecp5-12k: .* takes 2\d\d block RAMs of 28; choose a larger device"):
         Design(wide, auto(wide, device="ecp5-12k"))
+
+
+def test_the_search_with_skipping_finds_what_trying_everything_finds() -> None:
+    network, given = chain(), {"one": Fold(2, 3, 1), "pool": Fold(2, 2, 1)}
+    frames = np.random.default_rng(4).integers(0, 4, (20, 1, 4, 4)) * (np.arange(16).reshape(4, 4) % 5 == 0)
+    rates = WordRates(network, golden.run(network, frames).outputs)
+    designs = everything(network, rates, given)
+    folds = [(layer, [given[layer.name]] if layer.name in given else None) for layer in layers(network)]
+    arcs = lattice(network, [Table(layer, fold, rates=rates) for layer, fold in folds], {})
+    dense = lattice(network, [Table(layer, fold) for layer, fold in folds], {})
+    cycles, costs = np.array([c for c, _ in designs]), np.array([r for _, r in designs])
+    better = 0
+    for target in range(cycles.min(), cycles.max()):
+        found, without = smallest(arcs, target), smallest(dense, target)
+        assert found is not None and found.size == pytest.approx((costs[cycles <= target] @ ORDER).min())
+        better += without is None or found.size < without.size
+    assert 0 < better < cycles.max() - cycles.min()

@@ -25,6 +25,7 @@ def make(
     co: int = 4,
     outputs: int = 2,
     seed: int = 0,
+    counts: bool = False,
 ) -> NeuronSpec:
     rng = np.random.default_rng(seed)
     lossless = rule == "lossless"
@@ -42,6 +43,7 @@ def make(
         i_format=form,
         ranges=np.tile([form.low, form.high], (co, 1)),
         constant=constant,
+        counts=counts,
     )
 
 
@@ -113,6 +115,29 @@ def test_steps_in_series(steps: int, parallel: int, outputs: int, rule: str) -> 
     assert got.reshape(-1, steps).tolist() == expected
     early, _, _ = _run_spaced(NeuronArray(spec), spec, x, spec.turnaround - 1)
     assert not np.array_equal(early, got), "the turnaround is longer than it has to be"
+
+
+COUNTING = [("lossless", t, t) for t in (2, 3, 4, 5, 7, 8, 15, 16)]
+COUNTING += [("causal", *shape) for shape in ((1, 1), (3, 3), (4, 4), (7, 7), (4, 1), (6, 3), (8, 2))]
+
+
+@pytest.mark.parametrize(("rule", "steps", "parallel"), COUNTING)
+def test_counts_in_binary(rule: str, steps: int, parallel: int) -> None:
+    spec = make(rule, steps=steps, parallel=parallel, counts=True)
+    spikes = make(rule, steps=steps, parallel=parallel)
+    assert spec.o_format == spikes.o_format.summed and spec.latency == spikes.latency
+    low, high = spec.i_format.low, spec.i_format.high
+    x = np.random.default_rng(steps).integers(low, high + 1, (60 * spec.groups * spec.scans, 2, spec.i_format.steps))
+    x[: 2 * spec.groups * spec.scans] = high
+    got, _, _ = _run_spaced(NeuronArray(spec), spec, x, spec.turnaround)
+    assert np.array_equal(got, spec.compute(x))
+    assert np.array_equal(got, spikes.compute(x).sum(-1, keepdims=True))
+    assert {0, 1, steps} <= set(got.reshape(-1).tolist())
+
+
+def test_signed_neurons_do_not_count() -> None:
+    with pytest.raises(ValueError, match="The rule signed does not count its spikes"):
+        make("signed", counts=True)
 
 
 def _run_spaced(
