@@ -37,6 +37,8 @@ class IntegerGraph(nn.Module):
     Raises UnsupportedLayer for a ReLU left in, NetworkError for NaN or bit widths out of range, naming the layer.
     """
 
+    takes_integers = True
+
     def __init__(
         self,
         model: nn.Module | Sequence[Layer],
