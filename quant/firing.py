@@ -35,8 +35,10 @@ class _Counts(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
         total, theta = ctx.saved_tensors
-        outside = (total < 0) | (total > ctx.steps * theta)
-        grad = (grads[0] / theta).masked_fill_(outside, 0)
+        grad = grads[0] / theta
+        # Comparisons that give 0.0 and 1.0 are several times as fast as booleans, here and below.
+        grad *= torch.ge(total, torch.zeros_like(theta), out=torch.empty_like(total))
+        grad *= torch.le(total, ctx.steps * theta, out=torch.empty_like(total))
         axes = (0, *range(2, total.ndim))
         return grad, -((grad * total).sum(axes) / theta.flatten()).view_as(theta), None, None
 
@@ -53,29 +55,30 @@ def counts(total: Tensor, theta: Tensor, steps: int, known: Tensor | None = None
 def trains(
     steady: Tensor | None, timed: Sequence[Callable[[int], Tensor]], theta: Tensor, bias: Tensor, steps: int,
     dtype: torch.dtype,
-) -> Tensor:
-    """Spikes 0 and 1 (T, N, C, ...) of the causal rule, v0 = floor(theta / 2), without gradient.
+) -> tuple[Tensor, Tensor]:
+    """Spikes 0 and 1 (T, N, C, ...) of the causal rule and their counts (N, C, ...), without gradient.
 
     ``steady`` (N, C, ...) is the current of every step, ``timed`` give those of step t; ``theta`` and ``bias`` are
-    (C,). The images of a step are in the memory format of the currents.
+    (C,), v0 = floor(theta / 2). The images of a step are in the memory format of the currents, their numbers ``dtype``.
     """
     first = [current(0) for current in timed]
     like = first[0] if first else steady
     assert like is not None
-    channels_last = like.ndim == 4 and like.is_contiguous(memory_format=torch.channels_last)
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    out = torch.empty((steps * len(like), *like.shape[1:]), dtype=dtype, device=like.device, memory_format=layout)
-    found = out.unflatten(0, (steps, len(like)))
     theta, bias = over_channels(theta, like), over_channels(bias, like)
     each = bias if steady is None else steady + bias
-    v = torch.floor(theta / 2) + each
+    v = torch.floor(theta / 2) + each + torch.zeros_like(like)
+    channels_last = v.ndim == 4 and v.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    found = torch.empty((steps * len(v), *v.shape[1:]), dtype=dtype, device=v.device, memory_format=layout)
+    found = found.unflatten(0, (steps, len(v)))
+    spikes, count = torch.empty_like(v), torch.zeros_like(v)
     for t in range(steps):
         if t:
             v += each
         for k, current in enumerate(timed):
-            now = first[k] if not t else current(t)
-            v = v + now if v.shape != now.shape else v.add_(now)
-        spikes = v >= theta
+            v += current(t) if t else first[k]
+        torch.ge(v, theta, out=spikes)
         found[t] = spikes
-        v = v.addcmul_(spikes, theta, value=-1) if t + 1 < steps else v
-    return found
+        count += spikes
+        v.addcmul_(spikes, theta, value=-1)
+    return found, count

@@ -107,8 +107,7 @@ class IntegerGraph(nn.Module):
                     count = None
                     if self.rule == "causal":
                         with torch.no_grad():
-                            trains[layer.name] = self._trains(layer, integers, found, trains, x.dtype)
-                            count = trains[layer.name].sum(0)
+                            trains[layer.name], count = self._trains(layer, integers, found, trains, x.dtype)
                     if count is None or torch.is_grad_enabled():
                         total = self._total(layer, integers, found, timed)
                         count = firing.counts(total, integers.threshold, self.steps, count)
@@ -180,7 +179,7 @@ class IntegerGraph(nn.Module):
     ) -> Iterator[tuple[str, Tensor]]:
         """Source and currents (N, ...) of the weights and shortcuts of a stage for pixels or counts, without bias."""
         for part, weight in zip(stage.parts, integers.weights, strict=True):
-            yield part.source, part.current(found[part.source].to(weight.dtype), weight)
+            yield part.source, part.current(_like(weight, found[part.source]), weight)
         for shortcut, gain in zip(stage.shortcuts, integers.gains, strict=True):
             yield shortcut.sources[0], _shortcut(shortcut, found[shortcut.sources[0]], gain)
 
@@ -201,16 +200,16 @@ class IntegerGraph(nn.Module):
         found: Mapping[str, Tensor],
         trains: Mapping[str, Tensor],
         dtype: torch.dtype,
-    ) -> Tensor:
-        """The spike trains (T, N, ...) of a stage under the causal rule."""
+    ) -> tuple[Tensor, Tensor]:
+        """The spike trains (T, N, ...) of a stage under the causal rule, and their counts."""
         steady, timed = list[Tensor](), list[Callable[[int], Tensor]]()
         for part, weight in zip(stage.parts, integers.weights, strict=True):
             if part.source in trains:
                 x = trains[part.source]
-                every = part.current(x.flatten(0, 1).to(weight.dtype), weight).unflatten(0, x.shape[:2])
+                every = part.current(_like(weight, x.flatten(0, 1)), weight).unflatten(0, x.shape[:2])
                 timed.append(every.__getitem__)
             else:
-                steady.append(part.current(found[part.source].to(weight.dtype), weight))
+                steady.append(part.current(_like(weight, found[part.source]), weight))
         for shortcut, gain in zip(stage.shortcuts, integers.gains, strict=True):
             source = shortcut.sources[0]
             if source in trains:
@@ -219,6 +218,11 @@ class IntegerGraph(nn.Module):
                 steady.append(_shortcut(shortcut, found[source], gain))
         always = functools.reduce(torch.add, steady) if steady else None
         return firing.trains(always, timed, integers.threshold, integers.bias, self.steps, dtype)
+
+
+def _like(weight: Tensor, x: Tensor) -> Tensor:
+    """``x`` as wide as ``weight``; under autocast, which makes both narrow, as it is."""
+    return x if x.dtype == torch.bfloat16 else x.to(weight.dtype)
 
 
 def _passed(layer: Pool | Flat, x: Tensor) -> Tensor:
@@ -239,8 +243,8 @@ def _passed_trains(layer: Pool | Flat, x: Tensor) -> Tensor:
 
 
 def _shortcut(shortcut: Shortcut, x: Tensor, gain: Tensor) -> Tensor:
-    if x.ndim > 2:  # a map, not a vector
-        x = x[..., :: shortcut.stride, :: shortcut.stride]
+    if shortcut.stride > 1 and x.ndim > 2:  # of a map every so manyth pixel; slicing would lose the memory format
+        x = F.avg_pool2d(x, 1, shortcut.stride)
     if shortcut.before or shortcut.after:
         x = F.pad(x, (*[0, 0] * (x.ndim - 2), shortcut.before, shortcut.after))
     return x.to(gain.dtype) * over_channels(gain, x)
