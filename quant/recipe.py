@@ -9,9 +9,10 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from .recipes import METHODS, Epochs, IntegerNetRecipe, QcfsRecipe, Rates, Recipe, RecipeError, Start
+from .recipes import METHODS, Distill, Epochs, IntegerNetRecipe, QcfsRecipe, Rates, Recipe, RecipeError, Start
 
-__all__ = ["Epochs", "IntegerNetRecipe", "QcfsRecipe", "Rates", "Recipe", "RecipeError", "Start", "filled", "read"]
+__all__ = ["Distill", "Epochs", "IntegerNetRecipe", "QcfsRecipe", "Rates", "Recipe", "RecipeError", "Start", "filled",
+           "read"]  # fmt: skip
 
 
 def read(path: str | Path) -> Recipe:

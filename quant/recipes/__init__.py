@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .base import Epochs, Rates, Recipe, RecipeError, Start
+from .base import Distill, Epochs, Rates, Recipe, RecipeError, Start
 from .integernet import IntegerNetRecipe
 from .qcfs import QcfsRecipe
 
-__all__ = ["METHODS", "Epochs", "IntegerNetRecipe", "QcfsRecipe", "Rates", "Recipe", "RecipeError", "Start"]
+__all__ = ["METHODS", "Distill", "Epochs", "IntegerNetRecipe", "QcfsRecipe", "Rates", "Recipe", "RecipeError", "Start"]
 
 METHODS: dict[str, type[Recipe]] = {kind.NAME: kind for kind in (QcfsRecipe, IntegerNetRecipe)}
 """What ``method`` may be; each has a line in ``quant.phases.PHASES`` as well."""
