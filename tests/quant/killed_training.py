@@ -50,28 +50,35 @@ def started(folder: Path, name: str) -> int:
     return child
 
 
+def written(checkpoint: Path) -> int:
+    """A number that changes when ``checkpoint`` is replaced."""
+    try:
+        return checkpoint.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
 def main(folder: Path) -> None:
     """See the head of this file."""
     # What is imported late is imported here, once; no training, whose threads a fork would lose.
     digits()
     torch.optim.AdamW([torch.zeros(1, requires_grad=True)]).zero_grad()
-    draw, part = random.Random(0), folder / "killed.checkpoint.part"
-    begin = time.perf_counter()
+    draw, checkpoint, part = random.Random(0), folder / "killed.checkpoint", folder / "killed.checkpoint.part"
     os.waitpid(started(folder, "whole"), 0)
-    whole = time.perf_counter() - begin
     killed, writing = 0, 0
     while not (folder / "killed.pt").exists():
-        child = started(folder, "killed")
-        end = time.perf_counter() + draw.uniform(0.05, 0.3 + 0.02 * killed) * whole  # at last it comes to its end
-        aims = killed % 3 == 1 or (killed > 10 and not writing)  # at a checkpoint that is being written
         part.unlink(missing_ok=True)
+        child, seen, before = started(folder, "killed"), 0, written(checkpoint)
+        epochs, delay, aims = draw.randint(1, 4), draw.uniform(0.0, 0.03), killed % 2 or killed > 8 and not writing
         while not os.waitpid(child, os.WNOHANG)[0]:
-            if time.perf_counter() > end and (part.exists() or not aims):
+            if (now := written(checkpoint)) != before:
+                seen, before = seen + 1, now
+            if seen >= epochs and (part.exists() or not aims):  # in the middle of writing, or at any moment
+                time.sleep(0.0 if aims else delay)
                 os.kill(child, signal.SIGKILL)
                 os.waitpid(child, 0)
                 killed, writing = killed + 1, writing + part.exists()
                 break
-            time.sleep(0.0 if aims else 0.002)
     a, b = (torch.load(folder / f"{name}.pt", weights_only=True) for name in ("whole", "killed"))
     equal = list(a["model"]) == list(b["model"]) and all(torch.equal(v, b["model"][k]) for k, v in a["model"].items())
     log = (folder / "killed.log").read_text().splitlines()

@@ -13,7 +13,7 @@ import torch
 
 from spikeloom.quant.checkpoint import CheckpointError
 from spikeloom.quant.data import digits
-from spikeloom.quant.recipe import Epochs, IntegerNetRecipe, QcfsRecipe, Recipe
+from spikeloom.quant.recipe import Distill, Epochs, IntegerNetRecipe, QcfsRecipe, Recipe
 from spikeloom.quant.train import train
 
 HERE = Path(__file__).parent
@@ -29,6 +29,8 @@ QCFS = QcfsRecipe(
     bf16=True,
     rounded=True,
     optimiser="sgd",
+    distill=Distill(weight=0.5),
+    average=0.9,
     epochs=Epochs(float=2, qcfs=2, integers=2),
 )
 INTEGERNET = IntegerNetRecipe(data="digits", model="mlp", bits=4, epochs=4, batch=200, shift=1)

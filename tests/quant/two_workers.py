@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from spikeloom.quant.recipe import Distill, Epochs, IntegerNetRecipe, QcfsRecipe
+from spikeloom.quant.recipe import Distill, Epochs, IntegerNetRecipe, QcfsRecipe, Rates
 from spikeloom.quant.train import train
 from spikeloom.quant.workers import joined
 
@@ -29,6 +29,7 @@ RECIPES = {
         flip=True,
         optimiser="sgd",
         distill=Distill(weight=0.5, temperature=2.0),
+        rates=Rates(float=0.1, qcfs=0.1),
         epochs=Epochs(float=3, qcfs=2, integers=1),
     ),
     "integernet": IntegerNetRecipe(data="digits", model="mlp", bits=4, batch=100, epochs=3),
