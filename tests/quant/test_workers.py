@@ -32,8 +32,8 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
         assert a["hash"] == b["hash"] != whole["hash"] and a["accuracy"] == b["accuracy"]
         assert all(torch.equal(v, b["model"][k]) for k, v in a["model"].items())
         assert a["calls"] >= 3 and not b["calls"], "the first process reports"
-        (last, *_) = reversed(a["accuracy"].values())
-        assert last > 0.6 and last > list(whole["accuracy"].values())[-1] - 0.15
+        for step, share in whole["accuracy"].items():
+            assert share > 0.35 and abs(a["accuracy"][step] - share) < 0.15, "a short training, as good as that of one"
     assert sorted(path.name for path in two.iterdir()) == ["0.pt", "1.pt", "integernet.checkpoint", "qcfs.checkpoint"]
 
 
