@@ -9,17 +9,20 @@ quantised one's, as in the second phase of Wang et al., arXiv 2205.07473).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import firing
+from .firing import over_channels
 from .graph import trace
 from .layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, UnsupportedLayer, Weights
 from .nodes import NetworkError, Rule
-from .rounding import LayerIntegers, readout_integers, substitute
-from .stage import Stage, Synapses
+from .rounding import LayerIntegers, readout_integers
+from .stage import Stage
 from .structure import terms_of
 
 __all__ = ["IntegerGraph"]
@@ -36,6 +39,8 @@ class IntegerGraph(nn.Module):
     Forward: pixels as integers 0..input_high (N, C, H, W) to logits (N, classes), scaled to those of the float model.
     Raises UnsupportedLayer for a ReLU left in, NetworkError for NaN or bit widths out of range, naming the layer.
     """
+
+    takes_integers = True
 
     def __init__(
         self,
@@ -85,27 +90,34 @@ class IntegerGraph(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Pixels as integers (N, C, H, W) to logits (N, classes); see the class."""
-        x = pixels.float()
-        found, units, highs, timed = {IMAGE: x}, self.units(), self.highs(), self.timed()
+        mixed = self.training and torch.is_autocast_enabled(pixels.device.type)
+        x = pixels.to(torch.bfloat16 if mixed else torch.float32)  # pixels and counts are exact in both
+        # Pixels and spike counts, and for the causal rule the trains (T, N, ...) that the counts are of.
+        found, trains = {IMAGE: x}, dict[str, Tensor]()
+        units, highs, timed = self.units(), self.highs(), self.timed()
         for layer in self.order:
             match layer:
-                case Flat():
+                case Flat() | Pool():
                     source = layer.sources[0]
-                    found[layer.name] = found[source].flatten(2 if self._trains(timed[source]) else 1)
-                case Pool():
-                    source = layer.sources[0]
-                    found[layer.name] = self._pool(layer, found[source], timed[source])
+                    found[layer.name] = _passed(layer, found[source])
+                    if source in trains:
+                        trains[layer.name] = _passed_trains(layer, trains[source])
                 case Stage() if layer.log_threshold is not None:
                     integers = self._exact(layer, layer.integers(units, highs, self.steps), highs)
-                    total = self._total(layer, integers, found, timed)
-                    found[layer.name] = self._fire(*total, integers.threshold, integers.bias).to(x.dtype)
+                    count = None
+                    if self.rule == "causal":
+                        with torch.no_grad():
+                            trains[layer.name], count = self._trains(layer, integers, found, trains, x.dtype)
+                    if count is None or torch.is_grad_enabled():
+                        total = self._total(layer, integers, found, timed)
+                        count = firing.counts(total, integers.threshold, self.steps, count)
+                    found[layer.name] = count.to(x.dtype)
                 case Stage():
                     w, bias, value = self.readout(units)
                     none = torch.zeros_like(bias)
                     integers = self._exact(layer, LayerIntegers([w], [], none, bias), highs)
-                    source = layer.parts[0].source
-                    x = self._current(layer.parts[0], found[source], integers.weights[0], timed[source])
-                    x = (x.sum(1) if self._trains(timed[source]) else x) + integers.bias
+                    ((_, x),) = self._currents(layer, integers, found)
+                    x = x + integers.bias
                     x = x * value if self.training else x.double() * value
         return x
 
@@ -162,75 +174,81 @@ class IntegerGraph(nn.Module):
         terms = self.steps if self.timed()[part.source] else 1
         return readout_integers(part.weight, last.bias, units[part.source], part.bits, terms)
 
-    def _trains(self, timed: bool) -> bool:
-        """Whether activations are spike trains (N, T, ...), and not pixels or counts (N, ...)."""
-        return timed and self.rule == "causal"
+    def _currents(
+        self, stage: Stage, integers: LayerIntegers, found: Mapping[str, Tensor]
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Source and currents (N, ...) of the weights and shortcuts of a stage for pixels or counts, without bias."""
+        for part, weight in zip(stage.parts, integers.weights, strict=True):
+            yield part.source, part.current(_like(weight, found[part.source]), weight)
+        for shortcut, gain in zip(stage.shortcuts, integers.gains, strict=True):
+            yield shortcut.sources[0], _shortcut(shortcut, found[shortcut.sources[0]], gain)
 
     def _total(
         self, stage: Stage, integers: LayerIntegers, found: Mapping[str, Tensor], timed: Mapping[str, bool]
-    ) -> tuple[Tensor, bool]:
-        """The currents of a stage, without bias, and whether they are timed: counts are those of all steps together."""
+    ) -> Tensor:
+        """The currents of a stage in all steps together, with bias."""
         currents = [
-            (self._current(part, found[part.source], weight, timed[part.source]), timed[part.source])
-            for part, weight in zip(stage.parts, integers.weights, strict=True)
+            current if timed[source] else current * self.steps
+            for source, current in self._currents(stage, integers, found)
         ]
+        return functools.reduce(torch.add, currents) + over_channels(self.steps * integers.bias, currents[0])
+
+    def _trains(
+        self,
+        stage: Stage,
+        integers: LayerIntegers,
+        found: Mapping[str, Tensor],
+        trains: Mapping[str, Tensor],
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, Tensor]:
+        """The spike trains (T, N, ...) of a stage under the causal rule, and their counts."""
+        steady, timed = list[Tensor](), list[Callable[[int], Tensor]]()
+        for part, weight in zip(stage.parts, integers.weights, strict=True):
+            if part.source in trains:
+                x = trains[part.source]
+                every = part.current(_like(weight, x.flatten(0, 1)), weight).unflatten(0, x.shape[:2])
+                timed.append(every.__getitem__)
+            else:
+                steady.append(part.current(_like(weight, found[part.source]), weight))
         for shortcut, gain in zip(stage.shortcuts, integers.gains, strict=True):
             source = shortcut.sources[0]
-            currents.append((_shortcut(shortcut, found[source], gain, self._trains(timed[source])), timed[source]))
-        if not any(over_time for _, over_time in currents):
-            return torch.stack([current for current, _ in currents]).sum(0), False
-        total: Tensor | None = None
-        for current, over_time in currents:
-            if not over_time:
-                current = current[:, None] if self.rule == "causal" else current * self.steps
-            total = current if total is None else total + current
-        assert total is not None
-        return total, True
-
-    def _current(self, part: Synapses, x: Tensor, weight: Tensor, timed: bool) -> Tensor:
-        x = x.to(weight.dtype)
-        if not self._trains(timed):
-            return part.current(x, weight)
-        return part.current(x.flatten(0, 1), weight).unflatten(0, x.shape[:2])
-
-    def _pool(self, pool: Pool, x: Tensor, timed: bool) -> Tensor:
-        trains = self._trains(timed)
-        if pool.kind == "average":
-            flat = x.flatten(0, 1) if trains else x
-            flat = F.avg_pool2d(flat, pool.kernel, pool.stride, divisor_override=1)
-            return flat.unflatten(0, x.shape[:2]) if trains else flat
-        if not trains:
-            return F.max_pool2d(x, pool.kernel, pool.stride)
-        # The count gate: a spike leaves when the largest running count of the window grows.
-        most = F.max_pool2d(x.cumsum(1).flatten(0, 1), pool.kernel, pool.stride).unflatten(0, x.shape[:2])
-        return torch.cat((most[:, :1], most[:, 1:] - most[:, :-1]), 1)
-
-    def _fire(self, current: Tensor, timed: bool, theta: Tensor, bias: Tensor) -> Tensor:
-        steps, trains = self.steps, self._trains(timed)
-        channel = (-1, *[1] * (current.ndim - 2 - trains))
-        theta, bias = theta.view(channel), bias.view(channel)
-        total = (current.sum(1) if trains else current if timed else current * steps) + steps * bias
-        count = (total / theta).clamp(0, steps)
-        with torch.no_grad():
-            if self.rule == "lossless":
-                # floor(total / theta + 1/2) without a rounding before the floor
-                spikes = torch.div(2 * total + theta, 2 * theta, rounding_mode="floor").clamp(0, steps)
+            if source in trains:
+                timed.append(functools.partial(_shortcut_at, shortcut, trains[source], gain))
             else:
-                v, trail = torch.floor(theta / 2), []
-                for t in range(steps):
-                    v = v + (current[:, t] if trains else current) + bias
-                    trail.append((v >= theta).to(v.dtype))
-                    v = v - trail[-1] * theta
-                spikes = torch.stack(trail, 1)
-        if self.rule == "lossless":
-            return substitute(count, spikes)
-        return substitute((count / steps)[:, None].expand_as(spikes), spikes)
+                steady.append(_shortcut(shortcut, found[source], gain))
+        always = functools.reduce(torch.add, steady) if steady else None
+        return firing.trains(always, timed, integers.threshold, integers.bias, self.steps, dtype)
 
 
-def _shortcut(shortcut: Shortcut, x: Tensor, gain: Tensor, trains: bool) -> Tensor:
-    axis = 2 if trains else 1
-    if x.ndim > axis + 1:  # a map, not a vector
-        x = x[..., :: shortcut.stride, :: shortcut.stride]
-    after = [0, 0] * (x.ndim - axis - 1)
-    x = F.pad(x.to(gain.dtype), (*after, shortcut.before, shortcut.after))
-    return x * gain.view(-1, *[1] * (x.ndim - axis - 1))
+def _like(weight: Tensor, x: Tensor) -> Tensor:
+    """``x`` as wide as ``weight``; under autocast, which makes both narrow, as it is."""
+    return x if x.dtype == torch.bfloat16 else x.to(weight.dtype)
+
+
+def _passed(layer: Pool | Flat, x: Tensor) -> Tensor:
+    """Pixels or counts (N, ...) behind a pool or a flattening."""
+    if isinstance(layer, Flat):
+        return x.flatten(1)
+    if layer.kind == "average":
+        return F.avg_pool2d(x, layer.kernel, layer.stride, divisor_override=1)
+    return F.max_pool2d(x, layer.kernel, layer.stride)
+
+
+def _passed_trains(layer: Pool | Flat, x: Tensor) -> Tensor:
+    """Spike trains (T, N, ...) behind a pool or a flattening."""
+    gate = isinstance(layer, Pool) and layer.kind == "max"
+    y = _passed(layer, (x.cumsum(0) if gate else x).flatten(0, 1)).unflatten(0, x.shape[:2])
+    # The count gate: a spike leaves when the largest running count of the window grows.
+    return torch.cat((y[:1], y[1:] - y[:-1])) if gate else y
+
+
+def _shortcut(shortcut: Shortcut, x: Tensor, gain: Tensor) -> Tensor:
+    if shortcut.stride > 1 and x.ndim > 2:  # of a map every so manyth pixel; slicing would lose the memory format
+        x = F.avg_pool2d(x, 1, shortcut.stride)
+    if shortcut.before or shortcut.after:
+        x = F.pad(x, (*[0, 0] * (x.ndim - 2), shortcut.before, shortcut.after))
+    return x.to(gain.dtype) * over_channels(gain, x)
+
+
+def _shortcut_at(shortcut: Shortcut, x: Tensor, gain: Tensor, t: int) -> Tensor:
+    return _shortcut(shortcut, x[t], gain)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ from spikeloom.quant.layers import Shortcut, Sum, Weights
 from spikeloom.quant.methods.qcfs import prepare
 from spikeloom.quant.models import build, load_weights, resnet
 from spikeloom.quant.nodes import IF, Add, Conv2d, Gain, Linear
-from spikeloom.quant.recipe import Epochs, QcfsRecipe, Rates, RecipeError, Start, read
-from spikeloom.quant.train import one_cycle, train
+from spikeloom.quant.rates import one_cycle
+from spikeloom.quant.recipe import Epochs, QcfsRecipe, Rates, RecipeError, Start, filled, read
+from spikeloom.quant.train import train
 from spikeloom.quant.weight_rounding import round_weights
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +55,7 @@ def test_names_are_those_of_published_weights() -> None:
 def test_other_depths_and_shortcuts_are_refused(depth: int) -> None:
     with pytest.raises(ValueError, match=rf"depth must be 6n \+ 2 .*, not {depth}"):
         resnet((3, 32, 32), 10, depth=depth)
-    with pytest.raises(ValueError, match=r"shortcut must be 'zeros' or 'projection', not 'none'"):
+    with pytest.raises(ValueError, match=r"shortcut must be 'zeros', 'projection' or 'convolution', not 'none'"):
         build("resnet", (3, 32, 32), 10, shortcut="none")
 
 
@@ -258,7 +259,7 @@ def test_the_cifar_network() -> None:
     path = ROOT / "models" / "cifar-resnet20-t4w4.safetensors"
     network = netfile.load(path)
     recipe = read(ROOT / "examples" / "cifar_resnet20.toml")
-    assert json.loads(network.meta["recipe"]) == asdict(recipe) and network.meta["data"] == "cifar10"
+    assert filled("meta", json.loads(network.meta["recipe"])) == recipe and network.meta["data"] == "cifar10"
     assert network.steps == 4 and {n.rule for n in network if isinstance(n, IF)} == {"lossless"}
     weights = [n for n in network if isinstance(n, Conv2d | Linear)]
     assert [n.weight_bits for n in weights] == [8, *[4] * 18, 8] and sum(n.weight.size for n in weights) == 268_336
