@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from torch import Tensor
 from .network import Network, Signal
 from .nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, NetworkError, Node, Readout, Requant, SumPool
 
-__all__ = ["Result", "accuracy", "exact_dtype", "exact_math", "logits_over_time", "run"]
+__all__ = ["Result", "accuracy", "classes_over_time", "exact_dtype", "exact_math", "run"]
 
 Progress = Callable[[int, int], None]
 
@@ -36,11 +36,13 @@ class Result:
 
     Attributes: ``outputs``, the result of every node asked for, by name, int32 (int64 where its range needs it):
     values and constant currents (N, C, H, W), spikes and timed currents (N, T, C, H, W), logits (N, C); ``logits``,
-    those of the readout; ``classes`` (N,), the index of the largest logit, the lowest one on ties.
+    those of the readout; ``counts``, of the nodes asked for the spikes of all time steps together, negative ones
+    counted like the others, (N, C, H, W); ``classes`` (N,), the index of the largest logit, the lowest one on ties.
     """
 
     outputs: dict[str, np.ndarray]
     logits: np.ndarray
+    counts: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def classes(self) -> np.ndarray:
@@ -74,17 +76,19 @@ def run(
     *,
     batch: int = 128,
     keep: Collection[str] | None = None,
+    counts: Collection[str] = (),
     progress: Progress | None = None,
 ) -> Result:
     """Execute ``network`` on ``frames``, integers of shape (N, C, H, W), ``batch`` frames at a time.
 
-    ``keep`` names the nodes whose results are wanted (all of them by default; the logits are always there).
+    ``keep`` names the nodes whose results are wanted (all of them by default; the logits are always there), ``counts``
+    those whose magnitudes summed over time are.
     ``progress`` is called with (frames done, all frames). Raises NetworkError where the frames do not fit.
     """
     frames = network.check_frames(frames)
     if batch < 1:
         raise ValueError(f"batch must be a positive integer, not {batch}")
-    if keep is not None and (unknown := set(keep) - {n.name for n in network}):
+    if unknown := {*(keep or ()), *counts} - {n.name for n in network}:
         raise NetworkError(f"{min(unknown)}: no such node; there are {', '.join(n.name for n in network)}")
     last = network.nodes[-1].name
     wanted = {n.name for n in network} if keep is None else {*keep, last}
@@ -93,6 +97,7 @@ def run(
         for n, s in network.signals.items()
         if n in wanted
     }
+    numbers = {n: np.empty((len(frames), *network.signals[n].shape), np.int32) for n in counts}
     summed = _summed(network, wanted)
     last_use = {n.name: [s for s in network.takers if network.takers[s][-1:] == [n]] for n in network}
     with exact_math():
@@ -102,12 +107,16 @@ def run(
                 found[node.name] = _step(node, found, network, summed)
                 if node.name in wanted:
                     outputs[node.name][start : start + batch] = found[node.name].numpy()
+                if node.name in numbers:
+                    timed = network.signals[node.name].timed and node.name not in summed
+                    number = found[node.name].abs().sum(1) if timed else found[node.name].abs()
+                    numbers[node.name][start : start + batch] = number.numpy()
                 for name in last_use[node.name]:
                     del found[name]
             if progress:
                 progress(min(start + batch, len(frames)), len(frames))
     logits = outputs[last]
-    return Result({n: a for n, a in outputs.items() if keep is None or n in keep}, logits)
+    return Result({n: a for n, a in outputs.items() if keep is None or n in keep}, logits, numbers)
 
 
 def accuracy(
@@ -120,18 +129,15 @@ def accuracy(
     return float((run(network, frames, batch=batch, keep=(), progress=progress).classes == labels).mean())
 
 
-def logits_over_time(
-    network: Network, frames: np.ndarray, *, batch: int = 128, progress: Progress | None = None
-) -> np.ndarray:
-    """The class of every frame after each time step t = 1..T, shape (N, T).
+def classes_over_time(network: Network, currents: np.ndarray) -> np.ndarray:
+    """The class of every frame after each time step t = 1..T, shape (N, T), from the result of the readout's source.
 
     The readout's bias stands for all T steps, so t steps get t/T of it: argmax of T * sum_(1..t) I + t * bias.
     It means something for causal neurons; lossless ones know the answer before their first spike.
     """
-    readout = network.nodes[-1]
+    readout, got = network.nodes[-1], currents.astype(np.int64)
     assert isinstance(readout, Readout)
     source = network.signals[readout.source]
-    got = run(network, frames, batch=batch, keep=(readout.source,), progress=progress)[readout.source].astype(np.int64)
     if not source.timed:
         return (got.reshape(len(got), 1, -1) + readout.bias).argmax(2).repeat(network.steps, 1)
     steps = np.arange(1, network.steps + 1)[None, :, None]

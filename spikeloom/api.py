@@ -114,17 +114,24 @@ def _from_file(path: Path) -> Frames:
 
 
 def evaluate(network: Network, images: Frames, *, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
-    """Accuracy of the golden model: ``accuracy`` (0..1), ``frames``, and ``over_time``, accuracy after t = 1..T steps.
+    """Accuracy and activity of the golden model on ``images``.
 
+    Keys: ``accuracy`` (0..1), ``frames``, ``over_time``, accuracy after t = 1..T steps; ``layers``, each with its
+    ``rate`` of spikes, its synaptic ``operations`` an image and their energy; ``operations``, ``nanojoules`` an image
+    in all, and ``ann_operations``, ``ann_nanojoules`` of an ANN of the same layers (``quant.activity``).
     Raises DataError where the labels are unknown.
     """
-    from .quant import golden
+    from .quant import activity
 
     if images.labels is None:
         raise DataError("The accuracy needs labels; add an array 'labels' to the file of frames")
-    over_time = golden.logits_over_time(network, images.pixels, progress=progress)
-    shares = [float((step == images.labels).mean()) for step in over_time.T]
-    return {"accuracy": shares[-1], "frames": len(images.pixels), "over_time": shares}
+    found = activity.measure(network, images.pixels, progress=progress)
+    shares = [float((step == images.labels).mean()) for step in found.classes_over_time.T]
+    layers = [{"name": layer.name, "input": "spikes" if layer.spiking else "values", "rate": layer.rate,
+               "operations": layer.operations, "picojoules": layer.picojoules} for layer in found.layers]
+    return {"accuracy": shares[-1], "frames": len(images.pixels), "over_time": shares, "layers": layers,
+            "operations": found.operations, "nanojoules": found.nanojoules,
+            "ann_operations": found.ann_operations, "ann_nanojoules": found.ann_nanojoules}
 
 
 def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping[str, Fold] = "auto",

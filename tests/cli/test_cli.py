@@ -95,7 +95,9 @@ def test_eval_counts_right_answers(cli, network, network_file, tmp_path):
     ran = cli("eval", network_file, "--data", tmp_path / "some.npz", "--json")
     assert ran.json["accuracy"] == pytest.approx(0.4) and ran.json["frames"] == 50
     assert len(ran.json["over_time"]) == 2 and ran.json["over_time"][-1] == ran.json["accuracy"]
-    assert "40.00 %" in cli("eval", network_file, "--data", tmp_path / "some.npz").out
+    assert ran.json["operations"] == pytest.approx(sum(layer["operations"] for layer in ran.json["layers"]))
+    shown = cli("eval", network_file, "--data", tmp_path / "some.npz").out
+    assert "40.00 %" in shown and f"{ran.json['operations']:,.0f} synaptic operations" in shown
 
 
 def test_generate_prints_folds_and_writes_the_design(cli, network_file, tmp_path):

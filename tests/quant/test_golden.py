@@ -484,6 +484,11 @@ def test_accuracy_and_its_labels() -> None:
         golden.accuracy(network, x, np.zeros(3))
 
 
+def by_step(network: Network, x: np.ndarray) -> np.ndarray:
+    source = network.nodes[-1].source
+    return golden.classes_over_time(network, golden.run(network, x, keep=(source,))[source])
+
+
 def test_classes_over_time() -> None:
     """Class 1 has the bias, class 0 the spikes, which come late: v0 = -4, current and threshold 3."""
     b = Builder(0, shape=(1, 1, 1), high=3)
@@ -492,15 +497,15 @@ def test_classes_over_time() -> None:
     network, x = b.network(4), np.array([[[[3]]], [[[0]]]])
     # Spikes at t = 3 and 4: sums 0 0 3 6 of class 0 against the share 1 2 3 4 of class 1's bias.
     assert golden.run(network, x)["IF2"][0].ravel().tolist() == [0, 0, 1, 1]
-    over_time = golden.logits_over_time(network, x)
+    over_time = by_step(network, x)
     assert over_time.tolist() == [[1, 1, 0, 0], [1, 1, 1, 1]]
     assert np.array_equal(over_time[:, -1], golden.run(network, x).classes)
     # Scaled by T: 0 0 12 24 against 5 10 15 20. A share that did not grow with t would let class 0 win at t = 3.
     b.nodes[-1] = Readout(name="end", source=b.nodes[-2].name, bias=[0, 5])
-    assert golden.logits_over_time(b.network(4), x)[0].tolist() == [1, 1, 1, 0]
+    assert by_step(b.network(4), x)[0].tolist() == [1, 1, 1, 0]
     network = spiking(0, "causal", False, 1, 0, None)
     x = np.random.default_rng(0).integers(0, 8, (9, 2, 6, 5))
-    assert np.array_equal(golden.logits_over_time(network, x, batch=4)[:, -1], golden.run(network, x).classes)
+    assert np.array_equal(by_step(network, x)[:, -1], golden.run(network, x).classes)
 
 
 def test_reduced_precision_settings_of_the_caller_do_no_harm() -> None:

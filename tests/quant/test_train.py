@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikeloom.quant import golden, netfile
+from spikeloom.quant import activity, golden, netfile
 from spikeloom.quant.augment import moved
 from spikeloom.quant.data import digits
 from spikeloom.quant.models import build
@@ -184,5 +184,5 @@ def test_the_demo_network() -> None:
     synapses = [n for n in network if isinstance(n, Synapse)]
     operations = sum(n.weight[0].size * int(np.prod(network.signals[n.name].shape)) for n in synapses)
     assert operations <= 60_000 and {n.weight_bits for n in synapses} == {4}
-    over_time = (golden.logits_over_time(network, data.test_x) == data.test_y[:, None]).mean(0)
+    over_time = (activity.measure(network, data.test_x).classes_over_time == data.test_y[:, None]).mean(0)
     assert over_time.shape == (4,) and over_time[-1] == pytest.approx(stated["causal"], abs=1e-6)

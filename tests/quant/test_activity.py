@@ -1,0 +1,54 @@
+"""Synaptic operations, counted here synapse by synapse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_networks import networks
+
+from spikeloom.quant import activity, golden
+from spikeloom.quant.nodes import Conv2d, Gain, Linear
+
+
+def reached(node, x: np.ndarray, shape: tuple[int, ...]) -> int:
+    """Operations for the input x (C, H, W) of counts, over all outputs, kernel places and input channels."""
+    if isinstance(node, Linear):
+        return int(x.sum()) * len(node.weight)
+    if isinstance(node, Gain):
+        return int(x[:, :: node.stride, :: node.stride].sum())
+    co, ci, ky, kx = node.weight.shape
+    total = 0
+    for o, y, w, c, j, i in np.ndindex(co, *shape[1:], ci, ky, kx):
+        row, column = y * node.stride + j - node.padding, w * node.stride + i - node.padding
+        if 0 <= row < x.shape[1] and 0 <= column < x.shape[2]:
+            total += int(x[o // (co // node.groups) * ci + c, row, column])
+    return total
+
+
+@settings(max_examples=15, deadline=None)
+@given(networks(), st.integers(0, 9))
+def test_operations_are_those_of_every_synapse(network, seed) -> None:
+    frames = np.random.default_rng(seed).integers(0, network.input.high + 1, (2, *network.input.shape))
+    found = activity.measure(network, frames)
+    whole = golden.run(network, frames)
+    layers = {layer.name: layer for layer in found.layers}
+    assert set(layers) == {node.name for node in network if isinstance(node, Conv2d | Linear | Gain)}
+    for name, layer in layers.items():
+        node, source = network[name], network.signals[network[name].source]
+        x = np.abs(whole[node.source])
+        x = x.sum(1) if source.timed else x
+        shape, ones = network.signals[name].shape, np.ones(source.shape, int)
+        assert layer.spiking == (source.kind == "spikes")
+        assert layer.synapses == (0 if isinstance(node, Gain) else reached(node, ones, shape))
+        if layer.spiking:
+            assert layer.operations == pytest.approx(sum(reached(node, frame, shape) for frame in x) / 2)
+            assert layer.rate == pytest.approx(x.mean() / network.steps / max(1, source.high))
+            assert layer.picojoules == pytest.approx(0.9 * layer.operations)
+        else:
+            assert layer.operations == reached(node, ones, shape)
+            assert layer.rate == pytest.approx((x != 0).mean())
+            assert layer.picojoules == pytest.approx(4.6 * layer.operations)
+    np.testing.assert_array_equal(found.classes_over_time[:, -1], whole.classes)
+    assert found.ann_nanojoules == pytest.approx(4.6e-3 * sum(layer.synapses for layer in found.layers))
