@@ -30,7 +30,7 @@ from spikeloom.gen.synth import place, synthesise
 from spikeloom.quant import golden
 from spikeloom.sim.verify import Simulator, verify
 
-from . import array, cost, cost_designs, da4ml_design
+from . import accuracy, array, cost, cost_designs, da4ml_design
 from .records import OURS, RESULTS, Record, changes, published, read, write
 from .works import WORKS, Work
 
@@ -55,6 +55,7 @@ UNITS = {
     "xc7_dsp": "DSP48",
     "xc7_ramb18": "RAMB18",
     "xc7_ramb36": "RAMB36",
+    "accuracy_percent": "% of the test images",
 }
 """Units of the figures of synthesis."""
 
@@ -216,6 +217,20 @@ def measure_cost(folder: Path, console: Console) -> list[Subject]:
         return list(pool.map(compared, cost_designs.NAMES))
 
 
+def measure_accuracy(console: Console) -> list[Subject]:
+    """The committed networks on their test splits, where the data are here."""
+    subjects = []
+    for network in accuracy.trained():
+        console.print(f"accuracy: {network.name}")
+        subject = Subject("accuracy", network.name, network.path.parent, {}, {})
+        if why := accuracy.reason(network):
+            subject.missing["accuracy_percent"] = why
+        else:
+            subject.figures |= accuracy.measure(network)
+        subjects.append(subject)
+    return subjects
+
+
 def measure_da4ml(work: Work, folder: Path, environment: Path) -> Subject:
     """da4ml's design of ``work``, checked like ours; where da4ml is not to be had, a subject that says why."""
     subject = Subject(work.name, da4ml_design.DESIGN, folder, {}, {}, da4ml_design.TOOL)
@@ -260,7 +275,8 @@ def measure(names: list[str], folder: Path, console: Console) -> list[Subject]:
         for job in [*theirs, *clocks, *xc7]:
             job.result()
     subjects = [*subjects, *others, *([rest.result()] if rest else [])]
-    return [*subjects, *(measure_cost(folder, console) if "cost" in names else ())]
+    subjects += measure_cost(folder, console) if "cost" in names else []
+    return [*subjects, *(measure_accuracy(console) if "accuracy" in names else ())]
 
 
 def to_records(subjects: list[Subject]) -> list[Record]:
@@ -300,7 +316,7 @@ def show(subjects: list[Subject], console: Console) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmarks; the exit status is not zero where a design fails its verification."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description="Measure the standing works.")
-    names = [*WORKS, "array", "cost", "da4ml"]
+    names = [*WORKS, "array", "cost", "da4ml", "accuracy"]
     parser.add_argument("works", nargs="*", metavar="WORK", help=f"{', '.join(names)}; all without this argument")
     works = parser.parse_args(argv).works or names
     if unknown := set(works) - set(names):

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from .accuracy import papers, trained
 from .records import OURS, Record, read
 
 __all__ = ["TABLES", "documents", "main", "regenerated"]
@@ -36,6 +37,18 @@ XC7 = {
     "xc7_dsp": "DSP48",
     "xc7_ramb18": "RAMB18",
     "xc7_ramb36": "RAMB36",
+}
+PLACED = {
+    "device_kluts": "ECP5, 1,000 LUTs",
+    "cycles_per_frame": "cycles a frame",
+    "latency_cycles": "latency",
+    "lut4_eq": "LUT4-eq.",
+    "comb": "placed LUTs",
+    "ff": "FF",
+    "ebr": "EBR",
+    "mhz": "MHz",
+    "frames_per_s": "frames/s",
+    "bottleneck_percent": "busiest stage, % of cycles",
 }
 CLOCK = {"mhz": "MHz", "frames_per_s": "frames/s"}
 SPEED = {
@@ -123,16 +136,27 @@ def _area(records: list[Record]) -> str:
     """All designs of ours."""
     rows = [
         [f"{work}, {design}", *(_number(figures.get(metric)) for metric in AREA)]
-        for work in ("A", "B", "digits", "array")
+        for work in ("A", "B", "digits", "mnist", "resnet20", "array")
         for (tool, design), figures in _figures(records, work, "lut4_eq").items()
         if tool == OURS
     ]
     return _table(["design", *AREA.values()], rows)
 
 
+def _placed(records: list[Record]) -> str:
+    """The networks for whole images, placed and routed."""
+    rows = [
+        [f"{work}, {design}", *(_number(figures.get(metric)) for metric in PLACED)]
+        for work in ("mnist", "resnet20")
+        for (_, design), figures in _figures(records, work, "mhz").items()
+    ]
+    return _table(["design", *PLACED.values()], rows)
+
+
 def _array(records: list[Record]) -> str:
     columns = {
         "lut4_eq_per_op": "LUT4-eq. per synaptic operation",
+        "mhz": "MHz",
         "lut4_eq": "LUT4-eq.",
         "ff": "FF",
         "ebr": "EBR",
@@ -171,6 +195,38 @@ def _accuracy(records: list[Record]) -> str:
     return _table(["network", "accuracy on 397 test digits, %"], rows)
 
 
+def _trained(records: list[Record]) -> str:
+    """The committed networks beside their papers."""
+    known, published = _figures(records, "accuracy", "accuracy_percent"), papers()
+    columns = {"rate": "rate", "operations": "operations", "nanojoules": "nJ", "ann_nanojoules": "ANN, nJ"}
+    rows = []
+    for network in trained():
+        row, paper = known.get((OURS, network.name), {}), published.get(network.name)
+        rows.append(
+            [
+                f"`{network.name}`",
+                network.data.partition(":")[0],
+                network.what,
+                _number(row.get("accuracy_percent")),
+                f"{paper['figure']} ({paper['source']})" if paper else "-",
+                *(_number(row.get(metric)) for metric in columns),
+            ]
+        )
+    return _table(["network", "data", "what it is", "accuracy, %", "paper, %", *columns.values()], rows)
+
+
+def _over_time(records: list[Record]) -> str:
+    """Accuracy after each time step of the spiking networks."""
+    known = _figures(records, "accuracy", "accuracy_percent_t2")
+    last = max((int(m.rpartition("t")[2]) for row in known.values() for m in row if "_t" in m), default=1)
+    steps = [t for t in range(1, last + 1) if t <= 8 or not t % 8]
+    rows = [
+        [f"`{design}`", *(_number(row.get(f"accuracy_percent_t{t}")) for t in steps)]
+        for (_, design), row in known.items()
+    ]
+    return _table(["network", *(f"t = {t}" for t in steps)], rows)
+
+
 TABLES: dict[str, Callable[[list[Record]], str]] = {
     "area": _area,
     "perceptron": _against,
@@ -181,8 +237,11 @@ TABLES: dict[str, Callable[[list[Record]], str]] = {
     "digits": lambda records: _columns(records, "digits", AREA, "lut4_eq"),
     "speed": lambda records: _columns(records, "digits", SPEED, "cocotb_cycles_per_s"),
     "array": _array,
+    "placed": _placed,
     "cost": _cost,
     "accuracy": _accuracy,
+    "trained": _trained,
+    "over-time": _over_time,
 }
 """The tables by name."""
 
