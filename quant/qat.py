@@ -1,28 +1,39 @@
 """Training with integers in the loop: a graph of layers that computes, going forward, what the integer network will.
 
 Weights, gains, thresholds and biases are floats that are rounded on the way; activations are spike counts (rule
-``lossless``) or spike trains (rule ``causal``) instead of reals. In evaluation the answer is that of the integer
-network to the last bit; in training the gradient is that of the QCFS activation, straight through every rounding and,
-for the causal rule, through the order of the spikes (the activation's value is the spiking neuron's, its gradient the
-quantised one's, as in the second phase of Wang et al., arXiv 2205.07473).
+``lossless``) or spike trains (rules ``causal`` and ``signed``) instead of reals. In evaluation the answer is that of the
+integer network to the last bit; in training the gradient is that of the QCFS activation, straight through every
+rounding and, for spike trains, through the order of the spikes (the activation's value is the spiking neuron's, its
+gradient the quantised one's), or, where a graph is told so, that of the membrane over time (``quant.firing``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .firing import counts, trains
 from .graph import trace
 from .layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, UnsupportedLayer, Weights
 from .nodes import NetworkError, Rule
-from .rounding import LayerIntegers, readout_integers, substitute
+from .rounding import LayerIntegers, readout_integers
 from .stage import Stage, Synapses
 from .structure import terms_of
 
-__all__ = ["IntegerGraph"]
+__all__ = ["IntegerGraph", "Scales", "sources_of"]
+
+
+class Scales(NamedTuple):
+    """Of the image and of each layer, by name: what a value of 1 is worth (``units``), the largest value of a time
+    step (``highs``), and whether it differs from time step to time step (``timed``)."""
+
+    units: dict[str, Tensor]
+    highs: dict[str, int]
+    timed: dict[str, bool]
 
 
 class IntegerGraph(nn.Module):
@@ -31,8 +42,9 @@ class IntegerGraph(nn.Module):
     Parameters: ``model``, an nn.Module with QCFS activations, or the layers of one (``graph.trace``), copied;
     ``input_high``, the largest pixel, which stands for 1.0; ``steps``, T; ``weight_bits``, 2..8, with ``first_bits``
     and ``last_bits`` for the first and last layer and ``shortcut_bits`` for projections, which must come in the unit
-    of the layer they are added to; ``rule``, "lossless" or "causal"; ``shape``, (C, H, W) of the image, where a pool
-    covers the whole map.
+    of the layer they are added to; ``rule``, "lossless", "causal" or "signed"; ``strict``, whether neurons fire at
+    ``>`` instead of ``>=``; ``shape``, (C, H, W) of the image, where a pool covers the whole map.
+    Attribute ``through_time``: whether the gradient of spike trains is that of the membrane (``quant.firing``).
     Forward: pixels as integers 0..input_high (N, C, H, W) to logits (N, classes), scaled to those of the float model.
     Raises UnsupportedLayer for a ReLU left in, NetworkError for NaN or bit widths out of range, naming the layer.
     """
@@ -48,16 +60,18 @@ class IntegerGraph(nn.Module):
         last_bits: int | None = None,
         shortcut_bits: int = 8,
         rule: Rule = "lossless",
+        strict: bool = False,
         shape: tuple[int, int, int] | None = None,
     ) -> None:
         super().__init__()
-        if rule not in ("causal", "lossless"):
-            raise NetworkError(f"rule must be 'causal' or 'lossless', not {rule!r}")
+        if rule not in ("causal", "lossless", "signed"):
+            raise NetworkError(f"rule must be 'causal', 'lossless' or 'signed', not {rule!r}")
         if not 1 <= input_high <= 255 or not 1 <= steps <= 64:
             raise NetworkError(f"input_high must be in 1..255 and steps in 1..64, not {input_high} and {steps}")
         layers = trace(model, shape) if isinstance(model, nn.Module) else list(model)
         self.input_high, self.steps = input_high, steps
         self.rule: Rule = rule
+        self.strict, self.through_time = strict, False
         self.stages = nn.ModuleList()
         self.order: list[Stage | Pool | Flat] = []
         kinds = {layer.name: layer for layer in layers}
@@ -85,29 +99,41 @@ class IntegerGraph(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Pixels as integers (N, C, H, W) to logits (N, classes); see the class."""
-        x = pixels.float()
-        found, units, highs, timed = {IMAGE: x}, self.units(), self.highs(), self.timed()
+        found, scales = {IMAGE: pixels.float()}, self.scales()
+        last_use = {source: layer for layer in self.order for source in sources_of(layer)}
         for layer in self.order:
-            match layer:
-                case Flat():
-                    source = layer.sources[0]
-                    found[layer.name] = found[source].flatten(2 if self._trains(timed[source]) else 1)
-                case Pool():
-                    source = layer.sources[0]
-                    found[layer.name] = self._pool(layer, found[source], timed[source])
-                case Stage() if layer.log_threshold is not None:
-                    integers = self._exact(layer, layer.integers(units, highs, self.steps), highs)
-                    total = self._total(layer, integers, found, timed)
-                    found[layer.name] = self._fire(*total, integers.threshold, integers.bias).to(x.dtype)
-                case Stage():
-                    w, bias, value = self.readout(units)
-                    none = torch.zeros_like(bias)
-                    integers = self._exact(layer, LayerIntegers([w], [], none, bias), highs)
-                    source = layer.parts[0].source
-                    x = self._current(layer.parts[0], found[source], integers.weights[0], timed[source])
-                    x = (x.sum(1) if self._trains(timed[source]) else x) + integers.bias
-                    x = x * value if self.training else x.double() * value
-        return x
+            found[layer.name] = self.step(layer, found, scales)
+            for name in sources_of(layer):
+                if last_use[name] is layer:
+                    found.pop(name, None)  # spike trains are large
+        return found[self.order[-1].name]
+
+    def step(self, layer: Stage | Pool | Flat, found: Mapping[str, Tensor], scales: Scales) -> Tensor:
+        """The result of ``layer`` from ``found``, those of the layers before it: pixels or counts (N, ...), spike
+        trains (N, T, ...), logits (N, classes)."""
+        timed = scales.timed
+        match layer:
+            case Flat():
+                source = layer.sources[0]
+                return found[source].flatten(2 if self._trains(timed[source]) else 1)
+            case Pool():
+                source = layer.sources[0]
+                return self._pool(layer, found[source], timed[source])
+        if layer.log_threshold is not None:
+            integers = self._exact(layer, layer.integers(scales.units, scales.highs, self.steps), scales.highs)
+            total = self._total(layer, integers, found, timed)
+            return self._fire(layer, *total, integers).to(torch.float32)
+        w, bias, value = self.readout(scales.units)
+        none = torch.zeros_like(bias)
+        integers = self._exact(layer, LayerIntegers([w], [], none, bias), scales.highs)
+        source = layer.parts[0].source
+        x = self._current(layer.parts[0], found[source], integers.weights[0], timed[source])
+        x = (x.sum(1) if self._trains(timed[source]) else x) + integers.bias
+        return x * value if self.training else x.double() * value
+
+    def scales(self) -> Scales:
+        """What :meth:`step` needs to know of all layers."""
+        return Scales(self.units(), self.highs(), self.timed())
 
     def _exact(self, stage: Stage, integers: LayerIntegers, highs: Mapping[str, int]) -> LayerIntegers:
         """The integers in float64 where, in evaluation, the sums of float32 might round; as they are otherwise."""
@@ -115,6 +141,8 @@ class IntegerGraph(nn.Module):
             return integers
         with torch.no_grad():
             most = integers.threshold + 2 * self.steps * integers.bias.abs()
+            if stage.charge is not None:
+                most = most * (1 + 2 * float(stage.charge.abs().max()))
             for part, w in zip(stage.parts, integers.weights, strict=True):
                 most = most + 2 * self.steps * highs[part.source] * w.flatten(1).abs().sum(1)
             for shortcut, gain in zip(stage.shortcuts, integers.gains, strict=True):
@@ -164,7 +192,7 @@ class IntegerGraph(nn.Module):
 
     def _trains(self, timed: bool) -> bool:
         """Whether activations are spike trains (N, T, ...), and not pixels or counts (N, ...)."""
-        return timed and self.rule == "causal"
+        return timed and self.rule != "lossless"
 
     def _total(
         self, stage: Stage, integers: LayerIntegers, found: Mapping[str, Tensor], timed: Mapping[str, bool]
@@ -182,7 +210,7 @@ class IntegerGraph(nn.Module):
         total: Tensor | None = None
         for current, over_time in currents:
             if not over_time:
-                current = current[:, None] if self.rule == "causal" else current * self.steps
+                current = current * self.steps if self.rule == "lossless" else current[:, None]
             total = current if total is None else total + current
         assert total is not None
         return total, True
@@ -205,26 +233,24 @@ class IntegerGraph(nn.Module):
         most = F.max_pool2d(x.cumsum(1).flatten(0, 1), pool.kernel, pool.stride).unflatten(0, x.shape[:2])
         return torch.cat((most[:, :1], most[:, 1:] - most[:, :-1]), 1)
 
-    def _fire(self, current: Tensor, timed: bool, theta: Tensor, bias: Tensor) -> Tensor:
-        steps, trains = self.steps, self._trains(timed)
-        channel = (-1, *[1] * (current.ndim - 2 - trains))
-        theta, bias = theta.view(channel), bias.view(channel)
-        total = (current.sum(1) if trains else current if timed else current * steps) + steps * bias
-        count = (total / theta).clamp(0, steps)
-        with torch.no_grad():
-            if self.rule == "lossless":
-                # floor(total / theta + 1/2) without a rounding before the floor
-                spikes = torch.div(2 * total + theta, 2 * theta, rounding_mode="floor").clamp(0, steps)
-            else:
-                v, trail = torch.floor(theta / 2), []
-                for t in range(steps):
-                    v = v + (current[:, t] if trains else current) + bias
-                    trail.append((v >= theta).to(v.dtype))
-                    v = v - trail[-1] * theta
-                spikes = torch.stack(trail, 1)
+    def _fire(self, stage: Stage, current: Tensor, timed: bool, integers: LayerIntegers) -> Tensor:
+        over_time = self._trains(timed)
+        channel = (-1, *[1] * (current.ndim - 2 - over_time))
+        theta, bias = integers.threshold.view(channel), integers.bias.view(channel)
+        v0 = stage.initial(integers.threshold, self.strict)
+        v0 = v0.view(channel) if v0.ndim == 1 else v0
         if self.rule == "lossless":
-            return substitute(count, spikes)
-        return substitute((count / steps)[:, None].expand_as(spikes), spikes)
+            total = (current if timed else current * self.steps) + self.steps * bias
+            return counts(total, theta, v0, self.steps, self.strict)
+        settings = {"timed": over_time, "rule": self.rule, "strict": self.strict}
+        return trains(current + bias, theta, v0, self.steps, **settings, through_time=self.through_time)
+
+
+def sources_of(layer: Stage | Pool | Flat) -> list[str]:
+    """The layers whose results ``layer`` takes."""
+    if isinstance(layer, Stage):
+        return [part.source for part in layer.parts] + [shortcut.sources[0] for shortcut in layer.shortcuts]
+    return list(layer.sources)
 
 
 def _shortcut(shortcut: Shortcut, x: Tensor, gain: Tensor, trains: bool) -> Tensor:

@@ -28,6 +28,7 @@ __all__ = [
     "LayerIntegers",
     "Term",
     "floor_ste",
+    "half_threshold",
     "layer_integers",
     "readout_integers",
     "round_ste",
@@ -69,6 +70,11 @@ def round_ste(x: Tensor) -> Tensor:
 def floor_ste(x: Tensor) -> Tensor:
     """Round down; the gradient passes unchanged."""
     return substitute(x, x.detach().floor())
+
+
+def half_threshold(threshold: Any, strict: bool) -> Any:
+    """The whole number that acts as an initial membrane of threshold/2 (``quant.integers``); an array or a tensor."""
+    return (threshold + strict) // 2
 
 
 def _flat(weight: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .layers import Activation, Shortcut, UnsupportedLayer, Weights
 from .nodes import NetworkError
-from .rounding import LayerIntegers, Term, layer_integers
+from .rounding import LayerIntegers, Term, half_threshold, layer_integers, round_ste
 
 __all__ = ["Stage", "Synapses"]
 
@@ -43,7 +43,9 @@ class Stage(nn.Module):
     """What one threshold sees: the weights and shortcuts whose sum it is, or the last layer, which has none.
 
     Attributes: ``name`` of the activation; ``synapses``, the largest kernel first; ``shortcuts``; ``sums``, the names
-    of the additions; ``bias`` (Co,), of all weights together; ``log_threshold`` (None on the last layer).
+    of the additions; ``bias`` (Co,), of all weights together; ``log_threshold`` (None on the last layer); ``charge``,
+    the initial membrane in units of the threshold, (Co,) or (Co, H, W), None for exactly 1/2; ``boost``, by how much
+    the currents are larger than the weights say, that is, the threshold smaller, while a spike is worth the same.
     """
 
     def __init__(
@@ -59,6 +61,8 @@ class Stage(nn.Module):
         self.synapses = nn.ModuleList(Synapses(layer, bits) for layer, bits in synapses)
         self.bias = nn.Parameter(torch.stack([layer.bias for layer, _ in synapses]).sum(0).float())
         self.log_threshold = None
+        self.charge: nn.Parameter | None = None
+        self.boost = 1.0
         if activation:
             if activation.qcfs is None:
                 raise UnsupportedLayer(
@@ -87,8 +91,17 @@ class Stage(nn.Module):
     def integers(self, units: Mapping[str, Tensor], highs: Mapping[str, int], steps: int) -> LayerIntegers:
         """Integers of a spiking stage; ``units`` and ``highs`` as in :class:`IntegerGraph`."""
         terms = [Term(s.weight, units[s.source], highs[s.source], s.bits) for s in self.parts]
-        found = layer_integers(terms, [units[s.sources[0]] for s in self.shortcuts], self.bias, self.threshold, steps)
+        threshold = self.threshold if self.boost == 1.0 else self.threshold / self.boost
+        found = layer_integers(terms, [units[s.sources[0]] for s in self.shortcuts], self.bias, threshold, steps)
         return found._replace(gains=[_inside(s, g) for s, g in zip(self.shortcuts, found.gains, strict=True)])
+
+    def initial(self, threshold: Tensor, strict: bool) -> Tensor:
+        """The whole initial membrane, (Co,) or (Co, H, W), of whole thresholds (Co,): half of them where no charge
+        was calibrated, rounded so that it acts as exactly the half (``quant.integers``)."""
+        if self.charge is None:
+            return half_threshold(threshold.detach(), strict)
+        charge = self.charge.to(threshold.dtype)
+        return round_ste(charge * threshold.view(-1, *[1] * (charge.ndim - 1)))
 
 
 def _inside(shortcut: Shortcut, gain: Tensor) -> Tensor:
