@@ -1,8 +1,8 @@
 """Training with integers in the loop: a graph of layers that computes, going forward, what the integer network will.
 
 Weights, gains, thresholds and biases are floats that are rounded on the way; activations are spike counts (rule
-``lossless``) or spike trains (rules ``causal`` and ``signed``) instead of reals. In evaluation the answer is that of the
-integer network to the last bit; in training the gradient is that of the QCFS activation, straight through every
+``lossless``) or spike trains (rules ``causal`` and ``signed``) instead of reals. In evaluation the answer is that of
+the integer network to the last bit; in training the gradient is that of the QCFS activation, straight through every
 rounding and, for spike trains, through the order of the spikes (the activation's value is the spiking neuron's, its
 gradient the quantised one's), or, where a graph is told so, that of the membrane over time (``quant.firing``).
 """

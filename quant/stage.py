@@ -16,7 +16,11 @@ __all__ = ["Stage", "Synapses"]
 
 
 class Synapses(nn.Module):
-    """Weights of a stage; ``name``, ``source``, ``weight``, ``stride``, ``padding``, ``groups``, ``bits``."""
+    """Weights of a stage; ``name``, ``source``, ``weight``, ``stride``, ``padding``, ``groups``, ``bits``; ``scale``
+    and ``grid``, where a method has its own (``rounding.Term``)."""
+
+    scale: Tensor | None
+    grid: Tensor | None
 
     def __init__(self, layer: Weights, bits: int) -> None:
         super().__init__()
@@ -31,6 +35,8 @@ class Synapses(nn.Module):
                     f"diverged, use a smaller learning rate"
                 )
         self.weight = nn.Parameter(layer.weight.float())
+        self.register_buffer("scale", None)
+        self.register_buffer("grid", None)
 
     def current(self, x: Tensor, weight: Tensor) -> Tensor:
         """The currents of integer ``weight``."""
@@ -90,7 +96,7 @@ class Stage(nn.Module):
 
     def integers(self, units: Mapping[str, Tensor], highs: Mapping[str, int], steps: int) -> LayerIntegers:
         """Integers of a spiking stage; ``units`` and ``highs`` as in :class:`IntegerGraph`."""
-        terms = [Term(s.weight, units[s.source], highs[s.source], s.bits) for s in self.parts]
+        terms = [Term(s.weight, units[s.source], highs[s.source], s.bits, s.scale, s.grid) for s in self.parts]
         threshold = self.threshold if self.boost == 1.0 else self.threshold / self.boost
         found = layer_integers(terms, [units[s.sources[0]] for s in self.shortcuts], self.bias, threshold, steps)
         return found._replace(gains=[_inside(s, g) for s, g in zip(self.shortcuts, found.gains, strict=True)])

@@ -16,6 +16,11 @@ compensated, the factor c of a small grid is taken that minimises the mean over 
 
 where a is what the float layer gives and N_T(c) the number of spikes of its neurons in T steps when weights, shortcuts
 and bias are c times as large, while a spike is still worth lambda. In integers that is a threshold divided by c.
+
+Initial membranes. As an option beyond the paper, and without training either, a layer's membranes then start where its
+mean output is right: v0 += T * (mean over images of a - mean of lambda * N_T / T), a channel or a neuron at a time (the
+first step of phase II of ``methods.dual_phase``). It makes up for the spikes that a deep layer waits for, and costs
+the hardware nothing for each channel.
 """
 
 from __future__ import annotations
@@ -43,9 +48,14 @@ FACTORS = tuple(1 + k / 100 for k in range(16))
 """The factors tried for each layer."""
 
 
+MEMBRANES = ("half", "channel", "neuron")
+MEMBRANE_ROUNDS = 2
+"""Corrections of the membranes of a layer: the second one is for what the first one does to the order of its spikes."""
+
+
 def percentile_of(x: Tensor, percentile: float) -> float:
     """The smallest value that at least ``percentile`` % of ``x`` do not exceed; the largest of all for 100."""
-    rank = max(1, math.ceil(percentile / 100 * x.numel()))
+    rank = max(1, math.ceil(percentile * x.numel() / 100 - 1e-6))
     return x.flatten().kthvalue(min(rank, x.numel())).values.item()
 
 
@@ -98,13 +108,21 @@ def normalised(layers: Sequence[Layer], images: Tensor, percentile: float = 99.9
 
 @torch.no_grad()
 def compensate(
-    graph: IntegerGraph, layers: Sequence[Layer], pixels: Tensor, factors: Sequence[float] = FACTORS
+    graph: IntegerGraph,
+    layers: Sequence[Layer],
+    pixels: Tensor,
+    factors: Sequence[float] = FACTORS,
+    *,
+    membranes: str = "half",
 ) -> dict[str, float]:
-    """Set the factor of every layer of ``graph`` (``Stage.boost``) by the search of the head of this file.
+    """Set the factor of every layer of ``graph`` (``Stage.boost``) by the search of the head of this file, and its
+    initial membranes (``Stage.charge``): "half" the threshold, or calibrated for each "channel" or "neuron".
 
     ``layers`` are the float ones, with ReLUs; ``pixels`` (N, C, H, W) are integers. Returns the factors by layer. It
     holds two layers' spike trains at a time, 8 * N * T bytes a neuron.
     """
+    if membranes not in MEMBRANES:
+        raise ValueError(f"membranes must be {' or '.join(map(repr, MEMBRANES))}, not {membranes!r}")
     graph.eval()
     stages = {layer.name: layer for layer in graph.order}
     last_use = {source: layer.name for layer in graph.order for source in sources_of(layer)}
@@ -115,15 +133,26 @@ def compensate(
             continue
         if isinstance(stage, Stage):
             errors = {}
-            for factor in factors:
+            for factor in factors if len(factors) > 1 else ():
                 stage.boost = factor
                 rate = graph.step(stage, found, scales).mean(1)
                 errors[factor] = (stage.threshold * rate - want).square().mean().item()
-            stage.boost = chosen[layer.name] = min(errors, key=errors.__getitem__)
+            stage.boost = chosen[layer.name] = min(errors, key=errors.__getitem__, default=factors[0])
+            for _ in range(MEMBRANE_ROUNDS if membranes != "half" else 0):
+                missing = (want / stage.threshold * graph.steps - graph.step(stage, found, scales).sum(1)).mean(0)
+                _charge(stage, missing, membranes)
         found[layer.name] = graph.step(stage, found, scales)
         for source in {source for source in sources_of(stage) if last_use[source] == stage.name}:
             del found[source]
     return chosen
+
+
+def _charge(stage: Stage, missing: Tensor, membranes: str) -> None:
+    """Add ``missing`` spikes, that is, thresholds, (C,) or (C, H, W), to the initial membranes."""
+    if membranes == "channel" and missing.ndim > 1:
+        missing = missing.flatten(1).mean(1)
+    old = torch.full_like(missing, 0.5) if stage.charge is None else stage.charge
+    stage.charge = nn.Parameter(old + missing)
 
 
 def convert(
@@ -139,13 +168,16 @@ def convert(
     shortcut_bits: int = 8,
     percentile: float = 99.9,
     compensation: int = 64,
+    factors: Sequence[float] = FACTORS,
+    membranes: str = "half",
     strict: bool = False,
     meta: dict[str, str] | None = None,
 ) -> Network:
     """The integer network (rule ``causal``) of ``model``, an ordinary one with ReLUs, trained on pixels / input_high.
 
     ``images``, integers (N, C, H, W) of the training split, are what scales are measured on, and the first
-    ``compensation`` of them what the factors are found with (0: all factors 1). The rest as in ``integers.convert``.
+    ``compensation`` of them what ``factors`` and ``membranes`` are found with (0: neither, see :func:`compensate`; one
+    factor alone is no search). The rest as in ``integers.convert``.
     Raises UnsupportedLayer or NetworkError, naming the layer.
     """
     pixels = torch.from_numpy(np.asarray(images)).float()
@@ -162,5 +194,5 @@ def convert(
         strict=strict,
     ).eval()
     if compensation:
-        compensate(graph, layers, pixels[:compensation])
+        compensate(graph, layers, pixels[:compensation], factors, membranes=membranes)
     return integer_network(graph, shape=shape, meta=meta)
