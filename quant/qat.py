@@ -142,7 +142,7 @@ class IntegerGraph(nn.Module):
         with torch.no_grad():
             most = integers.threshold + 2 * self.steps * integers.bias.abs()
             if stage.charge is not None:
-                most = most * (1 + 2 * float(stage.charge.abs().max()))
+                most = most * (1 + 2 * stage.charge.abs().max())
             for part, w in zip(stage.parts, integers.weights, strict=True):
                 most = most + 2 * self.steps * highs[part.source] * w.flatten(1).abs().sum(1)
             for shortcut, gain in zip(stage.shortcuts, integers.gains, strict=True):

@@ -74,7 +74,7 @@ def small_digits() -> tuple[Any, Dataset, float]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = Own(data.shape, data.classes)
-        learn(model, torch.from_numpy(data.train_x).float() / 15, torch.from_numpy(data.train_y), 6)
+        learn(model, torch.from_numpy(data.train_x).float() / 15, torch.from_numpy(data.train_y), 12)
     return model, data, right(model, torch.from_numpy(data.test_x).float() / 15, torch.from_numpy(data.test_y))
 
 

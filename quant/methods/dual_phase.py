@@ -112,12 +112,10 @@ def calibrate_membranes(spiking: IntegerGraph, target: IntegerGraph, pixels: Ten
             missing = (want - inputs.counts()).mean(0)  # in spikes, that is, in thresholds
             if per == "channel":
                 missing = missing.flatten(1).mean(1) if missing.ndim > 1 else missing
-            old = stage.charge if stage.charge is not None else torch.full((len(missing),), 0.5)
-            if old.ndim < missing.ndim:
-                old = old.view(-1, 1, 1)
-            elif old.ndim > missing.ndim:
-                missing = missing.view(-1, 1, 1)
-            stage.charge = nn.Parameter(old + missing)
+            old = torch.zeros(len(missing)) if stage.charge is None else stage.charge
+            most = max(old.ndim, missing.ndim)
+            wide = [x.view(*x.shape, *[1] * (most - x.ndim)) for x in (old, missing)]
+            stage.charge = nn.Parameter(wide[0] + wide[1])
 
     walk(spiking, target, pixels, tune)
 
@@ -145,9 +143,9 @@ def calibrate_weights(
 
     def tune(stage: Stage, inputs: Inputs, want: Tensor) -> None:
         if stage.charge is None:
-            stage.charge = nn.Parameter(torch.full((len(stage.bias),), 0.5))
+            stage.charge = nn.Parameter(torch.zeros(len(stage.bias)))
         learned = [p for p in stage.parameters() if p is not stage.log_threshold]
-        worth = float(stage.threshold) / spiking.steps
+        worth = stage.threshold.item() / spiking.steps
         fit(
             inputs,
             want,

@@ -33,7 +33,7 @@ from . import qcfs
 from .apot import GridWeights
 from .layerwise import Inputs, accuracy, fit, spiking_copy, walk
 
-__all__ = ["FastQuant", "fine_tune", "integer_graph", "narrow", "prepare", "steps_of"]
+__all__ = ["FastQuant", "fine_tune", "integer_graph", "narrow", "prepare", "steps_of", "tune_layers"]
 
 BITS = (2, 3, 4)
 
@@ -81,9 +81,10 @@ def prepare(
 
 def narrow(model: fx.GraphModule, bits: int, *, weight_bits: int | None = None, grid: str = "apot") -> None:
     """Give a trained ``model`` of :func:`prepare` fewer bits, in place, for the next round of training."""
+    levels = steps_of(bits)
     for module in model.modules():
         if isinstance(module, FastQuant):
-            module.levels = steps_of(bits)
+            module.levels = levels
         elif isinstance(module, GridWeights):
             device = module.grid.device
             module.set(weight_bits or bits, grid)
@@ -145,7 +146,19 @@ def integer_graph(
 
 
 def fine_tune(
-    graph: IntegerGraph,
+    graph: IntegerGraph, pixels: Tensor, held_x: Tensor, held_y: Tensor, **settings: Any
+) -> tuple[IntegerGraph, list[tuple[str, float, bool]]]:
+    """The spiking network (rule ``signed``) of ``graph``, the trained quantised one, tuned by :func:`tune_layers`,
+    whose ``settings`` and log these are."""
+    target = copy.deepcopy(graph).eval()
+    target.rule = "lossless"
+    spiking = spiking_copy(graph, "signed", strict=False)
+    return spiking, tune_layers(spiking, target, pixels, held_x, held_y, **settings)
+
+
+def tune_layers(
+    spiking: IntegerGraph,
+    target: IntegerGraph,
     pixels: Tensor,
     held_x: Tensor,
     held_y: Tensor,
@@ -155,28 +168,27 @@ def fine_tune(
     batch: int = 128,
     weight_decay: float = 1e-4,
     force: bool = False,
-) -> tuple[IntegerGraph, list[tuple[str, float, bool]]]:
-    """Layer-wise fine-tuning of the spiking network (rule ``signed``) of ``graph``, the trained quantised one.
+) -> list[tuple[str, float, bool]]:
+    """Layer-wise fine-tuning of ``spiking``, in place.
 
     For every hidden layer but the first: its mean output over the T steps, on what the tuned layers before it give, is
-    drawn to the quantised network's (mean squared difference, SGD with momentum), with the gradient of the quantised
-    layer at the mean input. The weights are kept if the accuracy on ``held_x``, ``held_y``, images held out of the
-    training split, does not fall (``force``: always); ``pixels`` (N, C, H, W) are integers of the training split.
-    Returns the spiking graph and, for each layer, its name, the accuracy with its new weights, and whether they stayed.
+    drawn to that of ``target`` (mean squared difference, SGD with momentum), with the gradient of the quantised layer
+    at the mean input. The weights are kept if the accuracy on ``held_x``, ``held_y``, images held out of the training
+    split, does not fall (``force``: always; the authors look at the training accuracy); ``pixels`` (N, C, H, W) are
+    integers of the training split. Returns, for each layer, its name, the accuracy with its new weights, and whether
+    they stayed.
     """
-    target = copy.deepcopy(graph).eval()
-    target.rule = "lossless"
-    spiking = spiking_copy(graph, "signed", strict=False)
-    best, log, first = accuracy(spiking, held_x, held_y), [], True
+    best, first = accuracy(spiking, held_x, held_y), True
+    log: list[tuple[str, float, bool]] = []
 
     def tune(stage: Stage, inputs: Inputs, want: Tensor) -> None:
         nonlocal best, first
-        if first:
+        if first:  # the first layer loses nothing
             first = False
             return
         learned = [stage.bias, *(part.weight for part in stage.parts)]
         before = [p.detach().clone() for p in learned]
-        worth = float(stage.threshold) / spiking.steps
+        worth = stage.threshold.item() / spiking.steps
         optimiser = torch.optim.SGD(learned, lr=rate, momentum=0.9, weight_decay=weight_decay)
         fit(inputs, want, lambda a, b: F.mse_loss(a * worth, b * worth), optimiser, epochs=epochs, batch=batch)
         found = accuracy(spiking, held_x, held_y)
@@ -188,7 +200,7 @@ def fine_tune(
             _restore(learned, before)
 
     walk(spiking, target, pixels, tune)
-    return spiking, log
+    return log
 
 
 @torch.no_grad()

@@ -134,10 +134,11 @@ def compensate(
         if isinstance(stage, Stage):
             errors = {}
             for factor in factors if len(factors) > 1 else ():
-                stage.boost = factor
+                stage.boost = torch.tensor(factor)
                 rate = graph.step(stage, found, scales).mean(1)
                 errors[factor] = (stage.threshold * rate - want).square().mean().item()
-            stage.boost = chosen[layer.name] = min(errors, key=errors.__getitem__, default=factors[0])
+            chosen[layer.name] = min(errors, key=errors.__getitem__, default=factors[0])
+            stage.boost = None if chosen[layer.name] == 1 else torch.tensor(chosen[layer.name])
             for _ in range(MEMBRANE_ROUNDS if membranes != "half" else 0):
                 missing = (want / stage.threshold * graph.steps - graph.step(stage, found, scales).sum(1)).mean(0)
                 _charge(stage, missing, membranes)
@@ -151,7 +152,7 @@ def _charge(stage: Stage, missing: Tensor, membranes: str) -> None:
     """Add ``missing`` spikes, that is, thresholds, (C,) or (C, H, W), to the initial membranes."""
     if membranes == "channel" and missing.ndim > 1:
         missing = missing.flatten(1).mean(1)
-    old = torch.full_like(missing, 0.5) if stage.charge is None else stage.charge
+    old = torch.zeros_like(missing) if stage.charge is None else stage.charge
     stage.charge = nn.Parameter(old + missing)
 
 

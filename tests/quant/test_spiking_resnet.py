@@ -166,7 +166,7 @@ def test_the_factor_is_the_best_of_the_grid() -> None:
     assert chosen == {"2": min(factors, key=error)} and error(1.4) != error(1.0)
     # What a spike is worth stays: only the threshold in front of it falls.
     one = integer_network(graph, shape=(1, 1, 1))
-    graph.stages[0].boost = 1.0
+    graph.stages[0].boost = None
     assert np.array_equal(cast(Any, one["3"]).weight, cast(Any, integer_network(graph, shape=(1, 1, 1))["3"]).weight)
 
 
