@@ -1,10 +1,17 @@
-"""The neurons of :class:`~.qat.IntegerGraph`: the rules of ``nodes.IF`` on integer-valued floats, with gradients.
+"""Integrate-and-fire in training: exact spikes going forward, the gradient of a clipped line going back.
 
-Shapes: currents (N, ...), or (N, T, ...) where they differ from step to step; ``theta``, ``bias`` and ``v0`` broadcast
-to a time step. Going forward everything is exact as long as the sums are (see ``IntegerGraph``).
+The gradient is that of clip(total / threshold, 0, T), total being the current of all T steps together. In every step it
+is the same, so that going back needs the spike counts alone: spike trains (rules ``causal`` and ``signed``) carry no
+gradient, and training with them costs T convolutions a layer going forward but one going back, as if time were not
+there. :func:`through_time` is the other way: the gradient of the membrane over the T steps, reset and all.
+
+``v0`` is the initial membrane, (C,) or (C, H, W), as whole as all the rest; ``strict`` puts > in place of >=.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -12,66 +19,122 @@ from torch import Tensor
 from .nodes import Rule
 from .rounding import substitute
 
-__all__ = ["SLOPE", "counts", "trains"]
+__all__ = ["SLOPE", "Drive", "counts", "over_channels", "through_time", "trains"]
 
 SLOPE = 2.5
 """Of the surrogate gradient of a spike, that of tanh(SLOPE * (v - theta) / theta) / 2 (Wang et al., arXiv 2205.07473,
-whose slope is learned)."""
+where it is learned)."""
 
 
-def counts(total: Tensor, theta: Tensor, v0: Tensor, steps: int, strict: bool) -> Tensor:
-    """Spikes of the rule ``lossless``, 0..``steps``, for ``total``, the currents of all steps, bias included: the
-    largest k with total + v0 >= k * theta (``strict``: >). The gradient is that of clip(total / theta, 0, T)."""
-    with torch.no_grad():
-        # Division rounds only once it is floored: torch.div computes the floor exactly.
-        u = total + v0
-        least = torch.div(-u, theta, rounding_mode="floor")
-        found = -least - 1 if strict else torch.div(u, theta, rounding_mode="floor")
-    return substitute((total / theta).clamp(0, steps), found.clamp(0, steps))
+def over_channels(x: Tensor, like: Tensor) -> Tensor:
+    """Values (C,) as they combine with ``like`` (N, C, ...); those of each neuron as they are."""
+    return x.view(-1, *[1] * (like.ndim - 2)) if x.ndim == 1 else x
+
+
+class _Counts(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, total: Tensor, theta: Tensor, steps: int, v0: Tensor, strict: bool, known: Tensor | None
+    ) -> Tensor:
+        ctx.save_for_backward(total, theta)
+        ctx.steps = steps
+        if known is not None:
+            return known.clone()
+        # The largest k with total + v0 >= k * theta, or >. The quotient is rounded, but to no integer that it is not:
+        # that would take a number of more digits than the type has, and all those here are integers that it holds.
+        quotient = (total + v0) / theta
+        return (quotient.ceil_().sub_(1) if strict else quotient.floor_()).clamp_(0, steps)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
+        total, theta = ctx.saved_tensors
+        outside = (total < 0) | (total > ctx.steps * theta)
+        grad = (grads[0] / theta).masked_fill_(outside, 0)
+        axes = (0, *range(2, total.ndim))
+        return grad, -((grad * total).sum(axes) / theta.flatten()).view_as(theta), None, None, None, None
+
+
+def counts(
+    total: Tensor, theta: Tensor, steps: int, v0: Tensor, *, strict: bool = False, known: Tensor | None = None
+) -> Tensor:
+    """Spike counts (N, C, ...) 0..``steps`` for currents ``total`` of all steps, bias included, and thresholds (C,).
+
+    Those of the lossless rule, or ``known``, those of another rule; the gradient is the same.
+    """
+    theta, v0 = over_channels(theta, total), over_channels(v0, total)
+    return cast(Tensor, _Counts.apply(total, theta, steps, v0, strict, known))
+
+
+class Drive:
+    """The currents of a layer: ``steady`` (N, C, ...), of every step, and ``timed``, which give those of step t."""
+
+    def __init__(self, steady: Tensor | None, timed: Sequence[Callable[[int], Tensor]]) -> None:
+        self.steady, self.timed = steady, timed
+        self.first = [current(0) for current in timed]
+
+    @property
+    def like(self) -> Tensor:
+        """A current."""
+        found = self.first[0] if self.first else self.steady
+        assert found is not None
+        return found
+
+    def each(self, bias: Tensor) -> Tensor:
+        """What is the same in every step, ``bias`` (C,) included."""
+        bias = over_channels(bias, self.like)
+        return bias if self.steady is None else self.steady + bias
+
+    def at(self, t: int) -> list[Tensor]:
+        """What step t alone has."""
+        return self.first if not t else [current(t) for current in self.timed]
 
 
 def trains(
-    current: Tensor,
+    drive: Drive,
     theta: Tensor,
+    bias: Tensor,
     v0: Tensor,
     steps: int,
+    dtype: torch.dtype,
     *,
-    timed: bool,
-    rule: Rule,
-    strict: bool,
-    through_time: bool = False,
+    rule: Rule = "causal",
+    strict: bool = False,
 ) -> Tensor:
-    """Spikes (N, T, ...) of the rules ``causal`` and ``signed`` for ``current``, bias included.
+    """Spikes -1, 0 and 1 (T, N, C, ...) of the rules causal and signed, without gradient.
 
-    The gradient is that of clip(sum_t current / theta, 0, T) / T in every step, whatever the order of the spikes;
-    with ``through_time`` that of the membrane over the T steps, reset and all, with a surrogate for the spike test.
+    ``theta`` and ``bias`` are (C,). The images of a step are in the memory format of the currents.
     """
-    if through_time:
-        return _run(current, theta, v0, steps, timed, rule, strict, soft=True)
-    total = current.sum(1) if timed else current * steps
-    with torch.no_grad():
-        spikes = _run(current, theta, v0, steps, timed, rule, strict, soft=False)
-    rate = (total / theta).clamp(0, steps) / steps
-    return substitute(rate[:, None].expand_as(spikes), spikes) if torch.is_grad_enabled() else spikes
-
-
-def _run(
-    current: Tensor, theta: Tensor, v0: Tensor, steps: int, timed: bool, rule: Rule, strict: bool, *, soft: bool
-) -> Tensor:
-    v, trail = v0, []
-    count = torch.zeros((), dtype=current.dtype, device=current.device)
+    like = drive.like
+    channels_last = like.ndim == 4 and like.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    out = torch.empty((steps * len(like), *like.shape[1:]), dtype=dtype, device=like.device, memory_format=layout)
+    found = out.unflatten(0, (steps, len(like)))
+    theta, each = over_channels(theta, like), drive.each(bias)
+    v, running = over_channels(v0, like) + each, torch.zeros((), device=like.device)
     for t in range(steps):
-        v = v + (current[:, t] if timed else current)
-        with torch.no_grad():
-            spike = ((v > theta) if strict else (v >= theta)).to(v.dtype)
-            if rule == "signed":
-                spike = spike - ((v < 0) & (count > 0)).to(v.dtype)
-                count = count + spike
-        if soft:
-            up = torch.tanh(SLOPE * (v / theta - 1)) / 2
-            if rule == "signed":
-                up = up + torch.where(count - spike > 0, torch.tanh(SLOPE * v / theta) / 2, 0.0)
-            spike = substitute(up, spike)
-        trail.append(spike)
-        v = v - spike * theta
-    return torch.stack(trail, 1)
+        if t:
+            v += each
+        for now in drive.at(t):
+            v = v + now if v.shape != now.shape else v.add_(now)
+        spikes = v > theta if strict else v >= theta
+        if rule == "signed":
+            spikes = spikes.to(v.dtype) - ((v < 0) & (running > 0)).to(v.dtype)
+            running = running + spikes
+        found[t] = spikes
+        v = v.addcmul_(spikes, theta, value=-1) if t + 1 < steps else v
+    return found
+
+
+def through_time(
+    drive: Drive, theta: Tensor, bias: Tensor, v0: Tensor, steps: int, *, strict: bool = False
+) -> Tensor:
+    """The spikes (T, N, C, ...) of the causal rule, with the gradient of the membrane over time: the reset passes it,
+    and a spike has a surrogate's (:data:`SLOPE`)."""
+    theta, each = over_channels(theta, drive.like), drive.each(bias)
+    v, found = over_channels(v0, drive.like), []
+    for t in range(steps):
+        v = sum(drive.at(t), v + each)
+        spikes = (v > theta if strict else v >= theta).to(v.dtype)
+        found.append(substitute(torch.tanh(SLOPE * (v / theta - 1)) / 2, spikes))
+        v = v - found[-1] * theta
+    return torch.stack(found)

@@ -9,19 +9,21 @@ gradient the quantised one's), or, where a graph is told so, that of the membran
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .firing import counts, trains
+from . import firing
+from .firing import over_channels
 from .graph import trace
 from .layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, UnsupportedLayer, Weights
 from .nodes import NetworkError, Rule
 from .rounding import LayerIntegers, readout_integers
-from .stage import Stage, Synapses
+from .stage import Stage
 from .structure import terms_of
 
 __all__ = ["IntegerGraph", "Scales", "sources_of"]
@@ -44,10 +46,12 @@ class IntegerGraph(nn.Module):
     and ``last_bits`` for the first and last layer and ``shortcut_bits`` for projections, which must come in the unit
     of the layer they are added to; ``rule``, "lossless", "causal" or "signed"; ``strict``, whether neurons fire at
     ``>`` instead of ``>=``; ``shape``, (C, H, W) of the image, where a pool covers the whole map.
-    Attribute ``through_time``: whether the gradient of spike trains is that of the membrane (``quant.firing``).
+    Attribute ``through_time``: whether the gradient of causal spikes is that of the membrane (``quant.firing``).
     Forward: pixels as integers 0..input_high (N, C, H, W) to logits (N, classes), scaled to those of the float model.
     Raises UnsupportedLayer for a ReLU left in, NetworkError for NaN or bit widths out of range, naming the layer.
     """
+
+    takes_integers = True
 
     def __init__(
         self,
@@ -99,41 +103,71 @@ class IntegerGraph(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Pixels as integers (N, C, H, W) to logits (N, classes); see the class."""
-        found, scales = {IMAGE: pixels.float()}, self.scales()
+        # Pixels and spike counts, and for the other rules than lossless the trains (T, N, ...) that the counts are of.
+        found, trains = {IMAGE: pixels.to(self._dtype(pixels))}, dict[str, Tensor]()
+        scales = self.scales()
         last_use = {source: layer for layer in self.order for source in sources_of(layer)}
         for layer in self.order:
-            found[layer.name] = self.step(layer, found, scales)
-            for name in sources_of(layer):
-                if last_use[name] is layer:
-                    found.pop(name, None)  # spike trains are large
+            self.step(layer, found, trains, scales)
+            for source in sources_of(layer):
+                if last_use[source] is layer:
+                    found.pop(source, None), trains.pop(source, None)
         return found[self.order[-1].name]
 
-    def step(self, layer: Stage | Pool | Flat, found: Mapping[str, Tensor], scales: Scales) -> Tensor:
-        """The result of ``layer`` from ``found``, those of the layers before it: pixels or counts (N, ...), spike
-        trains (N, T, ...), logits (N, classes)."""
-        timed = scales.timed
+    def step(
+        self, layer: Stage | Pool | Flat, found: dict[str, Tensor], trains: dict[str, Tensor], scales: Scales
+    ) -> None:
+        """Put the result of ``layer`` into ``found``: pixels, spike counts or logits (N, ...) by layer, and into
+        ``trains`` the spikes (T, N, ...) that the counts are of, where the rule is not lossless."""
         match layer:
-            case Flat():
+            case Flat() | Pool():
                 source = layer.sources[0]
-                return found[source].flatten(2 if self._trains(timed[source]) else 1)
-            case Pool():
-                source = layer.sources[0]
-                return self._pool(layer, found[source], timed[source])
-        if layer.log_threshold is not None:
-            integers = self._exact(layer, layer.integers(scales.units, scales.highs, self.steps), scales.highs)
-            total = self._total(layer, integers, found, timed)
-            return self._fire(layer, *total, integers).to(torch.float32)
-        w, bias, value = self.readout(scales.units)
-        none = torch.zeros_like(bias)
-        integers = self._exact(layer, LayerIntegers([w], [], none, bias), scales.highs)
-        source = layer.parts[0].source
-        x = self._current(layer.parts[0], found[source], integers.weights[0], timed[source])
-        x = (x.sum(1) if self._trains(timed[source]) else x) + integers.bias
-        return x * value if self.training else x.double() * value
+                found[layer.name] = _passed(layer, found[source])
+                if source in trains:
+                    trains[layer.name] = _passed_trains(layer, trains[source])
+            case Stage() if layer.log_threshold is not None:
+                found[layer.name] = self._spiking(layer, found, trains, scales)
+            case Stage():
+                w, bias, value = self.readout(scales.units)
+                none = torch.zeros_like(bias)
+                integers = self._exact(layer, LayerIntegers([w], [], none, bias), scales.highs)
+                ((_, x),) = self._currents(layer, integers, found)
+                x = x + integers.bias
+                found[layer.name] = x * value if self.training else x.double() * value
 
     def scales(self) -> Scales:
         """What :meth:`step` needs to know of all layers."""
         return Scales(self.units(), self.highs(), self.timed())
+
+    def _dtype(self, x: Tensor) -> torch.dtype:
+        """Of pixels and counts, which are exact in both."""
+        mixed = self.training and torch.is_autocast_enabled(x.device.type)
+        return torch.bfloat16 if mixed else torch.float32
+
+    def _spiking(
+        self, stage: Stage, found: Mapping[str, Tensor], trains: dict[str, Tensor], scales: Scales
+    ) -> Tensor:
+        """The spike counts of a stage; its trains go into ``trains``."""
+        integers = self._exact(stage, stage.integers(scales.units, scales.highs, self.steps), scales.highs)
+        theta, v0 = integers.threshold, stage.initial(integers.threshold, self.strict)
+        dtype = self._dtype(theta)
+        if self.through_time and torch.is_grad_enabled():
+            drive = self._drive(stage, integers, found, trains)
+            trains[stage.name] = firing.through_time(drive, theta, integers.bias, v0, self.steps, strict=self.strict)
+            return trains[stage.name].sum(0)
+        count = None
+        if self.rule != "lossless":
+            with torch.no_grad():
+                drive = self._drive(stage, integers, found, trains)
+                settings = {"rule": self.rule, "strict": self.strict}
+                trains[stage.name] = firing.trains(
+                    drive, theta, integers.bias, v0.detach(), self.steps, dtype, **settings
+                )
+                count = trains[stage.name].sum(0)
+        if count is None or torch.is_grad_enabled():
+            total = self._total(stage, integers, found, scales.timed)
+            count = firing.counts(total, theta, self.steps, v0.detach(), strict=self.strict, known=count)
+        return count.to(dtype)
 
     def _exact(self, stage: Stage, integers: LayerIntegers, highs: Mapping[str, int]) -> LayerIntegers:
         """The integers in float64 where, in evaluation, the sums of float32 might round; as they are otherwise."""
@@ -190,60 +224,44 @@ class IntegerGraph(nn.Module):
         terms = self.steps if self.timed()[part.source] else 1
         return readout_integers(part.weight, last.bias, units[part.source], part.bits, terms)
 
-    def _trains(self, timed: bool) -> bool:
-        """Whether activations are spike trains (N, T, ...), and not pixels or counts (N, ...)."""
-        return timed and self.rule != "lossless"
+    def _currents(
+        self, stage: Stage, integers: LayerIntegers, found: Mapping[str, Tensor]
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Source and currents (N, ...) of the weights and shortcuts of a stage for pixels or counts, without bias."""
+        for part, weight in zip(stage.parts, integers.weights, strict=True):
+            yield part.source, part.current(found[part.source].to(weight.dtype), weight)
+        for shortcut, gain in zip(stage.shortcuts, integers.gains, strict=True):
+            yield shortcut.sources[0], _shortcut(shortcut, found[shortcut.sources[0]], gain)
 
     def _total(
         self, stage: Stage, integers: LayerIntegers, found: Mapping[str, Tensor], timed: Mapping[str, bool]
-    ) -> tuple[Tensor, bool]:
-        """The currents of a stage, without bias, and whether they are timed: counts are those of all steps together."""
+    ) -> Tensor:
+        """The currents of a stage in all steps together, with bias."""
         currents = [
-            (self._current(part, found[part.source], weight, timed[part.source]), timed[part.source])
-            for part, weight in zip(stage.parts, integers.weights, strict=True)
+            current if timed[source] else current * self.steps
+            for source, current in self._currents(stage, integers, found)
         ]
+        return functools.reduce(torch.add, currents) + over_channels(self.steps * integers.bias, currents[0])
+
+    def _drive(
+        self, stage: Stage, integers: LayerIntegers, found: Mapping[str, Tensor], trains: Mapping[str, Tensor]
+    ) -> firing.Drive:
+        """The currents of a stage in every step, without bias."""
+        steady, timed = list[Tensor](), list[Callable[[int], Tensor]]()
+        for part, weight in zip(stage.parts, integers.weights, strict=True):
+            if part.source in trains:
+                x = trains[part.source]
+                every = part.current(x.flatten(0, 1).to(weight.dtype), weight).unflatten(0, x.shape[:2])
+                timed.append(every.__getitem__)
+            else:
+                steady.append(part.current(found[part.source].to(weight.dtype), weight))
         for shortcut, gain in zip(stage.shortcuts, integers.gains, strict=True):
             source = shortcut.sources[0]
-            currents.append((_shortcut(shortcut, found[source], gain, self._trains(timed[source])), timed[source]))
-        if not any(over_time for _, over_time in currents):
-            return torch.stack([current for current, _ in currents]).sum(0), False
-        total: Tensor | None = None
-        for current, over_time in currents:
-            if not over_time:
-                current = current * self.steps if self.rule == "lossless" else current[:, None]
-            total = current if total is None else total + current
-        assert total is not None
-        return total, True
-
-    def _current(self, part: Synapses, x: Tensor, weight: Tensor, timed: bool) -> Tensor:
-        x = x.to(weight.dtype)
-        if not self._trains(timed):
-            return part.current(x, weight)
-        return part.current(x.flatten(0, 1), weight).unflatten(0, x.shape[:2])
-
-    def _pool(self, pool: Pool, x: Tensor, timed: bool) -> Tensor:
-        trains = self._trains(timed)
-        if pool.kind == "average":
-            flat = x.flatten(0, 1) if trains else x
-            flat = F.avg_pool2d(flat, pool.kernel, pool.stride, divisor_override=1)
-            return flat.unflatten(0, x.shape[:2]) if trains else flat
-        if not trains:
-            return F.max_pool2d(x, pool.kernel, pool.stride)
-        # The count gate: a spike leaves when the largest running count of the window grows.
-        most = F.max_pool2d(x.cumsum(1).flatten(0, 1), pool.kernel, pool.stride).unflatten(0, x.shape[:2])
-        return torch.cat((most[:, :1], most[:, 1:] - most[:, :-1]), 1)
-
-    def _fire(self, stage: Stage, current: Tensor, timed: bool, integers: LayerIntegers) -> Tensor:
-        over_time = self._trains(timed)
-        channel = (-1, *[1] * (current.ndim - 2 - over_time))
-        theta, bias = integers.threshold.view(channel), integers.bias.view(channel)
-        v0 = stage.initial(integers.threshold, self.strict)
-        v0 = v0.view(channel) if v0.ndim == 1 else v0
-        if self.rule == "lossless":
-            total = (current if timed else current * self.steps) + self.steps * bias
-            return counts(total, theta, v0, self.steps, self.strict)
-        settings = {"timed": over_time, "rule": self.rule, "strict": self.strict}
-        return trains(current + bias, theta, v0, self.steps, **settings, through_time=self.through_time)
+            if source in trains:
+                timed.append(functools.partial(_shortcut_at, shortcut, trains[source], gain))
+            else:
+                steady.append(_shortcut(shortcut, found[source], gain))
+        return firing.Drive(functools.reduce(torch.add, steady) if steady else None, timed)
 
 
 def sources_of(layer: Stage | Pool | Flat) -> list[str]:
@@ -253,10 +271,30 @@ def sources_of(layer: Stage | Pool | Flat) -> list[str]:
     return list(layer.sources)
 
 
-def _shortcut(shortcut: Shortcut, x: Tensor, gain: Tensor, trains: bool) -> Tensor:
-    axis = 2 if trains else 1
-    if x.ndim > axis + 1:  # a map, not a vector
+def _passed(layer: Pool | Flat, x: Tensor) -> Tensor:
+    """Pixels or counts (N, ...) behind a pool or a flattening."""
+    if isinstance(layer, Flat):
+        return x.flatten(1)
+    if layer.kind == "average":
+        return F.avg_pool2d(x, layer.kernel, layer.stride, divisor_override=1)
+    return F.max_pool2d(x, layer.kernel, layer.stride)
+
+
+def _passed_trains(layer: Pool | Flat, x: Tensor) -> Tensor:
+    """Spike trains (T, N, ...) behind a pool or a flattening."""
+    gate = isinstance(layer, Pool) and layer.kind == "max"
+    y = _passed(layer, (x.cumsum(0) if gate else x).flatten(0, 1)).unflatten(0, x.shape[:2])
+    # The count gate: a spike leaves when the largest running count of the window grows.
+    return torch.cat((y[:1], y[1:] - y[:-1])) if gate else y
+
+
+def _shortcut(shortcut: Shortcut, x: Tensor, gain: Tensor) -> Tensor:
+    if x.ndim > 2:  # a map, not a vector
         x = x[..., :: shortcut.stride, :: shortcut.stride]
-    after = [0, 0] * (x.ndim - axis - 1)
-    x = F.pad(x.to(gain.dtype), (*after, shortcut.before, shortcut.after))
-    return x * gain.view(-1, *[1] * (x.ndim - axis - 1))
+    if shortcut.before or shortcut.after:
+        x = F.pad(x, (*[0, 0] * (x.ndim - 2), shortcut.before, shortcut.after))
+    return x.to(gain.dtype) * over_channels(gain, x)
+
+
+def _shortcut_at(shortcut: Shortcut, x: Tensor, gain: Tensor, t: int) -> Tensor:
+    return _shortcut(shortcut, x[t], gain)

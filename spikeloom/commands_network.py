@@ -22,8 +22,12 @@ def train(recipe: Annotated[Path, typer.Argument(help="TOML file: data, model, m
           held_out: Annotated[int | None, typer.Option(min=1, help="Keep the last so many training images out and "
                                                                    "test on them, not on the test images.")] = None,
           threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch; the result depends on them.")] = 1,
+          restart: Annotated[bool, typer.Option("--restart", help="Forget the checkpoint and begin again.")] = False,
           json: JsonOption = False) -> None:
-    """Train a network by a recipe and write it as a network of integers."""
+    """Train a network by a recipe and write it as a network of integers.
+
+    A checkpoint is kept beside the output; the same command, run again after a kill, continues from it.
+    """
     from . import api
     from .quant.recipe import read
 
@@ -31,11 +35,18 @@ def train(recipe: Annotated[Path, typer.Argument(help="TOML file: data, model, m
     followed = followed if data is None else replace(followed, data=data)
     need("torch")
     writable(output, folder=False)
+    from .quant.checkpoint import Checkpoint
+
+    checkpoint = Checkpoint(output.with_name(f"{output.name}.checkpoint"))
+    if restart:
+        checkpoint.remove()
     with bars() as step:
         trained = api.train(
-            followed, held_out=held_out, threads=threads, progress=lambda phase, done, total, figures: step(
+            followed, held_out=held_out, threads=threads, checkpoint=checkpoint.path,
+            notice=lambda text: typer.echo(text, err=True), progress=lambda phase, done, total, figures: step(
                 f"{phase}, {percent(figures['train'])} of the training images", done, total))
     api.save(trained.network, output)
+    checkpoint.remove()
     report, network = trained.report, trained.network
     if json:
         print_json({"network": output, "hash": network.hash, "steps": network.steps, "kind": followed.kind,

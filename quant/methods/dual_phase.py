@@ -112,7 +112,7 @@ def calibrate_membranes(spiking: IntegerGraph, target: IntegerGraph, pixels: Ten
             missing = (want - inputs.counts()).mean(0)  # in spikes, that is, in thresholds
             if per == "channel":
                 missing = missing.flatten(1).mean(1) if missing.ndim > 1 else missing
-            old = torch.zeros(len(missing)) if stage.charge is None else stage.charge
+            old = torch.zeros_like(missing) if stage.charge is None else stage.charge
             most = max(old.ndim, missing.ndim)
             wide = [x.view(*x.shape, *[1] * (most - x.ndim)) for x in (old, missing)]
             stage.charge = nn.Parameter(wide[0] + wide[1])
@@ -143,7 +143,7 @@ def calibrate_weights(
 
     def tune(stage: Stage, inputs: Inputs, want: Tensor) -> None:
         if stage.charge is None:
-            stage.charge = nn.Parameter(torch.zeros(len(stage.bias)))
+            stage.charge = nn.Parameter(torch.zeros_like(stage.bias))
         learned = [p for p in stage.parameters() if p is not stage.log_threshold]
         worth = stage.threshold.item() / spiking.steps
         fit(

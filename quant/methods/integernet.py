@@ -108,6 +108,8 @@ class IntegerNet(nn.Module):
     computed in float64, in which those of 8-bit integers are exact.
     """
 
+    takes_integers = True
+
     def __init__(self, order: list[IntegerLayer | Pool | Flat]) -> None:
         super().__init__()
         self.order = order

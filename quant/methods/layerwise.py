@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .. import golden
-from ..layers import IMAGE
+from ..layers import IMAGE, Flat, Pool
 from ..nodes import Rule
 from ..qat import IntegerGraph, Scales, sources_of
 from ..stage import Stage
@@ -28,24 +28,40 @@ CHUNK = 64
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a layer of ``graph`` takes: ``found``, the spikes (as bytes) or pixels of all images, by layer."""
+    """What a layer of ``graph`` takes: ``found``, pixels (N, ...) or spikes (T, N, ...) of all images, by layer, as
+    small integers; ``timed``, which of them are spikes."""
 
     graph: IntegerGraph
-    stage: Stage
+    stage: Stage | Pool | Flat
     found: dict[str, Tensor]
+    timed: dict[str, bool]
     scales: Scales
 
     def __len__(self) -> int:
-        return len(next(iter(self.found.values())))
+        name, x = next(iter(self.found.items()))
+        return x.shape[1] if self.timed[name] else len(x)
 
-    def spikes(self, pick: Tensor | slice = slice(None)) -> Tensor:
-        """Spikes (n, T, ...) of the layer for the images picked."""
-        found = {name: x[pick].float() for name, x in self.found.items()}
-        return self.graph.step(self.stage, found, self.scales)
+    def results(self, pick: Tensor | slice) -> tuple[Tensor, Tensor | None]:
+        """Counts (n, ...) and spikes (T, n, ...) of the layer for the images picked."""
+        spikes = {name: x[:, pick].float() for name, x in self.found.items() if self.timed[name]}
+        found = {name: x.sum(0) for name, x in spikes.items()}
+        found |= {name: x[pick].float() for name, x in self.found.items() if not self.timed[name]}
+        self.graph.step(self.stage, found, spikes, self.scales)
+        return found[self.stage.name], spikes.get(self.stage.name)
 
-    def counts(self) -> Tensor:
-        """Spikes of every neuron (N, ...), all steps together."""
-        return torch.cat([self.spikes(s).sum(1) for s in _chunks(len(self))])
+    def counts(self, pick: Tensor | slice | None = None) -> Tensor:
+        """Spikes of every neuron (n, ...), all steps together, for the images picked, or all of them."""
+        if pick is not None:
+            return self.results(pick)[0]
+        return torch.cat([self.results(s)[0] for s in _chunks(len(self))])
+
+    @torch.no_grad()
+    def kept(self) -> tuple[Tensor, bool]:
+        """What the next layer takes of this one, as small integers: spikes, or counts where there are none."""
+        parts = [self.results(s) for s in _chunks(len(self))]
+        if all(spikes is not None for _, spikes in parts):
+            return torch.cat([spikes.to(torch.int8) for _, spikes in parts if spikes is not None], 1), True
+        return torch.cat([counts.to(torch.int16) for counts, _ in parts]), False
 
 
 def spiking_copy(graph: IntegerGraph, rule: Rule, strict: bool) -> IntegerGraph:
@@ -63,31 +79,34 @@ def walk(
 ) -> None:
     """Call ``tune`` with every hidden layer of ``spiking`` in their order, what it takes, and the spike counts (N, ...)
     of ``target``, for ``pixels``, integers (N, C, H, W)."""
-    mine, theirs, aims = {IMAGE: pixels}, {IMAGE: pixels}, target.scales()
-    pairs = list(zip(spiking.order, target.order, strict=True))
-    last_use = {source: layer.name for layer in spiking.order for source in sources_of(layer)}
-    for layer, other in pairs[:-1]:
-        sources = set(sources_of(layer))
-        scales = spiking.scales()
-        theirs[layer.name] = _run(target, other, theirs, aims)
+    mine, theirs = _Run(spiking, pixels), _Run(target, pixels)
+    for layer, other in list(zip(spiking.order, target.order, strict=True))[:-1]:
+        want = theirs.inputs(other).kept()[0]
         if isinstance(layer, Stage):
-            scales = Scales({k: v.detach() for k, v in scales.units.items()}, scales.highs, scales.timed)
-            inputs = Inputs(spiking, layer, {s: mine[s] for s in sources}, scales)
-            tune(layer, inputs, theirs[layer.name].float())
-        mine[layer.name] = _run(spiking, layer, mine, scales)
-        for source in sources:
-            if last_use[source] == layer.name:
-                del mine[source], theirs[source]
+            tune(layer, mine.inputs(layer), want.float())
+        mine.put(layer, *mine.inputs(layer).kept())
+        theirs.put(other, want, False)
 
 
-@torch.no_grad()
-def _run(graph: IntegerGraph, layer, found: dict[str, Tensor], scales: Scales) -> Tensor:
-    taken = {source: found[source] for source in sources_of(layer)}
-    parts = []
-    for chunk in _chunks(len(next(iter(taken.values())))):
-        x = graph.step(layer, {name: t[chunk].float() for name, t in taken.items()}, scales)
-        parts.append(x.to(torch.int16))
-    return torch.cat(parts)
+class _Run:
+    """A graph on all images, one layer at a time."""
+
+    def __init__(self, graph: IntegerGraph, pixels: Tensor) -> None:
+        self.graph, self.found, self.timed = graph, {IMAGE: pixels}, {IMAGE: False}
+        self.last_use = {source: layer.name for layer in graph.order for source in sources_of(layer)}
+
+    def inputs(self, layer: Stage | Pool | Flat) -> Inputs:
+        units, highs, timed = self.graph.scales()
+        scales = Scales({name: unit.detach() for name, unit in units.items()}, highs, timed)
+        found = {source: self.found[source] for source in sources_of(layer)}
+        return Inputs(self.graph, layer, found, self.timed, scales)
+
+    def put(self, layer: Stage | Pool | Flat, x: Tensor, timed: bool) -> None:
+        """Keep what a layer gives, and let go what no other one takes."""
+        self.found[layer.name], self.timed[layer.name] = x, timed
+        for source in set(sources_of(layer)):
+            if self.last_use[source] == layer.name:
+                del self.found[source]
 
 
 def _chunks(n: int) -> Iterator[slice]:
@@ -117,14 +136,14 @@ def fit(
     def judged() -> float:
         with torch.no_grad():
             chunks = [slice(s.start + train, min(s.stop + train, len(inputs))) for s in _chunks(len(inputs) - train)]
-            return sum(loss(inputs.spikes(s).sum(1), want[s]).item() * (s.stop - s.start) for s in chunks)
+            return sum(loss(inputs.counts(s), want[s]).item() * (s.stop - s.start) for s in chunks)
 
     start = least = judged()
     best, waited = [p.detach().clone() for p in learned], 0
     for _ in range(epochs):
         order = torch.randperm(train)
         for pick in order.split(batch):
-            value = loss(inputs.spikes(pick).sum(1), want[pick])
+            value = loss(inputs.counts(pick), want[pick])
             optimiser.zero_grad()
             value.backward()
             optimiser.step()

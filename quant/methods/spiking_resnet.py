@@ -28,6 +28,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ from ..stage import Stage
 from .floats import results
 from .qcfs import QCFS
 
-__all__ = ["FACTORS", "compensate", "convert", "normalised", "percentile_of", "pool_neurons"]
+__all__ = ["FACTORS", "compensate", "convert", "normalised", "percentile_of", "pool_neurons", "spiking_graph"]
 
 FACTORS = tuple(1 + k / 100 for k in range(16))
 """The factors tried for each layer."""
@@ -126,25 +127,27 @@ def compensate(
     graph.eval()
     stages = {layer.name: layer for layer in graph.order}
     last_use = {source: layer.name for layer in graph.order for source in sources_of(layer)}
-    found, chosen, scales = {IMAGE: pixels.float()}, {}, graph.scales()
+    found, spikes, scales = {IMAGE: pixels.float()}, dict[str, Tensor](), graph.scales()
+    chosen: dict[str, float] = {}
     for layer, want in results(layers, pixels.float() / graph.input_high):
         stage = stages.get(layer.name)
         if stage is None or stage is graph.order[-1]:
             continue
         if isinstance(stage, Stage):
+            aim = want / stage.threshold * graph.steps  # in spikes
             errors = {}
             for factor in factors if len(factors) > 1 else ():
                 stage.boost = torch.tensor(factor)
-                rate = graph.step(stage, found, scales).mean(1)
-                errors[factor] = (stage.threshold * rate - want).square().mean().item()
+                graph.step(stage, found, spikes, scales)
+                errors[factor] = (found[stage.name] - aim).square().mean().item()
             chosen[layer.name] = min(errors, key=errors.__getitem__, default=factors[0])
             stage.boost = None if chosen[layer.name] == 1 else torch.tensor(chosen[layer.name])
             for _ in range(MEMBRANE_ROUNDS if membranes != "half" else 0):
-                missing = (want / stage.threshold * graph.steps - graph.step(stage, found, scales).sum(1)).mean(0)
-                _charge(stage, missing, membranes)
-        found[layer.name] = graph.step(stage, found, scales)
+                graph.step(stage, found, spikes, scales)
+                _charge(stage, (aim - found[stage.name]).mean(0), membranes)
+        graph.step(stage, found, spikes, scales)
         for source in {source for source in sources_of(stage) if last_use[source] == stage.name}:
-            del found[source]
+            found.pop(source), spikes.pop(source, None)
     return chosen
 
 
@@ -154,6 +157,18 @@ def _charge(stage: Stage, missing: Tensor, membranes: str) -> None:
         missing = missing.flatten(1).mean(1)
     old = torch.zeros_like(missing) if stage.charge is None else stage.charge
     stage.charge = nn.Parameter(old + missing)
+
+
+def spiking_graph(
+    model: nn.Module, pixels: Tensor, *, shape: tuple[int, int, int], percentile: float = 99.9, **settings: Any
+) -> tuple[IntegerGraph, list[Layer]]:
+    """The spiking graph of ``model``, all factors 1, and the float layers it is to follow, for :func:`compensate`.
+
+    ``pixels`` are integers (N, C, H, W), ``settings`` those of ``IntegerGraph``.
+    """
+    layers = pool_neurons(trace(model.eval(), shape))
+    scaled = normalised(layers, pixels.float() / settings["input_high"], percentile)
+    return IntegerGraph(scaled, rule="causal", **settings).eval(), layers
 
 
 def convert(
@@ -182,18 +197,19 @@ def convert(
     Raises UnsupportedLayer or NetworkError, naming the layer.
     """
     pixels = torch.from_numpy(np.asarray(images)).float()
-    layers = pool_neurons(trace(model.eval(), shape))
-    graph = IntegerGraph(
-        normalised(layers, pixels / input_high, percentile),
+    graph, layers = spiking_graph(
+        model,
+        pixels,
+        shape=shape,
+        percentile=percentile,
         input_high=input_high,
         steps=steps,
         weight_bits=weight_bits,
         first_bits=first_bits,
         last_bits=last_bits,
         shortcut_bits=shortcut_bits,
-        rule="causal",
         strict=strict,
-    ).eval()
+    )
     if compensation:
         compensate(graph, layers, pixels[:compensation], factors, membranes=membranes)
     return integer_network(graph, shape=shape, meta=meta)

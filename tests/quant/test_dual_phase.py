@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from own_model import Own, into_hardware, learn, look_trained, right, small_digits
 from torch import Tensor, nn
 
-from spikeloom.quant import golden
+from spikeloom.quant import firing, golden
 from spikeloom.quant.integers import convert, integer_network
 from spikeloom.quant.methods import dual_phase as method
 from spikeloom.quant.methods.layerwise import accuracy, spiking_copy
@@ -20,7 +21,9 @@ from spikeloom.quant.methods.qcfs import calibrate
 from spikeloom.quant.models import cnn, resnet
 from spikeloom.quant.nodes import IF
 from spikeloom.quant.qat import IntegerGraph
+from spikeloom.quant.recipe import RecipeError, read
 from spikeloom.quant.stage import Stage
+from spikeloom.quant.train import train
 
 SHAPE = (2, 8, 8)
 
@@ -149,12 +152,10 @@ def test_the_integers_are_the_calibrated_graph(kind: str, strict: bool, per: str
 
 def counts_of(graph: IntegerGraph, pixels: Tensor) -> list[Tensor]:
     """Spikes of all hidden layers (N, ...)."""
-    found, scales, seen = {"": pixels}, graph.scales(), []
+    found, spikes, scales = {"": pixels}, dict[str, Tensor](), graph.scales()
     for layer in graph.order[:-1]:
-        x = found[layer.name] = graph.step(layer, found, scales)
-        if isinstance(layer, Stage):
-            seen.append(x if graph.rule == "lossless" else x.sum(1))
-    return seen
+        graph.step(layer, found, spikes, scales)
+    return [found[layer.name] for layer in graph.order[:-1] if isinstance(layer, Stage)]
 
 
 def test_the_first_layer_loses_nothing() -> None:
@@ -208,19 +209,17 @@ def test_weights_are_tuned_towards_the_target(loss: str) -> None:
 
 def test_the_gradient_goes_through_time() -> None:
     """Against a membrane written out, with the surrogate 2.5/2 / cosh^2(2.5 (v - th)/th) / th for a spike's."""
-    from spikeloom.quant.firing import trains
-
-    current = torch.tensor([[[0.4], [1.7], [-0.3], [0.9]]], dtype=torch.float64, requires_grad=True)
+    current = torch.tensor([[[0.4]], [[1.7]], [[-0.3]], [[0.9]]], dtype=torch.float64, requires_grad=True)
     theta, v0 = torch.tensor([2.0], dtype=torch.float64), torch.tensor([0.9], dtype=torch.float64, requires_grad=True)
-    settings: Any = {"timed": True, "rule": "causal", "strict": False}
-    spikes = trains(current, theta, v0, 4, **settings, through_time=True)
+    drive = firing.Drive(None, [current.__getitem__])
+    spikes = firing.through_time(drive, theta, torch.zeros(1, dtype=torch.float64), v0, 4)
     assert spikes.flatten().tolist() == [0, 1, 0, 0]
     got = torch.autograd.grad(spikes.sum(), (current, v0))
     slopes, v = [], 0.9
     for t in range(4):
-        v += current[0, t, 0].item()
+        v += current[t, 0, 0].item()
         slopes.append(1.25 / np.cosh(2.5 * (v / 2 - 1)) ** 2 / 2)
-        v -= 2.0 * spikes[0, t, 0].item()
+        v -= 2.0 * spikes[t, 0, 0].item()
     want = []
     for start in range(4):  # dv_t/dI = 1 - th * the spikes' slopes before
         dv, total = 1.0, 0.0
@@ -256,3 +255,21 @@ def test_bad_settings() -> None:
         method.calibrate_membranes(graph, graph, pixels, per="map")
     with pytest.raises(ValueError, match="loss must be 'kl' or 'mse', not 'l1'"):
         method.calibrate_weights(graph, graph, pixels, loss="l1")
+
+
+def test_the_recipe_goes_through(tmp_path: Path) -> None:
+    """Phases, checkpoint included: what is continued gives the same network."""
+    path = tmp_path / "r.toml"
+    path.write_text("""data = "digits"\nmodel = "cnn"\nmethod = "dual_phase"\nsteps = 3\nweight_bits = 4\nbatch = 100
+        quantile = 0.99\nmodel_args = {channels = [4, 6]}\n[epochs]\nclip = 2\nnoisy = 2\nintegers = 1
+        [rates]\nclip = 0.1\nnoisy = 0.05\n[calibration]\nimages = 100\nheld_out = 100\nepochs = 1\nbatch = 50""")
+    recipe = read(path)
+    trained = train(recipe, checkpoint=tmp_path / "c.ckpt")
+    names = ["clip", "noisy", "converted", "integers", "not calibrated", "causal", "lossless"]
+    assert list(trained.report.accuracy) == names and trained.report.accuracy["causal"] > 0.5
+    assert trained.network.meta["rule"] == "causal" and list(trained.report.seconds)[-1] == "calibration"
+    assert train(recipe, checkpoint=tmp_path / "c.ckpt").network.hash == trained.network.hash
+    assert any(n.v0.ndim == 3 for n in trained.network if isinstance(n, IF)) or "calibration" in trained.report.seconds
+    path.write_text(path.read_text().replace("images = 100", 'images = 100\nper = "map"'))
+    with pytest.raises(RecipeError, match="calibration must be per 'neuron' or 'channel'"):
+        read(path)

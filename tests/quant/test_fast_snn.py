@@ -4,6 +4,7 @@ layer-wise fine-tuning."""
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,9 @@ from spikeloom.quant.methods.qcfs import calibrate
 from spikeloom.quant.models import cnn, resnet
 from spikeloom.quant.nodes import IF, Conv2d, Linear, NetworkError
 from spikeloom.quant.qat import IntegerGraph
+from spikeloom.quant.recipe import RecipeError, read
 from spikeloom.quant.stage import Stage
+from spikeloom.quant.train import train
 
 SHAPE = (2, 8, 8)
 
@@ -179,13 +182,19 @@ def test_signed_neurons_are_the_authors() -> None:
 
 def test_the_first_layer_loses_nothing() -> None:
     graph = method.integer_graph(prepared("own", 2), input_high=15, shape=SHAPE).eval()
-    first: Any = graph.stages[0]
     pixels = images(1, 50)
     with torch.no_grad():
-        want = graph.step(first, {"": pixels}, graph.scales())
-        spiking = spiking_copy(graph, "signed", False)
-        got = spiking.step(spiking.stages[0], {"": pixels}, spiking.scales())  # type: ignore[arg-type]
-    assert torch.equal(want, got.sum(1)) and float(want.max()) == 3
+        want = counts_of(graph, pixels)[0]
+        got = counts_of(spiking_copy(graph, "signed", False), pixels)[0]
+    assert torch.equal(want, got) and float(want.max()) == 3
+
+
+def counts_of(graph: IntegerGraph, pixels: Tensor) -> list[Tensor]:
+    """Spikes of all hidden layers (N, ...)."""
+    found, spikes, scales = {"": pixels}, dict[str, Tensor](), graph.scales()
+    for layer in graph.order[:-1]:
+        graph.step(layer, found, spikes, scales)
+    return [found[layer.name] for layer in graph.order[:-1] if isinstance(layer, Stage)]
 
 
 def test_fewer_bits_keep_what_was_learned() -> None:
@@ -202,13 +211,8 @@ def test_fewer_bits_keep_what_was_learned() -> None:
 
 def errors(target: IntegerGraph, spiking: IntegerGraph, pixels: Tensor) -> float:
     """Mean squared difference in spikes, over all hidden layers."""
-    mine, theirs, total = {"": pixels}, {"": pixels}, 0.0
-    scales = target.scales(), spiking.scales()
-    for a, b in zip(target.order[:-1], spiking.order[:-1], strict=True):
-        theirs[a.name], mine[b.name] = target.step(a, theirs, scales[0]), spiking.step(b, mine, scales[1])
-        if isinstance(b, Stage):
-            total += (mine[b.name].sum(1) - theirs[a.name]).square().mean().item()
-    return total
+    pairs = zip(counts_of(target, pixels), counts_of(spiking, pixels), strict=True)
+    return sum((b - a).square().mean().item() for a, b in pairs)
 
 
 def test_fine_tuning_keeps_what_does_not_harm() -> None:
@@ -273,3 +277,25 @@ def test_what_is_not_supported_is_named() -> None:
     graph = spiking_copy(method.integer_graph(model, input_high=15, shape=SHAPE), "signed", False)
     with pytest.raises(NetworkError, match=r"pool1: MaxPool on spikes takes single spikes, 0 or 1, but act1 gives -1"):
         integer_network(graph, shape=SHAPE)
+
+
+def test_the_recipe_goes_through(tmp_path: Path) -> None:
+    """Rounds, tuning, and the same network from the checkpoint."""
+    path = tmp_path / "r.toml"
+    path.write_text("""data = "digits"\nmodel = "cnn"\nmethod = "fast_snn"\nbits = [4, 3]\nepochs = [2, 2]\nbatch = 100
+        rates = [0.1, 0.05]\nquantile = 0.99\nmodel_args = {channels = [4, 6]}\ninteger_epochs = 1
+        [tuning]\nimages = 100\nheld_out = 100\nbatch = 50""")
+    recipe = read(path)
+    trained = train(recipe, checkpoint=tmp_path / "c.ckpt")
+    names = ["float", "4 bits", "3 bits", "converted", "integers", "not tuned", "signed", "lossless"]
+    assert list(trained.report.accuracy) == names and trained.report.accuracy["signed"] > 0.5
+    assert trained.network.meta["rule"] == "signed" and trained.network.steps == 7
+    assert train(recipe, checkpoint=tmp_path / "c.ckpt").network.hash == trained.network.hash
+    for old, new, text in (
+        ("bits = [4, 3]", "bits = [3, 4]", r"bits must be a falling list of 4, 3 and 2, not \[3, 4\]"),
+        ("epochs = [2, 2]", "epochs = [2]", r"epochs must be a list of 2, one for each of bits, not \[2\]"),
+    ):
+        other = tmp_path / "o.toml"
+        other.write_text(path.read_text().replace(old, new))
+        with pytest.raises(RecipeError, match=text):
+            read(other)

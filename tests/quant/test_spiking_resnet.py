@@ -3,16 +3,18 @@ and hardware."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from own_model import Own, into_hardware, look_trained, small_digits
+from own_model import Own, into_hardware, learn, look_trained, small_digits
 from torch import Tensor, nn
 
 from spikeloom.quant import golden
+from spikeloom.quant.data import digits
 from spikeloom.quant.graph import trace
 from spikeloom.quant.integers import integer_network
 from spikeloom.quant.layers import UnsupportedLayer
@@ -22,6 +24,8 @@ from spikeloom.quant.methods.qcfs import prepare
 from spikeloom.quant.models import cnn, resnet
 from spikeloom.quant.nodes import IF, SumPool
 from spikeloom.quant.qat import IntegerGraph
+from spikeloom.quant.recipe import read
+from spikeloom.quant.train import train
 
 SHAPE = (2, 8, 8)
 
@@ -199,3 +203,24 @@ def test_what_is_not_supported_is_named() -> None:
     dead[1].bias.data.fill_(-100.0)
     with pytest.raises(UnsupportedLayer, match=r"2: its activations have a 99\.9 % percentile of 0\.0; supported"):
         ready(dead, 9)
+
+
+def test_the_recipe_goes_through(tmp_path: Path) -> None:
+    """From a file of weights to the network, with membranes calibrated, and again from the checkpoint."""
+    torch.manual_seed(0)
+    model = resnet((1, 8, 8), 10, depth=8, width=4)
+    data = digits()
+    learn(model, torch.from_numpy(data.train_x).float() / 15, torch.from_numpy(data.train_y), 6)
+    torch.save(model.state_dict(), tmp_path / "w.pth")
+    path = tmp_path / "r.toml"
+    path.write_text(f"""data = "digits"\nmodel = "resnet"\nmethod = "spiking_resnet"\nsteps = 12\nimages = 200
+        model_args = {{depth = 8, width = 4}}\ncompensation = 40\nfactors = [1.0, 1.05]\nmembranes = "channel"
+        [start]\nfile = "{tmp_path / "w.pth"}" """)
+    trained = train(read(path), checkpoint=tmp_path / "c.ckpt")
+    accuracy = trained.report.accuracy
+    assert list(accuracy) == ["float", "causal"] and accuracy["causal"] > accuracy["float"] - 0.1
+    assert train(read(path), checkpoint=tmp_path / "c.ckpt").network.hash == trained.network.hash
+    plain = tmp_path / "p.toml"
+    plain.write_text(path.read_text().replace('"channel"', '"half"'))
+    other = train(read(plain)).report.accuracy["causal"]
+    assert other <= accuracy["causal"], "membranes help where T is small"

@@ -1,0 +1,206 @@
+"""A training's phases of epochs and its other steps, each of which is kept in the checkpoint when it is done.
+
+A method's phases are a plain function that calls :class:`Fit` for its epochs (``fit(model, ...)``), for other long work
+that changes a model (``fit.step``) and for accuracies (``fit.measure``). A training that was killed runs the same
+function again: what is done already is then recalled instead of computed, random numbers included, and the phase in
+which it died goes on after its last whole epoch. Everything in between must follow from the model, the data and
+PyTorch's random numbers alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from . import golden
+from .augment import mirrored, moved
+from .checkpoint import Checkpoint, copied, identity, random_state, restore_random_state
+from .data import Dataset
+from .recipe import Recipe
+from .report import Report
+
+__all__ = ["Fit", "Progress"]
+
+Progress = Callable[[str, int, int, dict[str, float]], None]
+"""Called as progress(phase, epochs done, epochs, {"loss": ..., "train": accuracy of the epoch})."""
+
+
+class Fit:
+    """Trains, measures and remembers; holds the data as tensors on the device.
+
+    Parameters: ``recipe``; ``data``; ``report``, where accuracies and seconds go; ``checkpoint``, read here: raises
+    CheckpointError where it is that of another training; ``progress``; ``device``.
+    Attributes: ``train_x``, ``test_x``, pixels as floats 0..``high`` (N, C, H, W); ``train_y``, ``test_y`` (N,);
+    ``resumed``, what the checkpoint held, in words, or "".
+
+    A model takes pixels as reals 0..1, or, where it has an attribute ``takes_integers`` that is true, as integers.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Dataset,
+        report: Report,
+        *,
+        checkpoint: Checkpoint | None = None,
+        progress: Progress | None = None,
+        device: str = "cpu",
+    ) -> None:
+        self.recipe, self.report, self.progress, self.device, self.high = recipe, report, progress, device, data.high
+        self.train_x = torch.from_numpy(data.train_x.astype(np.float32)).to(device)
+        self.train_y = torch.from_numpy(data.train_y).to(device)
+        self.test_x = torch.from_numpy(data.test_x.astype(np.float32)).to(device)
+        self.test_y = torch.from_numpy(data.test_y).to(device)
+        self.checkpoint = checkpoint or Checkpoint(None)
+        self._identity = identity(recipe, data)
+        self._done: dict[str, Any] = {}
+        self._now: dict[str, Any] | None = None
+        self._known: dict[str, float] = {}
+        self._names: set[str] = set()
+        self.resumed = ""
+        if self.checkpoint.read(self._identity):
+            state = self.checkpoint.state
+            self._done, self._now, self._known = dict(state["done"]), state["now"], dict(state["accuracy"])
+            steps = [f"{name} done" for name in self._done]
+            steps += [f"{self._now['name']} after epoch {self._now['epoch']}"] if self._now else []
+            self.resumed = ", ".join(steps)
+
+    def __call__(
+        self,
+        model: nn.Module,
+        name: str,
+        epochs: int,
+        optimiser: torch.optim.Optimizer,
+        rate: Callable[[float], float],
+    ) -> None:
+        """Train ``model`` in place for ``epochs``, its learning rate times ``rate(share of the batches done)``.
+
+        ``name`` is the phase's, for the report and the checkpoint. ``optimiser`` is new, and of the parameters of
+        ``model``, which is on the device.
+        """
+        model.train()
+        if self.recipe.bf16:
+            model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        if self._recalled(name, model):
+            return
+        rates = [group["lr"] for group in optimiser.param_groups]
+        first, before = self._continued(name, model, optimiser)
+        start, batches = time.perf_counter(), len(self.train_x) // self.recipe.batch
+        for epoch in range(first, epochs):
+
+            def set_rate(batch: int, done: int = epoch * batches) -> None:
+                share = rate(min(1.0, (done + batch) / (epochs * batches)))
+                for group, full in zip(optimiser.param_groups, rates, strict=True):
+                    group["lr"] = full * share
+
+            figures = self._epoch(model, optimiser, set_rate)
+            if self.progress:
+                self.progress(name, epoch + 1, epochs, figures)
+            if epoch + 1 < epochs:
+                self._now = {"name": name, "epoch": epoch + 1, "model": copied(model), "random": random_state()}
+                self._now |= {"optimiser": optimiser.state_dict(), "seconds": before + time.perf_counter() - start}
+                self._write()
+        self._finished(name, model, before + time.perf_counter() - start)
+
+    def step(self, name: str, model: nn.Module, function: Callable[[], object]) -> None:
+        """Call ``function``, which changes the state of ``model`` in place and takes long: calibration, tuning.
+
+        A training that is continued loads the state instead. What is quick needs no step. ``name`` appears in the
+        report's seconds.
+        """
+        if not self._recalled(name, model):
+            start = time.perf_counter()
+            function()
+            self._finished(name, model, time.perf_counter() - start)
+
+    def measure(self, name: str, model: nn.Module) -> float:
+        """Accuracy of ``model`` on the test split, put into the report as ``name``."""
+        model.eval()
+        if name not in self._known:
+            self._known[name] = self.accuracy(model)
+        self.report.accuracy[name] = self._known[name]
+        return self._known[name]
+
+    def accuracy(self, model: nn.Module) -> float:
+        """Accuracy of ``model``, which is left in evaluation mode, on the test split."""
+        model.eval()
+        with golden.exact_math() if _takes_integers(model) else torch.no_grad():
+            found = torch.cat([self.forward(model, x).argmax(1) for x in self.test_x.split(500)])
+        return float((found == self.test_y).double().mean())
+
+    def real(self, x: Tensor) -> Tensor:
+        """Pixels as the float model sees them, 0..1."""
+        return x / self.high
+
+    def forward(self, model: nn.Module, x: Tensor) -> Tensor:
+        """Logits of ``model`` for pixels 0..``high``."""
+        return model(x if _takes_integers(model) else self.real(x))
+
+    def _epoch(self, model: nn.Module, optimiser: torch.optim.Optimizer, set_rate: Callable[[int], None]) -> dict:
+        """One pass over the training images, in an order of its own; the remainder of the last batch is left out."""
+        batch, figures = self.recipe.batch, {"loss": 0.0, "train": 0.0}
+        batches = len(self.train_x) // batch
+        order = torch.randperm(len(self.train_x)).to(self.device)
+        for k in range(batches):
+            pick = order[k * batch : (k + 1) * batch]
+            x = moved(self.train_x[pick], self.recipe.shift)
+            x = mirrored(x) if self.recipe.flip else x
+            with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.recipe.bf16):
+                logits = self.forward(model, x)
+            loss = F.cross_entropy(logits.float(), self.train_y[pick])
+            optimiser.zero_grad()
+            loss.backward()
+            set_rate(k)
+            optimiser.step()
+            figures["loss"] += loss.item() / batches
+            figures["train"] += (logits.argmax(1) == self.train_y[pick]).float().mean().item() / batches
+        return figures
+
+    def _recalled(self, name: str, model: nn.Module) -> bool:
+        """Whether the step ``name`` is done already; then ``model`` and the random numbers are as after it."""
+        if name in self._names:
+            raise ValueError(f"A training has one step {name!r}; a second needs another name")
+        self._names.add(name)
+        if name not in self._done:
+            return False
+        done = self._done[name]
+        self._load(model, done)
+        self.report.seconds[name] = done["seconds"]
+        return True
+
+    def _continued(self, name: str, model: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[int, float]:
+        """Epochs and seconds of the phase ``name`` that the checkpoint has, with everything as after them."""
+        now = self._now
+        if now is None or now["name"] != name:
+            return 0, 0.0
+        self._load(model, now, optimiser)
+        return now["epoch"], now["seconds"]
+
+    def _load(self, model: nn.Module, state: dict[str, Any], optimiser: torch.optim.Optimizer | None = None) -> None:
+        try:
+            model.load_state_dict(state["model"])
+            if optimiser is not None:
+                optimiser.load_state_dict(state["optimiser"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise self.checkpoint.unfit(error) from None
+        restore_random_state(state["random"])
+
+    def _finished(self, name: str, model: nn.Module, seconds: float) -> None:
+        self._now = None
+        self._done[name] = {"model": copied(model), "random": random_state(), "seconds": seconds}
+        self.report.seconds[name] = seconds
+        self._write()
+
+    def _write(self) -> None:
+        state = {"done": self._done, "now": self._now, "accuracy": self._known}
+        self.checkpoint.write(self._identity, state)
+
+
+def _takes_integers(model: nn.Module) -> bool:
+    return bool(getattr(model, "takes_integers", False))

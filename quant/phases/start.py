@@ -1,0 +1,36 @@
+"""What a method begins with: trained weights, and images that it chooses by."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from ..fit import Fit
+from ..models import load_weights
+from ..recipe import RecipeError, Start
+
+__all__ = ["held_out", "start"]
+
+
+def start(model: nn.Module, given: Start | None) -> None:
+    """Load the weights that a recipe names, if any, into ``model``. Raises RecipeError where they do not fit."""
+    if given is None:
+        return
+    try:
+        load_weights(model, given.file, mean=given.mean, std=given.std)
+    except ValueError as error:
+        raise RecipeError(f"Recipe: start: {error}") from None
+
+
+def held_out(fit: Fit, count: int) -> tuple[Tensor, Tensor]:
+    """The last ``count`` training images and their classes, which ``fit`` trains on no more: to choose by them.
+
+    Raises RecipeError where too few would be left.
+    """
+    left = len(fit.train_x) - count
+    if left < fit.recipe.batch:
+        raise RecipeError(
+            f"Recipe: {count} images held out of {len(fit.train_x)} leave too few for batch={fit.recipe.batch}"
+        )
+    held = fit.train_x[left:], fit.train_y[left:]
+    fit.train_x, fit.train_y = fit.train_x[:left], fit.train_y[:left]
+    return held

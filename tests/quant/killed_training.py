@@ -1,0 +1,84 @@
+"""Trains the digits in processes that are killed at any moment, and started again, until one comes to its end.
+
+Usage: killed_training.py FOLDER, where the network and its checkpoint go. Prints JSON: how often a process was killed,
+and how often while it was writing a checkpoint; what was continued from; the hash of the network that came out of it,
+and of one that nobody killed; whether all weights are equal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from spikeloom.quant.data import digits
+from spikeloom.quant.recipe import Epochs, QcfsRecipe
+from spikeloom.quant.train import train
+
+RECIPE = QcfsRecipe(
+    data="digits",
+    model="mlp",
+    model_args={"hidden": [24]},
+    steps=4,
+    weight_bits=4,
+    batch=100,
+    shift=1,
+    epochs=Epochs(float=8, qcfs=8, integers=8),
+)
+
+
+def trained(folder: Path, name: str) -> None:
+    """Train to the end and leave ``name``.pt."""
+    with (folder / f"{name}.log").open("a", buffering=1) as log:
+        found = train(RECIPE, checkpoint=folder / f"{name}.checkpoint", notice=lambda text: log.write(f"{text}\n"))
+    result = {"hash": found.network.hash, "model": found.model.state_dict(), "accuracy": found.report.accuracy}
+    torch.save(result, folder / f"{name}.pt")
+
+
+def started(folder: Path, name: str) -> int:
+    """A process that trains; its id."""
+    child = os.fork()
+    if not child:
+        trained(folder, name)
+        os._exit(0)
+    return child
+
+
+def main(folder: Path) -> None:
+    """See the head of this file."""
+    # What is imported late is imported here, once; no training, whose threads a fork would lose.
+    digits()
+    torch.optim.AdamW([torch.zeros(1, requires_grad=True)]).zero_grad()
+    draw, part = random.Random(0), folder / "killed.checkpoint.part"
+    begin = time.perf_counter()
+    os.waitpid(started(folder, "whole"), 0)
+    whole = time.perf_counter() - begin
+    killed, writing = 0, 0
+    while not (folder / "killed.pt").exists():
+        child = started(folder, "killed")
+        end = time.perf_counter() + draw.uniform(0.05, 0.3 + 0.02 * killed) * whole  # at last it comes to its end
+        aims = killed % 3 == 1 or (killed > 10 and not writing)  # at a checkpoint that is being written
+        part.unlink(missing_ok=True)
+        while not os.waitpid(child, os.WNOHANG)[0]:
+            if time.perf_counter() > end and (part.exists() or not aims):
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                killed, writing = killed + 1, writing + part.exists()
+                break
+            time.sleep(0.0 if aims else 0.002)
+    a, b = (torch.load(folder / f"{name}.pt", weights_only=True) for name in ("whole", "killed"))
+    equal = list(a["model"]) == list(b["model"]) and all(torch.equal(v, b["model"][k]) for k, v in a["model"].items())
+    log = (folder / "killed.log").read_text().splitlines()
+    same = equal and a["accuracy"] == b["accuracy"]
+    found = {"killed": killed, "writing": writing, "continued": log, "hashes": [a["hash"], b["hash"]], "equal": same}
+    sys.stdout.write(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
