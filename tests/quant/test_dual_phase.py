@@ -261,8 +261,8 @@ def test_the_recipe_goes_through(tmp_path: Path) -> None:
     """Phases, checkpoint included: what is continued gives the same network."""
     path = tmp_path / "r.toml"
     path.write_text("""data = "digits"\nmodel = "cnn"\nmethod = "dual_phase"\nsteps = 3\nweight_bits = 4\nbatch = 100
-        quantile = 0.99\nmodel_args = {channels = [4, 6]}\n[epochs]\nclip = 2\nnoisy = 2\nintegers = 1
-        [rates]\nclip = 0.1\nnoisy = 0.05\n[calibration]\nimages = 100\nheld_out = 100\nepochs = 1\nbatch = 50""")
+        quantile = 0.99\nmodel_args = {channels = [4, 6]}\noptimiser = "adamw"\n[epochs]\nclip = 4\nnoisy = 2\nintegers = 1
+        [rates]\nclip = 0.02\n[calibration]\nimages = 100\nheld_out = 100\nepochs = 1\nbatch = 50""")
     recipe = read(path)
     trained = train(recipe, checkpoint=tmp_path / "c.ckpt")
     names = ["clip", "noisy", "converted", "integers", "not calibrated", "causal", "lossless"]
