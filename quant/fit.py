@@ -9,33 +9,38 @@ PyTorch's random numbers alone.
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import golden
 from .augment import mirrored, moved
 from .checkpoint import Checkpoint, copied, identity, random_state, restore_random_state
 from .data import Dataset
+from .losses import loss_of
 from .recipe import Recipe
 from .report import Report
+from .workers import Workers
 
 __all__ = ["Fit", "Progress"]
 
-Progress = Callable[[str, int, int, dict[str, float]], None]
-"""Called as progress(phase, epochs done, epochs, {"loss": ..., "train": accuracy of the epoch})."""
+Progress = Callable[[str, float, int, dict[str, float]], None]
+"""Called as progress(phase, epochs done, epochs, {"loss": ..., "train": accuracy}) after every epoch, and at most twice
+a second in between, then with a fraction of an epoch and the figures so far. After an epoch there is "held out" as well
+where images are held out: the accuracy on these."""
 
 
 class Fit:
     """Trains, measures and remembers; holds the data as tensors on the device.
 
     Parameters: ``recipe``; ``data``; ``report``, where accuracies and seconds go; ``checkpoint``, read here: raises
-    CheckpointError where it is that of another training; ``progress``; ``device``.
+    CheckpointError where it is that of another training; ``progress``; ``workers``, of which the first writes;
+    ``watch``, whether the images tested on may be looked at after every epoch.
     Attributes: ``train_x``, ``test_x``, pixels as floats 0..``high`` (N, C, H, W); ``train_y``, ``test_y`` (N,);
     ``resumed``, what the checkpoint held, in words, or "".
 
@@ -50,9 +55,13 @@ class Fit:
         *,
         checkpoint: Checkpoint | None = None,
         progress: Progress | None = None,
-        device: str = "cpu",
+        workers: Workers | None = None,
+        watch: bool = False,
     ) -> None:
-        self.recipe, self.report, self.progress, self.device, self.high = recipe, report, progress, device, data.high
+        self.recipe, self.report, self.progress, self.high = recipe, report, progress, data.high
+        self.workers, self.watch = workers or Workers(), watch
+        self.device = device = self.workers.device
+        self.teacher: nn.Module | None = None
         self.train_x = torch.from_numpy(data.train_x.astype(np.float32)).to(device)
         self.train_y = torch.from_numpy(data.train_y).to(device)
         self.test_x = torch.from_numpy(data.test_x.astype(np.float32)).to(device)
@@ -64,7 +73,9 @@ class Fit:
         self._known: dict[str, float] = {}
         self._names: set[str] = set()
         self.resumed = ""
-        if self.checkpoint.read(self._identity):
+        found = self.checkpoint.read(self._identity)
+        self.workers.meet()  # before anybody writes
+        if found:
             state = self.checkpoint.state
             self._done, self._now, self._known = dict(state["done"]), state["now"], dict(state["accuracy"])
             steps = [f"{name} done" for name in self._done]
@@ -89,9 +100,12 @@ class Fit:
             model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         if self._recalled(name, model):
             return
+        average = copy.deepcopy(model).requires_grad_(False) if self.recipe.average else None
         rates = [group["lr"] for group in optimiser.param_groups]
-        first, before = self._continued(name, model, optimiser)
+        first, before = self._continued(name, model, optimiser, average)
         start, batches = time.perf_counter(), len(self.train_x) // self.recipe.batch
+        shared = self.workers.wrapped(model)
+        figures, last = dict[str, float](), start
         for epoch in range(first, epochs):
 
             def set_rate(batch: int, done: int = epoch * batches) -> None:
@@ -99,14 +113,32 @@ class Fit:
                 for group, full in zip(optimiser.param_groups, rates, strict=True):
                     group["lr"] = full * share
 
-            figures = self._epoch(model, optimiser, set_rate)
+            for batch, figures in self._epoch(shared, optimiser, set_rate):
+                if average:
+                    _follow(average, model, self.recipe.average)
+                if self.progress and batch < batches and time.perf_counter() - last > 0.5:
+                    self.progress(name, epoch + batch / batches, epochs, figures)
+                    last = time.perf_counter()
+            self.workers.average_buffers(model)
+            if self.watch:
+                figures["held out"] = self.accuracy(average or model)
+                model.train()
             if self.progress:
                 self.progress(name, epoch + 1, epochs, figures)
             if epoch + 1 < epochs:
                 self._now = {"name": name, "epoch": epoch + 1, "model": copied(model), "random": random_state()}
                 self._now |= {"optimiser": optimiser.state_dict(), "seconds": before + time.perf_counter() - start}
+                self._now |= {"average": copied(average)} if average else {}
                 self._write()
+        if average:
+            self.workers.average_buffers(average)
+            model.load_state_dict(average.state_dict())
         self._finished(name, model, before + time.perf_counter() - start)
+
+    def teach(self, model: nn.Module | None) -> None:
+        """From now on, learn from ``model`` as it is now as well, as the recipe's ``distill`` says; None: from labels
+        alone."""
+        self.teacher = None if model is None else copy.deepcopy(model).to(self.device).eval().requires_grad_(False)
 
     def step(self, name: str, model: nn.Module, function: Callable[[], object]) -> None:
         """Call ``function``, which changes the state of ``model`` in place and takes long: calibration, tuning.
@@ -130,9 +162,11 @@ class Fit:
     def accuracy(self, model: nn.Module) -> float:
         """Accuracy of ``model``, which is left in evaluation mode, on the test split."""
         model.eval()
+        images, labels = self.workers.share(self.test_x), self.workers.share(self.test_y)
         with golden.exact_math() if _takes_integers(model) else torch.no_grad():
-            found = torch.cat([self.forward(model, x).argmax(1) for x in self.test_x.split(500)])
-        return float((found == self.test_y).double().mean())
+            found = torch.cat([self.forward(model, x).argmax(1) for x in images.split(500)])
+        (right,) = self.workers.sums([int((found == labels).sum())])
+        return right / len(self.test_y)
 
     def real(self, x: Tensor) -> Tensor:
         """Pixels as the float model sees them, 0..1."""
@@ -142,25 +176,50 @@ class Fit:
         """Logits of ``model`` for pixels 0..``high``."""
         return model(x if _takes_integers(model) else self.real(x))
 
-    def _epoch(self, model: nn.Module, optimiser: torch.optim.Optimizer, set_rate: Callable[[int], None]) -> dict:
-        """One pass over the training images, in an order of its own; the remainder of the last batch is left out."""
-        batch, figures = self.recipe.batch, {"loss": 0.0, "train": 0.0}
-        batches = len(self.train_x) // batch
-        order = torch.randperm(len(self.train_x)).to(self.device)
+    def _epoch(
+        self, model: nn.Module, optimiser: torch.optim.Optimizer, set_rate: Callable[[int], None]
+    ) -> Iterator[tuple[int, dict[str, float]]]:
+        """One pass over the training images, in an order of its own; the remainder of the last batch is left out.
+
+        After each batch its number, from 1, and the figures so far.
+        """
+        batch, recipe, workers = self.recipe.batch, self.recipe, self.workers
+        batches, total = len(self.train_x) // batch, [0.0, 0.0, 0.0]
+        order = torch.randperm(len(self.train_x))
         for k in range(batches):
-            pick = order[k * batch : (k + 1) * batch]
-            x = moved(self.train_x[pick], self.recipe.shift)
-            x = mirrored(x) if self.recipe.flip else x
-            with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.recipe.bf16):
+            x, y = self._batch(order[k * batch : (k + 1) * batch])
+            with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=recipe.bf16):
                 logits = self.forward(model, x)
-            loss = F.cross_entropy(logits.float(), self.train_y[pick])
+            loss = loss_of(logits.float(), y, smoothing=recipe.label_smoothing, **self._taught(x))
             optimiser.zero_grad()
             loss.backward()
             set_rate(k)
             optimiser.step()
-            figures["loss"] += loss.item() / batches
-            figures["train"] += (logits.argmax(1) == self.train_y[pick]).float().mean().item() / batches
-        return figures
+            right = int((logits.argmax(1) == y).sum())
+            for place, value in enumerate((loss.item() * len(y), right, len(y))):
+                total[place] += value
+            if k + 1 == batches:
+                total = workers.sums(total)
+            yield k + 1, {"loss": total[0] / total[2], "train": total[1] / total[2]}
+
+    def _batch(self, pick: Tensor) -> tuple[Tensor, Tensor]:
+        """This process's share of the images ``pick``, changed at random, and their classes."""
+        n, shift, share = len(pick), self.recipe.shift, self.workers.share
+        # Drawn for the whole batch, so that all processes' random numbers stay the same.
+        by = share(torch.randint(2 * shift + 1, (2, n)).T).T if shift else None
+        turned = share(torch.rand(n) < 0.5) if self.recipe.flip else None
+        pick = share(pick).to(self.device)
+        x = moved(self.train_x[pick], shift, by)
+        return x if turned is None else mirrored(x, turned), self.train_y[pick]
+
+    def _taught(self, x: Tensor) -> dict[str, Any]:
+        """What the teacher, if any, says of pixels ``x``, for the loss."""
+        if self.teacher is None or self.recipe.distill is None:
+            return {}
+        autocast = torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.recipe.bf16)
+        with torch.no_grad(), autocast:
+            taught = self.forward(self.teacher, x).float()
+        return {"taught": taught, "weight": self.recipe.distill.weight, "temperature": self.recipe.distill.temperature}
 
     def _recalled(self, name: str, model: nn.Module) -> bool:
         """Whether the step ``name`` is done already; then ``model`` and the random numbers are as after it."""
@@ -174,11 +233,15 @@ class Fit:
         self.report.seconds[name] = done["seconds"]
         return True
 
-    def _continued(self, name: str, model: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[int, float]:
+    def _continued(
+        self, name: str, model: nn.Module, optimiser: torch.optim.Optimizer, average: nn.Module | None
+    ) -> tuple[int, float]:
         """Epochs and seconds of the phase ``name`` that the checkpoint has, with everything as after them."""
         now = self._now
         if now is None or now["name"] != name:
             return 0, 0.0
+        if average and "average" in now:
+            self._load(average, now | {"model": now["average"]})
         self._load(model, now, optimiser)
         return now["epoch"], now["seconds"]
 
@@ -198,9 +261,21 @@ class Fit:
         self._write()
 
     def _write(self) -> None:
+        if self.workers.rank:
+            return
         state = {"done": self._done, "now": self._now, "accuracy": self._known}
         self.checkpoint.write(self._identity, state)
 
 
+def _follow(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """Move every number of ``average`` towards that of ``model``; counters are taken over."""
+    for mean, now in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(now, 1 - decay)
+        else:
+            mean.copy_(now)
+
+
 def _takes_integers(model: nn.Module) -> bool:
-    return bool(getattr(model, "takes_integers", False))
+    inner = model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
+    return bool(getattr(inner, "takes_integers", False))

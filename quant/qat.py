@@ -160,10 +160,9 @@ class IntegerGraph(nn.Module):
             with torch.no_grad():
                 drive = self._drive(stage, integers, found, trains)
                 settings = {"rule": self.rule, "strict": self.strict}
-                trains[stage.name] = firing.trains(
+                trains[stage.name], count = firing.trains(
                     drive, theta, integers.bias, v0.detach(), self.steps, dtype, **settings
                 )
-                count = trains[stage.name].sum(0)
         if count is None or torch.is_grad_enabled():
             total = self._total(stage, integers, found, scales.timed)
             count = firing.counts(total, theta, self.steps, v0.detach(), strict=self.strict, known=count)
@@ -229,7 +228,7 @@ class IntegerGraph(nn.Module):
     ) -> Iterator[tuple[str, Tensor]]:
         """Source and currents (N, ...) of the weights and shortcuts of a stage for pixels or counts, without bias."""
         for part, weight in zip(stage.parts, integers.weights, strict=True):
-            yield part.source, part.current(found[part.source].to(weight.dtype), weight)
+            yield part.source, part.current(_like(weight, found[part.source]), weight)
         for shortcut, gain in zip(stage.shortcuts, integers.gains, strict=True):
             yield shortcut.sources[0], _shortcut(shortcut, found[shortcut.sources[0]], gain)
 
@@ -251,10 +250,10 @@ class IntegerGraph(nn.Module):
         for part, weight in zip(stage.parts, integers.weights, strict=True):
             if part.source in trains:
                 x = trains[part.source]
-                every = part.current(x.flatten(0, 1).to(weight.dtype), weight).unflatten(0, x.shape[:2])
+                every = part.current(_like(weight, x.flatten(0, 1)), weight).unflatten(0, x.shape[:2])
                 timed.append(every.__getitem__)
             else:
-                steady.append(part.current(found[part.source].to(weight.dtype), weight))
+                steady.append(part.current(_like(weight, found[part.source]), weight))
         for shortcut, gain in zip(stage.shortcuts, integers.gains, strict=True):
             source = shortcut.sources[0]
             if source in trains:
@@ -269,6 +268,11 @@ def sources_of(layer: Stage | Pool | Flat) -> list[str]:
     if isinstance(layer, Stage):
         return [part.source for part in layer.parts] + [shortcut.sources[0] for shortcut in layer.shortcuts]
     return list(layer.sources)
+
+
+def _like(weight: Tensor, x: Tensor) -> Tensor:
+    """``x`` as wide as ``weight``; under autocast, which makes both narrow, as it is."""
+    return x if x.dtype == torch.bfloat16 else x.to(weight.dtype)
 
 
 def _passed(layer: Pool | Flat, x: Tensor) -> Tensor:
@@ -289,8 +293,8 @@ def _passed_trains(layer: Pool | Flat, x: Tensor) -> Tensor:
 
 
 def _shortcut(shortcut: Shortcut, x: Tensor, gain: Tensor) -> Tensor:
-    if x.ndim > 2:  # a map, not a vector
-        x = x[..., :: shortcut.stride, :: shortcut.stride]
+    if shortcut.stride > 1 and x.ndim > 2:  # of a map every so manyth pixel; slicing would lose the memory format
+        x = F.avg_pool2d(x, 1, shortcut.stride)
     if shortcut.before or shortcut.after:
         x = F.pad(x, (*[0, 0] * (x.ndim - 2), shortcut.before, shortcut.after))
     return x.to(gain.dtype) * over_channels(gain, x)

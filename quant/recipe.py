@@ -11,6 +11,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from .recipes import (
     METHODS,
+    Distill,
     DualPhaseRecipe,
     Epochs,
     FastSnnRecipe,
@@ -24,6 +25,7 @@ from .recipes import (
 )
 
 __all__ = [
+    "Distill",
     "DualPhaseRecipe",
     "Epochs",
     "FastSnnRecipe",

@@ -25,6 +25,7 @@ from .network import Network
 from .phases import PHASES
 from .recipe import Recipe, RecipeError
 from .report import Report
+from .workers import joined
 
 __all__ = ["Progress", "Report", "Trained", "train"]
 
@@ -45,12 +46,15 @@ def train(
     *,
     data: Dataset | None = None,
     progress: Progress | None = None,
-    device: str = "cpu",
+    held_out: int | None = None,
+    device: str = "auto",
     threads: int = 1,
     checkpoint: str | Path | None = None,
     notice: Callable[[str], None] | None = None,
 ) -> Trained:
-    """Follow ``recipe``; ``data`` replaces the data set it names. Random numbers of the caller are left alone.
+    """Follow ``recipe``; ``data`` replaces the data set it names, ``held_out`` the number in it. Random numbers of the
+    caller are left alone. ``device`` is "auto" (CUDA where there is any), "cpu" or "cuda". In processes that torchrun
+    has started, all train together and all return the same; the first one alone writes and reports.
 
     ``threads`` are PyTorch's: one is fastest for networks as small as the digits', and on a busy machine by far; the
     order of float sums, and so the trained network, depends on it. ``checkpoint`` is a file that the training is
@@ -59,6 +63,8 @@ def train(
     """
     data = data or load(recipe.data)
     data = data if recipe.input_bits is None else data.with_bits(recipe.input_bits)
+    held_out = recipe.held_out if held_out is None else held_out
+    data = data.held_out(held_out) if held_out else data
     if len(data.train_x) < recipe.batch:
         raise RecipeError(
             f"Recipe: batch must be at most {len(data.train_x)}, the training images of {data.name}, not {recipe.batch}"
@@ -66,14 +72,22 @@ def train(
     if type(recipe) not in PHASES:
         raise RecipeError(f"Recipe: {type(recipe).__name__} has no training")
     report = Report()
-    with _seeded(recipe.seed, threads):
-        fit = Fit(recipe, data, report, checkpoint=Checkpoint(checkpoint), progress=progress, device=device)
+    with joined(device) as workers, _seeded(recipe.seed, threads):
+        if recipe.batch % workers.size or recipe.batch < 2 * workers.size:
+            raise RecipeError(f"Recipe: batch must be a multiple of the {workers.size} processes, not {recipe.batch}")
+        if workers.rank:
+            progress = notice = None
+        fit = Fit(recipe, data, report, checkpoint=Checkpoint(checkpoint), progress=progress, workers=workers,
+                  watch=bool(held_out))  # fmt: skip
         if notice and fit.resumed:
             notice(f"continuing from {checkpoint}: {fit.resumed}")
         model = build(recipe.model, data.shape, data.classes, **recipe.model_args)
         trained, networks = PHASES[type(recipe)](recipe, model, data, fit)
-    for name, network in networks.items():
-        report.accuracy[name] = golden.accuracy(network, data.test_x, data.test_y)
+        for name, network in networks.items():
+            mine = slice(workers.rank, None, workers.size)
+            images, labels = data.test_x[mine], data.test_y[mine]
+            (right,) = workers.sums([golden.accuracy(network, images, labels) * len(images)])
+            report.accuracy[name] = round(right) / len(data.test_x)
     meta = {"recipe": json.dumps(asdict(recipe)), "data": data.name, **report.meta()}
     networks = {name: replace(network, meta=meta | network.meta) for name, network in networks.items()}
     return Trained(recipe, trained, networks[recipe.network], networks, report)

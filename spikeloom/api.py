@@ -62,13 +62,12 @@ def train(recipe: Recipe, *, held_out: int | None = None, **options: Any) -> Tra
     from .quant.train import train as follow
 
     data = load_data(recipe.data)
-    data = data if held_out is None else data.held_out(held_out)
     try:
         with torch.device("meta"):
             build(recipe.model, data.shape, data.classes, **recipe.model_args)
     except ValueError as error:
         raise RecipeError(f"Recipe: {error}") from None
-    return follow(recipe, data=data, **options)
+    return follow(recipe, data=data, held_out=held_out, **options)
 
 
 def frames(network: Network, data: str, count: int | None = None) -> Frames:

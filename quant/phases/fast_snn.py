@@ -17,7 +17,7 @@ from ..methods.qcfs import calibrate
 from ..network import Network
 from ..rates import one_cycle, optimiser_of
 from ..recipe import FastSnnRecipe
-from .start import held_out, start
+from .start import held_out, start, teacher
 
 __all__ = ["phases"]
 
@@ -34,6 +34,7 @@ def phases(recipe: FastSnnRecipe, model: nn.Module, data: Dataset, fit: Fit) -> 
     images, (held_x, held_y) = settings.pop("images"), held_out(fit, settings.pop("held_out"))
     start(model, recipe.start)
     phase(model, "float", recipe.float_epochs, recipe.float_rate)
+    fit.teach(teacher(recipe, data, model))
     ends = {"first_bits": recipe.first_bits, "last_bits": recipe.last_bits}
     model = prepare(model, recipe.bits[0], weight_bits=recipe.weight_bits[0], grid=recipe.grid, **ends).to(fit.device)
     calibrate(model, fit.real(fit.train_x[:1024]), quantile=recipe.quantile)

@@ -12,12 +12,14 @@ from ..fit import Fit
 from ..methods import integernet
 from ..network import Network
 from ..recipe import IntegerNetRecipe
+from .start import teacher
 
 __all__ = ["phases"]
 
 
 def phases(recipe: IntegerNetRecipe, model: nn.Module, data: Dataset, fit: Fit) -> tuple[nn.Module, dict[str, Network]]:
     """Follow ``recipe``; see ``quant.phases``."""
+    fit.teach(teacher(recipe, data))
     net = integernet.prepare(model, recipe.bits, data.shape)
     optimiser = torch.optim.Adam(net.to(fit.device).parameters(), lr=recipe.rate)
     falling = recipe.last_rate / recipe.rate

@@ -18,7 +18,7 @@ from ..qat import IntegerGraph
 from ..rates import one_cycle, optimiser_of
 from ..recipe import QcfsRecipe
 from ..weight_rounding import round_weights
-from .start import start
+from .start import start, teacher
 
 __all__ = ["phases"]
 
@@ -35,6 +35,7 @@ def phases(recipe: QcfsRecipe, model: nn.Module, data: Dataset, fit: Fit) -> tup
     start(model, recipe.start)
     phase(model, "float")
     fit.measure("float", model)
+    fit.teach(teacher(recipe, data, model))
     model = prepare(model, recipe.levels, average_pools=False)
     calibrate(model, fit.real(fit.train_x[:1024]), quantile=recipe.quantile)
     bits = {"weight_bits": recipe.weight_bits, "first_bits": recipe.first_bits, "last_bits": recipe.last_bits}

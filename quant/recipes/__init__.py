@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import Epochs, Rates, Recipe, RecipeError, Start
+from .base import Distill, Epochs, Rates, Recipe, RecipeError, Start
 from .dual_phase import DualPhaseRecipe
 from .fast_snn import FastSnnRecipe
 from .integernet import IntegerNetRecipe
@@ -11,6 +11,7 @@ from .spiking_resnet import SpikingResnetRecipe
 
 __all__ = [
     "METHODS",
+    "Distill",
     "DualPhaseRecipe",
     "Epochs",
     "FastSnnRecipe",

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-__all__ = ["Epochs", "Rates", "Recipe", "RecipeError", "Start"]
+__all__ = ["Distill", "Epochs", "Rates", "Recipe", "RecipeError", "Start"]
 
 
 class RecipeError(ValueError):
@@ -42,12 +42,30 @@ class Start:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Distill:
+    """A teacher beside the labels, see ``quant.losses``: ``weight`` of what it says, 0..1, and ``temperature``.
+
+    The teacher is the method's own float model, or, where ``model`` is given, that one with ``model_args`` and the
+    trained weights of ``start``.
+    """
+
+    weight: float = 0.5
+    temperature: float = 4.0
+    model: str = ""
+    model_args: dict[str, Any] = field(default_factory=dict)
+    start: Start | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe(ABC):
     """How to train a network: what every method needs. The methods' own are in ``quant.recipes``.
 
     Parameters: ``data``, see ``quant.data.load``; ``input_bits`` drops the lower bits of the pixels; ``model`` and
     ``model_args``, see ``quant.models``; ``method``; ``batch``; ``shift``, by how many pixels training images move at
-    random; ``flip``, whether half of them are mirrored; ``bf16``, training in bfloat16 where that is safe; ``seed``.
+    random, each on its own; ``flip``, whether half of them are mirrored; ``label_smoothing``, see ``quant.losses``;
+    ``distill``, a teacher; ``average``, the decay of a running average of the weights that a phase ends with, 0 for
+    none; ``held_out``, so many of the last training images are tested on, and not trained on, in place of the test
+    images; ``bf16``, training in bfloat16 where that is safe; ``seed``.
     Raises RecipeError for values out of range.
     """
 
@@ -62,6 +80,10 @@ class Recipe(ABC):
     batch: int = 64
     shift: int = 0
     flip: bool = False
+    label_smoothing: float = 0.0
+    distill: Distill | None = None
+    average: float = 0.0
+    held_out: int = 0
     bf16: bool = False
     seed: int = 0
 
@@ -72,6 +94,13 @@ class Recipe(ABC):
             ("method", self.method == self.NAME, repr(self.NAME)),
             ("batch", self.batch >= 2, "at least 2 (batch norm needs two)"),
             ("shift", self.shift >= 0, "0 or more pixels"),
+            ("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1"),
+            ("distill", self.distill is None or 0 < self.distill.weight <= 1, "of a weight above 0 and at most 1"),
+            ("distill", self.distill is None or self.distill.temperature > 0, "of a positive temperature"),
+            ("distill", self.distill is None or bool(self.distill.model) == bool(self.distill.start),
+             "with both model and start, or neither"),
+            ("average", 0 <= self.average < 1, "at least 0 and below 1"),
+            ("held_out", self.held_out >= 0, "0 or more images"),
         )
 
     def _check(self, *rules: tuple[str, bool, str]) -> None:

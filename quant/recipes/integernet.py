@@ -31,6 +31,7 @@ class IntegerNetRecipe(Recipe):
             ("bits", 2 <= self.bits <= 8, "in 2..8"),
             ("epochs", self.epochs >= 1, "1 or more"),
             ("rate", self.rate > 0, "positive"),
+            ("distill", self.distill is None or bool(self.distill.model), "with a model, for there is no float phase"),
             ("last_rate", 0 < self.last_rate <= self.rate, "positive and at most rate"),
         )
 

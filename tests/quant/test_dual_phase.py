@@ -114,6 +114,19 @@ def test_ties_go_the_stated_way(rule: Any, high: int, bits: int) -> None:
         assert tie[False][[1, 3, 5, 7]].tolist() == [1, 2, 3, 4] and tie[True][[1, 3, 5, 7]].tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("strict", [False, True])
+def test_half_of_an_odd_threshold_is_exact(strict: bool) -> None:
+    """A threshold of 49 and currents of 24 and 25, on either side of 24.5: the second fires, whatever the test."""
+    for current in (24, 25):
+        model = One()
+        model.a.bias = nn.Parameter(torch.tensor([current / 49]))
+        settings: Any = {"input_high": 7, "steps": 1, "weight_bits": 4, "strict": strict}
+        network: Any = convert(method.prepare(model, 1, threshold=1.0).eval(), shape=(1, 1, 1), **settings)
+        assert network["relu"].threshold.tolist() == [49] and network["relu"].bias.tolist() == [current]
+        spikes = golden.run(network, np.zeros((1, 1, 1, 1), int))["relu"]
+        assert spikes.sum() == (current == 25)
+
+
 def graph_of(model: Any, steps: int = 4, bits: int = 4) -> IntegerGraph:
     """The quantised network in integers, of a model prepared and looking trained."""
     prepared: Any = method.quantised(method.prepare(look_trained(model), steps, threshold=1.3).eval(), fold=True)
@@ -261,7 +274,8 @@ def test_the_recipe_goes_through(tmp_path: Path) -> None:
     """Phases, checkpoint included: what is continued gives the same network."""
     path = tmp_path / "r.toml"
     path.write_text("""data = "digits"\nmodel = "cnn"\nmethod = "dual_phase"\nsteps = 3\nweight_bits = 4\nbatch = 100
-        quantile = 0.99\nmodel_args = {channels = [4, 6]}\noptimiser = "adamw"\n[epochs]\nclip = 4\nnoisy = 2\nintegers = 1
+        quantile = 0.99
+        model_args = {channels = [4, 6]}\noptimiser = "adamw"\n[epochs]\nclip = 4\nnoisy = 2\nintegers = 1
         [rates]\nclip = 0.02\n[calibration]\nimages = 100\nheld_out = 100\nepochs = 1\nbatch = 50""")
     recipe = read(path)
     trained = train(recipe, checkpoint=tmp_path / "c.ckpt")

@@ -283,7 +283,8 @@ def test_the_recipe_goes_through(tmp_path: Path) -> None:
     """Rounds, tuning, and the same network from the checkpoint."""
     path = tmp_path / "r.toml"
     path.write_text("""data = "digits"\nmodel = "cnn"\nmethod = "fast_snn"\nbits = [4, 3]\nepochs = [2, 2]\nbatch = 100
-        rates = [0.01, 0.01]\nfloat_epochs = 4\nfloat_rate = 0.02\noptimiser = "adamw"\nquantile = 0.99\nmodel_args = {channels = [4, 6]}\ninteger_epochs = 1
+        rates = [0.01, 0.01]\nfloat_epochs = 4\nfloat_rate = 0.02\noptimiser = "adamw"\nquantile = 0.99
+        model_args = {channels = [4, 6]}\ninteger_epochs = 1
         [tuning]\nimages = 100\nheld_out = 100\nbatch = 50""")
     recipe = read(path)
     trained = train(recipe, checkpoint=tmp_path / "c.ckpt")
