@@ -50,6 +50,7 @@ def train(
     device: str = "auto",
     threads: int = 1,
     checkpoint: str | Path | None = None,
+    restart: bool = False,
     notice: Callable[[str], None] | None = None,
 ) -> Trained:
     """Follow ``recipe``; ``data`` replaces the data set it names, ``held_out`` the number in it. Random numbers of the
@@ -58,8 +59,9 @@ def train(
 
     ``threads`` are PyTorch's: one is fastest for networks as small as the digits', and on a busy machine by far; the
     order of float sums, and so the trained network, depends on it. ``checkpoint`` is a file that the training is
-    continued from, where there is one, and kept in; it is the caller's to remove when the network is safe. ``notice``
-    is called with a line about it. Raises RecipeError, and CheckpointError for the file of another training.
+    continued from, where there is one, and kept in; it is the caller's to remove when the network is safe, and removed
+    now with ``restart``. ``notice`` is called with a line about it. Raises RecipeError, and CheckpointError for the
+    file of another training.
     """
     data = data or load(recipe.data)
     data = data if recipe.input_bits is None else data.with_bits(recipe.input_bits)
@@ -77,7 +79,11 @@ def train(
             raise RecipeError(f"Recipe: batch must be a multiple of the {workers.size} processes, not {recipe.batch}")
         if workers.rank:
             progress = notice = None
-        fit = Fit(recipe, data, report, checkpoint=Checkpoint(checkpoint), progress=progress, workers=workers,
+        kept = Checkpoint(checkpoint)
+        if restart:
+            kept.remove()
+            workers.meet()
+        fit = Fit(recipe, data, report, checkpoint=kept, progress=progress, workers=workers,
                   watch=bool(held_out))  # fmt: skip
         if notice and fit.resumed:
             notice(f"continuing from {checkpoint}: {fit.resumed}")

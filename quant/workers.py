@@ -7,7 +7,9 @@ averages of batch norm at the end of an epoch. NCCL on CUDA, Gloo on the CPU.
 
 from __future__ import annotations
 
+import atexit
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,7 +36,7 @@ class Workers:
         return x[self.rank :: self.size] if self.size > 1 else x
 
     def wrapped(self, model: nn.Module) -> nn.Module:
-        """``model``, calling which also averages its gradients when they are computed."""
+        """``model`` in a shell that averages the gradients of what it computes, as long as it lives."""
         if self.size == 1:
             return model
         return nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
@@ -66,20 +68,24 @@ class Workers:
 def joined(device: str) -> Iterator[Workers]:
     """The processes torchrun has started, or this one alone; ``device`` is "auto", "cpu" or "cuda".
 
-    Raises RecipeError where CUDA is asked for and absent.
+    They stay joined until they end. Raises RecipeError where CUDA is asked for and absent.
     """
     cuda = torch.cuda.is_available() if device == "auto" else device.startswith("cuda")
     if cuda and not torch.cuda.is_available():
         raise RecipeError("device must be 'cpu' or 'auto': this PyTorch finds no CUDA device")
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    size, local = (int(os.environ.get(name, default)) for name, default in (("WORLD_SIZE", "1"), ("LOCAL_RANK", "0")))
     if size == 1:
         yield Workers(device=device if ":" in device else "cuda" if cuda else "cpu")
         return
-    local = int(os.environ.get("LOCAL_RANK", "0"))
     if cuda:
         torch.cuda.set_device(local)
-    dist.init_process_group("nccl" if cuda else "gloo")
-    try:
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if cuda else "gloo")
+        atexit.register(dist.destroy_process_group)
+    with warnings.catch_warnings():
+        # What replaces broadcast_buffers is not there yet in the oldest PyTorch that is supported; strides that differ
+        # cost a copy of the gradient.
+        warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated")
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         yield Workers(dist.get_rank(), size, f"cuda:{local}" if cuda else "cpu")
-    finally:
-        dist.destroy_process_group()
+        dist.barrier()

@@ -41,13 +41,11 @@ def train(recipe: Annotated[Path, typer.Argument(help="TOML file: data, model, m
     from .quant.checkpoint import Checkpoint
 
     checkpoint = Checkpoint(output.with_name(f"{output.name}.checkpoint"))
-    if restart and os.environ.get("RANK", "0") == "0":
-        checkpoint.remove()
     with bars() as step:
         trained = api.train(
             followed, held_out=held_out, threads=threads, device=device, checkpoint=checkpoint.path,
-            notice=lambda text: typer.echo(text, err=True), progress=lambda phase, done, total, figures: step(
-                f"{phase}, {_figures(figures)}", done, total))
+            restart=restart, notice=lambda text: typer.echo(text, err=True),
+            progress=lambda phase, done, total, figures: step(f"{phase}, {_figures(figures)}", done, total))
     if os.environ.get("RANK", "0") != "0":  # torchrun's first process alone writes and reports
         return
     held_out = held_out or followed.held_out

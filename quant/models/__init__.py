@@ -8,28 +8,15 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
+from .plain import lenet5, perceptron, vgg
 from .resnet import load_weights, resnet
 
-__all__ = ["MODELS", "build", "cnn", "load_weights", "mlp", "mnist_c", "resnet"]
+__all__ = ["MODELS", "build", "cnn", "lenet5", "load_weights", "mlp", "mnist_c", "resnet", "vgg"]
 
 
 def mlp(shape: tuple[int, int, int], classes: int, *, hidden: Sequence[int] = (32,)) -> nn.Sequential:
     """Linear, batch norm and ReLU for every width in ``hidden``, and a last Linear."""
-    return nn.Sequential(_perceptron(math.prod(shape), classes, hidden, 1))
-
-
-def _perceptron(width: int, classes: int, hidden: Sequence[int], first: int) -> OrderedDict[str, nn.Module]:
-    """The layers of a perceptron; those of batch norm and activation are numbered from ``first``."""
-    layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
-    for k, wide in enumerate(hidden):
-        layers |= {
-            f"linear{k + 1}": nn.Linear(width, wide, bias=False),
-            f"norm{first + k}": nn.BatchNorm1d(wide),
-            f"act{first + k}": nn.ReLU(),
-        }
-        width = wide
-    layers["classes"] = nn.Linear(width, classes)
-    return layers
+    return nn.Sequential(perceptron(math.prod(shape), classes, hidden, 1))
 
 
 def cnn(
@@ -67,7 +54,7 @@ def cnn(
                 f"fewer entries in channels"
             )
         wide = outputs
-    return nn.Sequential(layers | _perceptron(wide * math.prod(size), classes, hidden, len(channels) + 1))
+    return nn.Sequential(layers | perceptron(wide * math.prod(size), classes, hidden, len(channels) + 1))
 
 
 def mnist_c(shape: tuple[int, int, int], classes: int) -> nn.Sequential:
@@ -75,7 +62,14 @@ def mnist_c(shape: tuple[int, int, int], classes: int) -> nn.Sequential:
     return cnn(shape, classes, channels=(16, 16, 16), pool="max", hidden=(128,))
 
 
-MODELS: dict[str, Callable[..., nn.Module]] = {"cnn": cnn, "mlp": mlp, "mnist_c": mnist_c, "resnet": resnet}
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    "cnn": cnn,
+    "lenet5": lenet5,
+    "mlp": mlp,
+    "mnist_c": mnist_c,
+    "resnet": resnet,
+    "vgg": vgg,
+}
 
 
 def build(name: str, shape: tuple[int, int, int], classes: int, **args: object) -> nn.Module:

@@ -3,7 +3,8 @@
 A 3x3 convolution to 16 channels, three stages of n blocks with 16, 32 and 64 channels, the average over the map and a
 linear layer: 6n + 2 layers. A block is two 3x3 convolutions with batch norm; its input is added before the second
 ReLU. Where the map is halved, the shortcut takes every second pixel and fills up with channels of zeros (option A), or
-is a 1x1 convolution with batch norm (option B). Modules have the names that published weights use.
+is a 1x1 convolution with batch norm (option B); it may be one in every block, as IntegerNet wants it. Modules have the
+names that published weights use.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class _Block(nn.Module):
         self.shortcut: nn.Module = nn.Identity()
         if before != channels and shortcut == "zeros":
             self.shortcut = _ZeroPadded((channels - before) // 2)
-        elif before != channels:
+        elif before != channels or shortcut == "convolution":
             conv = nn.Conv2d(before, channels, 1, stride=stride, bias=False)
             self.shortcut = nn.Sequential(conv, nn.BatchNorm2d(channels))
 
@@ -77,12 +78,13 @@ def resnet(
 ) -> ResNet:
     """A residual network of ``depth`` layers (20, 32, 44, 56, ...) with ``width`` channels in its first stage.
 
-    ``shortcut``, where the map is halved: "zeros" (option A) or "projection" (option B). Raises ValueError for others.
+    ``shortcut``, where the map is halved: "zeros" (option A) or "projection" (option B); or "convolution", a projection
+    in every block. Raises ValueError for others.
     """
     if depth < 8 or (depth - 2) % 6:
         raise ValueError(f"depth must be 6n + 2 with n >= 1 (20, 32, 44, 56), not {depth}")
-    if shortcut not in ("zeros", "projection"):
-        raise ValueError(f"shortcut must be 'zeros' or 'projection', not {shortcut!r}")
+    if shortcut not in ("zeros", "projection", "convolution"):
+        raise ValueError(f"shortcut must be 'zeros', 'projection' or 'convolution', not {shortcut!r}")
     return ResNet(shape, classes, (depth - 2) // 6, width, shortcut)
 
 

@@ -55,7 +55,7 @@ def test_names_are_those_of_published_weights() -> None:
 def test_other_depths_and_shortcuts_are_refused(depth: int) -> None:
     with pytest.raises(ValueError, match=rf"depth must be 6n \+ 2 .*, not {depth}"):
         resnet((3, 32, 32), 10, depth=depth)
-    with pytest.raises(ValueError, match=r"shortcut must be 'zeros' or 'projection', not 'none'"):
+    with pytest.raises(ValueError, match=r"shortcut must be 'zeros', 'projection' or 'convolution', not 'none'"):
         build("resnet", (3, 32, 32), 10, shortcut="none")
 
 
