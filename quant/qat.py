@@ -111,7 +111,8 @@ class IntegerGraph(nn.Module):
             self.step(layer, found, trains, scales)
             for source in sources_of(layer):
                 if last_use[source] is layer:
-                    found.pop(source, None), trains.pop(source, None)
+                    found.pop(source, None)
+                    trains.pop(source, None)
         return found[self.order[-1].name]
 
     def step(

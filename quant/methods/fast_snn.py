@@ -91,7 +91,7 @@ def narrow(model: fx.GraphModule, bits: int, *, weight_bits: int | None = None, 
             module.to(device)
 
 
-def _layers(model: fx.GraphModule) -> list[nn.Module]:
+def _layers(model: fx.GraphModule) -> Sequence[nn.Module]:
     """The layers with weights, in the order they are called in."""
     modules = dict(model.named_modules(remove_duplicate=False))
     called = [modules[str(node.target)] for node in model.graph.nodes if node.op == "call_module"]

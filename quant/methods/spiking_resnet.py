@@ -36,7 +36,7 @@ from torch import Tensor, nn
 
 from ..graph import trace
 from ..integers import integer_network
-from ..layers import IMAGE, Activation, Layer, Pool, UnsupportedLayer, Weights
+from ..layers import IMAGE, Activation, Layer, Pool, Shortcut, UnsupportedLayer, Weights
 from ..network import Network
 from ..qat import IntegerGraph, sources_of
 from ..stage import Stage
@@ -64,18 +64,17 @@ def pool_neurons(layers: Sequence[Layer]) -> list[Layer]:
     """``layers`` with a ReLU, which changes nothing, behind every average pool: a 1x1 convolution of a weight 1 a
     channel, which a convolution has to be in front of it, and the activation."""
     names = {layer.name for layer in layers}
-    taken = {source: layer for layer in layers for source in layer.sources}
     channels: dict[str, int] = {}
+    moved: dict[str, str] = {}  # what stands behind a pool now
     found: list[Layer] = []
-    moved: dict[str, str] = {}
     for layer in layers:
         layer = replace(layer, sources=tuple(moved.get(source, source) for source in layer.sources))
         found.append(layer)
-        channels[layer.name] = len(layer.weight) if isinstance(layer, Weights) else channels.get(layer.sources[0], 0)
-        if hasattr(layer, "before"):
-            channels[layer.name] = channels.get(layer.sources[0], 0) + layer.before + layer.after  # type: ignore[attr-defined]
-        if isinstance(layer, Pool) and layer.kind == "average" and layer.name in taken and channels[layer.name]:
-            n, unit, act = channels[layer.name], f"{layer.name}_unit", f"{layer.name}_neurons"
+        n = len(layer.weight) if isinstance(layer, Weights) else channels.get(layer.sources[0], 0)
+        n += layer.before + layer.after if isinstance(layer, Shortcut) else 0
+        channels[layer.name] = n
+        if isinstance(layer, Pool) and layer.kind == "average" and n:
+            unit, act = f"{layer.name}_unit", f"{layer.name}_neurons"
             while unit in names or act in names:
                 unit, act = f"{unit}_", f"{act}_"
             found.append(Weights(unit, (layer.name,), torch.ones(n, 1, 1, 1), torch.zeros(n), groups=n))
@@ -147,7 +146,8 @@ def compensate(
                 _charge(stage, (aim - found[stage.name]).mean(0), membranes)
         graph.step(stage, found, spikes, scales)
         for source in {source for source in sources_of(stage) if last_use[source] == stage.name}:
-            found.pop(source), spikes.pop(source, None)
+            del found[source]
+            spikes.pop(source, None)
     return chosen
 
 
