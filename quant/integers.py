@@ -33,14 +33,10 @@ from .nodes import (
     SumPool,
 )
 from .qat import IntegerGraph
+from .rounding import half_threshold
 from .stage import Stage, Synapses
 
 __all__ = ["convert", "half_threshold", "integer_network", "link"]
-
-
-def half_threshold(threshold: np.ndarray, strict: bool) -> np.ndarray:
-    """The whole number that acts as an initial membrane of threshold/2 (see above)."""
-    return (threshold + 1) // 2 if strict else threshold // 2
 
 
 def convert(
@@ -74,9 +70,10 @@ def convert(
         last_bits=last_bits,
         shortcut_bits=shortcut_bits,
         rule=rule,
+        strict=strict,
         shape=shape,
     )
-    return integer_network(graph, shape=shape, rule=rule, strict=strict, meta=meta)
+    return integer_network(graph, shape=shape, meta=meta)
 
 
 def integer_network(
@@ -84,11 +81,13 @@ def integer_network(
     *,
     shape: tuple[int, int, int],
     rule: Rule | None = None,
-    strict: bool = False,
+    strict: bool | None = None,
     meta: dict[str, str] | None = None,
 ) -> Network:
-    """The integer network that ``graph`` computes in evaluation; ``rule`` may be another than it was trained with."""
+    """The integer network that ``graph`` computes in evaluation; ``rule`` and ``strict`` may be others than it was
+    trained with."""
     fires = graph.rule if rule is None else rule
+    strict = graph.strict if strict is None else strict
     nodes: list[Node] = [Input(name="input", shape=shape, high=graph.input_high)]
     node_of = {IMAGE: "input"}  # the node that holds the result of a layer
     with torch.no_grad():
@@ -142,7 +141,7 @@ def _spiking(
             **link(nodes, stage.name, nodes[-1].name),
             threshold=threshold,
             bias=_whole(stage.name, "bias", found.bias),
-            v0=half_threshold(threshold, strict),
+            v0=_whole(stage.name, "v0", stage.initial(found.threshold, strict)),
             rule=rule,
             strict=strict,
         )

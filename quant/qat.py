@@ -1,16 +1,17 @@
 """Training with integers in the loop: a graph of layers that computes, going forward, what the integer network will.
 
 Weights, gains, thresholds and biases are floats that are rounded on the way; activations are spike counts (rule
-``lossless``) or spike trains (rule ``causal``) instead of reals. In evaluation the answer is that of the integer
-network to the last bit; in training the gradient is that of the QCFS activation, straight through every rounding and,
-for the causal rule, through the order of the spikes (the activation's value is the spiking neuron's, its gradient the
-quantised one's, as in the second phase of Wang et al., arXiv 2205.07473).
+``lossless``) or spike trains (rules ``causal`` and ``signed``) instead of reals. In evaluation the answer is that of
+the integer network to the last bit; in training the gradient is that of the QCFS activation, straight through every
+rounding and, for spike trains, through the order of the spikes (the activation's value is the spiking neuron's, its
+gradient the quantised one's), or, where a graph is told so, that of the membrane over time (``quant.firing``).
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +26,16 @@ from .rounding import LayerIntegers, readout_integers
 from .stage import Stage
 from .structure import terms_of
 
-__all__ = ["IntegerGraph"]
+__all__ = ["IntegerGraph", "Scales", "sources_of"]
+
+
+class Scales(NamedTuple):
+    """Of the image and of each layer, by name: what a value of 1 is worth (``units``), the largest value of a time
+    step (``highs``), and whether it differs from time step to time step (``timed``)."""
+
+    units: dict[str, Tensor]
+    highs: dict[str, int]
+    timed: dict[str, bool]
 
 
 class IntegerGraph(nn.Module):
@@ -34,8 +44,9 @@ class IntegerGraph(nn.Module):
     Parameters: ``model``, an nn.Module with QCFS activations, or the layers of one (``graph.trace``), copied;
     ``input_high``, the largest pixel, which stands for 1.0; ``steps``, T; ``weight_bits``, 2..8, with ``first_bits``
     and ``last_bits`` for the first and last layer and ``shortcut_bits`` for projections, which must come in the unit
-    of the layer they are added to; ``rule``, "lossless" or "causal"; ``shape``, (C, H, W) of the image, where a pool
-    covers the whole map.
+    of the layer they are added to; ``rule``, "lossless", "causal" or "signed"; ``strict``, whether neurons fire at
+    ``>`` instead of ``>=``; ``shape``, (C, H, W) of the image, where a pool covers the whole map.
+    Attribute ``through_time``: whether the gradient of causal spikes is that of the membrane (``quant.firing``).
     Forward: pixels as integers 0..input_high (N, C, H, W) to logits (N, classes), scaled to those of the float model.
     Raises UnsupportedLayer for a ReLU left in, NetworkError for NaN or bit widths out of range, naming the layer.
     """
@@ -53,16 +64,18 @@ class IntegerGraph(nn.Module):
         last_bits: int | None = None,
         shortcut_bits: int = 8,
         rule: Rule = "lossless",
+        strict: bool = False,
         shape: tuple[int, int, int] | None = None,
     ) -> None:
         super().__init__()
-        if rule not in ("causal", "lossless"):
-            raise NetworkError(f"rule must be 'causal' or 'lossless', not {rule!r}")
+        if rule not in ("causal", "lossless", "signed"):
+            raise NetworkError(f"rule must be 'causal', 'lossless' or 'signed', not {rule!r}")
         if not 1 <= input_high <= 255 or not 1 <= steps <= 64:
             raise NetworkError(f"input_high must be in 1..255 and steps in 1..64, not {input_high} and {steps}")
         layers = trace(model, shape) if isinstance(model, nn.Module) else list(model)
         self.input_high, self.steps = input_high, steps
         self.rule: Rule = rule
+        self.strict, self.through_time = strict, False
         self.stages = nn.ModuleList()
         self.order: list[Stage | Pool | Flat] = []
         kinds = {layer.name: layer for layer in layers}
@@ -90,36 +103,71 @@ class IntegerGraph(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Pixels as integers (N, C, H, W) to logits (N, classes); see the class."""
-        mixed = self.training and torch.is_autocast_enabled(pixels.device.type)
-        x = pixels.to(torch.bfloat16 if mixed else torch.float32)  # pixels and counts are exact in both
-        # Pixels and spike counts, and for the causal rule the trains (T, N, ...) that the counts are of.
-        found, trains = {IMAGE: x}, dict[str, Tensor]()
-        units, highs, timed = self.units(), self.highs(), self.timed()
+        # Pixels and spike counts, and for the other rules than lossless the trains (T, N, ...) that the counts are of.
+        found, trains = {IMAGE: pixels.to(self._dtype(pixels))}, dict[str, Tensor]()
+        scales = self.scales()
+        last_use = {source: layer for layer in self.order for source in sources_of(layer)}
         for layer in self.order:
-            match layer:
-                case Flat() | Pool():
-                    source = layer.sources[0]
-                    found[layer.name] = _passed(layer, found[source])
-                    if source in trains:
-                        trains[layer.name] = _passed_trains(layer, trains[source])
-                case Stage() if layer.log_threshold is not None:
-                    integers = self._exact(layer, layer.integers(units, highs, self.steps), highs)
-                    count = None
-                    if self.rule == "causal":
-                        with torch.no_grad():
-                            trains[layer.name], count = self._trains(layer, integers, found, trains, x.dtype)
-                    if count is None or torch.is_grad_enabled():
-                        total = self._total(layer, integers, found, timed)
-                        count = firing.counts(total, integers.threshold, self.steps, count)
-                    found[layer.name] = count.to(x.dtype)
-                case Stage():
-                    w, bias, value = self.readout(units)
-                    none = torch.zeros_like(bias)
-                    integers = self._exact(layer, LayerIntegers([w], [], none, bias), highs)
-                    ((_, x),) = self._currents(layer, integers, found)
-                    x = x + integers.bias
-                    x = x * value if self.training else x.double() * value
-        return x
+            self.step(layer, found, trains, scales)
+            for source in sources_of(layer):
+                if last_use[source] is layer:
+                    found.pop(source, None)
+                    trains.pop(source, None)
+        return found[self.order[-1].name]
+
+    def step(
+        self, layer: Stage | Pool | Flat, found: dict[str, Tensor], trains: dict[str, Tensor], scales: Scales
+    ) -> None:
+        """Put the result of ``layer`` into ``found``: pixels, spike counts or logits (N, ...) by layer, and into
+        ``trains`` the spikes (T, N, ...) that the counts are of, where the rule is not lossless."""
+        match layer:
+            case Flat() | Pool():
+                source = layer.sources[0]
+                found[layer.name] = _passed(layer, found[source])
+                if source in trains:
+                    trains[layer.name] = _passed_trains(layer, trains[source])
+            case Stage() if layer.log_threshold is not None:
+                found[layer.name] = self._spiking(layer, found, trains, scales)
+            case Stage():
+                w, bias, value = self.readout(scales.units)
+                none = torch.zeros_like(bias)
+                integers = self._exact(layer, LayerIntegers([w], [], none, bias), scales.highs)
+                ((_, x),) = self._currents(layer, integers, found)
+                x = x + integers.bias
+                found[layer.name] = x * value if self.training else x.double() * value
+
+    def scales(self) -> Scales:
+        """What :meth:`step` needs to know of all layers."""
+        return Scales(self.units(), self.highs(), self.timed())
+
+    def _dtype(self, x: Tensor) -> torch.dtype:
+        """Of pixels and counts, which are exact in both."""
+        mixed = self.training and torch.is_autocast_enabled(x.device.type)
+        return torch.bfloat16 if mixed else torch.float32
+
+    def _spiking(
+        self, stage: Stage, found: Mapping[str, Tensor], trains: dict[str, Tensor], scales: Scales
+    ) -> Tensor:
+        """The spike counts of a stage; its trains go into ``trains``."""
+        integers = self._exact(stage, stage.integers(scales.units, scales.highs, self.steps), scales.highs)
+        theta, v0 = integers.threshold, stage.initial(integers.threshold, self.strict)
+        dtype = self._dtype(theta)
+        if self.through_time and torch.is_grad_enabled():
+            drive = self._drive(stage, integers, found, trains)
+            trains[stage.name] = firing.through_time(drive, theta, integers.bias, v0, self.steps, strict=self.strict)
+            return trains[stage.name].sum(0)
+        count = None
+        if self.rule != "lossless":
+            with torch.no_grad():
+                drive = self._drive(stage, integers, found, trains)
+                settings = {"rule": self.rule, "strict": self.strict}
+                trains[stage.name], count = firing.trains(
+                    drive, theta, integers.bias, v0.detach(), self.steps, dtype, **settings
+                )
+        if count is None or torch.is_grad_enabled():
+            total = self._total(stage, integers, found, scales.timed)
+            count = firing.counts(total, theta, self.steps, v0.detach(), strict=self.strict, known=count)
+        return count.to(dtype)
 
     def _exact(self, stage: Stage, integers: LayerIntegers, highs: Mapping[str, int]) -> LayerIntegers:
         """The integers in float64 where, in evaluation, the sums of float32 might round; as they are otherwise."""
@@ -127,6 +175,8 @@ class IntegerGraph(nn.Module):
             return integers
         with torch.no_grad():
             most = integers.threshold + 2 * self.steps * integers.bias.abs()
+            if stage.charge is not None:
+                most = most * (1 + 2 * stage.charge.abs().max())
             for part, w in zip(stage.parts, integers.weights, strict=True):
                 most = most + 2 * self.steps * highs[part.source] * w.flatten(1).abs().sum(1)
             for shortcut, gain in zip(stage.shortcuts, integers.gains, strict=True):
@@ -193,15 +243,10 @@ class IntegerGraph(nn.Module):
         ]
         return functools.reduce(torch.add, currents) + over_channels(self.steps * integers.bias, currents[0])
 
-    def _trains(
-        self,
-        stage: Stage,
-        integers: LayerIntegers,
-        found: Mapping[str, Tensor],
-        trains: Mapping[str, Tensor],
-        dtype: torch.dtype,
-    ) -> tuple[Tensor, Tensor]:
-        """The spike trains (T, N, ...) of a stage under the causal rule, and their counts."""
+    def _drive(
+        self, stage: Stage, integers: LayerIntegers, found: Mapping[str, Tensor], trains: Mapping[str, Tensor]
+    ) -> firing.Drive:
+        """The currents of a stage in every step, without bias."""
         steady, timed = list[Tensor](), list[Callable[[int], Tensor]]()
         for part, weight in zip(stage.parts, integers.weights, strict=True):
             if part.source in trains:
@@ -216,8 +261,14 @@ class IntegerGraph(nn.Module):
                 timed.append(functools.partial(_shortcut_at, shortcut, trains[source], gain))
             else:
                 steady.append(_shortcut(shortcut, found[source], gain))
-        always = functools.reduce(torch.add, steady) if steady else None
-        return firing.trains(always, timed, integers.threshold, integers.bias, self.steps, dtype)
+        return firing.Drive(functools.reduce(torch.add, steady) if steady else None, timed)
+
+
+def sources_of(layer: Stage | Pool | Flat) -> list[str]:
+    """The layers whose results ``layer`` takes."""
+    if isinstance(layer, Stage):
+        return [part.source for part in layer.parts] + [shortcut.sources[0] for shortcut in layer.shortcuts]
+    return list(layer.sources)
 
 
 def _like(weight: Tensor, x: Tensor) -> Tensor:

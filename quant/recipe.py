@@ -9,10 +9,36 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from .recipes import METHODS, Distill, Epochs, IntegerNetRecipe, QcfsRecipe, Rates, Recipe, RecipeError, Start
+from .recipes import (
+    METHODS,
+    Distill,
+    DualPhaseRecipe,
+    Epochs,
+    FastSnnRecipe,
+    IntegerNetRecipe,
+    QcfsRecipe,
+    Rates,
+    Recipe,
+    RecipeError,
+    SpikingResnetRecipe,
+    Start,
+)
 
-__all__ = ["Distill", "Epochs", "IntegerNetRecipe", "QcfsRecipe", "Rates", "Recipe", "RecipeError", "Start", "filled",
-           "read"]  # fmt: skip
+__all__ = [
+    "Distill",
+    "DualPhaseRecipe",
+    "Epochs",
+    "FastSnnRecipe",
+    "IntegerNetRecipe",
+    "QcfsRecipe",
+    "Rates",
+    "Recipe",
+    "RecipeError",
+    "SpikingResnetRecipe",
+    "Start",
+    "filled",
+    "read",
+]
 
 
 def read(path: str | Path) -> Recipe:

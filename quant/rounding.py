@@ -28,7 +28,9 @@ __all__ = [
     "LayerIntegers",
     "Term",
     "floor_ste",
+    "half_threshold",
     "layer_integers",
+    "on_grid",
     "readout_integers",
     "round_ste",
     "substitute",
@@ -71,22 +73,49 @@ def floor_ste(x: Tensor) -> Tensor:
     return substitute(x, x.detach().floor())
 
 
+def half_threshold(threshold: Any, strict: bool) -> Any:
+    """The whole number that acts as an initial membrane of threshold/2 (``quant.integers``); an array or a tensor."""
+    return (threshold + strict) // 2
+
+
 def _flat(weight: Tensor) -> Tensor:
     return weight.flatten(1).abs()
 
 
 class Term(NamedTuple):
-    """Weights (Co, ...) of ``bits`` bits on inputs 0..``high``, of which one is worth ``unit``."""
+    """Weights (Co, ...) of ``bits`` bits on inputs 0..``high``, of which one is worth ``unit``; ``scale`` (Co,), what
+    a 1 of them is worth (None: as fine as the bits allow); ``grid``, the magnitudes allowed, rising from 0 (None: all).
+    """
 
     weight: Tensor
     unit: Tensor
     high: int
     bits: int
+    scale: Tensor | None = None
+    grid: Tensor | None = None
 
     @property
     def most(self) -> int:
         """A bound on the current."""
         return _top(self.bits) * self.weight[0].numel() * self.high
+
+    def finest(self) -> Tensor:
+        """The smallest scale of the weights (Co,)."""
+        return _flat(self.weight).amax(1).detach() / _top(self.bits) if self.scale is None else self.scale
+
+    def whole(self, scale: Tensor) -> Tensor:
+        """The integer weights in units of ``scale`` (Co,)."""
+        x = self.weight / scale.view(-1, *[1] * (self.weight.ndim - 1))
+        if self.grid is not None:
+            return on_grid(x, self.grid)
+        return round_ste(x).clamp(-_top(self.bits), _top(self.bits))
+
+
+def on_grid(x: Tensor, grid: Tensor) -> Tensor:
+    """The nearest of +-``grid``, rising magnitudes from 0, the smaller one on ties; beyond the last one the gradient is
+    0, elsewhere it passes unchanged."""
+    nearest = grid[torch.bucketize(x.detach().abs().contiguous(), (grid[1:] + grid[:-1]) / 2)]
+    return substitute(x.clamp(-float(grid[-1]), float(grid[-1])), nearest * x.detach().sign())
 
 
 class LayerIntegers(NamedTuple):
@@ -112,7 +141,7 @@ def layer_integers(
     unit = terms[0].unit
     largest = [_flat(term.weight).amax(1).detach() for term in terms]
     # What the current's unit is, in units of the first term.
-    needs = [large * (term.unit / unit).detach() / _top(term.bits) for large, term in zip(largest, terms, strict=True)]
+    needs = [term.finest() * (term.unit / unit).detach() for term in terms]
     most = min(max(FINE_THRESHOLD, sum(term.most for term in terms)), MAX_THRESHOLD)
     needs += [((threshold / unit).detach() / most).expand_as(bias)]
     needs += [(step / unit).detach().expand_as(bias) / MAX_GAIN for step in shortcuts]
@@ -120,8 +149,7 @@ def layer_integers(
     weights = []
     for term in terms:
         of_term = scale * (unit / term.unit) if term.unit is not unit else scale
-        w = round_ste(term.weight / of_term.view(-1, *[1] * (term.weight.ndim - 1)))
-        weights.append(w.clamp(-_top(term.bits), _top(term.bits)))
+        weights.append(term.whole(of_term))
     gains = [round_ste(step / (scale * unit)) for step in shortcuts]
     theta = round_ste(threshold / (scale * unit)).clamp(min=1)
     b = round_ste(bias / (scale * unit))

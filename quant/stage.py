@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,13 +11,17 @@ from torch import Tensor, nn
 
 from .layers import Activation, Shortcut, UnsupportedLayer, Weights
 from .nodes import NetworkError
-from .rounding import LayerIntegers, Term, layer_integers
+from .rounding import LayerIntegers, Term, half_threshold, layer_integers, round_ste
 
 __all__ = ["Stage", "Synapses"]
 
 
 class Synapses(nn.Module):
-    """Weights of a stage; ``name``, ``source``, ``weight``, ``stride``, ``padding``, ``groups``, ``bits``."""
+    """Weights of a stage; ``name``, ``source``, ``weight``, ``stride``, ``padding``, ``groups``, ``bits``; ``scale``
+    and ``grid``, where a method has its own (``rounding.Term``)."""
+
+    scale: Tensor | None
+    grid: Tensor | None
 
     def __init__(self, layer: Weights, bits: int) -> None:
         super().__init__()
@@ -31,6 +36,8 @@ class Synapses(nn.Module):
                     f"diverged, use a smaller learning rate"
                 )
         self.weight = nn.Parameter(layer.weight.float())
+        self.register_buffer("scale", None)
+        self.register_buffer("grid", None)
 
     def current(self, x: Tensor, weight: Tensor) -> Tensor:
         """The currents of integer ``weight``."""
@@ -43,8 +50,13 @@ class Stage(nn.Module):
     """What one threshold sees: the weights and shortcuts whose sum it is, or the last layer, which has none.
 
     Attributes: ``name`` of the activation; ``synapses``, the largest kernel first; ``shortcuts``; ``sums``, the names
-    of the additions; ``bias`` (Co,), of all weights together; ``log_threshold`` (None on the last layer).
+    of the additions; ``bias`` (Co,), of all weights together; ``log_threshold`` (None on the last layer); ``charge``,
+    the initial membrane beyond exactly half the threshold, in thresholds, (Co,) or (Co, H, W), if any; ``boost``, by
+    how much the currents are larger than the weights say, that is, the threshold smaller, while a spike is worth the
+    same, if any.
     """
+
+    boost: Tensor | None
 
     def __init__(
         self,
@@ -59,6 +71,8 @@ class Stage(nn.Module):
         self.synapses = nn.ModuleList(Synapses(layer, bits) for layer, bits in synapses)
         self.bias = nn.Parameter(torch.stack([layer.bias for layer, _ in synapses]).sum(0).float())
         self.log_threshold = None
+        self.charge: nn.Parameter | None = None
+        self.register_buffer("boost", None)
         if activation:
             if activation.qcfs is None:
                 raise UnsupportedLayer(
@@ -73,6 +87,13 @@ class Stage(nn.Module):
                 )
             self.log_threshold = nn.Parameter(activation.qcfs.log_threshold.detach().clone().float())
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        if (charge := state_dict.get(f"{prefix}charge")) is not None:
+            self.charge = nn.Parameter(torch.empty_like(charge))  # shaped by the layer's map
+        if (boost := state_dict.get(f"{prefix}boost")) is not None:
+            self.boost = torch.empty_like(boost)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     @property
     def threshold(self) -> Tensor:
         """lambda of the activation."""
@@ -86,9 +107,19 @@ class Stage(nn.Module):
 
     def integers(self, units: Mapping[str, Tensor], highs: Mapping[str, int], steps: int) -> LayerIntegers:
         """Integers of a spiking stage; ``units`` and ``highs`` as in :class:`IntegerGraph`."""
-        terms = [Term(s.weight, units[s.source], highs[s.source], s.bits) for s in self.parts]
-        found = layer_integers(terms, [units[s.sources[0]] for s in self.shortcuts], self.bias, self.threshold, steps)
+        terms = [Term(s.weight, units[s.source], highs[s.source], s.bits, s.scale, s.grid) for s in self.parts]
+        threshold = self.threshold if self.boost is None else self.threshold / self.boost
+        found = layer_integers(terms, [units[s.sources[0]] for s in self.shortcuts], self.bias, threshold, steps)
         return found._replace(gains=[_inside(s, g) for s, g in zip(self.shortcuts, found.gains, strict=True)])
+
+    def initial(self, threshold: Tensor, strict: bool) -> Tensor:
+        """The whole initial membrane, (Co,) or (Co, H, W), of whole thresholds (Co,): half of them, rounded so
+        that it acts as exactly the half (``quant.integers``), and the charge, rounded."""
+        half = half_threshold(threshold.detach(), strict)
+        if self.charge is None:
+            return half
+        channel = (-1, *[1] * (self.charge.ndim - 1))
+        return half.view(channel) + round_ste(self.charge.to(threshold.dtype) * threshold.view(channel))
 
 
 def _inside(shortcut: Shortcut, gain: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -23,22 +23,25 @@ __all__ = ["QCFS", "QcfsTracer", "calibrate", "is_relu", "prepare"]
 
 class _Activation(torch.autograd.Function):
     """h(z) and its gradient, in few passes over memory: with [.] for 0 < z < lambda, dh/dz = [.] and
-    dh/dlog(lambda) = h - z [.], which is level - z/lambda inside and 1 above, times lambda."""
+    dh/dlog(lambda) = h - z [.], which is level - z/lambda inside and 1 above, times lambda. ``quantise`` takes values
+    0..levels to whole ones."""
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, log_threshold: Tensor, levels: int) -> Tensor:
+    def forward(
+        ctx: Any, z: Tensor, log_threshold: Tensor, levels: int, quantise: Callable[[Tensor], Tensor]
+    ) -> Tensor:
         ctx.threshold = threshold = log_threshold.exp().item()
-        h = (z / threshold).clamp_(0, 1).mul_(levels).add_(0.5).floor_().div_(levels).mul_(threshold)
+        h = quantise((z / threshold).clamp_(0, 1).mul_(levels)).div_(levels).mul_(threshold)
         ctx.save_for_backward(z, h, log_threshold)
         return h
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
         z, h, log_threshold = ctx.saved_tensors
         grad = grads[0] if grads[0].stride() == z.stride() else torch.empty_like(z).copy_(grads[0])
         of_z = torch.ops.aten.hardtanh_backward(grad, z, 0.0, ctx.threshold)
         of_log = (grad * h).sum(dtype=log_threshold.dtype) - (of_z * z).sum(dtype=log_threshold.dtype)
-        return of_z, of_log, None
+        return of_z, of_log, None, None
 
 
 class QCFS(nn.Module):
@@ -67,7 +70,11 @@ class QCFS(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """h(z)."""
-        return cast(Tensor, _Activation.apply(z, self.log_threshold, self.levels))
+        return cast(Tensor, _Activation.apply(z, self.log_threshold, self.levels, self.quantise))
+
+    def quantise(self, u: Tensor) -> Tensor:
+        """Values 0..L to whole ones, half rounded up, in place; other methods have other activations."""
+        return u.add_(0.5).floor_()
 
     def extra_repr(self) -> str:
         """The settings, for print(model)."""
@@ -91,10 +98,18 @@ def is_relu(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
     return node.op == "call_function" and node.target in (torch.relu, torch.relu_, F.relu, F.relu_)
 
 
-def prepare(model: nn.Module, levels: int, *, threshold: float = 8.0, average_pools: bool = False) -> fx.GraphModule:
+def prepare(
+    model: nn.Module,
+    levels: int,
+    *,
+    threshold: float = 8.0,
+    average_pools: bool = False,
+    kind: type[QCFS] = QCFS,
+) -> fx.GraphModule:
     """A copy of ``model`` in which every ReLU is a QCFS of its own, also where one module or function served twice.
 
-    ``average_pools`` replaces MaxPool2d by AvgPool2d, as the authors do. The weights are copied, not shared.
+    ``average_pools`` replaces MaxPool2d by AvgPool2d, as the authors do; ``kind`` is the activation of another method.
+    The weights are copied, not shared.
     """
     model = copy.deepcopy(model)
     traced = fx.GraphModule(model, QcfsTracer().trace(model))
@@ -106,7 +121,7 @@ def prepare(model: nn.Module, levels: int, *, threshold: float = 8.0, average_po
             while name in taken or (name in modules and not isinstance(modules[name], nn.ReLU)):
                 name += "_"
             taken.add(name)
-            traced.add_submodule(name, QCFS(levels, threshold))
+            traced.add_submodule(name, kind(levels, threshold))
             with traced.graph.inserting_after(node):
                 node.replace_all_uses_with(traced.graph.call_module(name, (node.args[0],)))
             traced.graph.erase_node(node)

@@ -10,8 +10,8 @@ from torch import nn
 from ..data import Dataset
 from ..fit import Fit
 from ..network import Network
-from ..recipe import IntegerNetRecipe, QcfsRecipe, Recipe
-from . import integernet, qcfs
+from ..recipe import DualPhaseRecipe, FastSnnRecipe, IntegerNetRecipe, QcfsRecipe, Recipe, SpikingResnetRecipe
+from . import dual_phase, fast_snn, integernet, qcfs, spiking_resnet
 
 __all__ = ["PHASES", "Phases"]
 
@@ -22,5 +22,11 @@ Phases = Callable[[Any, nn.Module, Dataset, Fit], tuple[nn.Module, dict[str, Net
 them in the checkpoint and the report; what is in between runs again when a training is continued.
 """
 
-PHASES: dict[type[Recipe], Phases] = {QcfsRecipe: qcfs.phases, IntegerNetRecipe: integernet.phases}
+PHASES: dict[type[Recipe], Phases] = {
+    QcfsRecipe: qcfs.phases,
+    IntegerNetRecipe: integernet.phases,
+    DualPhaseRecipe: dual_phase.phases,
+    FastSnnRecipe: fast_snn.phases,
+    SpikingResnetRecipe: spiking_resnet.phases,
+}
 """The phases by the type of the recipe; the types are those of ``quant.recipes.METHODS``."""

@@ -1,14 +1,15 @@
-"""Trained weights that a method starts from, and teachers."""
+"""What a method begins with: trained weights, teachers, and images that it chooses by."""
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..data import Dataset
+from ..fit import Fit
 from ..models import build, load_weights
 from ..recipe import Recipe, RecipeError, Start
 
-__all__ = ["start", "teacher"]
+__all__ = ["held_out", "start", "teacher"]
 
 
 def start(model: nn.Module, given: Start | None, key: str = "start") -> None:
@@ -32,3 +33,18 @@ def teacher(recipe: Recipe, data: Dataset, model: nn.Module | None = None) -> nn
         raise RecipeError(f"Recipe: distill: {error}") from None
     start(found, wanted.start, "distill: start")
     return found
+
+
+def held_out(fit: Fit, count: int) -> tuple[Tensor, Tensor]:
+    """The last ``count`` training images and their classes, which ``fit`` trains on no more: to choose by them.
+
+    Raises RecipeError where too few would be left.
+    """
+    left = len(fit.train_x) - count
+    if left < fit.recipe.batch:
+        raise RecipeError(
+            f"Recipe: {count} images held out of {len(fit.train_x)} leave too few for batch={fit.recipe.batch}"
+        )
+    held = fit.train_x[left:], fit.train_y[left:]
+    fit.train_x, fit.train_y = fit.train_x[:left], fit.train_y[:left]
+    return held

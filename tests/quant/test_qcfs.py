@@ -167,7 +167,7 @@ def test_integers_in_the_loop_are_the_integer_network(
         name = "trains" if rule == "causal" else "counts"
         fire = getattr(firing, name)
         with monkeypatch.context() as patch, golden.exact_math():
-            patch.setattr(firing, name, lambda *args, fire=fire, seen=seen: (seen.append(fire(*args)), seen[-1])[1])
+            patch.setattr(firing, name, lambda *a, fire=fire, seen=seen, **k: (seen.append(fire(*a, **k)), seen[-1])[1])
             logits = graph(torch.from_numpy(x)).numpy()
         neurons = [n for n in network if isinstance(n, IF)]
         assert len(seen) == len(neurons)

@@ -1,0 +1,53 @@
+"""A traced graph executed in floats, as the model itself would: what the methods without training look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, Sum, Weights
+
+__all__ = ["results"]
+
+CHUNK = 128
+"""Images at a time, within a layer."""
+
+
+@torch.no_grad()
+def results(layers: Sequence[Layer], images: Tensor) -> Iterator[tuple[Layer, Tensor]]:
+    """Every layer of ``layers`` (``graph.trace``) with what it gives for ``images`` (N, C, H, W), as the model sees
+    them; activations compute their own module, or a ReLU. Results are let go once no layer needs them."""
+    found = {IMAGE: images}
+    last_use = {source: layer.name for layer in layers for source in layer.sources}
+    for layer in layers:
+        parts = zip(*(found[source].split(CHUNK) for source in layer.sources), strict=True)
+        found[layer.name] = torch.cat([_one(layer, part) for part in parts])
+        yield layer, found[layer.name]
+        for source in dict.fromkeys(layer.sources):
+            if last_use[source] == layer.name:
+                del found[source]
+
+
+def _one(layer: Layer, x: tuple[Tensor, ...]) -> Tensor:
+    match layer:
+        case Weights() if layer.weight.ndim == 2:
+            return F.linear(x[0], layer.weight, layer.bias)
+        case Weights():
+            return F.conv2d(x[0], layer.weight, layer.bias, layer.stride, layer.padding, groups=layer.groups)
+        case Shortcut():
+            part = x[0][..., :: layer.stride, :: layer.stride] if x[0].ndim == 4 else x[0]
+            return F.pad(part, (*[0, 0] * (part.ndim - 2), layer.before, layer.after))
+        case Sum():
+            return torch.stack(x).sum(0)
+        case Activation():
+            return x[0].relu() if layer.qcfs is None else layer.qcfs(x[0])
+        case Pool(kind="average"):
+            return F.avg_pool2d(x[0], layer.kernel, layer.stride)
+        case Pool():
+            return F.max_pool2d(x[0], layer.kernel, layer.stride)
+        case Flat():
+            return x[0].flatten(1)
+    raise TypeError(f"{layer.name}: no float form of {type(layer).__name__}")

@@ -1,0 +1,76 @@
+"""Dual-phase: clip, noisy quantiser, integers in the loop; then membranes and weights calibrated layer by layer."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from dataclasses import asdict
+from typing import cast
+
+from torch import nn
+
+from ..data import Dataset
+from ..fit import Fit
+from ..integers import integer_network
+from ..methods.dual_phase import phase_two, prepare, quantised
+from ..methods.layerwise import spiking_copy
+from ..methods.qcfs import calibrate
+from ..network import Network
+from ..nodes import Rule
+from ..qat import IntegerGraph
+from ..rates import one_cycle, optimiser_of
+from ..recipe import DualPhaseRecipe
+from ..weight_rounding import round_weights
+from .start import held_out, start, teacher
+
+__all__ = ["phases"]
+
+
+def phases(recipe: DualPhaseRecipe, model: nn.Module, data: Dataset, fit: Fit) -> tuple[nn.Module, dict[str, Network]]:
+    """Follow ``recipe``; the networks are the calibrated one, "causal", and the quantised one, "lossless"."""
+
+    def phase(model: nn.Module, name: str) -> None:
+        optimiser = optimiser_of(
+            model.to(fit.device), recipe.optimiser, getattr(recipe.rates, name), recipe.weight_decay
+        )
+        fit(model, name, getattr(recipe.epochs, name), optimiser, functools.partial(one_cycle, warm_up=recipe.warm_up))
+        fit.measure(name, model)
+
+    settings = asdict(recipe.calibration)
+    images, (held_x, held_y) = settings.pop("images"), held_out(fit, settings.pop("held_out"))
+    start(model, recipe.start)
+    fit.teach(teacher(recipe, data, model))
+    model = prepare(model.to(fit.device), recipe.steps)
+    calibrate(model, fit.real(fit.train_x[:1024]), quantile=recipe.quantile)
+    phase(model, "clip")
+    model = quantised(model, noise=recipe.noise, fold=recipe.fold)
+    bits = {"weight_bits": recipe.weight_bits, "first_bits": recipe.first_bits, "last_bits": recipe.last_bits}
+    if recipe.rounded:
+        round_weights(model, **bits)
+    phase(model, "noisy")
+    graph = IntegerGraph(
+        model.cpu().eval(),
+        input_high=data.high,
+        steps=recipe.steps,
+        shortcut_bits=recipe.shortcut_bits,
+        rule=cast(Rule, recipe.rule),
+        strict=recipe.strict,
+        shape=data.shape,
+        **bits,
+    )
+    fit.measure("converted", graph.to(fit.device))
+    phase(graph, "integers")
+    spiking = spiking_copy(graph, "causal", recipe.strict)
+
+    def calibrated() -> None:
+        best, _ = phase_two(graph, fit.train_x[:images], held_x, held_y, strict=recipe.strict, **settings)
+        spiking.load_state_dict(best.state_dict())
+
+    fit.measure("not calibrated", spiking)
+    fit.step("calibration", spiking, calibrated)
+    spiking, graph = copy.deepcopy(spiking).cpu().eval(), copy.deepcopy(graph).cpu().eval()
+    networks = {
+        "causal": integer_network(spiking, shape=data.shape, meta={"rule": "causal"}),
+        "lossless": integer_network(graph, shape=data.shape, rule="lossless", meta={"rule": "lossless"}),
+    }
+    return spiking, networks
