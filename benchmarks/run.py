@@ -112,16 +112,17 @@ def generate(work: Work, target: int | None, folder: Path) -> tuple[Design, Subj
     design = Design(work.network, folds)
     contents = emit.write(design, folder)
     seconds = time.perf_counter() - start
-    predicted = contents["predicted"]
+    # Where words are skipped, cycles are means over the work's frames.
+    predicted = emit.performance(design, work.frames if design.sparse else None)
     busiest = max(stage["utilisation"] for stage in predicted["stages"].values())
     return design, Subject(
         work.name,
-        "best product" if target is None else f"{target} cycles",
+        work.design or ("best product" if target is None else f"{target} cycles"),
         folder,
         contents,
         {
-            "cycles_per_frame": (predicted["interval_cycles"], "cycles"),
-            "latency_cycles": (predicted["latency_cycles"], "cycles"),
+            "cycles_per_frame": (round(predicted["interval"], 1), "cycles"),
+            "latency_cycles": (predicted["latency"], "cycles"),
             "generate_seconds": (round(seconds, 2), "s"),
             "bottleneck_percent": (round(100 * busiest, 2), "% of cycles"),
         },

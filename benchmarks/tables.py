@@ -136,7 +136,7 @@ def _area(records: list[Record]) -> str:
     """All designs of ours."""
     rows = [
         [f"{work}, {design}", *(_number(figures.get(metric)) for metric in AREA)]
-        for work in ("A", "B", "digits", "mnist", "resnet20", "array")
+        for work in ("A", "B", "digits", "mnist", "resnet20", "resnet20-skip", "array")
         for (tool, design), figures in _figures(records, work, "lut4_eq").items()
         if tool == OURS
     ]
@@ -147,7 +147,7 @@ def _placed(records: list[Record]) -> str:
     """The networks for whole images, placed and routed."""
     rows = [
         [f"{work}, {design}", *(_number(figures.get(metric)) for metric in PLACED)]
-        for work in ("mnist", "resnet20")
+        for work in ("mnist", "resnet20", "resnet20-skip")
         for (_, design), figures in _figures(records, work, "mhz").items()
     ]
     return _table(["design", *PLACED.values()], rows)

@@ -33,7 +33,8 @@ class Work:
     there; ``logits`` (N, classes) where they are given with the work; ``targets``, cycles a frame, None for the least
     area x cycles; ``simulators`` whose speed is measured beside Verilator's, with the number of frames; ``device``, the
     ECP5 that its design with the least area x cycles is placed on, none where its clock is not measured;
-    ``megahertz``, the clock that is asked for; ``xc7``, whether it is counted on 7 series too; ``folds``, a fold file.
+    ``megahertz``, the clock that is asked for; ``xc7``, whether it is counted on 7 series too; ``folds``, a fold file,
+    and ``design``, the name of the one design that has them.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Work:
     megahertz: float = 100.0
     xc7: bool = True
     folds: Path | None = None
+    design: str = ""
 
 
 def _standing(name: str, prefix: str, targets: tuple[int | None, ...], device: str | None = None) -> Work:
@@ -76,12 +78,10 @@ def _mnist() -> Work:
     return _model("mnist", "mnist-integernet-w4a4.safetensors", source, 100, targets=(2400,), device="25k")
 
 
-def _resnet20() -> Work:
-    folds = FOLDER.parent / "examples" / "cifar_resnet20_fold.toml"
-    source, targets = f"cifar10:{DATA / 'cifar10-bin'}", (36864,)
-    return _model(
-        "resnet20", "cifar-resnet20-t4w4.safetensors", source, 20, targets=targets, device="85k", folds=folds
-    )
+def _resnet20(name: str, folds: str, design: str) -> Work:
+    file, source = "cifar-resnet20-t4w4.safetensors", f"cifar10:{DATA / 'cifar10-bin'}"
+    path = FOLDER.parent / "examples" / folds
+    return _model(name, file, source, 20, targets=(None,), device="85k", folds=path, design=design)
 
 
 WORKS: dict[str, Callable[[], Work]] = {
@@ -90,6 +90,7 @@ WORKS: dict[str, Callable[[], Work]] = {
     "B": lambda: _standing("B", "cnn", (None, 150, 300, 600)),
     "digits": _digits,
     "mnist": _mnist,
-    "resnet20": _resnet20,
+    "resnet20": lambda: _resnet20("resnet20", "cifar_resnet20_fold.toml", "36864 cycles"),
+    "resnet20-skip": lambda: _resnet20("resnet20-skip", "cifar_resnet20_skip_fold.toml", "event skipping"),
 }
 """The works by name; each is read when it is called for."""

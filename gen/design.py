@@ -16,6 +16,7 @@ from ..hdl.law import Gate, Link, SinkLaw, SourceLaw, solve
 from ..hdl.stage import StageSpec
 from ..hdl.window_law import WindowLaw
 from ..quant.network import Network
+from .lags import rooms
 from .layers import Layer, PlanError, layers
 from .plan import Fold, build_stage
 from .streams import Boundary, Element, connect, output_ports, with_depths
@@ -66,16 +67,20 @@ class Design:
         The FIFO of a shortcut has as many slots as words wait in it at most in a free run with FIFOs without limit.
         With them the same run goes on as before; and since a marked graph that can go on in one order of events can in
         any, no pauses of the environment can make it stop: the design is free of deadlock (``docs/cycles.md``).
+        Where a stage between fork and merge skips words, its cycles change from pixel to pixel, and a shortcut that was
+        full would hold up the fork: there the FIFO has room for all that the stages between have room for.
         """
         if not any(stage.merges for stage in self._built):
             return self._built
         laws = self.free_run.stages
+        most = rooms(self.layers, {stage.name: stage for stage in self._built})
         depths = {
             stage.name: [
-                max(skip.occupied, *merge.needs)
-                for skip, merge in zip(laws[stage.name].skips, stage.merges, strict=True)
+                max(skip.occupied, room, *merge.needs)
+                for skip, room, merge in zip(laws[stage.name].skips, most[stage.name], stage.merges, strict=True)
             ]
             for stage in self._built
+            if stage.merges
         }
         return with_depths(self._built, depths)
 

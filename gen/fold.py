@@ -17,7 +17,7 @@ from .lattice import Arcs, lattice
 from .layers import PlanError, layers
 from .plan import Fold
 from .rates import WordRates
-from .search import Found, fits, least, smallest
+from .search import Found, fits, smallest
 
 __all__ = ["Choice", "auto", "designed", "search", "with_given"]
 
@@ -210,7 +210,8 @@ class _Goal:
     def _best_product(self, steps: Sequence[int]) -> Found:
         """The least LUTs x cycles of those that fit :data:`DEFAULT_AREA`; where none does, the smallest."""
         best: tuple[float, Found] | None = None
-        limit = max(DEFAULT_AREA, least(self.arcs, steps[-1], 0))
+        slowest = smallest(self.arcs, steps[-1])
+        limit = DEFAULT_AREA if slowest is None else max(DEFAULT_AREA, float(slowest.cost[0]))
         for cycles in reversed(steps):
             floor = sum(arcs.cost[arcs.cycles <= cycles, 0].min() for arcs in self.arcs)
             if floor > limit:

@@ -1,16 +1,20 @@
-"""How many pixels wait in the FIFO of a shortcut: a first guess, and what the cycle law says of a design."""
+"""How many pixels wait in the FIFO of a shortcut: a first guess, what the cycle law says, and what can wait at most."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..hdl.stage import StageSpec
 from ..quant.nodes import Conv2d
-from .design import Design
 from .layers import Layer, Skip
 
-__all__ = ["first_lags", "lags_of"]
+if TYPE_CHECKING:
+    from .design import Design
+
+__all__ = ["first_lags", "lags_of", "rooms"]
 
 
 def lags_of(design: Design) -> dict[str, list[float]]:
@@ -21,23 +25,56 @@ def lags_of(design: Design) -> dict[str, list[float]]:
 def first_lags(layers: Sequence[Layer]) -> dict[str, list[float]]:
     """Pixels that the stages between a fork and the merge hold back before their first result: the rows that their
     windows wait for."""
-    makers = {layer.nodes[-1].name: layer for layer in layers}
 
-    def held(layer: Layer, pixels: float) -> float:
-        """Rows of a window, in pixels of a frame that has ``pixels``."""
+    def held(layer: Layer) -> float:
+        """Rows of a window, as a share of the frame."""
         node = layer.nodes[0]
         if not isinstance(node, Conv2d):
-            return pixels
-        rows = node.weight.shape[2] - node.padding
-        return rows * pixels / layer.source.shape[1]
+            return 1.0
+        return (node.weight.shape[2] - node.padding) / layer.source.shape[1]
 
     def lag(layer: Layer, skip: Skip) -> float:
-        pixels = float(np.prod(skip.signal.shape[1:]))
-        own = makers.get(skip.node) if skip.gain is None else None
-        origin = own.input if own is not None else skip.node
-        found, at = held(layer, pixels), layer.input
-        while at != origin and at in makers:
-            found, at = found + held(makers[at], pixels), makers[at].input
-        return max(1.0, found - (held(own, pixels) if own is not None else 0.0))
+        own, between = _between(layers, layer, skip)
+        return max(1.0, _pixels(skip) * (sum(map(held, between)) - (held(own) if own is not None else 0.0)))
 
     return {layer.name: [lag(layer, skip) for skip in layer.skips] for layer in layers if layer.skips}
+
+
+def rooms(layers: Sequence[Layer], stages: Mapping[str, StageSpec]) -> dict[str, list[int]]:
+    """Words of each shortcut that can wait at most, whatever the stages' timing: those of all pixels for which the
+    stages between its fork and the merge have room. 0 where none of these skips words."""
+
+    def room(layer: Layer) -> float:
+        """What a window's ring and the FIFO behind the stage hold, as a share of the frame."""
+        stage = stages[layer.name]
+        window = stage.window
+        return window.rows / layer.source.shape[1] + (window.credits + 1) / window.results
+
+    def words(layer: Layer, skip: Skip, per_pixel: int) -> int:
+        _, between = _between(layers, layer, skip)
+        if not any(stages[passed.name].window.chunk for passed in between):
+            return 0
+        return int(np.ceil(_pixels(skip) * min(2.0, sum(map(room, between))))) * per_pixel
+
+    return {
+        layer.name: [words(layer, s, m.words) for s, m in zip(layer.skips, stages[layer.name].merges, strict=True)]
+        for layer in layers
+        if layer.skips
+    }
+
+
+def _pixels(skip: Skip) -> float:
+    """Pixels of a frame of the shortcut."""
+    return float(np.prod(skip.signal.shape[1:]))
+
+
+def _between(layers: Sequence[Layer], layer: Layer, skip: Skip) -> tuple[Layer | None, list[Layer]]:
+    """The stage with the shortcut's own convolution, if any, and those from the merge in ``layer`` back to the fork."""
+    makers = {maker.nodes[-1].name: maker for maker in layers}
+    own = makers.get(skip.node) if skip.gain is None else None
+    origin = own.input if own is not None else skip.node
+    between, at = [layer], layer.input
+    while at != origin and at in makers:
+        between.append(makers[at])
+        at = makers[at].input
+    return own, between
