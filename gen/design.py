@@ -67,8 +67,8 @@ class Design:
         The FIFO of a shortcut has as many slots as words wait in it at most in a free run with FIFOs without limit.
         With them the same run goes on as before; and since a marked graph that can go on in one order of events can in
         any, no pauses of the environment can make it stop: the design is free of deadlock (``docs/cycles.md``).
-        Where a stage between fork and merge skips words, its cycles change from pixel to pixel, and a shortcut that was
-        full would hold up the fork: there the FIFO has room for all that the stages between have room for.
+        Where a stage up to the merge skips words, pixels come unevenly, and a shortcut that was full would hold up the
+        fork: there the FIFO has room for all that the stages between fork and merge have room for.
         """
         if not any(stage.merges for stage in self._built):
             return self._built

@@ -42,7 +42,7 @@ def first_lags(layers: Sequence[Layer]) -> dict[str, list[float]]:
 
 def rooms(layers: Sequence[Layer], stages: Mapping[str, StageSpec]) -> dict[str, list[int]]:
     """Words of each shortcut that can wait at most, whatever the stages' timing: those of all pixels for which the
-    stages between its fork and the merge have room. 0 where none of these skips words."""
+    stages between its fork and the merge have room. 0 where neither these nor those before them skip words."""
 
     def room(layer: Layer) -> float:
         """What a window's ring and the FIFO behind the stage hold, as a share of the frame."""
@@ -52,15 +52,14 @@ def rooms(layers: Sequence[Layer], stages: Mapping[str, StageSpec]) -> dict[str,
 
     def words(layer: Layer, skip: Skip, per_pixel: int) -> int:
         _, between = _between(layers, layer, skip)
-        if not any(stages[passed.name].window.chunk for passed in between):
-            return 0
-        return int(np.ceil(_pixels(skip) * min(2.0, sum(map(room, between))))) * per_pixel
+        return int(np.ceil(_pixels(skip) * sum(map(room, between)))) * per_pixel
 
-    return {
-        layer.name: [words(layer, s, m.words) for s, m in zip(layer.skips, stages[layer.name].merges, strict=True)]
-        for layer in layers
-        if layer.skips
-    }
+    found, uneven = {}, False
+    for layer in layers:
+        uneven |= bool(stages[layer.name].window.chunk)
+        merges = zip(layer.skips, stages[layer.name].merges, strict=True)
+        found[layer.name] = [words(layer, skip, merge.words) if uneven else 0 for skip, merge in merges]
+    return found
 
 
 def _pixels(skip: Skip) -> float:

@@ -178,8 +178,11 @@ def test_too_small_a_device_names_the_resource() -> None:
 
 
 def test_the_search_with_skipping_finds_what_trying_everything_finds() -> None:
-    network, given = chain(), {"one": Fold(2, 3, 1), "pool": Fold(2, 2, 1)}
-    frames = np.random.default_rng(4).integers(0, 4, (20, 1, 4, 4)) * (np.arange(16).reshape(4, 4) % 5 == 0)
+    rng = np.random.default_rng(1)
+    nodes = [Input(name="input", shape=(8, 4, 4), high=3), conv(rng, "one", "input", (16, 8)), fire("if1", "one", 16)]
+    network = Network((*nodes, *ending(rng, "if1", 256)), 2)
+    given = {layer.name: Fold(1, 16, 1) for layer in layers(network)[1:]}
+    frames = np.random.default_rng(4).integers(0, 4, (20, 8, 4, 4)) * (np.arange(16).reshape(4, 4) % 5 == 0)
     rates = WordRates(network, golden.run(network, frames).outputs)
     designs = everything(network, rates, given)
     folds = [(layer, [given[layer.name]] if layer.name in given else None) for layer in layers(network)]

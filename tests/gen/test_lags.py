@@ -1,0 +1,88 @@
+"""Room in the FIFOs of shortcuts where stages skip words: enough for any frames, and more than dense ones need."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikeloom.gen import design as designs
+from spikeloom.gen.design import Design
+from spikeloom.gen.plan import Fold
+from spikeloom.quant.network import Network
+from spikeloom.quant.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Node, Readout
+
+SIZE, CHANNELS = 8, 4
+FOLDS = {"one": (1, 1, True), "two": (1, 4, False), "three": (1, 4, False), "own": (2, 4, False), "fc": (3, 4, False)}
+"""Outputs, inputs and whether words are skipped: without zero words the first stage is the slowest, so that little
+waits behind it."""
+
+
+def network(shortcut: str) -> Network:
+    rng = np.random.default_rng(0)
+    shape, ones = (CHANNELS, CHANNELS, 3, 3), np.ones(CHANNELS, int)
+
+    def layer(name: str, source: str) -> Conv2d:
+        return Conv2d(name=name, source=source, weight=rng.integers(-3, 4, shape), weight_bits=4, padding=1)
+
+    def fire(name: str, source: str) -> IF:
+        return IF(name=name, source=source, threshold=20 * ones, bias=0 * ones, v0=10 * ones, rule="lossless")
+
+    nodes: list[Node] = [Input(name="input", shape=(CHANNELS, SIZE, SIZE), high=3)]
+    nodes += [layer("one", "input"), fire("if1", "one"), layer("two", "if1"), fire("if2", "two"), layer("three", "if2")]
+    if shortcut == "identity":
+        nodes.append(Gain(name="other", source="if1", gain=3 * ones))
+    else:
+        nodes.append(Conv2d(name="own", source="if1", weight=rng.integers(-7, 8, (4, 4, 1, 1)), weight_bits=4))
+    other = nodes[-1].name
+    nodes += [Add(name="add", source="three", other=other), fire("if3", "add"), Flatten(name="flat", source="if3")]
+    weight = rng.integers(-7, 8, (3, CHANNELS * SIZE * SIZE))
+    nodes += [Linear(name="fc", source="flat", weight=weight, weight_bits=4)]
+    return Network((*nodes, Readout(name="out", source="fc", bias=np.zeros(3, int))), 3)
+
+
+def frames(seed: int, share: float) -> np.ndarray:
+    """Some rows of each frame are busy, the others all zero."""
+    rng = np.random.default_rng(seed)
+    busy = rng.random((4, 1, SIZE, 1)) < share
+    return rng.integers(0, 4, (4, CHANNELS, SIZE, SIZE)) * busy
+
+
+def built(shortcut: str) -> Design:
+    net = network(shortcut)
+    names = {node.name for node in net}
+    return Design(net, {n: Fold(o, i, 1, skip=skip) for n, (o, i, skip) in FOLDS.items() if n in names})
+
+
+def occupied(design: Design, images: np.ndarray, pauses: np.ndarray) -> int:
+    costs = design.costs(design.compute(images))
+    timing = design.law(len(images) * design.boundaries[0].words_per_frame, (), pauses, costs=costs)
+    return timing.stages["three"].skips[0].occupied
+
+
+def ends(design: Design, images: np.ndarray) -> int:
+    costs = design.costs(design.compute(images))
+    timing = design.law(len(images) * design.boundaries[0].words_per_frame, costs=costs)
+    return int(timing.transfers[next(iter(design.outputs.values())).name][-1])
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.sampled_from(["identity", "convolution"]), st.integers(0, 99), st.sampled_from([0.0, 0.3, 0.7, 1.0]))
+def test_no_frames_fill_more_than_there_is_room_for(shortcut: str, seed: int, share: float) -> None:
+    design = built(shortcut)
+    (merge,) = next(stage for stage in design.stages if stage.name == "three").merges
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(designs, "rooms", lambda *_: {"three": [10**6]})
+        free = built(shortcut)
+        pauses = np.random.default_rng(seed).integers(0, 20_000, 3000)
+        assert occupied(free, frames(seed, share), pauses) <= merge.depth
+
+
+def test_dense_depths_would_make_sparse_frames_wait(monkeypatch) -> None:
+    images = frames(3, 0.4)
+    last = [ends(built("identity"), images)]
+    for depth in (10**6, 0):
+        monkeypatch.setattr(designs, "rooms", lambda *_, depth=depth: {"three": [depth]})
+        last.append(ends(built("identity"), images))
+    assert last[0] == last[1] < last[2]
