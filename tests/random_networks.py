@@ -9,8 +9,12 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from spikeloom.gen.design import Design
+from spikeloom.gen.emit import performance
+from spikeloom.gen.fold import search
 from spikeloom.gen.layers import PlanError, layers
 from spikeloom.gen.plan import Fold, build_stage, fold_choices
+from spikeloom.gen.rates import WordRates
+from spikeloom.quant import golden
 from spikeloom.quant.network import Network
 from spikeloom.quant.nodes import (
     IF,
@@ -170,8 +174,8 @@ def networks(draw: st.DrawFn) -> Network:
 
 @st.composite
 def designs(draw: st.DrawFn) -> Design:
-    """A random network with a random fold for every stage, of those that can be built; spikes travel as counts where
-    they can, or nowhere."""
+    """A random network with a random fold for every stage, of those that can be built, or with those that the search
+    finds for as many cycles, by random rates or without; spikes travel as counts where they can, or nowhere."""
     network = draw(networks())
     counts = draw(st.booleans(), label="counts")
     folds = {}
@@ -180,7 +184,16 @@ def designs(draw: st.DrawFn) -> Design:
         fitting = [f for f in choices if _fits(layer, f)]
         assume(fitting)  # lanes may divide the channels of a zero-padded shortcut in no fold
         folds[layer.name] = draw(st.sampled_from(fitting), label=layer.name)
-    return Design(network, folds, counts)
+    design = Design(network, folds, counts)
+    searched = draw(st.sampled_from(["no", "no", "no", "no", "dense", "rates"]), label="searched")
+    if searched == "no":
+        return design
+    rates = None
+    if searched == "rates":
+        rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="rates"))
+        frames = rng.integers(0, network.input.high + 1, (3, *network.input.shape))
+        rates = WordRates(network, golden.run(network, frames * (rng.random(frames.shape) < 0.2)).outputs)
+    return search(network, performance(design)["interval"], counts=counts, rates=rates).design
 
 
 def _fits(layer, fold: Fold) -> bool:

@@ -28,7 +28,7 @@ def of_data(name: str) -> list:
 
 
 def test_every_committed_network_is_tested() -> None:
-    assert MODELS and {network.meta["data"] for network in MODELS.values()} <= {"digits", "mnist", "cifar10"}
+    assert MODELS and {network.meta["data"] for network in MODELS.values()} <= {"digits", "mnist", "fashion", "cifar10"}
 
 
 @pytest.mark.parametrize("path", of_data("digits"))
@@ -49,26 +49,29 @@ def test_committed_networks(path: Path, tmp_path: Path) -> None:
     assert (golden.run(network, frames).classes == labels).mean() >= 0.97
 
 
-@pytest.mark.parametrize("path", of_data("mnist"))
-def test_committed_networks_for_mnist(path: Path, data_dir: Path, tmp_path: Path) -> None:
-    if not (data_dir / "mnist").is_dir():
-        pytest.skip(f"no MNIST: {data_dir.name}/mnist is absent")
-    network, mnist = MODELS[path], data.load(f"mnist:{data_dir / 'mnist'}")
+@pytest.mark.parametrize("path", of_data("mnist") + of_data("fashion"))
+def test_committed_networks_for_mnist_and_fashion(path: Path, data_dir: Path, tmp_path: Path) -> None:
+    network = MODELS[path]
+    name = network.meta["data"]
+    if not (data_dir / name).is_dir():
+        pytest.skip(f"no such data: {data_dir.name}/{name} is absent")
+    images = data.load(f"{name}:{data_dir / name}").test_x[:20]
     design = Design(network, auto(network, 20_000))
-    run = verify(design, emit.write(design, tmp_path), tmp_path, mnist.test_x[:20])
+    run = verify(design, emit.write(design, tmp_path), tmp_path, images)
     assert run.passed, str(run.differences[0])
-    assert np.array_equal(run.answers, golden.run(network, mnist.test_x[:20]).classes)
+    assert np.array_equal(run.answers, golden.run(network, images).classes)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("folds", ["cifar_resnet20_fold.toml", "cifar_resnet20_skip_fold.toml"])
 @pytest.mark.parametrize("path", of_data("cifar10"))
-def test_committed_networks_for_cifar10(path: Path, tmp_path: Path) -> None:
-    """The ResNet-20 with the folds that fit an LFE5U-85F, 20 test images."""
+def test_committed_networks_for_cifar10(path: Path, folds: str, tmp_path: Path) -> None:
+    """The ResNet-20 with the folds that fit an LFE5U-85F, dense and with words skipped, 20 test images."""
     folder = os.environ.get("SPIKELOOM_CIFAR10", "")
     if not Path(folder, "test_batch.bin").is_file():
         pytest.skip("no CIFAR-10: SPIKELOOM_CIFAR10 does not name a folder of its binary version")
     network, cifar = MODELS[path], data.load(f"cifar10:{folder}")
-    design = Design(network, read_folds(ROOT / "examples" / "cifar_resnet20_fold.toml"))
+    design = Design(network, read_folds(ROOT / "examples" / folds))
     run = verify(design, emit.write(design, tmp_path), tmp_path, cifar.test_x[:20])
     assert run.passed, str(run.differences[0])
     assert np.array_equal(run.answers, golden.run(network, cifar.test_x[:20]).classes)
