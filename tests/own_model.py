@@ -42,6 +42,7 @@ def look_trained(model: Any) -> Any:
     """Random statistics of batch norm."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            assert module.running_mean is not None and module.running_var is not None
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.3, 1.5)
             module.weight.data.uniform_(0.7, 1.5)

@@ -191,7 +191,7 @@ def test_membranes_are_the_papers() -> None:
         after = counts_of(spiking, pixels)
     second: Any = spiking.stages[1]
     # The first layer is exact, so the second one's inputs are what they were.
-    assert torch.allclose(spiking.stages[0].charge, torch.zeros(6, 8, 8))  # type: ignore[arg-type]
+    assert torch.allclose(spiking.stages[0].charge, torch.zeros(6, 8, 8))
     assert torch.allclose(second.charge, (want[1] - before[1]).mean(0), atol=1e-5)
     errors = [[float((a - b).mean(0).abs().mean()) for a, b in zip(want, x, strict=True)] for x in (before, after)]
     assert sum(errors[1]) < 0.5 * sum(errors[0])
@@ -216,7 +216,7 @@ def test_weights_are_tuned_towards_the_target(loss: str) -> None:
             for g in (before, spiking)
         ]
     assert errors[1] < 0.6 * errors[0], f"{errors}"
-    thresholds = [(a.log_threshold, b.log_threshold) for a, b in zip(before.stages, spiking.stages, strict=True)]  # type: ignore[attr-defined]
+    thresholds = [(a.log_threshold, b.log_threshold) for a, b in zip(before.stages, spiking.stages, strict=True)]
     assert all(a is None or torch.equal(a, b) for a, b in thresholds) and not spiking.through_time
 
 

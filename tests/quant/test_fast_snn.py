@@ -229,7 +229,7 @@ def test_fine_tuning_keeps_what_does_not_harm() -> None:
     log = method.tune_layers(
         spiking, graph, images(2, 200), held, labels, epochs=8, rate=0.1, batch=20, force=True, weight_decay=0.0
     )
-    assert [name for name, _, _ in log] == [s.name for s in graph.stages][1:-1] and all(kept for _, _, kept in log)  # type: ignore[union-attr]
+    assert [name for name, _, _ in log] == [s.name for s in graph.stages][1:-1] and all(kept for _, _, kept in log)
     with torch.no_grad():
         assert errors(graph, spiking, fresh) < 0.7 * errors(graph, worse, fresh)
     codes = [set(np.unique(n.weight)) for n in integer_network(spiking, shape=SHAPE) if isinstance(n, Conv2d | Linear)]
@@ -272,7 +272,7 @@ def test_what_is_not_supported_is_named() -> None:
     with pytest.raises(UnsupportedLayer, match="GraphModule: 1 layers with weights are not supported by Fast-SNN"):
         method.prepare(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)))
     with pytest.raises(UnsupportedLayer, match=r"no FastQuant activation; supported: a model of prepare\(\)"):
-        method.integer_graph(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), input_high=15, shape=(1, 2, 2))  # type: ignore[arg-type]
+        method.integer_graph(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), input_high=15, shape=(1, 2, 2))
     model: Any = method.prepare(look_trained(cnn(SHAPE, 5, channels=(4, 6), pool="max")), 3).eval()
     graph = spiking_copy(method.integer_graph(model, input_high=15, shape=SHAPE), "signed", False)
     with pytest.raises(NetworkError, match=r"pool1: MaxPool on spikes takes single spikes, 0 or 1, but act1 gives -1"):
