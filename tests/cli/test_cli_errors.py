@@ -131,7 +131,7 @@ def test_unknown_recipe_key_and_recipes_that_are_none(cli, tmp_path):
         (good.replace("steps = 2\n", ""), ("'steps' is missing",)),
         (good.replace("weight_bits = 3", "weight_bits = 9"), ("weight_bits must be in 2..8",)),
         ("data = ", ("not a TOML file",)),
-        (good.replace("mlp", "transformer"), ("transformer", "supported: cnn, mlp")),
+        (good.replace("mlp", "transformer"), ("transformer", "supported: cnn, lenet5, mlp")),
     ):
         recipe.write_text(text)
         cli("train", recipe, "-o", output).refused(*words)
