@@ -299,9 +299,10 @@ SHORT = IntegerNetRecipe(
 
 
 def test_a_short_training_learns_and_is_repeatable() -> None:
-    calls: list[tuple[str, int, int]] = []
+    calls: list[tuple[str, float, int]] = []
     trained = train(SHORT, progress=lambda phase, done, of, figures: calls.append((phase, done, of)))
-    assert calls == [("integers", k, 20) for k in range(1, 21)]
+    whole = [call for call in calls if call[1] == int(call[1])]  # on a slow machine there are calls in between
+    assert whole == [("integers", k, 20) for k in range(1, 21)] and calls == sorted(calls)
     found, data = trained.report.accuracy, digits()
     assert list(found) == ["fake-quantised", "integers"] and found["fake-quantised"] == found["integers"] >= 0.95
     assert trained.network.steps == 1 and trained.network.input.high == 15
@@ -343,7 +344,7 @@ GOOD = 'data = "digits"\nmodel = "mlp"\nmethod = "integernet"\nbits = 4\nepochs 
         ("bits = 4", "bits = 4\nrate = 0", r"Recipe: rate must be positive, not 0"),
         ("bits = 4", "bits = 4\nlast_rate = 0.2", r"Recipe: last_rate must be positive and at most rate, not 0\.2"),
         ("bits = 4", "bits = 4\nbatch = 1", r"Recipe: batch must be at least 2"),
-        ('"integernet"', "7", r"r\.toml: method must be 'qcfs' or 'integernet', not 7"),
+        ('"integernet"', "7", r"r\.toml: method must be 'qcfs' or 'integernet' or .*, not 7"),
         ('method = "integernet"\n', "", r"r\.toml: method 'qcfs' has no key 'bits'; its keys: data, model"),
     ],
 )
@@ -357,7 +358,7 @@ def test_bad_recipes_are_named(old: str, new: str, message: str, tmp_path: Path)
 
 
 def test_a_recipe_s_class_and_its_method_agree() -> None:
-    with pytest.raises(RecipeError, match="Recipe: method must be 'qcfs' or 'integernet', not 'qcfs'"):
+    with pytest.raises(RecipeError, match="Recipe: method must be 'integernet', not 'qcfs'"):
         replace(SHORT, method="qcfs")
 
 
