@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,8 +28,12 @@ VERILATOR_ARGUMENTS = (
     *("-Wno-fatal", "-Wno-lint", "-Wno-style", "--quiet-stats"),
 )
 INPUT_PORTS = ("clk", "rst", "i__payload", "i__valid", "i__ready")
-# The make file of the PyPI package leaves these two empty that g++ needs once a model is split in several files.
-MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG= OPT_FAST=-O1 OPT_GLOBAL=-O1"
+# The make file of the PyPI package leaves the first two empty, which g++ needs once a model is split in several files,
+# and calls "python", which many systems do not have.
+MAKE_FLAGS = (
+    "CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG= OPT_FAST=-O1 OPT_GLOBAL=-O1 PYTHON3="
+    + sys.executable.replace(" ", "\\ ")
+)
 
 
 def run_cocotb(

@@ -34,7 +34,7 @@ def test_every_committed_network_is_tested() -> None:
 @pytest.mark.parametrize("path", of_data("digits"))
 def test_committed_networks(path: Path, tmp_path: Path) -> None:
     network, digits = MODELS[path], data.load("digits")
-    design = Design(network, auto(network))
+    design = Design(network, auto(network, 2000))
     contents = emit.write(design, tmp_path)
     frames, labels = digits.test_x.reshape(-1, *network.input.shape), digits.test_y
     runs = [
@@ -56,7 +56,7 @@ def test_committed_networks_for_mnist_and_fashion(path: Path, data_dir: Path, tm
     if not (data_dir / name).is_dir():
         pytest.skip(f"no such data: {data_dir.name}/{name} is absent")
     images = data.load(f"{name}:{data_dir / name}").test_x[:20]
-    design = Design(network, auto(network, 20_000))
+    design = Design(network, auto(network, 60_000))
     run = verify(design, emit.write(design, tmp_path), tmp_path, images)
     assert run.passed, str(run.differences[0])
     assert np.array_equal(run.answers, golden.run(network, images).classes)
