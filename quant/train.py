@@ -94,7 +94,9 @@ def train(
             images, labels = data.test_x[mine], data.test_y[mine]
             (right,) = workers.sums([golden.accuracy(network, images, labels) * len(images)])
             report.accuracy[name] = round(right) / len(data.test_x)
-    meta = {"recipe": json.dumps(asdict(recipe)), "data": data.name, **report.meta()}
+    # Of the data only the name: where they lie is of no use to others.
+    followed = asdict(recipe) | {"data": recipe.data.partition(":")[0]}
+    meta = {"recipe": json.dumps(followed), "data": data.name, **report.meta()}
     networks = {name: replace(network, meta=meta | network.meta) for name, network in networks.items()}
     return Trained(recipe, trained, networks[recipe.network], networks, report)
 
