@@ -30,7 +30,7 @@ def of_data(name: str) -> list:
 def test_every_committed_network_is_tested() -> None:
     assert MODELS and {network.meta["data"] for network in MODELS.values()} <= {"digits", "mnist", "fashion", "cifar10"}
     for path, network in MODELS.items():
-        assert '"/' not in network.meta["recipe"] and ":/" not in network.meta["recipe"], f"{path}: a path of one machine"
+        assert '"/' not in network.meta["recipe"] and ":/" not in network.meta["recipe"], path
 
 
 @pytest.mark.parametrize("path", of_data("digits"))
