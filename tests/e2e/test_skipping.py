@@ -65,7 +65,9 @@ def test_the_search_skips_where_that_is_smaller() -> None:
     dense, found = search(network, 1000), search(network, 1000, rates=rates)
     assert found.folds["conv2"].skip and found.interval <= 1000 and found.cost[0] < 0.8 * dense.cost[0]
     assert emit.performance(found.design, images[60:160])["interval"] <= 1030
-    assert emit.performance(found.design)["interval"] > 1000, "without a zero word it is slower than asked for"
+    # Without a zero word it takes what its slowest stage takes, which is more than was asked for.
+    slowest = max(stage.cycles for stage in found.design.stages)
+    assert emit.performance(found.design)["interval"] == slowest > 1000
     assert "cycles are means over 60 frames" in found.log[0]
     # So fast a design has all inputs at once, of whose words few are zero.
     dense, found = search(network, 288), search(network, 288, rates=rates)
