@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -104,7 +104,7 @@ class Fit:
         rates = [group["lr"] for group in optimiser.param_groups]
         first, before = self._continued(name, model, optimiser, average)
         start, batches = time.perf_counter(), len(self.train_x) // self.recipe.batch
-        shared = self.workers.wrapped(model)
+        shared = self.workers.wrapped(self._fast(model))
         figures, last = dict[str, float](), start
         for epoch in range(first, epochs):
 
@@ -138,7 +138,9 @@ class Fit:
     def teach(self, model: nn.Module | None) -> None:
         """From now on, learn from ``model`` as it is now as well, as the recipe's ``distill`` says; None: from labels
         alone."""
-        self.teacher = None if model is None else copy.deepcopy(model).to(self.device).eval().requires_grad_(False)
+        self.teacher = None
+        if model is not None:
+            self.teacher = self._fast(copy.deepcopy(model).to(self.device).eval().requires_grad_(False))
 
     def step(self, name: str, model: nn.Module, function: Callable[[], object]) -> None:
         """Call ``function``, which changes the state of ``model`` in place and takes long: calibration, tuning.
@@ -201,6 +203,11 @@ class Fit:
             if k + 1 == batches:
                 total = workers.sums(total)
             yield k + 1, {"loss": total[0] / total[2], "train": total[1] / total[2]}
+
+    def _fast(self, model: nn.Module) -> nn.Module:
+        """``model`` itself, compiled where the recipe says so; both have the same parameters."""
+        wanted = self.recipe.compiled and getattr(model, "compiles", True)
+        return cast(nn.Module, torch.compile(model)) if wanted else model
 
     def _batch(self, pick: Tensor) -> tuple[Tensor, Tensor]:
         """This process's share of the images ``pick``, changed at random, and their classes."""

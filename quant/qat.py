@@ -52,6 +52,7 @@ class IntegerGraph(nn.Module):
     """
 
     takes_integers = True
+    compiles = False  # its own passes over memory are faster than those of torch.compile
 
     def __init__(
         self,

@@ -115,7 +115,7 @@ def on_grid(x: Tensor, grid: Tensor) -> Tensor:
     """The nearest of +-``grid``, rising magnitudes from 0, the smaller one on ties; beyond the last one the gradient is
     0, elsewhere it passes unchanged."""
     nearest = grid[torch.bucketize(x.detach().abs().contiguous(), (grid[1:] + grid[:-1]) / 2)]
-    return substitute(x.clamp(-float(grid[-1]), float(grid[-1])), nearest * x.detach().sign())
+    return substitute(x.clamp(-grid[-1], grid[-1]), nearest * x.detach().sign())
 
 
 class LayerIntegers(NamedTuple):

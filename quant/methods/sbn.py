@@ -53,12 +53,12 @@ class SBN(nn.Module):
         over = a if over is None else over
         if over.numel() < 2 * over.shape[1]:
             raise ValueError(f"{self.name}: training needs two values a channel, not one of shape {tuple(over.shape)}")
-        std, mean = torch.std_mean(over, (0, *range(2, over.ndim)))
+        std, mean = torch.std_mean(over.float(), (0, *range(2, over.ndim)))
         self._average(mean.detach(), std.detach())
         bias = round_ste(mean)
         shift = round_ste(std.clamp(min=2.0 ** (LEAST_SHIFT - self.offset)).log2()) + self.offset
         y = (a - bias.view(channel)) * torch.exp2(-shift).view(channel)
-        return floor_ste(y).clamp(self.low, self.high)
+        return floor_ste(y).clamp(self.low, self.high).to(a.dtype)
 
     def _average(self, mean: Tensor, std: Tensor) -> None:
         share = MOMENTUM if self.batches.item() else 1.0
