@@ -4,7 +4,8 @@ Floating point is used where it cannot round: a sum of integer products is exact
 sum stays below 2**24 (float32) or 2**53 (float64). :func:`exact_dtype` picks the type from the bound
 max over outputs of sum|w| * max|x|; beyond both, the layer runs in int64. Biases and thresholds are added in integers,
 outside that sum. Convolution algorithms that transform their input (Winograd, FFT) and reduced-precision matrix
-products would break the argument, so :func:`exact_math` switches the libraries off that may choose them.
+products would break the argument, so :func:`exact_math` switches the libraries off that may choose them: NNPACK always,
+oneDNN where it is not known to convolve directly.
 
 Where nobody asks for the single time steps of a result (``lossless`` neurons and the read-out add them up), only its
 sum over time is computed, which saves nearly T times the work. Synapses, gains, sums and ``SumPool`` are linear;
@@ -13,6 +14,9 @@ sum over time is computed, which saves nearly T times the work. Synapses, gains,
 
 from __future__ import annotations
 
+import functools
+import os
+import platform
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -61,13 +65,46 @@ def exact_dtype(bound: int) -> torch.dtype:
 @contextmanager
 def exact_math() -> Iterator[None]:
     """Within it, float convolutions and products on the CPU are plain sums of products, in full precision."""
-    mkldnn = torch.backends.mkldnn.enabled
-    torch.backends.mkldnn.enabled = False
+    direct = torch.backends.mkldnn.enabled and _onednn_is_direct()
+    with torch.backends.nnpack.flags(enabled=False), _onednn(direct), torch.no_grad():
+        yield
+
+
+@contextmanager
+def _onednn(enabled: bool) -> Iterator[None]:
+    """oneDNN, if ``enabled``, in full precision."""
+    onednn = torch.backends.mkldnn
+    kinds = onednn.conv, onednn.matmul
+    before = onednn.enabled, [kind.fp32_precision for kind in kinds]
     try:
-        with torch.backends.nnpack.flags(enabled=False), torch.no_grad():
-            yield
+        onednn.enabled = enabled
+        for kind in kinds:
+            kind.fp32_precision = "ieee"
+        yield
     finally:
-        torch.backends.mkldnn.enabled = mkldnn
+        onednn.enabled = before[0]
+        for kind, precision in zip(kinds, before[1], strict=True):
+            kind.fp32_precision = precision
+
+
+@functools.cache
+def _onednn_is_direct() -> bool:
+    """Whether oneDNN, several times as fast as PyTorch's own loops, may be used. PyTorch asks it for direct convolutions,
+    other processors than x86 may do as they like, its environment can lower the precision of all of them; and a trial
+    has to find sums close to 2^24, of which a transform or a shorter number would lose the last bits."""
+    modes = {os.environ.get(f"{name}_DEFAULT_FPMATH_MODE", "STRICT").upper() for name in ("ONEDNN", "DNNL")}
+    if platform.machine().lower() not in ("x86_64", "amd64") or modes != {"STRICT"}:
+        return False
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 256, (4, 16, 12, 12), generator=generator).float()
+    top = (1 << 24) // (255 * 16 * 9)
+    weight = torch.randint(-top, top + 1, (32, 16, 3, 3), generator=generator).float()
+    with torch.no_grad():
+        with _onednn(True):
+            found = F.conv2d(x, weight, padding=1)
+        with _onednn(False):
+            want = F.conv2d(x.double(), weight.double(), padding=1)
+    return torch.equal(found.double(), want)
 
 
 def run(
@@ -167,7 +204,8 @@ def _summed(network: Network, wanted: Collection[str]) -> set[str]:
 
 
 def _step(node: Node, found: dict[str, Tensor], network: Network, summed: set[str]) -> Tensor:
-    """One node on int64 tensors; time, where there is any, is the second axis, unless the node is in ``summed``."""
+    """One node on tensors of integers: int64, but for spikes (int8) and sums below 2^24 (int32); time, where there is
+    any, is the second axis, unless the node is in ``summed``."""
     if isinstance(node, Input):
         return found[node.name]
     signals, steps = network.signals, network.steps
@@ -242,14 +280,17 @@ def _windows(x: Tensor, kernel: int, stride: int) -> Tensor:
 
 
 def synapse(x: Tensor, weight: Tensor, stride: int, padding: int, dtype: torch.dtype, groups: int = 1) -> Tensor:
-    """Convolve int64 ``x`` (N, Ci, H, W) with int64 ``weight`` (Co, Ci / groups, Ky, Kx), computing in ``dtype``."""
+    """Convolve integers ``x`` (N, Ci, H, W) with ``weight`` (Co, Ci / groups, Ky, Kx), computing in ``dtype``; int32 for
+    float32, whose sums are below 2^24, else int64."""
     if dtype is not torch.int64:
-        return F.conv2d(x.to(dtype), weight.to(dtype), stride=stride, padding=padding, groups=groups).to(torch.int64)
+        x = x.to(dtype, memory_format=torch.channels_last)
+        y = F.conv2d(x, weight.to(dtype), stride=stride, padding=padding, groups=groups)
+        return y.to(torch.int32 if dtype is torch.float32 else torch.int64, memory_format=torch.contiguous_format)
     if groups > 1:
         parts = zip(x.chunk(groups, 1), weight.chunk(groups), strict=True)
         return torch.cat([synapse(a, w, stride, padding, dtype) for a, w in parts], 1)
     co, _, ky, kx = weight.shape
-    taps = F.pad(x, (padding,) * 4).unfold(2, ky, stride).unfold(3, kx, stride).permute(0, 2, 3, 1, 4, 5)
+    taps = F.pad(x.long(), (padding,) * 4).unfold(2, ky, stride).unfold(3, kx, stride).permute(0, 2, 3, 1, 4, 5)
     return (taps.reshape(*taps.shape[:3], -1) @ weight.view(co, -1).T).permute(0, 3, 1, 2)
 
 
@@ -270,13 +311,19 @@ def _count(node: IF, total: Tensor, steps: int) -> Tensor:
 def _fire(node: IF, current: Tensor, steps: int) -> Tensor:
     """Spikes (N, T, C, H, W) of causal and signed neurons."""
     threshold, bias, v = _channel(node.threshold), _channel(node.bias), _membrane(node)
+    if current.dtype == torch.int32 and max(int(x.abs().max()) for x in (threshold, bias, v)) < 1 << 23:
+        # Currents are below 2^24 then, and 64 steps of them below 2^31 with all the rest.
+        threshold, bias, v = threshold.int(), bias.int(), v.int()
     fires = torch.gt if node.strict else torch.ge
-    spikes, count = [], torch.zeros_like(v)
+    v = v.expand_as(current[:, 0]).clone()
+    spikes, count = torch.empty(current.shape, dtype=torch.int8), torch.zeros(v.shape, dtype=torch.int8)
     for t in range(steps):
-        v = v + current[:, t] + bias
-        spikes.append(fires(v, threshold).long())
+        v += current[:, t]
+        v += bias
+        now = fires(v, threshold)
         if node.rule == "signed":
-            spikes[-1] = spikes[-1] - ((v < 0) & (count > 0)).long()
-            count = count + spikes[-1]
-        v = v - spikes[-1] * threshold
-    return torch.stack(spikes, 1)
+            now = now.char() - ((v < 0) & (count > 0)).char()
+            count += now
+        spikes[:, t] = now
+        v -= now * threshold
+    return spikes

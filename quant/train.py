@@ -92,7 +92,12 @@ def train(
         for name, network in networks.items():
             mine = slice(workers.rank, None, workers.size)
             images, labels = data.test_x[mine], data.test_y[mine]
-            (right,) = workers.sums([golden.accuracy(network, images, labels) * len(images)])
+
+            def watch(done: int, total: int, name: str = name) -> None:
+                if progress:
+                    progress(f"golden model, {name}", done / total, 1, {})
+
+            (right,) = workers.sums([golden.accuracy(network, images, labels, progress=watch) * len(images)])
             report.accuracy[name] = round(right) / len(data.test_x)
     # Of the data only the name: where they lie is of no use to others.
     followed = asdict(recipe) | {"data": recipe.data.partition(":")[0]}

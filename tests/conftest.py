@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Several tests run at once: threads of PyTorch that wait for each other would take the processors from them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--cases", type=int, default=60, help="random designs of the hypothesis suite")

@@ -414,6 +414,24 @@ def test_bounds_choose_the_type() -> None:
     assert golden.exact_dtype(1 << 53) is torch.int64
 
 
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_float32_convolutions_are_exact_up_to_their_bound(kernel: int, stride: int, groups: int) -> None:
+    """A transform (Winograd) or shorter floats anywhere below PyTorch would lose the last bits of such sums."""
+    generator = torch.Generator().manual_seed(kernel)
+    for channels, size in ((4, 16), (16, 16), (64, 8)):
+        x = torch.randint(0, 256, (32, channels, size, size), generator=generator)
+        top = ((1 << 24) - 1) // (255 * channels // groups * kernel**2)
+        weight = torch.randint(-top, top + 1, (2 * channels, channels // groups, kernel, kernel), generator=generator)
+        weight[0] = top
+        x[0] = 255
+        with golden.exact_math():
+            found = golden.synapse(x, weight, stride, kernel // 2, torch.float32, groups)
+        assert torch.equal(found.long(), golden.synapse(x, weight, stride, kernel // 2, torch.int64, groups))
+        assert int(found.max()) > 1 << 23
+
+
 def test_sums_beyond_float32_are_exact() -> None:
     """1,037 products of 127 * 255 and one of 1: an odd number above 2**24, which float32 cannot hold."""
     weight = np.full((1, 1038), 127)
