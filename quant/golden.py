@@ -89,9 +89,9 @@ def _onednn(enabled: bool) -> Iterator[None]:
 
 @functools.cache
 def _onednn_is_direct() -> bool:
-    """Whether oneDNN, several times as fast as PyTorch's own loops, may be used. PyTorch asks it for direct convolutions,
-    other processors than x86 may do as they like, its environment can lower the precision of all of them; and a trial
-    has to find sums close to 2^24, of which a transform or a shorter number would lose the last bits."""
+    """Whether oneDNN, several times as fast as PyTorch's own loops, may be used. PyTorch asks it for direct
+    convolutions; other processors than x86 may do as they like, its environment can lower the precision of them all;
+    and a trial has to find sums close to 2^24, of which a transform or a shorter number would lose the last bits."""
     modes = {os.environ.get(f"{name}_DEFAULT_FPMATH_MODE", "STRICT").upper() for name in ("ONEDNN", "DNNL")}
     if platform.machine().lower() not in ("x86_64", "amd64") or modes != {"STRICT"}:
         return False
@@ -280,8 +280,8 @@ def _windows(x: Tensor, kernel: int, stride: int) -> Tensor:
 
 
 def synapse(x: Tensor, weight: Tensor, stride: int, padding: int, dtype: torch.dtype, groups: int = 1) -> Tensor:
-    """Convolve integers ``x`` (N, Ci, H, W) with ``weight`` (Co, Ci / groups, Ky, Kx), computing in ``dtype``; int32 for
-    float32, whose sums are below 2^24, else int64."""
+    """Convolve integers ``x`` (N, Ci, H, W) with ``weight`` (Co, Ci / groups, Ky, Kx), computing in ``dtype``; the
+    result is int32 for float32, whose sums are below 2^24, else int64."""
     if dtype is not torch.int64:
         x = x.to(dtype, memory_format=torch.channels_last)
         y = F.conv2d(x, weight.to(dtype), stride=stride, padding=padding, groups=groups)
