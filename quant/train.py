@@ -46,6 +46,7 @@ def train(
     *,
     data: Dataset | None = None,
     progress: Progress | None = None,
+    tested: Callable[[int, int], None] | None = None,
     held_out: int | None = None,
     device: str = "auto",
     threads: int = 1,
@@ -60,8 +61,8 @@ def train(
     ``threads`` are PyTorch's: one is fastest for networks as small as the digits', and on a busy machine by far; the
     order of float sums, and so the trained network, depends on it. ``checkpoint`` is a file that the training is
     continued from, where there is one, and kept in; it is the caller's to remove when the network is safe, and removed
-    now with ``restart``. ``notice`` is called with a line about it. Raises RecipeError, and CheckpointError for the
-    file of another training.
+    now with ``restart``. ``notice`` is called with a line about it; ``tested`` with (images done, all) while the golden
+    model runs a network at the end. Raises RecipeError, and CheckpointError for the file of another training.
     """
     data = data or load(recipe.data)
     data = data if recipe.input_bits is None else data.with_bits(recipe.input_bits)
@@ -78,7 +79,7 @@ def train(
         if recipe.batch % workers.size or recipe.batch < 2 * workers.size:
             raise RecipeError(f"Recipe: batch must be a multiple of the {workers.size} processes, not {recipe.batch}")
         if workers.rank:
-            progress = notice = None
+            progress = notice = tested = None
         kept = Checkpoint(checkpoint)
         if restart:
             kept.remove()
@@ -92,12 +93,7 @@ def train(
         for name, network in networks.items():
             mine = slice(workers.rank, None, workers.size)
             images, labels = data.test_x[mine], data.test_y[mine]
-
-            def watch(done: int, total: int, name: str = name) -> None:
-                if progress:
-                    progress(f"golden model, {name}", done / total, 1, {})
-
-            (right,) = workers.sums([golden.accuracy(network, images, labels, progress=watch) * len(images)])
+            (right,) = workers.sums([golden.accuracy(network, images, labels, progress=tested) * len(images)])
             report.accuracy[name] = round(right) / len(data.test_x)
     # Of the data only the name: where they lie is of no use to others.
     followed = asdict(recipe) | {"data": recipe.data.partition(":")[0]}

@@ -45,6 +45,7 @@ def train(recipe: Annotated[Path, typer.Argument(help="TOML file: data, model, m
         trained = api.train(
             followed, held_out=held_out, threads=threads, device=device, checkpoint=checkpoint.path,
             restart=restart, notice=lambda text: typer.echo(text, err=True),
+            tested=lambda done, total: step("golden model", done, total),
             progress=lambda phase, done, total, figures: step(f"{phase}, {_figures(figures)}", done, total))
     if os.environ.get("RANK", "0") != "0":  # torchrun's first process alone writes and reports
         return
