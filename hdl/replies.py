@@ -21,9 +21,9 @@ class Replies(wiring.Component):
     last beat of its result, both included; the beats are taken without a pause and kept until the reply is out.
 
     Parameters: ``frame_bytes`` of an image; ``info``, payload of the reply to INFO, whole words of 4 bytes;
-    ``classes``, logits of a result. Members: ``i``: In(stream of bytes); ``o``: Out(stream of ``data``, 8 bits, and ``last``);
-    ``pixels``, ``results``: as in ``hdl.link.LinkCore``; ``status``: In(32), payload of the reply to STATUS; ``busy``:
-    Out(1), a request is under way.
+    ``classes``, logits of a result. Members: ``i``: In(stream of bytes); ``o``: Out(stream of ``data``, 8 bits, and
+    ``last``); ``pixels``, ``results``: as in ``hdl.link.LinkCore``; ``status``: In(32), payload of the reply to STATUS;
+    ``busy``: Out(1), a request is under way.
     """
 
     i: stream.Interface
