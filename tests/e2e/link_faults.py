@@ -1,29 +1,32 @@
 """Seeded faults on the serial line of a board, one case after the other in one long simulation.
 
-A case sends good images, then a fault, then good frames that must all be answered. Nothing is reset between cases.
+A case may send a good image, then a fault, then good frames; all good ones must be answered, unless a reset takes them.
+Nothing is reset between cases.
 """
 
 from __future__ import annotations
 
+import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from spikeloom.hdl.codes import Kind, Reason
+from spikeloom.hdl.codes import Kind
 from spikeloom.link import Frame, encode, stuff
 
 __all__ = ["FAULTS", "Case", "Script", "received", "schedule"]
 
 BIT = 4  # clock cycles
 IDLE = 12  # bits of a quiet line, after which every receiver waits for a start bit
-MOST_REPLIES = 12
+SHORTEST = 10  # bytes of the shortest reply
+RESETS = ("reset", "soft_reset")
 
 
 @dataclass
 class Case:
     """What was sent: ``images``, number of the image by sequence number; ``must``, sequence numbers and types of the
-    frames that must be answered, in this order, all of them sent after the fault; ``window`` of time in cycles."""
+    frames that must be answered, in this order; ``begin``, ``end`` of the case in cycles."""
 
     fault: str
     seed: int
@@ -38,6 +41,7 @@ class Script:
 
     def __init__(self) -> None:
         self.at = 100.0
+        self.zeros = 0
         self.events: list[tuple[float, int, int]] = []
 
     def bits(self, levels: Sequence[int], bit: float = BIT) -> None:
@@ -48,8 +52,8 @@ class Script:
 
     def send(self, data: bytes, bit: float = BIT) -> None:
         """Put bytes on the line."""
-        for byte in data:
-            self.bits(levels(byte), bit)
+        self.zeros += data.count(0)
+        self.bits(flattened(data), bit)
 
     def idle(self, bits: float) -> None:
         """Leave the line high."""
@@ -169,13 +173,12 @@ class _Maker:
 
     def glitches(self) -> None:
         """Pulses shorter than a bit at any time."""
-        start = self.script.at
-        self.script.send(self.image())
-        end = self.script.at
-        for time in self.rng.uniform(start, end, int(self.rng.integers(1, 4))):
-            # Against the level that the line has: it comes back at the next bit's start at the latest.
-            before = max((event for event in self.script.events if event[0] <= time), key=lambda event: event[0])
-            self.script.events += [(time, 0, 1 - before[2]), (min(time + 2.5, before[0] + BIT), 0, before[2])]
+        start, bits = self.script.at, flattened(self.image())
+        self.script.bits(bits)
+        for place in self.rng.choice(len(bits), int(self.rng.integers(1, 4)), replace=False):
+            begin, length = start + BIT * place + self.rng.uniform(0, BIT - 1), self.rng.uniform(0.3, 2.5)
+            end = min(begin + length, start + BIT * (place + 1) - 0.1)
+            self.script.events += [(begin, 0, 1 - bits[place]), (end, 0, bits[place])]
         self.quiet()
 
     def reset(self) -> None:
@@ -201,13 +204,11 @@ class _Maker:
 
     def wrong_length(self) -> None:
         """A whole frame with another number of bytes than its type has."""
-        size = int(self.rng.choice([k for k in range(0, 40) if k != len(self.pool[0])]))
+        size = int(self.rng.choice([k for k in range(40) if k != len(self.pool[0])]))
         self.script.send(self.frame(Kind.IMAGE, bytes(size)))
 
     def lying_length(self) -> None:
         """A whole image whose length field says something else, the CRC right."""
-        import binascii
-
         body = bytearray(b"\1\0" + len(self.pool[0]).to_bytes(2, "little") + self.pool[0])
         body[2 + int(self.rng.integers(2))] ^= int(self.rng.integers(1, 256))
         self.script.send(b"\0" + stuff(bytes(body) + binascii.crc_hqx(body, 0xFFFF).to_bytes(2, "big")) + b"\0")
@@ -240,17 +241,17 @@ def schedule(images: Sequence[bytes], count: int, latency: int, reply_bytes: int
     for seed in range(count):
         rng = np.random.default_rng(seed)
         case = Case(FAULTS[seed % len(FAULTS)], seed, begin=script.at)
-        maker = _Maker(script, case, rng, images)
+        maker, zeros = _Maker(script, case, rng, images), script.zeros
         if rng.random() < 0.3:
-            script.send(maker.image())
+            script.send(maker.image(must=case.fault not in RESETS))
         getattr(maker, case.fault)()
         for _ in range(int(rng.integers(1, 3))):
             script.send(maker.image(must=True))
         script.send(maker.frame(Kind(int(rng.choice([Kind.INFO, Kind.STATUS]))), must=True))
         script.idle(0)
-        sent = (script.at - case.begin) / (10 * BIT)
-        # A frame on the line takes two bytes at least, and its record is answered with the shortest reply.
-        script.at += MOST_REPLIES * (latency + 10 * BIT * reply_bytes) + sent / 2 * 10 * (10 * BIT)
+        # Every zero may end a frame that is answered with the shortest reply.
+        shortest, longest = 10 * BIT * SHORTEST, 10 * BIT * reply_bytes + latency
+        script.at += (script.zeros - zeros + 4) * shortest + (len(case.images) + 1) * longest
         case.end = script.at
         cases.append(case)
     return script, cases
@@ -272,6 +273,3 @@ def received(times: np.ndarray, values: np.ndarray) -> list[tuple[float, int]]:
             found.append((time, byte >> 1 & 255))
         at = time + 9.4 * BIT
     return found
-
-
-assert set(Reason) == set(range(7))
