@@ -49,7 +49,9 @@ class Watch:
 
     def begin(self) -> None:
         """A new run."""
-        self.run: dict[str, Any] = {"packets": [], "results": [], "cut": [], "end": "quiet"}
+        if self.runs:
+            self.run |= {"end": "reset", "partial": self.packet.hex()}
+        self.run: dict[str, Any] = {"packets": [], "partial": "", "results": [], "cut": [], "end": "quiet"}
         self.runs.append(self.run)
         self.packet = bytearray()
         self.stalls = 0
@@ -67,7 +69,6 @@ class Watch:
             self.cycle += 1
             if not int(dut.aresetn.value):
                 if not in_reset:
-                    self.run["end"] = "reset"
                     self.begin()
                 in_reset += 1
                 if in_reset > 1:
@@ -90,7 +91,6 @@ class Watch:
                 assert not int(dut.s_axis_tready.value), "s_axis_tready is high in a soft reset"
                 if (self.partial or int(dut.m_axis_tvalid.value)) and self.belongs is None:
                     self.belongs = self.run
-                self.run["end"] = "reset"
                 self.begin()
                 self.stalls = -int(dut.s_axis_tvalid.value)  # this cycle does not count
         self.answering = answering

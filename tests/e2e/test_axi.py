@@ -88,6 +88,9 @@ def test_faults(core: Core, tmp_path: Path, request: pytest.FixtureRequest) -> N
     """Every packet has its result, those of the golden model; a reset takes the packets before it and no others."""
     cases = request.config.getoption("--cases")
     runs = axi_run.run(core.built, tmp_path, "faults", core.config(cases=cases))
+    for run in runs:
+        if len(run["partial"]) // 2 >= core.contents["axi"]["frame_bytes"]:  # too long, so its result need not wait
+            run["packets"].append(run["partial"] + "00")
     packets = [Packet(bytes.fromhex(p)) for run in runs for p in run["packets"]]
     want = iter(expected(core.design, packets))
     good = cut = 0
