@@ -9,7 +9,7 @@ from math import gcd
 from pathlib import Path
 from typing import Any
 
-from amaranth.hdl import Cat, ClockDomain, Module, Signal
+from amaranth.hdl import Cat, ClockDomain, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -21,7 +21,7 @@ from .design import Design
 from .emit import module
 
 __all__ = ["ADDRESS_BITS", "AXI", "FILE", "IDENTITY", "REGISTERS", "VERSION", "AxiTop", "Register", "beat_bytes",
-           "write"]
+           "register_table", "write"]
 
 AXI = "spikeloom_axi"
 """Name of the module."""
@@ -60,16 +60,22 @@ REGISTERS = _registers(
     ("hash_high", "read", "bits 63..32: digits 1 to 8"),
     ("control", "write", "bit 0: a 1 written is a soft reset, of one cycle; reads as 0"),
     ("status", "read", "bit 0, busy: a packet, a frame or a result is under way"),
-    ("frames", "read", "results handed out"),
+    ("frames", "read", "results handed out to the output register"),
     ("errors", "read", "of these, results of packets with a wrong length"),
     ("stalls_in", "read", "cycles in which `s_axis_tvalid` met no `s_axis_tready`"),
-    ("stalls_out", "read", "cycles in which a beat of a result was ready and could not leave"),
+    ("stalls_out", "read", "cycles in which `m_axis_tvalid` met no `m_axis_tready`"),
     ("frame_bytes", "read", "bytes of a frame"),
     ("result_words", "read", "words of a result: 1 + classes"),
     ("beat_bytes", "read", "bytes of a beat of `s_axis`"),
     ("pixel_high", "read", "the highest pixel; a higher byte counts as this"),
 )
 """All registers, in the order of their addresses."""
+
+
+def register_table() -> str:
+    """:data:`REGISTERS` as a table in Markdown."""
+    rows = [f"| `{r.address:#04x}` | `{r.name}` | {r.access} | {r.text} |" for r in REGISTERS]
+    return "\n".join(["| address | register | access | what it holds |", "| --- | --- | --- | --- |", *rows])
 
 
 def beat_bytes(design: Design) -> int:
@@ -117,7 +123,7 @@ class AxiTop(wiring.Component):
             }
         )
 
-    def values(self, accelerator: Accelerator, busy: Any) -> list[Any]:
+    def _values(self, accelerator: Accelerator, busy: Any, stalls_out: Signal) -> list[Any]:
         """What the registers read as, in the order of :data:`REGISTERS`."""
         network_hash = int(self.design.network.hash[:16], 16)
         found = {
@@ -130,7 +136,7 @@ class AxiTop(wiring.Component):
             "frames": accelerator.frames,
             "errors": accelerator.errors,
             "stalls_in": accelerator.stalls_in,
-            "stalls_out": accelerator.stalls_out,
+            "stalls_out": stalls_out,
             "frame_bytes": self.frame_bytes,
             "result_words": self.result_words,
             "beat_bytes": self.lanes,
@@ -149,11 +155,14 @@ class AxiTop(wiring.Component):
         m.submodules.registers = registers = AxiLite(ADDRESS_BITS, *addresses)
         soft_reset = Signal()
         m.d.sync += soft_reset.eq(registers.strobes[0] & registers.data[0] & registers.enable[0])
-        busy = accelerator.busy | end.o.valid
+        # The accelerator's own counter sees what its beats wait for this register.
+        stalls_out = Signal(32)
+        m.d.sync += stalls_out.eq(Mux(soft_reset, 0, stalls_out + (end.o.valid & ~end.o.ready)))
+        values = self._values(accelerator, accelerator.busy | end.busy, stalls_out)
         m.d.comb += [
             accelerator.soft_reset.eq(soft_reset),
             end.cut.eq(soft_reset),
-            *(value.eq(v) for value, v in zip(registers.values, self.values(accelerator, busy), strict=True)),
+            *(register.eq(value) for register, value in zip(registers.values, values, strict=True)),
         ]
         wiring.connect(m, accelerator.o, end.i)
         for prefix, names, inner in (

@@ -23,20 +23,26 @@ class PacketEnd(wiring.Component):
     follows, :data:`~.frames.CUT_WORD` with ``last``.
 
     Members: ``i``: In(beats of 32 bits), of which none may be valid while ``cut`` is high; ``cut``: In(1), what feeds
-    ``i`` is in reset; ``o``: Out(beats of 32 bits).
+    ``i`` is in reset; ``o``: Out(beats of 32 bits); ``busy``: Out(1), a packet is under way.
     """
 
     i: stream.Interface
     o: stream.Interface
     cut: Signal
+    busy: Signal
 
     def __init__(self) -> None:
-        super().__init__({"i": In(beat_signature(32)), "cut": In(1), "o": Out(beat_signature(32))})
+        beats = beat_signature(32)
+        super().__init__({"i": In(beats), "cut": In(1), "o": Out(beats), "busy": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         open_, ending, free = Signal(name="open"), Signal(), Signal()
-        m.d.comb += [free.eq(~self.o.valid | self.o.ready), self.i.ready.eq(free & ~ending)]
+        m.d.comb += [
+            free.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(free & ~ending),
+            self.busy.eq(open_ | self.o.valid),
+        ]
         with m.If(free):
             m.d.sync += [self.o.valid.eq(ending | self.i.valid), self.o.payload.eq(self.i.payload)]
             with m.If(ending):

@@ -34,7 +34,7 @@ READIES = ("s_axis_tready", "s_axil_awready", "s_axil_wready", "s_axil_arready")
 class Watch:
     """Sees every cycle: valid and payload are held until ready, results have their length, nothing moves in a reset.
 
-    Attributes: ``runs``, what is written to the record; ``results`` and ``stalls``, of the current run; ``cycle``.
+    Attributes: ``runs``, what is written to the record; ``run``, the current one; its ``stalls``; ``cycle``.
     """
 
     def __init__(self, dut: Any, config: dict[str, Any]) -> None:
@@ -54,7 +54,7 @@ class Watch:
         self.run: dict[str, Any] = {"packets": [], "partial": "", "results": [], "cut": [], "end": "quiet"}
         self.runs.append(self.run)
         self.packet = bytearray()
-        self.stalls = 0
+        self.stalls = [0, 0]
 
     @property
     def settled(self) -> bool:
@@ -92,7 +92,8 @@ class Watch:
                 if (self.partial or int(dut.m_axis_tvalid.value)) and self.belongs is None:
                     self.belongs = self.run
                 self.begin()
-                self.stalls = -int(dut.s_axis_tvalid.value)  # this cycle does not count
+                waits = int(dut.m_axis_tvalid.value) and not int(dut.m_axis_tready.value)
+                self.stalls = [-int(dut.s_axis_tvalid.value), -int(waits)]  # this cycle does not count
         self.answering = answering
         for channel, parts in (("aw", ("addr",)), ("w", ("data", "strb"))):
             if int(getattr(dut, f"s_axil_{channel}valid").value) and int(getattr(dut, f"s_axil_{channel}ready").value):
@@ -107,6 +108,7 @@ class Watch:
             assert before in (None, shown), f"cycle {self.cycle}: {prefix} was {before}, not taken, and is {shown}"
             if valid and not ready:
                 self.held[prefix] = shown
+                self.stalls[1] += prefix == "m_axis_t"
             if valid and ready and prefix == "m_axis_t":
                 self._beat(*shown)
 
@@ -126,7 +128,7 @@ class Watch:
         if not int(dut.s_axis_tvalid.value):
             return
         if not int(dut.s_axis_tready.value):
-            self.stalls += 1
+            self.stalls[0] += 1
             return
         self.packet += int(dut.s_axis_tdata.value).to_bytes(self.config["beat_bytes"], "little")
         if int(dut.s_axis_tlast.value):
@@ -222,7 +224,8 @@ class Host:
         await ClockCycles(self.dut.aclk, 2)
         run = self.watch.run
         wrong = sum(words[0] >> 24 != 0 for words in run["results"])
-        seen = {"frames": len(run["results"]), "errors": wrong, "status": 0, "stalls_in": self.watch.stalls}
+        seen = {"frames": len(run["results"]), "errors": wrong, "status": 0}
+        seen |= {"stalls_in": self.watch.stalls[0], "stalls_out": self.watch.stalls[1]}
         found = {name: await self.read(name) for name in seen}
         assert found == seen, f"{what}: registers {found}, seen {seen}"
 

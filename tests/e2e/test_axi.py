@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import re
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +21,20 @@ from frame_bench import Packet, expected, packets_of, perceptron
 from spikeloom.gen import axi, emit
 from spikeloom.gen.accelerator import Result, parse_result
 from spikeloom.gen.design import Design
+from spikeloom.gen.fold import designed
 from spikeloom.gen.plan import Fold
 from spikeloom.hdl.frames import CUT_WORD
+from spikeloom.quant.data import digits
+from spikeloom.quant.netfile import load, save
 
 pytestmark = pytest.mark.xdist_group("axi")
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = ROOT / "docs" / "axi.md"
+
+STYLE = ("DECLFILENAME", "PROCASSINIT", "UNUSEDSIGNAL", "UNUSEDPARAM", "WIDTHEXPAND", "WIDTHTRUNC", "CASEOVERLAP",
+         "CMPCONST")
+"""What Yosys's way of writing Verilog brings along: initial values, unused wires, operands that extend themselves."""
 
 
 @dataclass(frozen=True)
@@ -106,3 +122,79 @@ def test_faults(core: Core, tmp_path: Path, request: pytest.FixtureRequest) -> N
         cut += len(run["cut"])
         good += sum(r.status == 0 for r in found)
     assert good >= 2 * cases and cut > cases // 60
+
+
+@pytest.mark.slow
+def test_digits(tmp_path: Path) -> None:
+    """The digits network that the project keeps, 100 test images, as its own bytes choose the beats."""
+    network = load(ROOT / "models" / "digits-t4w4.safetensors")
+    design, _ = designed(network, {}, 2000, None, True, None)
+    core = built(design, tmp_path)
+    packets = packets_of(design, digits().with_bits(4).test_x[:100])
+    (*_, run) = axi_run.run(core.built, tmp_path / "run", "frames", core.config(frames=tuple(packets)))
+    received = [np.frombuffer(bytes.fromhex(p), "<u4").tolist() for p in run["received"]]
+    assert results(received) == expected(design, packets)
+
+
+def test_lint_finds_nothing_but_the_style_of_written_verilog(core: Core, tmp_path: Path) -> None:
+    """The core inside the example of its documentation, by Verilator -Wall."""
+    (example,) = re.findall(r"```verilog\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    ports: dict[str, int] = core.contents["axi"]["ports"]
+    named = re.findall(r"\.(\w+)\((\w+)\)", example)
+    assert sorted(port for port, _ in named) == sorted(ports)
+    wires = ", ".join(
+        f"{'output' if _drives(port) else 'input'} [{ports[port] - 1}:0] {wire}" for port, wire in named
+    )
+    (tmp_path / "board.v").write_text(f"module board({wires});\n{example}endmodule\n")
+    verilator = axi_run.verilator_root()
+    done = subprocess.run(
+        [
+            verilator / "bin" / "verilator_bin",
+            *("--lint-only", "-Wall", "--top-module", "board", *(f"-Wno-{rule}" for rule in STYLE)),
+            tmp_path / "board.v",
+            core.built.parent / core.contents["axi"]["verilog"],
+        ],
+        env=os.environ | {"VERILATOR_ROOT": str(verilator)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def _drives(port: str) -> bool:
+    found = re.fullmatch(r"([sm]_axis_t|s_axil_(?:aw|ar|w|b|r))([a-z]+)", port)
+    return bool(found) and (found[1] in ("m_axis_t", "s_axil_b", "s_axil_r")) != (found[2] == "ready")
+
+
+def test_the_document_has_the_registers_of_the_code() -> None:
+    assert f"<!-- table: registers -->\n{axi.register_table()}\n<!-- end -->" in DOCUMENT.read_text()
+    assert [r.address for r in axi.REGISTERS] == list(range(0, 4 * len(axi.REGISTERS), 4))
+
+
+def test_generate_writes_the_core(tmp_path: Path) -> None:
+    design = perceptron(Fold(2, 3, 1))
+    save(design.network, tmp_path / "net.safetensors")
+    folder = tmp_path / "d"
+    command = [sys.executable, "-m", "spikeloom", "generate", tmp_path / "net.safetensors", "-o", folder, "--json"]
+    done = subprocess.run([*command, "--axi"], capture_output=True, text=True, check=True)
+    about = json.loads(done.stdout)["axi"]
+    assert about == json.loads((folder / "design.json").read_text())["axi"]
+    text = (folder / "spikeloom_axi.v").read_bytes()
+    assert about["verilog_sha256"] == hashlib.sha256(text).hexdigest()
+    assert (about["beat_bytes"], about["frame_bytes"], about["result_words"]) == (4, 12, 7)
+    assert about["network_hash"] == design.network.hash[:16]
+    again, contents = emit.read(folder)
+    axi.write(axi.AxiTop(again), tmp_path, contents)
+    assert (tmp_path / "spikeloom_axi.v").read_bytes() == text
+    done = subprocess.run([*command, "--axi", "--axi-bytes", "5"], capture_output=True, text=True, check=False)
+    assert done.returncode and "must divide the 12 bytes of a frame, 5 do not" in done.stderr
+    subprocess.run(command, capture_output=True, check=True)
+    assert not (folder / "spikeloom_axi.v").exists() and "axi" not in json.loads((folder / "design.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("fold", "inputs", "bytes_"), [(Fold(6, 1, 1), 12, 4), (Fold(6, 16, 1), 16, 16), (Fold(6, 7, 1), 7, 7)]
+)
+def test_bytes_of_a_beat_keep_up_with_the_design(fold: Fold, inputs: int, bytes_: int) -> None:
+    assert axi.beat_bytes(perceptron(fold, inputs=inputs)) == bytes_
