@@ -176,7 +176,8 @@ def test_generate_writes_the_core(tmp_path: Path) -> None:
     design = perceptron(Fold(2, 3, 1))
     save(design.network, tmp_path / "net.safetensors")
     folder = tmp_path / "d"
-    command = [sys.executable, "-m", "spikeloom", "generate", tmp_path / "net.safetensors", "-o", folder, "--json"]
+    command = [sys.executable, "-m", "spikeloom", "generate", tmp_path / "net.safetensors", "-o", folder]
+    command += ["--cycles", "40", "--json"]
     done = subprocess.run([*command, "--axi"], capture_output=True, text=True, check=True)
     about = json.loads(done.stdout)["axi"]
     assert about == json.loads((folder / "design.json").read_text())["axi"]
