@@ -175,7 +175,7 @@ def test_a_host_that_stops_reading_loses_replies_and_nothing_else(
 def test_faults_on_the_line(
     request: pytest.FixtureRequest, board: Path, images: list[bytes], expected: list[Result], tmp_path: Path
 ) -> None:
-    count = round(request.config.getoption("--cases") / 0.6)
+    count = round(int(request.config.getoption("--cases") or 0) / 0.6)
     assert count >= len(FAULTS)
     with BoardSim(board) as simulated, serial.Serial(simulated.port, timeout=0.02) as opened:
         latency = Host(opened, timeout=60).classify(images[:1])[0].latency
