@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import serial
-from link_faults import FAULTS, received, schedule
+from link_faults import FAULTS, RESETS, received, schedule
 from typer.testing import CliRunner
 
 from spikeloom.cli import app
@@ -203,7 +203,7 @@ def test_faults_on_the_line(
         assert all(len(place) == 1 for place in places), f"{name}: {case.must} were answered with {replies}"
         assert places == sorted(places), f"{name}: replies out of order, {replies}"
         answered += len(places)
-        if case.fault not in ("reset", "soft_reset"):
+        if case.fault not in RESETS:
             assert not parser.garbage, f"{name}: the board sent what is no frame"
         parser.garbage = 0
     assert answered >= 2 * count and dropped > count // 3
