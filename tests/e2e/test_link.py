@@ -258,7 +258,12 @@ def test_run_with_another_network_than_the_board_has(folder: Path, board: Path, 
     emit.write(Design(other, auto(other)), tmp_path)
     with BoardSim(board) as simulated:
         status, _, err = run("--port", simulated.port, "--network", tmp_path, "--data", folder / "frames.npz")
-    assert status == 1 and f"is {other.hash[:16]}" in err and network(1).hash[:16] in err
+        assert status == 1 and f"is {other.hash[:16]}" in err and network(1).hash[:16] in err
+        # Without a network the board says what it takes.
+        status, _, err = run("--port", simulated.port)
+        assert status == 1 and "Images of digits have 64 bytes, those of this board 18" in err
+        status, _, err = run("--port", simulated.port, "--data", folder / "frames.npz")
+        assert status == 1 and "needs --network" in err
 
 
 def test_run_without_a_board(folder: Path, tmp_path: Path) -> None:
