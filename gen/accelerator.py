@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
+from typing import Any
 
 import numpy as np
 from amaranth.hdl import Module, ResetInserter, Signal
@@ -123,7 +124,7 @@ class Accelerator(wiring.Component):
         return m
 
 
-def _members(lanes: int) -> dict[str, In | Out]:
+def _members(lanes: int) -> dict[str, Any]:
     counters = {name: Out(32) for name in COUNTERS}
     return {"i": In(beat_signature(8 * lanes)), "o": Out(beat_signature(32)), **counters, "busy": Out(1)}
 
@@ -137,6 +138,10 @@ def _readout(design: Design) -> ReadoutSpec:
 
 class _Core(wiring.Component):
     """All of an :class:`Accelerator` that its soft reset resets."""
+
+    i: stream.Interface
+    o: stream.Interface
+    busy: Signal
 
     def __init__(self, shell: Accelerator) -> None:
         self.shell = shell

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from amaranth.hdl import Cat, ClockDomain, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -103,6 +103,9 @@ class AxiTop(wiring.Component):
     Raises PlanError where ``lanes`` or the design do not fit.
     """
 
+    aclk: Signal
+    aresetn: Signal
+
     def __init__(self, design: Design, lanes: int | None = None) -> None:
         self.design = design
         self.lanes = beat_bytes(design) if lanes is None else lanes
@@ -147,7 +150,7 @@ class AxiTop(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Return the circuit."""
         m = Module()
-        m.domains.sync = domain = ClockDomain("sync")
+        m.domains.sync = domain = cast(Any, ClockDomain("sync"))
         m.d.comb += [domain.clk.eq(self.aclk), domain.rst.eq(~self.aresetn)]
         m.submodules.accelerator = accelerator = self._shell
         m.submodules.packet_end = end = PacketEnd()
@@ -162,7 +165,7 @@ class AxiTop(wiring.Component):
         m.d.comb += [
             accelerator.soft_reset.eq(soft_reset),
             end.cut.eq(soft_reset),
-            *(register.eq(value) for register, value in zip(registers.values, values, strict=True)),
+            *(registers.values[k].eq(value) for k, value in enumerate(values)),
         ]
         wiring.connect(m, accelerator.o, end.i)
         for prefix, names, inner in (
@@ -191,7 +194,7 @@ class AxiTop(wiring.Component):
         return m
 
 
-def _stream(prefix: str, flow: type, width: int) -> dict[str, Any]:
+def _stream(prefix: str, flow: Any, width: int) -> dict[str, Any]:
     return _channel(f"{prefix}_t", flow, data=width, last=1)
 
 

@@ -157,8 +157,8 @@ class Results(wiring.Component):
             answered, answer, stored = Signal(), Signal(len(best)), Signal()
             _, is_last = counter(m, spec.groups, stored, "word")
             m.d.comb += [
-                # The class of a frame waits until that of the frame before has left.
-                self.i.ready.eq(logits.i.ready & ~(is_last & answered)),
+                # The last word of a frame finds room when all logits of the frame before have left, its class too.
+                self.i.ready.eq(logits.i.ready),
                 stored.eq(self.i.valid & self.i.ready),
                 logits.i.valid.eq(stored),
                 logits.i.payload.eq(word),

@@ -102,7 +102,7 @@ def test_frames(core: Core, tmp_path: Path) -> None:
 
 def test_faults(core: Core, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Every packet has its result, those of the golden model; a reset takes the packets before it and no others."""
-    cases = request.config.getoption("--cases")
+    cases = int(request.config.getoption("--cases"))
     runs = axi_run.run(core.built, tmp_path, "faults", core.config(cases=cases))
     for run in runs:
         if len(run["partial"]) // 2 >= core.contents["axi"]["frame_bytes"]:  # too long, so its result need not wait

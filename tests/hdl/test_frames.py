@@ -1,14 +1,18 @@
 """Packets into frames, frames into packets: wrong lengths, stalls, soft resets, against the golden model."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from amaranth.sim import Simulator
 from frame_bench import Bench, Packet, expected, packets_of, perceptron, random_packets, small_cnn
 
-from spikeloom.gen.accelerator import GOOD, Accelerator, Result, parse_result
+from spikeloom.gen.accelerator import GOOD, LONG, SHORT, Accelerator, Result, parse_result
 from spikeloom.gen.design import Design
 from spikeloom.gen.layers import PlanError
 from spikeloom.gen.plan import Fold
-from spikeloom.hdl.frames import Framer
+from spikeloom.hdl.frames import Framer, Results
+from spikeloom.hdl.readout import ReadoutSpec
 from spikeloom.hdl.words import WordFormat
 from spikeloom.quant.network import Network
 from spikeloom.quant.nodes import Input, Linear, Readout
@@ -74,6 +78,87 @@ def test_frames_follow_each_other_without_a_gap() -> None:
     timing = design.law(12 * design.boundaries[0].words_per_frame)
     waits = 25 * 12 - 1 - timing.transfers["i"][-1]
     assert bench.counters["stalls_in"] == -waits
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4])
+def test_results_wait_for_their_status(lanes: int) -> None:
+    """Words and statuses come at random, in any order to each other; a packet has both."""
+    rng = np.random.default_rng(lanes)
+    ranges = np.array([[-9, 5], [-3, 8], [0, 6], [-2, 2]])
+    spec = ReadoutSpec(bias=np.array([3, -2, 0, 9]), i_format=WordFormat(lanes, 1, -9, 8), ranges=ranges)
+    currents = rng.integers(ranges[:, 0], ranges[:, 1] + 1, (30, 4))
+    logits, best = spec.compute(currents.reshape(-1, lanes, 1))
+    words = [int(w) for (w,) in spec.pack(logits, best)]
+    statuses = [int(s) for s in rng.integers(0, 3, 30)]
+    core, found = Results(spec), []
+    simulator = Simulator(core)
+    simulator.add_clock(1e-6)
+
+    async def bench(ctx: Any) -> None:
+        queues, offered, packet = [words[:], statuses[:]], [False, False], []
+        for cycle in range(3000):
+            share = (0.3, 0.1) if cycle % 200 < 100 else (0.1, 0.9)
+            for k, port in enumerate((core.i, core.status)):
+                offered[k] = bool(queues[k]) and (offered[k] or rng.random() < share[k])
+                ctx.set(port.valid, offered[k])
+                ctx.set(port.payload, queues[k][0] if offered[k] else 3)
+            ready = rng.random() < 0.7
+            ctx.set(core.o.ready, ready)
+            _, _, *taken, valid, word, last = await ctx.tick().sample(
+                core.i.ready, core.status.ready, core.o.valid, core.o.payload.data, core.o.payload.last
+            )
+            for k in range(2):
+                if offered[k] and taken[k]:
+                    queues[k].pop(0)
+                    offered[k] = False
+            if valid and ready:
+                packet.append(int(word))
+                if last:
+                    found.append(parse_result(packet))
+                    packet = []
+
+    simulator.add_testbench(bench)
+    simulator.run()
+    want = currents + spec.bias
+    assert found == [Result(s, int(r.argmax()), tuple(map(int, r))) for s, r in zip(statuses, want, strict=True)]
+
+
+@pytest.mark.parametrize(("beats", "depth"), [(1, 1), (4, 1), (3, 2)])
+def test_a_framer_whose_statuses_wait(beats: int, depth: int) -> None:
+    """Words and statuses of random packets, in order, whatever the two sinks do; no status is lost for want of room."""
+    rng = np.random.default_rng(beats)
+    framer = Framer(WordFormat(1, 1, 0, 15), beats, depth)
+    lengths = rng.integers(1, 2 * beats + 1, 40)
+    pixels = [rng.integers(0, 16, n) for n in lengths]
+    stream = [(int(p), k == len(ps) - 1) for ps in pixels for k, p in enumerate(ps)]
+    words, statuses = [], []
+    simulator = Simulator(framer)
+    simulator.add_clock(1e-6)
+
+    async def bench(ctx: Any) -> None:
+        k, valid = 0, False
+        for _ in range(3000):
+            valid = valid or (k < len(stream) and rng.random() < 0.8)
+            pixel, last = stream[k] if valid else (0, False)
+            readies = rng.random() < 0.9, rng.random() < 0.15
+            ctx.set(framer.i.valid, valid)
+            ctx.set(framer.i.payload, {"data": pixel, "last": last})
+            ctx.set(framer.o.ready, readies[0])
+            ctx.set(framer.status.ready, readies[1])
+            _, _, taken, *outs = await ctx.tick().sample(
+                framer.i.ready, framer.o.valid, framer.o.payload, framer.status.valid, framer.status.payload
+            )
+            if valid and taken:
+                k, valid = k + 1, False
+            if outs[0] and readies[0]:
+                words.append(outs[1])
+            if outs[2] and readies[1]:
+                statuses.append(outs[3])
+
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert statuses == [GOOD if n == beats else SHORT if n < beats else LONG for n in lengths]
+    assert words == [int(p) for ps in pixels for p in [*ps[:beats], *[0] * (beats - len(ps))]]
 
 
 def test_a_packet_without_an_end_loses_no_later_frame_after_a_reset() -> None:
