@@ -27,8 +27,9 @@ class Netlist(NamedTuple):
 def passes(contents: dict[str, Any], family: str, *, plain: bool = False) -> list[str]:
     """The passes from ``top.v`` to ``netlist.v`` and ``stat.json``: those of :func:`spikeloom.gen.synth.synthesise`.
 
-    The three wires of every boundary are kept through synthesis (attribute ``keep``), so that they can be compared;
-    that moves a few LUTs. ``plain``: nothing is kept, the netlist is the one that is placed and routed.
+    The three wires of every boundary become output ports, so that they live through synthesis and can be compared;
+    that moves a few LUTs. ``plain``: nothing is added, the netlist is the one that is placed and routed. The module
+    is called ``<top>_cells``.
     """
     if family not in FAMILIES:
         raise YosysError(f"The cells of {family!r} cannot be simulated; those of {', '.join(FAMILIES)} can")
@@ -36,11 +37,11 @@ def passes(contents: dict[str, Any], family: str, *, plain: bool = False) -> lis
     wires = [f"{top}/w:{b['signal']}_{part}" for b in contents["boundaries"] for part in ("valid", "ready", "payload")]
     return [
         f"read_verilog -DSPIKELOOM_{family.upper()} top.v",
-        *([] if plain else [f"setattr -set keep 1 {wire}" for wire in wires]),
+        *([] if plain else [f"expose {' '.join(wires)}"]),
         f"{DEVICES[family]} -top {top}",
         "tee -q -o stat.json stat -json",
         "delete t:$scopeinfo",
-        *([f"rename {top} {top}_cells"] if plain else []),
+        f"rename {top} {top}_cells",
         "write_verilog -noattr netlist.v",
     ]
 

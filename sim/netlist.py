@@ -43,7 +43,7 @@ def build_netlist(
 ) -> BuiltNetlist:
     """Synthesise the design in ``folder`` for ``family`` (``gen.netlist``), or take it from the cache.
 
-    ``plain``: no boundary is kept through synthesis, and the ports alone remain to be compared.
+    ``plain``: the boundaries are not led out, and the ports alone remain to be compared.
     Raises YosysError where synthesis fails, SimulationError where a cell has no model.
     """
     start = time.perf_counter()
@@ -53,7 +53,7 @@ def build_netlist(
     if not verilog.is_file():
         raise SimulationError(f"There is no Verilog file {verilog}")
     models = cell_models(family)
-    parts = (yosys.version(), *todo, models, _wrapper(ports, contents) if plain else "", verilog.read_text())
+    parts = (yosys.version(), *todo, models, _wrapper(ports, contents, plain), verilog.read_text())
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
     target = cache / f"netlist-{key}"
     seconds = 0.0
@@ -69,7 +69,7 @@ def build_netlist(
         with tempfile.TemporaryDirectory(prefix="building-", dir=cache) as name:
             finished = Path(name) / "finished"
             finished.mkdir()
-            text = made.text + (_wrapper(ports, contents) if plain else "") + models
+            text = made.text + _wrapper(ports, contents, plain) + models
             (finished / "netlist.v").write_text(text)
             (finished / "cells.json").write_text(json.dumps(made.cells))
             try:
@@ -115,19 +115,29 @@ def _included(path: Path) -> str:
     return read(path)
 
 
-def _wrapper(ports: DesignPorts, contents: dict[str, Any]) -> str:
-    """The top module around a netlist without boundaries: its ports, and the wires of the boundaries at them."""
+def _wrapper(ports: DesignPorts, contents: dict[str, Any], plain: bool) -> str:
+    """The top module around the cells: its ports, and the wires of the boundaries (``plain``: of those at its ports)."""
     by_name = {port.name: port for port in ports.boundaries}
     ends: list[tuple[str, BoundaryPort, bool]] = [("i", ports.input, True)]
     ends += [(port, by_name[name], False) for port, name in contents["outputs"].items()]
     declared, wires, joined = ["input clk", "input rst"], [], [".clk(clk)", ".rst(rst)"]
     for port, boundary, inwards in ends:
-        bits = f"[{boundary.width - 1}:0] " if boundary.width > 1 else ""
-        for part, shape, of_source in (("payload", bits, True), ("valid", "", True), ("ready", "", False)):
+        for part, shape, of_source in _parts(boundary):
             declared.append(f"{'input' if of_source == inwards else 'output'} {shape}{port}__{part}")
-            wires.append(f"  wire {shape}{boundary.signal}_{part} = {port}__{part};\n")
             joined.append(f".{port}__{part}({port}__{part})")
+            if plain:
+                wires.append(f"  wire {shape}{boundary.signal}_{part} = {port}__{part};\n")
+    for boundary in () if plain else ports.boundaries:
+        for part, shape, _ in _parts(boundary):
+            wires.append(f"  wire {shape}{boundary.signal}_{part};\n")
+            joined.append(f".{boundary.signal}_{part}({boundary.signal}_{part})")
     return (
         f"\nmodule {ports.top}({', '.join(declared)});\n{''.join(wires)}"
         f"  {ports.top}_cells cells({', '.join(joined)});\nendmodule\n\n"
     )
+
+
+def _parts(boundary: BoundaryPort) -> tuple[tuple[str, str, bool], ...]:
+    """The signals of a stream: name, range, and whether the source drives it."""
+    bits = f"[{boundary.width - 1}:0] " if boundary.width > 1 else ""
+    return (("payload", bits, True), ("valid", "", True), ("ready", "", False))

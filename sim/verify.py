@@ -100,7 +100,7 @@ def verify(
     in which source and sink pause at random (``seed``); ``resets``, pairs (cycle, frame), see ``make_stimulus``;
     ``jobs``, processes that work at once (a program that asks for more than one needs ``if __name__ == "__main__"``);
     ``netlist``, a family of FPGAs: simulate what Yosys makes for it in place of the Verilog (``gen.netlist``; Verilator
-    only), and ``plain``, without keeping the boundaries, so that only the ports are compared; ``work``, a folder for
+    only), and ``plain``, without leading the boundaries out, so that only the ports are compared; ``work``, a folder for
     files; ``cache``, one for builds (``sim.cache``); ``waves``, a VCD file to write around the first difference, with
     its views beside it (Verilator).
 
