@@ -116,7 +116,7 @@ def _included(path: Path) -> str:
 
 
 def _wrapper(ports: DesignPorts, contents: dict[str, Any], plain: bool) -> str:
-    """The top module around the cells: its ports, and the wires of the boundaries (``plain``: of those at its ports)."""
+    """The top module around the cells: its ports and the wires of the boundaries; ``plain``: those at its ports."""
     by_name = {port.name: port for port in ports.boundaries}
     ends: list[tuple[str, BoundaryPort, bool]] = [("i", ports.input, True)]
     ends += [(port, by_name[name], False) for port, name in contents["outputs"].items()]

@@ -167,6 +167,7 @@ class Laws:
         sink_pauses: np.ndarray | tuple = (),
         costs: Mapping[str, np.ndarray] | None = None,
     ) -> Timing:
+        """What ``design.law`` says."""
         if len(source_pauses) or len(sink_pauses) or costs:
             return self._design.law(words, source_pauses, sink_pauses, costs)
         with self._lock:

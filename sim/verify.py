@@ -100,9 +100,9 @@ def verify(
     in which source and sink pause at random (``seed``); ``resets``, pairs (cycle, frame), see ``make_stimulus``;
     ``jobs``, processes that work at once (a program that asks for more than one needs ``if __name__ == "__main__"``);
     ``netlist``, a family of FPGAs: simulate what Yosys makes for it in place of the Verilog (``gen.netlist``; Verilator
-    only), and ``plain``, without leading the boundaries out, so that only the ports are compared; ``work``, a folder for
-    files; ``cache``, one for builds (``sim.cache``); ``waves``, a VCD file to write around the first difference, with
-    its views beside it (Verilator).
+    only), and ``plain``, without leading the boundaries out, so that only the ports are compared; ``work``, a folder
+    for files; ``cache``, one for builds (``sim.cache``); ``waves``, a VCD file to write around the first difference,
+    with its views beside it (Verilator).
 
     Raises SimulationError where a simulator is missing or fails, NetworkError where ``frames`` do not fit.
     """
@@ -129,7 +129,7 @@ def verify(
         setup, cells, built = replace(setup, ports=found.ports, verilog=found.verilog), found.cells, found.build_seconds
     if simulator == "verilator":
         progress("building the simulator", 0, 0)
-        model = VerilatorModel.build(setup.verilog, setup.ports, cache)
+        model = VerilatorModel.build(setup.verilog, setup.ports, cache, optimize=_optimize(netlist))
         setup, built = replace(setup, model=model), built + model.build_seconds
     whole = bool(resets) or simulator.startswith("cocotb")
     size = len(frames) if whole else frames_per_chunk(design, len(frames), jobs)
@@ -151,7 +151,7 @@ def verify(
     view = None
     if last.differences and waves is not None:
         progress("waveform", 0, 0)
-        view = _view(setup, _predicted(design, frames, last.first, size)[0], last.differences[0], cache, waves)
+        view = _view(setup, _predicted(design, frames, last.first, size)[0], last.differences[0], netlist, cache, waves)
     return Outcome(
         simulator,
         last.differences,
@@ -207,8 +207,17 @@ def _run(setup: Setup, chunks: Iterator[Chunk], jobs: int, advance: Callable[[fl
     return results
 
 
-def _view(setup: Setup, chunk: Chunk, difference: Difference, cache: Path, waves: Path) -> View:
+def _optimize(netlist: str) -> str:
+    """Thousands of cells take the compiler minutes, and a netlist is simulated for a few frames only."""
+    return "-O0" if netlist else "-O1"
+
+
+def _view(
+    setup: Setup, chunk: Chunk, difference: Difference, netlist: str, cache: Path, waves: Path
+) -> View:
     """Simulate the chunk again, with a waveform of the cycles around the difference."""
-    model = VerilatorModel.build(setup.verilog, setup.ports, cache, trace_waves=True)
+    model = VerilatorModel.build(
+        setup.verilog, setup.ports, cache, trace_waves=True, optimize=_optimize(netlist)
+    )
     setup.show(chunk, difference.cycle, model, waves, BEFORE, AFTER)
     return write_view(waves, setup.ports, difference.boundary, difference.cycle)
