@@ -185,6 +185,7 @@ def _run(setup: Setup, chunks: Iterator[Chunk], jobs: int, advance: Callable[[fl
     if jobs == 1:
         for chunk in chunks:
             results.append(setup.check(chunk, lambda share: advance(len(results) + share)))
+            advance(len(results))
             if results[-1].differences:
                 break
         return results

@@ -29,8 +29,8 @@ FAULTS = 10
 
 
 def with_faults(text: str, family: str) -> str:
-    """A netlist in which one bit of a LUT's table turns over: ``fault.txt`` holds the number of the LUT, 0 for none, and
-    that of the bit."""
+    """A netlist in which one bit of a LUT's table turns over: ``fault.txt`` holds the number of the LUT, 0 for none,
+    and that of the bit."""
     pattern, inputs, output = LUTS[family]
     found = list(re.finditer(pattern, text))
     chosen = found[:: len(found) // FAULTS][:FAULTS]
@@ -50,19 +50,27 @@ endmodule
 """
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of its own, for the netlists in it are changed."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.mark.xdist_group("netlist")
 @pytest.mark.parametrize("family", ["ecp5", "ice40"])
-def test_cells_and_their_faults(family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cells_and_their_faults(
+    family: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SPIKELOOM_CACHE", str(tmp_path / "cache"))
     design, frames = small.design(), small.frames(40)
     contents = emit.write(design, tmp_path)
-    built = build_netlist(tmp_path, contents, family, tmp_path / "cache")
+    built = build_netlist(tmp_path, contents, family, cache)
     assert built.build_seconds > 0 and sum(built.cells.values()) > 100
     built.verilog.write_text(with_faults(built.verilog.read_text(), family))
 
     def passes(number: int, bit: int, pauses: float = 0.0) -> bool:
         Path("fault.txt").write_text(f"{number} {bit}")
-        outcome = verify(design, contents, tmp_path, frames, netlist=family, pauses=pauses)
+        outcome = verify(design, contents, tmp_path, frames, netlist=family, pauses=pauses, cache=cache)
         assert outcome.names == tuple(b.name for b in design.boundaries) and outcome.netlist == family
         assert outcome.build_seconds == 0 or not number
         return outcome.passed

@@ -9,7 +9,9 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 import small
+from typer.testing import CliRunner
 
+from spikeloom.cli import app
 from spikeloom.gen import emit
 from spikeloom.quant.netfile import save
 
@@ -87,7 +89,7 @@ def test_the_report_says_what_was_covered(ran: tuple[Path, subprocess.CompletedP
 def test_the_waveform_holds_the_window(ran: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     folder, done = ran
     (waves,) = (folder / "waves").glob("*.vcd")
-    match = re.search(r"frame (\d+), (\w+), cycle (\d+), word", done.stdout)
+    match = re.search(r"frame (\d+), ([\w.]+), cycle (\d+), word", done.stdout)
     assert match
     boundary, cycle = match[2], int(match[3])
     text = waves.read_text()
@@ -111,3 +113,24 @@ def test_the_waveform_holds_the_window(ran: tuple[Path, subprocess.CompletedProc
     assert f' {10 * cycle} -1' in gtkwave and str(waves.resolve()) in gtkwave
     listed = {line.partition("[")[0] for line in gtkwave.splitlines() if "b1__" in line}
     assert listed and listed <= paths
+
+
+@pytest.mark.xdist_group("plugin")
+def test_the_command_reports_the_same(ran: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    folder, done = ran
+    match = re.search(r"frame \d+, ([\w.]+), cycle \d+, word.*", done.stdout)
+    assert match
+    options = ["--junit", str(folder / "cli.xml"), "--waves", str(folder / "cli.vcd")]
+    arguments = ["verify", str(folder / "design"), "--data", str(folder / "frames.npz"), "-n", "30", *options]
+    shown = CliRunner().invoke(app, arguments)
+    assert shown.exit_code == 1 and match[0] in shown.stderr and "surfer --command-file " in shown.stdout
+    (waves,) = (folder / "waves").glob("*.vcd")
+    values = [file.read_text().partition("$enddefinitions")[2] for file in (folder / "cli.vcd", waves)]
+    assert values[0] == values[1] != ""
+    suite = ET.parse(folder / "cli.xml").getroot().find("testsuite")
+    assert suite is not None and int(suite.attrib["failures"]) >= 1
+    failures = {case.attrib["name"]: case.find("failure") for case in suite.iter("testcase")}
+    assert set(failures) == {b.name for b in small.design().boundaries} and failures["i"] is None
+    failure = failures[match[1]]
+    assert failure is not None and failure.attrib["message"] == match[0]
+    assert f"Transfers on {match[1]}" in (failure.text or "")

@@ -50,9 +50,8 @@ def test_chunks_cover_all_frames(short: None, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_the_first_difference_is_reported_with_its_frame(
-    jobs: int, short: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    jobs: int, short: None, tmp_path: Path, cache: Path
 ) -> None:
-    monkeypatch.setenv("SPIKELOOM_CACHE", str(tmp_path.parent / "chunks-cache"))
     design, frames = small.design(), small.frames(40, high=2)
     contents = emit.write(design, tmp_path)
     verilog = tmp_path / contents["verilog"]
@@ -63,7 +62,7 @@ def test_the_first_difference_is_reported_with_its_frame(
         text.replace("b0__payload = i__payload;", f"b0__payload = i__payload ^ (i__payload == {bits}'d3);")
     )
     frames[17, 0, 1, 0] = frames[31, 0, 0, 0] = 3
-    run = verify(design, contents, tmp_path, frames, jobs=jobs)
+    run = verify(design, contents, tmp_path, frames, jobs=jobs, cache=cache)
     first = run.differences[0]
     assert (first.boundary, first.frame, first.start, run.frames) == ("i", 17, 15, 20)
     element = first.elements[0]
@@ -72,13 +71,12 @@ def test_the_first_difference_is_reported_with_its_frame(
     assert len(run.classes) == 20
 
 
-def test_a_design_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPIKELOOM_CACHE", str(tmp_path.parent / "chunks-cache"))
+def test_a_design_is_built_once(tmp_path: Path, cache: Path) -> None:
     design, frames = small.design(2), small.frames(8)
     seconds = []
     for name in ("a", "b"):
         contents = emit.write(design, tmp_path / name)
-        seconds.append(verify(design, contents, tmp_path / name, frames).build_seconds)
+        seconds.append(verify(design, contents, tmp_path / name, frames, cache=cache).build_seconds)
     assert seconds[0] > 0 and seconds[1] == 0
 
 
