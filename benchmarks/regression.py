@@ -82,14 +82,14 @@ def _cells(cells: dict[str, int], family: str) -> dict[str, Any]:
 
 
 def netlist(name: str, target: int | None, folder: Path) -> dict[str, Figures]:
-    """A design after synthesis for each family, by "work on family": every boundary, and the netlist as it is placed
-    at its ports."""
+    """A design after synthesis for each family, by "work on family": every boundary; and the digits' netlists as they
+    are placed, at their ports."""
     work: Work = WORKS[name]()
     design = Design(work.network, auto(work.network, target))
     contents = emit.write(design, folder)
     found = {}
     for family in FAMILIES:
-        for plain in (False, True):
+        for plain in (False, True)[: 1 + (name == "digits")]:
             what = f"{name} on {family}, {'ports' if plain else 'all boundaries'}"
             frames = work.frames[:NETLIST_FRAMES]
 
