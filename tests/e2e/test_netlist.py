@@ -100,7 +100,7 @@ def test_the_digits_and_workload_a(family: str, plain: bool, tmp_path: Path) -> 
     digits, a = load(ROOT / "models" / "digits-t4w4.safetensors"), WORKS["A"]()
     for name, network, frames, cycles in (
         ("digits", digits, data.load("digits").test_x[:30], None),
-        ("A", a.network, a.frames[:30], 64),
+        ("A", a.network, a.frames[:30], 512),
     ):
         design = Design(network, auto(network, cycles))
         contents = emit.write(design, tmp_path / name)
