@@ -30,7 +30,7 @@ from spikeloom.gen.synth import place, synthesise
 from spikeloom.quant import golden
 from spikeloom.sim.verify import Simulator, verify
 
-from . import accuracy, array, cost, cost_designs, da4ml_design
+from . import accuracy, array, cost, cost_designs, da4ml_design, regression
 from .records import OURS, RESULTS, Record, changes, published, read, write
 from .works import WORKS, Work
 
@@ -232,6 +232,20 @@ def measure_accuracy(console: Console) -> list[Subject]:
     return subjects
 
 
+def measure_regression(name: str, folder: Path, console: Console) -> list[Subject]:
+    """The bulk verification, or the designs after synthesis."""
+    console.print(f"{name}: verify")
+    try:
+        if name == "bulk":
+            found = {f"digits, {regression.FRAMES:,} frames": regression.bulk(folder / name)}
+        else:
+            works = regression.NETLISTS.items()
+            found = {k: v for n, t in works for k, v in regression.netlist(n, t, folder / f"netlist-{n}").items()}
+    except regression.RegressionError as error:
+        raise BenchmarkError(str(error)) from None
+    return [Subject(name, design, folder, {}, figures) for design, figures in found.items()]
+
+
 def measure_da4ml(work: Work, folder: Path, environment: Path) -> Subject:
     """da4ml's design of ``work``, checked like ours; where da4ml is not to be had, a subject that says why."""
     subject = Subject(work.name, da4ml_design.DESIGN, folder, {}, {}, da4ml_design.TOOL)
@@ -256,6 +270,7 @@ def measure_da4ml(work: Work, folder: Path, environment: Path) -> Subject:
 def measure(names: list[str], folder: Path, console: Console) -> list[Subject]:
     """The figures of all works in ``names``."""
     subjects: list[Subject] = []
+    regressions = [s for n in ("bulk", "netlist") if n in names for s in measure_regression(n, folder, console)]
     for name in [n for n in names if n in WORKS]:
         console.print(f"{name}: generate, simulate, compare every cycle")
         subjects += measure_work(WORKS[name](), folder)
@@ -277,6 +292,7 @@ def measure(names: list[str], folder: Path, console: Console) -> list[Subject]:
             job.result()
     subjects = [*subjects, *others, *([rest.result()] if rest else [])]
     subjects += measure_cost(folder, console) if "cost" in names else []
+    subjects += regressions
     return [*subjects, *(measure_accuracy(console) if "accuracy" in names else ())]
 
 
@@ -317,7 +333,7 @@ def show(subjects: list[Subject], console: Console) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmarks; the exit status is not zero where a design fails its verification."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description="Measure the standing works.")
-    names = [*WORKS, "array", "cost", "da4ml", "accuracy"]
+    names = [*WORKS, "array", "cost", "da4ml", "accuracy", "bulk", "netlist"]
     parser.add_argument("works", nargs="*", metavar="WORK", help=f"{', '.join(names)}; all without this argument")
     works = parser.parse_args(argv).works or names
     if unknown := set(works) - set(names):

@@ -57,6 +57,26 @@ SPEED = {
     "amaranth_cycles_per_s": "Amaranth, cycles/s",
     "generate_seconds": "generation, s",
 }
+BULK = {
+    "frames": "frames",
+    "boundaries": "boundaries",
+    "cycles": "cycles",
+    "transfers": "transfers",
+    "bulk_seconds": "s, two jobs",
+    "cocotb_seconds": "s, cocotb on Verilator",
+    "times_faster": "times faster",
+}
+NETLIST = {
+    "frames": "frames",
+    "boundaries": "boundaries",
+    "cycles": "cycles",
+    "transfers": "transfers",
+    "luts": "LUT4",
+    "registers": "FF",
+    "rams": "block RAM",
+    "netlist_seconds": "s",
+    "build_seconds": "s to build",
+}
 SAME: dict[float | None, str] = {0.0: "no", 1.0: "yes"}
 
 
@@ -236,6 +256,8 @@ TABLES: dict[str, Callable[[list[Record]], str]] = {
     "cnn-xc7": lambda records: _columns(records, "B", XC7, "xc7_lut", others=True),
     "digits": lambda records: _columns(records, "digits", AREA, "lut4_eq"),
     "speed": lambda records: _columns(records, "digits", SPEED, "cocotb_cycles_per_s"),
+    "bulk": lambda records: _columns(records, "bulk", BULK, "times_faster"),
+    "netlist": lambda records: _columns(records, "netlist", NETLIST, "luts"),
     "array": _array,
     "placed": _placed,
     "cost": _cost,

@@ -87,6 +87,7 @@ class Difference:
         got_cycle: cycle of the simulated transfer, or None.
         elements: the integers that differ; empty where the words are equal or only one of them exists.
         text: what the simulator said of a broken stream rule, else empty.
+        start: the frame with which the simulation began, in cycle 0, where the frames were simulated in chunks.
     """
 
     kind: Kind
@@ -99,9 +100,11 @@ class Difference:
     got_cycle: int | None = None
     elements: tuple[ElementDifference, ...] = ()
     text: str = ""
+    start: int = 0
 
     def __str__(self) -> str:
-        place = f"frame {self.frame}, {self.boundary}, cycle {self.cycle}, word {self.word} of the frame: "
+        since = f" since frame {self.start}" if self.start else ""
+        place = f"frame {self.frame}, {self.boundary}, cycle {self.cycle}{since}, word {self.word} of the frame: "
         if self.kind is Kind.RULE:
             return place + self.text
         if self.kind is Kind.MISSING:

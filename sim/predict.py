@@ -5,19 +5,35 @@ What every word is comes from PyTorch (``quant.golden``), when it moves from the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from threading import Lock
 
 import numpy as np
 
-from ..gen.design import Design
+from ..gen.design import Design, Timing
 from ..hdl.readout import ReadoutSpec
 from .compare import BoundaryInfo
 from .trace import Stimulus, Trace, Transfers
 
-__all__ = ["MARGIN", "boundary_infos", "golden_words", "make_stimulus", "predict", "random_pauses", "readout"]
+__all__ = [
+    "MARGIN",
+    "Law",
+    "Laws",
+    "boundary_infos",
+    "foresee",
+    "golden_words",
+    "make_stimulus",
+    "predict",
+    "random_pauses",
+    "readout",
+]
 
 MARGIN = 32
 """Cycles simulated after the last predicted transfer, in which nothing more may come out."""
+
+Law = Callable[..., Timing]
+"""Called like ``Design.law``."""
 
 
 def boundary_infos(design: Design) -> list[BoundaryInfo]:
@@ -77,43 +93,112 @@ def make_stimulus(
     ``resets``: pairs (cycle, frame): reset in that cycle, after which the source goes on with that frame; ``words``
     of all boundaries (:func:`golden_words`), computed where they are not given and a stage skips some.
     """
-    none = np.zeros(0, bool)
-    words_per_frame = design.boundaries[0].words_per_frame
-    stimulus = Stimulus(
-        design.words(frames),
-        0,
-        none if source_pauses is None else source_pauses,
-        none if sink_pauses is None else sink_pauses,
-        tuple((cycle, frame * words_per_frame) for cycle, frame in sorted(resets)),
-    )
-    start, word = stimulus.resets[-1] if stimulus.resets else (-1, 0)
-    if design.sparse and words is None:
-        words = design.compute(frames)
-    timing = design.law(
-        len(stimulus.words) - word,
-        stimulus.source_pauses[start + 1 :],
-        stimulus.sink_pauses[start + 1 :],
-        design.costs(words or {}, word // words_per_frame),
-    )
-    last = max(int(t[-1]) for t in timing.transfers.values() if len(t))
-    return Stimulus(
-        stimulus.words, start + 1 + last + 1 + MARGIN, stimulus.source_pauses, stimulus.sink_pauses, stimulus.resets
-    )
+    if words is None:
+        words = design.compute(frames) if design.sparse else {}
+    stimulus = _endless(design, frames, source_pauses, sink_pauses, resets)
+    return _ending(stimulus, _timing(design, stimulus, words, design.law, _starts(stimulus)[-1]))
 
 
 def predict(design: Design, stimulus: Stimulus, words: Mapping[str, np.ndarray]) -> Trace:
     """The trace that any simulator must give; ``words`` of all frames by boundary (:func:`golden_words`)."""
+    timings = [_timing(design, stimulus, words, design.law, start) for start in _starts(stimulus)]
+    return _trace(design, stimulus, words, timings)
+
+
+def foresee(
+    design: Design,
+    frames: np.ndarray,
+    words: Mapping[str, np.ndarray],
+    *,
+    source_pauses: np.ndarray | None = None,
+    sink_pauses: np.ndarray | None = None,
+    resets: tuple[tuple[int, int], ...] = (),
+    law: Law | None = None,
+) -> tuple[Stimulus, Trace]:
+    """What :func:`make_stimulus` and :func:`predict` return, with the law solved once for both.
+
+    ``law``: :class:`Laws` of the design where many runs have the same frames and no pauses; else ``design.law``.
+    """
+    stimulus = _endless(design, frames, source_pauses, sink_pauses, resets)
+    timings = [_timing(design, stimulus, words, law or design.law, start) for start in _starts(stimulus)]
+    stimulus = _ending(stimulus, timings[-1])
+    return stimulus, _trace(design, stimulus, words, timings)
+
+
+def _endless(
+    design: Design,
+    frames: np.ndarray,
+    source_pauses: np.ndarray | None,
+    sink_pauses: np.ndarray | None,
+    resets: tuple[tuple[int, int], ...],
+) -> Stimulus:
+    """A stimulus whose number of cycles is not known yet."""
+    none = np.zeros(0, bool)
+    per_frame = design.boundaries[0].words_per_frame
+    return Stimulus(
+        design.words(frames),
+        0,
+        none if source_pauses is None else source_pauses,
+        none if sink_pauses is None else sink_pauses,
+        tuple((cycle, frame * per_frame) for cycle, frame in sorted(resets)),
+    )
+
+
+def _ending(stimulus: Stimulus, timing: Timing) -> Stimulus:
+    """``stimulus`` until all words are through, with the ``timing`` after its last reset."""
+    start, _ = _starts(stimulus)[-1]
+    last = max(int(t[-1]) for t in timing.transfers.values() if len(t))
+    return replace(stimulus, cycles=start + last + 1 + MARGIN)
+
+
+class Laws:
+    """The cycle law of ``design``, called like ``design.law``; solved once for each number of words where nothing else
+    matters: without pauses, and without stages that skip words."""
+
+    def __init__(self, design: Design) -> None:
+        self._design = design
+        self._known: dict[int, Timing] = {}
+        self._lock = Lock()
+
+    def __call__(
+        self,
+        words: int,
+        source_pauses: np.ndarray | tuple = (),
+        sink_pauses: np.ndarray | tuple = (),
+        costs: Mapping[str, np.ndarray] | None = None,
+    ) -> Timing:
+        """What ``design.law`` says."""
+        if len(source_pauses) or len(sink_pauses) or costs:
+            return self._design.law(words, source_pauses, sink_pauses, costs)
+        with self._lock:
+            if words not in self._known:
+                self._known[words] = self._design.law(words)
+        return self._known[words]
+
+
+def _timing(
+    design: Design, stimulus: Stimulus, words: Mapping[str, np.ndarray], law: Law, stretch: tuple[int, int]
+) -> Timing:
+    """What the law says of a stretch between resets, in cycles since its start."""
+    start, word = stretch
+    return law(
+        len(stimulus.words) - word,
+        stimulus.source_pauses[start:],
+        stimulus.sink_pauses[start:],
+        design.costs(words, word // design.boundaries[0].words_per_frame),
+    )
+
+
+def _starts(stimulus: Stimulus) -> list[tuple[int, int]]:
+    """First cycle and first input word of each stretch between resets."""
+    return [(0, 0), *((cycle + 1, word) for cycle, word in stimulus.resets)]
+
+
+def _trace(design: Design, stimulus: Stimulus, words: Mapping[str, np.ndarray], timings: list[Timing]) -> Trace:
     parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {b.name: [] for b in design.boundaries}
     per_input = design.boundaries[0].words_per_frame
-    starts = [(0, 0), *((cycle + 1, word) for cycle, word in stimulus.resets)]
     ends = [*(cycle for cycle, _ in stimulus.resets), stimulus.cycles]
-    for (start, word), end in zip(starts, ends, strict=True):
-        timing = design.law(
-            len(stimulus.words) - word,
-            stimulus.source_pauses[start:],
-            stimulus.sink_pauses[start:],
-            design.costs(words, word // per_input),
-        )
+    for (start, word), end, timing in zip(_starts(stimulus), ends, timings, strict=True):
         for boundary in design.boundaries:
             cycles = timing.transfers[boundary.name] + start
             cycles = cycles[cycles < end]

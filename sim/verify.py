@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ..gen.design import Design, Top
+from ..gen.design import Design
 from ..quant import golden
-from .amaranth_sim import run_amaranth
-from .cocotb_run import run_cocotb
-from .compare import Difference, compare, summarize
+from .cache import cache_folder
+from .chunk import Chunk, Result, Setup, frames_per_chunk
+from .compare import Difference
+from .netlist import build_netlist
+from .pool import check, pool
 from .ports import DesignPorts
-from .predict import boundary_infos, golden_words, make_stimulus, predict, random_pauses, readout
-from .show import difference_table
-from .trace import SimulationError, Stimulus, Trace
+from .predict import golden_words
+from .trace import SimulationError
 from .verilator import VerilatorModel
+from .views import AFTER, BEFORE, View, write_view
 
 __all__ = ["SIMULATORS", "Outcome", "Simulator", "verify"]
 
 Simulator = Literal["verilator", "cocotb", "cocotb-icarus", "amaranth"]
 SIMULATORS: tuple[str, ...] = get_args(Simulator)
 
-Progress = Callable[[str, int, int], None]
+Progress = Callable[[str, float, int], None]
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,11 @@ class Outcome:
 
     Attributes: ``differences``, the first one of each boundary, the earliest first, none where all is equal;
     ``picture``, the earliest one with the transfers around it, for ``rich``; ``frames``, ``cycles``, ``transfers``,
-    ``boundaries``, what was compared; ``classes``, the golden model's (N,); ``answers``, the classes in the words of
-    the simulated design, of every whole frame on its last boundary; ``seconds`` of simulation and ``build_seconds``;
-    ``cycles_per_second``; ``waves``, the waveform file where one was asked for.
+    ``boundaries``, what was compared; ``names`` of the boundaries; ``classes``, the golden model's (N,); ``answers``,
+    the classes in the words of the simulated design, of every whole frame on its last boundary; ``seconds`` of
+    simulation, of all jobs together, and ``build_seconds``; ``cycles_per_second`` of a job; ``view``, the waveform with
+    its views where one was asked for; ``netlist``, the family of the cells that were simulated, empty for the Verilog
+    as it was generated, and ``cells``, their numbers by type.
     """
 
     simulator: str
@@ -52,12 +57,20 @@ class Outcome:
     seconds: float
     build_seconds: float
     cycles_per_second: float
-    waves: Path | None = None
+    names: tuple[str, ...] = ()
+    view: View | None = None
+    netlist: str = ""
+    cells: dict[str, int] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
         """Whether all is equal."""
         return not self.differences
+
+    @property
+    def waves(self) -> Path | None:
+        """The waveform file, where one was asked for and there is a difference to show."""
+        return self.view.waves if self.view else None
 
 
 def verify(
@@ -70,96 +83,142 @@ def verify(
     pauses: float = 0.0,
     seed: int = 0,
     resets: tuple[tuple[int, int], ...] = (),
+    jobs: int = 1,
+    netlist: str = "",
+    plain: bool = False,
     work: Path | None = None,
+    cache: Path | None = None,
     waves: Path | None = None,
     progress: Progress = lambda _step, _done, _total: None,
 ) -> Outcome:
     """Simulate ``frames`` and compare with the prediction.
 
+    Many frames are cut into chunks (``sim.chunk``), so that time and not memory grows with their number; the first
+    chunk that differs ends the verification. With ``resets`` and in cocotb all frames are one chunk.
+
     Parameters: ``contents`` of ``design.json`` in ``folder``, which holds the Verilog; ``pauses``, the share of cycles
     in which source and sink pause at random (``seed``); ``resets``, pairs (cycle, frame), see ``make_stimulus``;
-    ``work``, a folder for builds and files; ``waves``, a VCD file to write around the first difference (Verilator).
+    ``jobs``, processes that work at once (a program that asks for more than one needs ``if __name__ == "__main__"``);
+    ``netlist``, a family of FPGAs: simulate what Yosys makes for it in place of the Verilog (``gen.netlist``; Verilator
+    only), and ``plain``, without leading the boundaries out, so that only the ports are compared; ``work``, a folder
+    for files; ``cache``, one for builds (``sim.cache``); ``waves``, a VCD file to write around the first difference,
+    with its views beside it (Verilator).
 
     Raises SimulationError where a simulator is missing or fails, NetworkError where ``frames`` do not fit.
     """
     if simulator not in SIMULATORS:
         raise SimulationError(f"Simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
+    if netlist and simulator != "verilator":
+        raise SimulationError(f"A netlist is simulated in verilator only, not in {simulator}")
+    if jobs < 1:
+        raise ValueError(f"jobs must be a positive integer, not {jobs}")
+    frames = design.network.check_frames(frames)
+    if not len(frames):
+        raise SimulationError("There are no frames to simulate")
     work = work if work is not None else folder / "sim"
-    progress("golden model", 0, len(frames))
-    result = golden.run(design.network, frames)
-    progress("cycle law", 0, 0)
-    words = golden_words(design, result.outputs)
-    stimulus = make_stimulus(design, frames, words=words)
-    if pauses or resets:
-        rng = np.random.default_rng(seed)
-        length = int(2 * stimulus.cycles / max(0.05, 1 - pauses)) if pauses else 0
-        stimulus = make_stimulus(
-            design,
-            frames,
-            source_pauses=random_pauses(rng, length, pauses),
-            sink_pauses=random_pauses(rng, length, pauses),
-            resets=resets,
-            words=words,
-        )
-    expected = predict(design, stimulus, words)
-    progress(simulator, 0, stimulus.cycles)
-    start = time.perf_counter()
-    got, build_seconds, speed = _simulate(design, contents, folder, stimulus, simulator, work, progress)
-    seconds = time.perf_counter() - start - build_seconds
-    infos = boundary_infos(design)
-    differences = compare(expected, got, infos, stimulus.resets)
-    covered = summarize(expected, stimulus.cycles)
-    picture = None
-    if differences:
-        info = next(i for i in infos if i.name == differences[0].boundary)
-        picture = difference_table(differences[0], expected, got, info)
-        if waves is not None:
-            _write_waves(contents, folder, stimulus, work, waves, differences[0].cycle)
+    work.mkdir(parents=True, exist_ok=True)
+    cache = cache if cache is not None else cache_folder()
+    setup = Setup(
+        design, DesignPorts.from_json(contents), folder / contents["verilog"], simulator, pauses, seed, resets, work
+    )
+    cells: dict[str, int] = {}
+    built = 0.0
+    if netlist:
+        progress(f"synthesis for {netlist}", 0, 0)
+        found = build_netlist(folder, contents, netlist, cache, plain=plain)
+        setup, cells, built = replace(setup, ports=found.ports, verilog=found.verilog), found.cells, found.build_seconds
+    if simulator == "verilator":
+        progress("building the simulator", 0, 0)
+        model = VerilatorModel.build(setup.verilog, setup.ports, cache, optimize=_optimize(netlist))
+        setup, built = replace(setup, model=model), built + model.build_seconds
+    whole = bool(resets) or simulator.startswith("cocotb")
+    size = len(frames) if whole else frames_per_chunk(design, len(frames), jobs)
+    firsts = range(0, len(frames), size)
+    classes: list[np.ndarray] = []
+
+    def chunks() -> Iterator[Chunk]:
+        for first in firsts:
+            chunk, found = _predicted(design, frames, first, size)
+            classes.append(found)
+            yield chunk
+
+    def advance(done: float) -> None:
+        progress(simulator, min(done * size, len(frames)), len(frames))
+
+    advance(0)
+    results = _run(setup, chunks(), min(jobs, len(firsts)), advance)
+    last = results[-1]
+    view = None
+    if last.differences and waves is not None:
+        progress("waveform", 0, 0)
+        view = _view(setup, _predicted(design, frames, last.first, size)[0], last.differences[0], netlist, cache, waves)
     return Outcome(
         simulator,
-        differences,
-        picture,
-        len(frames),
-        covered.boundaries,
-        covered.transfers,
-        covered.cycles,
-        result.classes,
-        readout(design).answers(got.boundaries[design.boundaries[-1].name].words),
-        seconds,
-        build_seconds,
-        speed or stimulus.cycles / max(seconds, 1e-9),
-        waves if differences else None,
+        last.differences,
+        last.picture,
+        min(len(frames), len(results) * size),
+        len(setup.infos),
+        sum(result.transfers for result in results),
+        sum(result.cycles for result in results),
+        np.concatenate(classes[: len(results)]),
+        np.concatenate([result.answers for result in results]),
+        sum(result.seconds for result in results),
+        built + sum(result.build_seconds for result in results),
+        float(np.mean([result.speed for result in results])),
+        tuple(info.name for info in setup.infos),
+        view,
+        netlist,
+        cells,
     )
 
 
-def _simulate(
-    design: Design,
-    contents: dict[str, Any],
-    folder: Path,
-    stimulus: Stimulus,
-    simulator: str,
-    work: Path,
-    progress: Progress,
-) -> tuple[Trace, float, float]:
-    if simulator == "amaranth":
-        top = Top(design)
-        return run_amaranth(top, top.boundaries, stimulus, top.outs), 0.0, 0.0
-    ports = DesignPorts.from_json(contents)
-    verilog = folder / ports.verilog
-    if simulator == "verilator":
-        model = VerilatorModel.build(verilog, ports, work / "verilator")
-        trace = model.run(
-            stimulus, work / "verilator_run", progress=lambda done, total: progress(simulator, done, total)
-        )
-        return trace, model.build_seconds, model.last_cycles_per_second
-    engine = "icarus" if simulator == "cocotb-icarus" else "verilator"
-    return *run_cocotb(verilog, ports, stimulus, work / simulator, engine), 0.0
+def _predicted(design: Design, frames: np.ndarray, first: int, size: int) -> tuple[Chunk, np.ndarray]:
+    """A chunk with the words of the golden model, and its classes."""
+    pixels = frames[first : first + size]
+    result = golden.run(design.network, pixels)
+    return Chunk(first, pixels, golden_words(design, result.outputs)), result.classes
 
 
-def _write_waves(
-    contents: dict[str, Any], folder: Path, stimulus: Stimulus, work: Path, waves: Path, cycle: int
-) -> None:
-    """Run again with waveforms of the cycles around the difference."""
-    ports = DesignPorts.from_json(contents)
-    model = VerilatorModel.build(folder / ports.verilog, ports, work / "verilator", trace_waves=True)
-    model.run(stimulus, work / "waves_run", (waves, max(0, cycle - 50), cycle + 20))
+def _run(setup: Setup, chunks: Iterator[Chunk], jobs: int, advance: Callable[[float], None]) -> list[Result]:
+    """The results of all chunks in order, up to the first that differs."""
+    results: list[Result] = []
+    if jobs == 1:
+        for chunk in chunks:
+            results.append(setup.check(chunk, lambda share: advance(len(results) + share)))
+            advance(len(results))
+            if results[-1].differences:
+                break
+        return results
+    with pool(setup, jobs) as workers:
+        waiting: deque[Future[Result]] = deque()
+        left = True
+        while left or waiting:
+            # One chunk more than jobs is on its way, so that no job waits for it and memory stays bounded.
+            while left and len(waiting) <= jobs:
+                chunk = next(chunks, None)
+                left = chunk is not None
+                if chunk is not None:
+                    waiting.append(workers.submit(check, chunk))
+            if waiting:
+                results.append(waiting.popleft().result())
+                advance(len(results))
+                if results[-1].differences:
+                    workers.shutdown(cancel_futures=True)
+                    break
+    return results
+
+
+def _optimize(netlist: str) -> str:
+    """Thousands of cells take the compiler minutes, and a netlist is simulated for a few frames only."""
+    return "-O0" if netlist else "-O1"
+
+
+def _view(
+    setup: Setup, chunk: Chunk, difference: Difference, netlist: str, cache: Path, waves: Path
+) -> View:
+    """Simulate the chunk again, with a waveform of the cycles around the difference."""
+    model = VerilatorModel.build(
+        setup.verilog, setup.ports, cache, trace_waves=True, optimize=_optimize(netlist)
+    )
+    setup.show(chunk, difference.cycle, model, waves, BEFORE, AFTER)
+    return write_view(waves, setup.ports, difference.boundary, difference.cycle)

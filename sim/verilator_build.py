@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from .cache import prune
 from .environment import MAX_VIOLATIONS
 from .ports import DesignPorts
 from .toolchain import find_program, run_program, verilator_root, verilator_version
@@ -53,8 +54,10 @@ def build_model(verilog: Path, ports: DesignPorts, cache: Path, *, waves: bool, 
     )
     program = cache / f"model-{key}" / "model"
     if program.is_file():
+        os.utime(program.parent)
         return program, True
     cache.mkdir(parents=True, exist_ok=True)
+    prune(cache)
     with tempfile.TemporaryDirectory(prefix="building-", dir=cache) as name:
         folder = Path(name).resolve()
         for file, text in texts.items():
@@ -114,7 +117,9 @@ def _runtime_objects(root: Path, folder: Path, cache: Path, command: list[str], 
     listing = (folder / "Vdesign_classes.mk").read_text().replace("\\\n", " ")
     names = [name for line in re.findall(r"^VM_GLOBAL_\w+ \+=(.*)$", listing, re.MULTILINE) for name in line.split()]
     library = cache / f"runtime-{_hash(key, *names)}"
-    if not library.is_dir():
+    if library.is_dir():
+        os.utime(library)
+    else:
         with tempfile.TemporaryDirectory(prefix="building-", dir=cache) as building:
             finished = Path(building).resolve() / "finished"
             finished.mkdir()

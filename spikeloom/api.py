@@ -70,8 +70,9 @@ def train(recipe: Recipe, *, held_out: int | None = None, **options: Any) -> Tra
     return follow(recipe, data=data, held_out=held_out, **options)
 
 
-def frames(network: Network, data: str, count: int | None = None) -> Frames:
+def frames(network: Network, data: str, count: int | None = None, *, more: bool = False) -> Frames:
     """The first ``count`` test images (None: all) of ``data``, in the shape and with the pixel bits of ``network``.
+    ``more``: where ``count`` is larger than their number, training images follow, which is good for a simulation.
 
     ``data``: a data set as in :func:`spikeloom.quant.data.load`, or ``FILE.npz`` with ``frames`` (N, C, H, W) and,
     where they are known, ``labels`` (N,). Raises DataError or NetworkError where they do not fit the network.
@@ -83,13 +84,16 @@ def frames(network: Network, data: str, count: int | None = None) -> Frames:
 
         dataset = load_data(data).with_bits(network.input.high.bit_length())
         found = Frames(dataset.test_x, dataset.test_y)
+        if more and count is not None and count > len(found.pixels):
+            found = Frames(np.concatenate([dataset.test_x, dataset.train_x[: count - len(found.pixels)]]),
+                           np.concatenate([dataset.test_y, dataset.train_y[: count - len(found.pixels)]]))
     if network.input.shape == (found.pixels[0].size, 1, 1) and len(found.pixels):
         found = Frames(found.pixels.reshape(len(found.pixels), -1, 1, 1), found.labels)
     network.check_frames(found.pixels)
     if count is None:
         return found
     if not 1 <= count <= len(found.pixels):
-        raise DataError(f"{data}: has {len(found.pixels)} test images, so their number must be in "
+        raise DataError(f"{data}: has {len(found.pixels)} {'' if more else 'test '}images, so their number must be in "
                         f"1..{len(found.pixels)}, not {count}")
     return Frames(found.pixels[:count], None if found.labels is None else found.labels[:count])
 

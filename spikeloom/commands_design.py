@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from .commands_network import JsonOption
-from .console import bars, print_json, print_text, table, writable
+from .console import as_text, bars, print_json, print_text, table, writable
 
 __all__ = ["fold_rows", "generate", "outcome_figures", "synth", "verify"]
 
@@ -75,40 +75,63 @@ def outcome_figures(outcome: Any) -> dict[str, Any]:
             "boundaries": outcome.boundaries, "transfers": outcome.transfers, "cycles": outcome.cycles,
             "cycles_per_second": round(outcome.cycles_per_second), "seconds": round(outcome.seconds, 3),
             "build_seconds": round(outcome.build_seconds, 3), "classes": outcome.classes.tolist(),
-            "differences": [str(difference) for difference in outcome.differences], "waves": outcome.waves}
+            "differences": [str(difference) for difference in outcome.differences], "waves": outcome.waves,
+            "views": outcome.view.commands if outcome.view else [], "netlist": outcome.netlist,
+            "cells": outcome.cells}
 
 
 def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a generated design.")],
            data: Annotated[str, typer.Option(help="digits, mnist:DIR, fashion:DIR, cifar10:DIR or FILE.npz.")],
-           n: Annotated[int, typer.Option("-n", min=1, help="Test images to simulate.")] = 10,
+           n: Annotated[int, typer.Option("-n", min=1, help="Images to simulate: of the test split, then of the "
+                                                            "training split.")] = 10,
            simulator: Annotated[Literal["verilator", "cocotb", "cocotb-icarus", "amaranth"],
                                 typer.Option(help="Where to simulate.")] = "verilator",
            pauses: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of cycles in which source and sink "
                                                                           "pause at random.")] = 0.0,
            seed: Annotated[int, typer.Option(min=0, help="Seed of the pauses.")] = 0,
-           waves: Annotated[Path | None, typer.Option(help="VCD file for a difference (Verilator).")] = None,
+           jobs: Annotated[int, typer.Option(min=1, help="Chunks of images that are worked on at once.")] = 1,
+           netlist: Annotated[Literal["ecp5", "ice40"] | None,
+                              typer.Option(help="Synthesise, and simulate the cells of this family.")] = None,
+           ports_only: Annotated[bool, typer.Option("--ports-only", help="With --netlist: the netlist as it is placed, "
+                                                    "compared at its ports.")] = False,
+           waves: Annotated[Path | None, typer.Option(help="VCD file for the cycles around a difference, with views "
+                                                           "for GTKWave and Surfer (Verilator).")] = None,
+           junit: Annotated[Path | None, typer.Option(help="JUnit report to write.")] = None,
            json: JsonOption = False) -> None:
     """Simulate a design and compare every word of every cycle on every boundary with the prediction."""
     from . import api
     from .gen.emit import read
     from .sim.verify import verify as verified
 
+    if ports_only and netlist is None:
+        raise typer.BadParameter("it needs --netlist", param_hint="--ports-only")
     design, contents = read(folder)
-    images = api.frames(design.network, data, n)
-    if waves is not None:
-        writable(waves, folder=False)
+    images = api.frames(design.network, data, n, more=True)
+    for file in (waves, junit):
+        if file is not None:
+            writable(file, folder=False)
     writable(folder / "sim", folder=True)
+    start = time.perf_counter()
     with bars() as step:
         outcome = verified(design, contents, folder, images.pixels, simulator=simulator, pauses=pauses, seed=seed,
-                           waves=waves, progress=step)
+                           jobs=jobs, netlist=netlist or "", plain=ports_only, waves=waves, progress=step)
+    seconds = time.perf_counter() - start - outcome.build_seconds
+    if junit is not None:
+        from .junit import write_junit
+
+        write_junit(junit, str(folder), contents, outcome, as_text(outcome.picture) if outcome.picture else "")
     if json:
-        print_json({"design": folder, "data": data, "pauses": pauses, "seed": seed, **outcome_figures(outcome)})
+        print_json({"design": folder, "data": data, "pauses": pauses, "seed": seed, "jobs": jobs,
+                    "wall_seconds": round(seconds, 3), **outcome_figures(outcome)})
     elif outcome.passed:
-        print_text(f"equal in every cycle: {outcome.frames} frames, {outcome.boundaries} boundaries, "
+        what = "every cycle" + (f" after synthesis for {netlist}" if netlist else "")
+        print_text(f"equal in {what}: {outcome.frames} frames, {outcome.boundaries} boundaries, "
                    f"{outcome.transfers:,} transfers, {outcome.cycles:,} cycles in {simulator}, "
-                   f"{outcome.cycles_per_second:,.0f} cycles/s")
+                   f"{outcome.cycles_per_second:,.0f} cycles/s, {seconds:.1f} s after the build")
     else:
-        print_text(outcome.picture, *([f"wrote {outcome.waves}"] if outcome.waves else []))
+        print_text(outcome.picture)
+        if outcome.view:
+            print_text(f"wrote {outcome.waves}", *outcome.view.commands)
         for difference in outcome.differences[1:]:
             print_text(f"also: {difference}")
     if not outcome.passed:

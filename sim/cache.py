@@ -1,0 +1,30 @@
+"""The folder in which built simulator programs and netlists are kept, under the hash of what went into them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+__all__ = ["UNUSED_DAYS", "cache_folder", "prune"]
+
+UNUSED_DAYS = 30
+"""What nobody used for so long is removed."""
+
+
+def cache_folder() -> Path:
+    """``SPIKELOOM_CACHE``, or ``spikeloom`` in the user's folder of caches: one for all designs of a user, so that a
+    design that is generated again, into whatever folder, is not built again."""
+    if found := os.environ.get("SPIKELOOM_CACHE"):
+        return Path(found)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "spikeloom"
+
+
+def prune(cache: Path, days: float = UNUSED_DAYS) -> None:
+    """Remove the entries of ``cache`` that were not used for ``days``: whoever uses one touches it."""
+    oldest = time.time() - 86400 * days
+    for entry in cache.iterdir():
+        if entry.is_dir() and entry.stat().st_mtime < oldest:
+            shutil.rmtree(entry, ignore_errors=True)

@@ -1,0 +1,215 @@
+// Simulation model of ECP5's block RAM: two ports on one memory of 1,024 rows of 18 bits, or one write and one read port
+// of 36 bits (two rows), with or without registers at the outputs. Chip selects stay low, inputs but clocks are not
+// inverted, and only a synchronous reset resets anything; whatever else is asked for stops the simulation.
+//
+// A port of 18 bits sees a row, and AD[1:0] are its byte enables; one of 9 bits half a row; one of 4, 2 or 1 bits a part
+// of the lower eight bits of a half, so that bits 8 and 17 are out of its sight.
+
+module spikeloom_bram_port #(
+  parameter WIDTH = 18
+) (
+  input [13:0] address,
+  output [9:0] row,
+  output [4:0] shift,
+  output [17:0] lane
+);
+  assign row = address[13:4];
+  assign shift = WIDTH == 18 ? 5'd0 : (address[3] ? 5'd9 : 5'd0) + (
+    WIDTH == 4 ? {2'd0, address[2], 2'd0} :
+    WIDTH == 2 ? {2'd0, address[2:1], 1'b0} :
+    WIDTH == 1 ? {2'd0, address[2:0]} : 5'd0);
+  assign lane = WIDTH == 18 ? {{9{address[1]}}, {9{address[0]}}} :
+    WIDTH == 9 ? 18'h1FF : WIDTH == 4 ? 18'hF : WIDTH == 2 ? 18'h3 : 18'h1;
+endmodule
+
+module DP16KD(
+  input DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9, DIA8, DIA7, DIA6, DIA5, DIA4, DIA3, DIA2, DIA1, DIA0,
+  input ADA13, ADA12, ADA11, ADA10, ADA9, ADA8, ADA7, ADA6, ADA5, ADA4, ADA3, ADA2, ADA1, ADA0,
+  input CEA, OCEA, CLKA, WEA, RSTA, CSA2, CSA1, CSA0,
+  output DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9, DOA8, DOA7, DOA6, DOA5, DOA4, DOA3, DOA2, DOA1, DOA0,
+  input DIB17, DIB16, DIB15, DIB14, DIB13, DIB12, DIB11, DIB10, DIB9, DIB8, DIB7, DIB6, DIB5, DIB4, DIB3, DIB2, DIB1, DIB0,
+  input ADB13, ADB12, ADB11, ADB10, ADB9, ADB8, ADB7, ADB6, ADB5, ADB4, ADB3, ADB2, ADB1, ADB0,
+  input CEB, OCEB, CLKB, WEB, RSTB, CSB2, CSB1, CSB0,
+  output DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6, DOB5, DOB4, DOB3, DOB2, DOB1, DOB0
+);
+  parameter DATA_WIDTH_A = 18;
+  parameter REGMODE_A = "NOREG";
+  parameter CSDECODE_A = "0b000";
+  parameter WRITEMODE_A = "NORMAL";
+  parameter CLKAMUX = "CLKA";
+  parameter DATA_WIDTH_B = 18;
+  parameter REGMODE_B = "NOREG";
+  parameter CSDECODE_B = "0b000";
+  parameter WRITEMODE_B = "NORMAL";
+  parameter CLKBMUX = "CLKB";
+  parameter RESETMODE = "SYNC";
+  parameter ASYNC_RESET_RELEASE = "SYNC";
+  parameter GSR = "ENABLED";
+  parameter [319:0] INITVAL_00 = 320'h0;
+  parameter [319:0] INITVAL_01 = 320'h0;
+  parameter [319:0] INITVAL_02 = 320'h0;
+  parameter [319:0] INITVAL_03 = 320'h0;
+  parameter [319:0] INITVAL_04 = 320'h0;
+  parameter [319:0] INITVAL_05 = 320'h0;
+  parameter [319:0] INITVAL_06 = 320'h0;
+  parameter [319:0] INITVAL_07 = 320'h0;
+  parameter [319:0] INITVAL_08 = 320'h0;
+  parameter [319:0] INITVAL_09 = 320'h0;
+  parameter [319:0] INITVAL_0A = 320'h0;
+  parameter [319:0] INITVAL_0B = 320'h0;
+  parameter [319:0] INITVAL_0C = 320'h0;
+  parameter [319:0] INITVAL_0D = 320'h0;
+  parameter [319:0] INITVAL_0E = 320'h0;
+  parameter [319:0] INITVAL_0F = 320'h0;
+  parameter [319:0] INITVAL_10 = 320'h0;
+  parameter [319:0] INITVAL_11 = 320'h0;
+  parameter [319:0] INITVAL_12 = 320'h0;
+  parameter [319:0] INITVAL_13 = 320'h0;
+  parameter [319:0] INITVAL_14 = 320'h0;
+  parameter [319:0] INITVAL_15 = 320'h0;
+  parameter [319:0] INITVAL_16 = 320'h0;
+  parameter [319:0] INITVAL_17 = 320'h0;
+  parameter [319:0] INITVAL_18 = 320'h0;
+  parameter [319:0] INITVAL_19 = 320'h0;
+  parameter [319:0] INITVAL_1A = 320'h0;
+  parameter [319:0] INITVAL_1B = 320'h0;
+  parameter [319:0] INITVAL_1C = 320'h0;
+  parameter [319:0] INITVAL_1D = 320'h0;
+  parameter [319:0] INITVAL_1E = 320'h0;
+  parameter [319:0] INITVAL_1F = 320'h0;
+  parameter [319:0] INITVAL_20 = 320'h0;
+  parameter [319:0] INITVAL_21 = 320'h0;
+  parameter [319:0] INITVAL_22 = 320'h0;
+  parameter [319:0] INITVAL_23 = 320'h0;
+  parameter [319:0] INITVAL_24 = 320'h0;
+  parameter [319:0] INITVAL_25 = 320'h0;
+  parameter [319:0] INITVAL_26 = 320'h0;
+  parameter [319:0] INITVAL_27 = 320'h0;
+  parameter [319:0] INITVAL_28 = 320'h0;
+  parameter [319:0] INITVAL_29 = 320'h0;
+  parameter [319:0] INITVAL_2A = 320'h0;
+  parameter [319:0] INITVAL_2B = 320'h0;
+  parameter [319:0] INITVAL_2C = 320'h0;
+  parameter [319:0] INITVAL_2D = 320'h0;
+  parameter [319:0] INITVAL_2E = 320'h0;
+  parameter [319:0] INITVAL_2F = 320'h0;
+  parameter [319:0] INITVAL_30 = 320'h0;
+  parameter [319:0] INITVAL_31 = 320'h0;
+  parameter [319:0] INITVAL_32 = 320'h0;
+  parameter [319:0] INITVAL_33 = 320'h0;
+  parameter [319:0] INITVAL_34 = 320'h0;
+  parameter [319:0] INITVAL_35 = 320'h0;
+  parameter [319:0] INITVAL_36 = 320'h0;
+  parameter [319:0] INITVAL_37 = 320'h0;
+  parameter [319:0] INITVAL_38 = 320'h0;
+  parameter [319:0] INITVAL_39 = 320'h0;
+  parameter [319:0] INITVAL_3A = 320'h0;
+  parameter [319:0] INITVAL_3B = 320'h0;
+  parameter [319:0] INITVAL_3C = 320'h0;
+  parameter [319:0] INITVAL_3D = 320'h0;
+  parameter [319:0] INITVAL_3E = 320'h0;
+  parameter [319:0] INITVAL_3F = 320'h0;
+
+  // Sixteen rows of 20 bits in each parameter, of which 18 count.
+  reg [17:0] memory [0:1023];
+  integer k;
+  wire [20479:0] contents = {
+    INITVAL_3F, INITVAL_3E, INITVAL_3D, INITVAL_3C, INITVAL_3B, INITVAL_3A, INITVAL_39, INITVAL_38,
+    INITVAL_37, INITVAL_36, INITVAL_35, INITVAL_34, INITVAL_33, INITVAL_32, INITVAL_31, INITVAL_30,
+    INITVAL_2F, INITVAL_2E, INITVAL_2D, INITVAL_2C, INITVAL_2B, INITVAL_2A, INITVAL_29, INITVAL_28,
+    INITVAL_27, INITVAL_26, INITVAL_25, INITVAL_24, INITVAL_23, INITVAL_22, INITVAL_21, INITVAL_20,
+    INITVAL_1F, INITVAL_1E, INITVAL_1D, INITVAL_1C, INITVAL_1B, INITVAL_1A, INITVAL_19, INITVAL_18,
+    INITVAL_17, INITVAL_16, INITVAL_15, INITVAL_14, INITVAL_13, INITVAL_12, INITVAL_11, INITVAL_10,
+    INITVAL_0F, INITVAL_0E, INITVAL_0D, INITVAL_0C, INITVAL_0B, INITVAL_0A, INITVAL_09, INITVAL_08,
+    INITVAL_07, INITVAL_06, INITVAL_05, INITVAL_04, INITVAL_03, INITVAL_02, INITVAL_01, INITVAL_00
+  };
+  initial begin
+    for (k = 0; k < 1024; k = k + 1) memory[k] = contents[20*k +: 18];
+    if (CSDECODE_A != "0b000" || CSDECODE_B != "0b000") refuse;
+  end
+  task refuse;
+    begin
+      $display("DP16KD: a mode that the model does not know");
+      $fatal;
+    end
+  endtask
+  generate
+    if (RESETMODE == "ASYNC") begin : asynchronous
+      always @(posedge CLKA) if (RSTA | RSTB) refuse;
+    end
+  endgenerate
+
+  wire [17:0] in_A = {DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9, DIA8, DIA7, DIA6, DIA5, DIA4, DIA3, DIA2, DIA1, DIA0};
+  wire [13:0] address_A = {ADA13, ADA12, ADA11, ADA10, ADA9, ADA8, ADA7, ADA6, ADA5, ADA4, ADA3, ADA2, ADA1, ADA0};
+  wire clock_A = CLKAMUX == "INV" ? ~CLKA : CLKA;
+  wire active_A = CEA & ~(CSA2 | CSA1 | CSA0);
+  wire [9:0] row_A;
+  wire [4:0] shift_A;
+  wire [17:0] lane_A;
+  spikeloom_bram_port #(.WIDTH(DATA_WIDTH_A)) port_A(
+    .address(address_A), .row(row_A), .shift(shift_A), .lane(lane_A));
+  reg [17:0] read_A = 0, later_A = 0;
+  wire [17:0] out_A = REGMODE_A == "OUTREG" ? later_A : read_A;
+  always @(posedge clock_A)
+    if (OCEA) later_A <= RSTA ? 18'd0 : read_A;
+  assign {DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9, DOA8, DOA7, DOA6, DOA5, DOA4, DOA3, DOA2, DOA1, DOA0} = out_A;
+
+  wire [17:0] in_B = {DIB17, DIB16, DIB15, DIB14, DIB13, DIB12, DIB11, DIB10, DIB9, DIB8, DIB7, DIB6, DIB5, DIB4, DIB3, DIB2, DIB1, DIB0};
+  wire [13:0] address_B = {ADB13, ADB12, ADB11, ADB10, ADB9, ADB8, ADB7, ADB6, ADB5, ADB4, ADB3, ADB2, ADB1, ADB0};
+  wire clock_B = CLKBMUX == "INV" ? ~CLKB : CLKB;
+  wire active_B = CEB & ~(CSB2 | CSB1 | CSB0);
+  wire [9:0] row_B;
+  wire [4:0] shift_B;
+  wire [17:0] lane_B;
+  spikeloom_bram_port #(.WIDTH(DATA_WIDTH_B)) port_B(
+    .address(address_B), .row(row_B), .shift(shift_B), .lane(lane_B));
+  reg [17:0] read_B = 0, later_B = 0;
+  wire [17:0] out_B = REGMODE_B == "OUTREG" ? later_B : read_B;
+  always @(posedge clock_B)
+    if (OCEB) later_B <= RSTB ? 18'd0 : read_B;
+  assign {DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6, DOB5, DOB4, DOB3, DOB2, DOB1, DOB0} = out_B;
+
+  generate
+    if (DATA_WIDTH_A == 36) begin : wide
+      // Port A writes two rows, with four byte enables; port B reads as many, or one row or less at its upper half.
+      wire [9:0] low = {address_A[13:5], 1'b0}, high = {address_A[13:5], 1'b1};
+      always @(posedge clock_A)
+        if (active_A & WEA) begin
+          if (address_A[0]) memory[low][8:0] <= in_A[8:0];
+          if (address_A[1]) memory[low][17:9] <= in_A[17:9];
+          if (address_A[2]) memory[high][8:0] <= in_B[8:0];
+          if (address_A[3]) memory[high][17:9] <= in_B[17:9];
+        end
+      always @(posedge clock_B)
+        if (active_B) begin
+          if (RSTB) {read_B, read_A} <= 0;
+          else if (DATA_WIDTH_B == 36) begin
+            read_A <= memory[{address_B[13:5], 1'b0}];
+            read_B <= memory[{address_B[13:5], 1'b1}];
+          end else read_B <= memory[row_B] >> shift_B & (DATA_WIDTH_B == 18 ? 18'h3FFFF : lane_B);
+        end
+    end else begin : narrow
+      wire [17:0] mask_A = lane_A << shift_A, mask_B = lane_B << shift_B;
+      wire [17:0] new_A = memory[row_A] & ~mask_A | in_A << shift_A & mask_A;
+      wire [17:0] new_B = memory[row_B] & ~mask_B | in_B << shift_B & mask_B;
+      always @(posedge clock_A)
+        if (active_A) begin
+          if (WEA) memory[row_A] <= new_A;
+          if (RSTA) read_A <= 0;
+          else if (!WEA || WRITEMODE_A == "READBEFOREWRITE")
+            read_A <= memory[row_A] >> shift_A & (DATA_WIDTH_A == 18 ? 18'h3FFFF : lane_A);
+          else if (WRITEMODE_A == "WRITETHROUGH")
+            read_A <= new_A >> shift_A & (DATA_WIDTH_A == 18 ? 18'h3FFFF : lane_A);
+        end
+      always @(posedge clock_B)
+        if (active_B) begin
+          if (WEB) memory[row_B] <= new_B;
+          if (RSTB) read_B <= 0;
+          else if (!WEB || WRITEMODE_B == "READBEFOREWRITE")
+            read_B <= memory[row_B] >> shift_B & (DATA_WIDTH_B == 18 ? 18'h3FFFF : lane_B);
+          else if (WRITEMODE_B == "WRITETHROUGH")
+            read_B <= new_B >> shift_B & (DATA_WIDTH_B == 18 ? 18'h3FFFF : lane_B);
+        end
+    end
+  endgenerate
+endmodule

@@ -1,0 +1,168 @@
+"""A chunk of frames: predicted, simulated and compared. Frames follow each other without a gap inside a chunk; the
+simulation of each chunk starts from reset, so that chunks can be done in any order and in several processes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..gen.design import Design, Top
+from .amaranth_sim import run_amaranth
+from .cocotb_run import run_cocotb
+from .compare import BoundaryInfo, Difference, compare, summarize
+from .ports import DesignPorts
+from .predict import Laws, boundary_infos, foresee, random_pauses, readout
+from .show import difference_table
+from .trace import Stimulus, Trace
+from .verilator import VerilatorModel
+
+__all__ = ["FRAMES", "TRACE_BYTES", "Chunk", "Result", "Setup", "frames_per_chunk"]
+
+FRAMES = 100
+"""Frames in a chunk at most."""
+
+LEAST_FRAMES = 4
+"""Frames in a chunk at least, where there are so many: fewer would hardly meet each other in the design."""
+
+TRACE_BYTES = 64_000_000
+"""What the transfers of a chunk may take."""
+
+Advance = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Frames from number ``first`` on: ``pixels`` (N, C, H, W), ``words`` of all boundaries by the golden model."""
+
+    first: int
+    pixels: np.ndarray
+    words: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a chunk: its ``differences``, the earliest first, frames counted from the first of all; ``picture``
+    of the earliest; ``answers``, the simulated classes; ``transfers`` and ``cycles`` compared; ``seconds`` of
+    simulation without ``build_seconds``; ``speed`` in cycles per second."""
+
+    first: int
+    differences: list[Difference]
+    picture: Any
+    answers: np.ndarray
+    transfers: int
+    cycles: int
+    seconds: float
+    build_seconds: float
+    speed: float
+
+
+def frames_per_chunk(design: Design, frames: int, jobs: int) -> int:
+    """Frames of a chunk, so that its trace stays below :data:`TRACE_BYTES` and every job has one."""
+    frame = sum(b.words_per_frame * (8 + 4 * -(-b.width // 32)) for b in design.boundaries)
+    return max(LEAST_FRAMES, min(FRAMES, TRACE_BYTES // (2 * frame), -(-frames // jobs)))
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all chunks have in common; it travels to other processes.
+
+    Attributes: ``ports``, with the boundaries that are compared; ``verilog``, the file; ``pauses``, the share of paused
+    cycles, at random by ``seed`` and the chunk; ``resets``, pairs (cycle, frame) in every chunk; ``work``, a folder for
+    files; ``model``, the program of the simulator "verilator".
+    """
+
+    design: Design
+    ports: DesignPorts
+    verilog: Path
+    simulator: str
+    pauses: float
+    seed: int
+    resets: tuple[tuple[int, int], ...]
+    work: Path
+    model: VerilatorModel | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k not in ("infos", "laws")}
+
+    @cached_property
+    def laws(self) -> Laws:
+        """The cycle law, remembered."""
+        return Laws(self.design)
+
+    @cached_property
+    def infos(self) -> list[BoundaryInfo]:
+        """The boundaries that are compared."""
+        names = {port.name for port in self.ports.boundaries}
+        return [info for info in boundary_infos(self.design) if info.name in names]
+
+    def foresee(self, chunk: Chunk) -> tuple[Stimulus, Trace]:
+        """Stimulus and prediction of ``chunk``."""
+        law = self.laws
+        pauses: dict[str, np.ndarray] = {}
+        if self.pauses or self.resets:
+            rng = np.random.default_rng([self.seed, chunk.first])
+            free = law(len(chunk.pixels) * self.design.boundaries[0].words_per_frame)
+            cycles = max(int(t[-1]) for t in free.transfers.values())
+            length = int(2 * cycles / max(0.05, 1 - self.pauses)) if self.pauses else 0
+            pauses = {side: random_pauses(rng, length, self.pauses) for side in ("source_pauses", "sink_pauses")}
+        stimulus, trace = foresee(
+            self.design, chunk.pixels, chunk.words, **pauses, resets=self.resets, law=law
+        )
+        return stimulus, replace(trace, boundaries={info.name: trace.boundaries[info.name] for info in self.infos})
+
+    def check(self, chunk: Chunk, advance: Advance = lambda _share: None) -> Result:
+        """Predict, simulate and compare; ``advance`` is called with the share that is done."""
+        stimulus, expected = self.foresee(chunk)
+        start = time.perf_counter()
+        got, built, speed = self._simulate(stimulus, advance)
+        seconds = time.perf_counter() - start - built
+        differences = compare(expected, got, self.infos, stimulus.resets)
+        picture = None
+        if differences:
+            info = next(i for i in self.infos if i.name == differences[0].boundary)
+            differences = [replace(d, frame=d.frame + chunk.first, start=chunk.first) for d in differences]
+            picture = difference_table(differences[0], expected, got, info)
+        covered = summarize(expected, stimulus.cycles)
+        answers = readout(self.design).answers(got.boundaries[self.design.boundaries[-1].name].words)
+        return Result(
+            chunk.first,
+            differences,
+            picture,
+            answers,
+            covered.transfers,
+            covered.cycles,
+            seconds,
+            built,
+            speed or stimulus.cycles / max(seconds, 1e-9),
+        )
+
+    def show(self, chunk: Chunk, cycle: int, model: VerilatorModel, waves: Path, before: int, after: int) -> None:
+        """Simulate ``chunk`` up to some cycles after ``cycle``, and write a waveform of those around it."""
+        stimulus, _ = self.foresee(chunk)
+        last = cycle + after
+        stimulus = replace(
+            stimulus, cycles=last + 1, resets=tuple(reset for reset in stimulus.resets if reset[0] <= last)
+        )
+        with tempfile.TemporaryDirectory(prefix="run-", dir=self.work) as folder:
+            model.run(stimulus, Path(folder), (waves, max(0, cycle - before), last))
+
+    def _simulate(self, stimulus: Stimulus, advance: Advance) -> tuple[Trace, float, float]:
+        if self.simulator == "amaranth":
+            top = Top(self.design)
+            return run_amaranth(top, top.boundaries, stimulus, top.outs), 0.0, 0.0
+        if self.model is not None:
+            with tempfile.TemporaryDirectory(prefix="run-", dir=self.work) as folder:
+                trace = self.model.run(
+                    stimulus, Path(folder), progress=lambda done, total: advance(done / max(1, total))
+                )
+            return trace, 0.0, self.model.last_cycles_per_second
+        engine = "icarus" if self.simulator == "cocotb-icarus" else "verilator"
+        return *run_cocotb(self.verilog, self.ports, stimulus, self.work / self.simulator, engine), 0.0

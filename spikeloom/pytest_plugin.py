@@ -1,0 +1,111 @@
+"""A pytest plugin: a repository verifies its network, or its generated design, again with every commit.
+
+    def test_my_network(spikeloom_verify):
+        spikeloom_verify("net.safetensors", data="frames.npz", n=20, fold="fold.toml")
+
+``--junitxml`` carries what was covered as properties. Where the design differs from its prediction, the message shows
+the transfers around the first difference, and names a waveform of the cycles around it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .sim.verify import Outcome
+
+__all__ = ["SpikeloomVerify", "spikeloom_verify"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where the waveforms go."""
+    text = "folder for the waveforms of spikeloom_verify (default: the test's tmp_path)"
+    parser.addini("spikeloom_waves", text, default="")
+    parser.getgroup("spikeloom").addoption("--spikeloom-waves", metavar="DIR", help=text)
+
+
+@pytest.fixture
+def spikeloom_verify(
+    request: pytest.FixtureRequest, tmp_path: Path, record_property: Any
+) -> SpikeloomVerify:
+    """Verify a network or a design; see :class:`SpikeloomVerify`."""
+    return SpikeloomVerify(request, tmp_path, record_property)
+
+
+class SpikeloomVerify:
+    """What the fixture gives to a test: call it, as often as wanted."""
+
+    def __init__(self, request: pytest.FixtureRequest, tmp_path: Path, record: Any) -> None:
+        self._node, self._config, self._tmp, self._record = request.node, request.config, tmp_path, record
+        self._calls = 0
+
+    def __call__(
+        self,
+        subject: str | Path,
+        *,
+        data: str | np.ndarray,
+        n: int = 20,
+        fold: str | Path | Mapping[str, Any] = "auto",
+        cycles: int | None = None,
+        **options: Any,
+    ) -> Outcome:
+        """Simulate ``n`` frames of ``data``, compare every word of every cycle, and fail the test on a difference.
+
+        Parameters: ``subject``, a network file, from which a design is generated (``fold``, ``cycles`` as in
+        ``spikeloom.api.generate``), or the folder of a design that was generated before, which is verified as it lies
+        there; ``data``, as in ``spikeloom.api.frames``, or frames (N, C, H, W); ``options`` of
+        ``spikeloom.sim.verify.verify``: ``simulator``, ``pauses``, ``seed``, ``jobs``, ``netlist``. Paths are those of
+        the repository (pytest's rootdir). Returns the outcome.
+        """
+        from . import api
+        from .console import as_text
+        from .gen.emit import read
+        from .junit import properties
+        from .sim.verify import verify
+
+        root = self._config.rootpath
+        self._calls += 1
+        path = root / subject
+        work = self._tmp / f"spikeloom-{self._calls}"
+        if path.is_dir():
+            design, contents = read(path)
+            folder = path
+        else:
+            folder = work / "design"
+            place = root / fold if isinstance(fold, str | Path) and fold != "auto" else fold
+            design, contents = api.generate(api.load(path), folder, fold=place, cycles=cycles)
+        if isinstance(data, str):
+            if data.endswith(".npz"):
+                data = str(root / data)
+            pixels = api.frames(design.network, data, n, more=True).pixels
+        else:
+            pixels = design.network.check_frames(data)[:n]
+        waves = self._waves() if options.get("simulator", "verilator") == "verilator" else None
+        outcome = verify(design, contents, folder, pixels, work=work / "sim", waves=waves, **options)
+        for key, value in properties(contents, outcome).items():
+            self._record(f"spikeloom_{key}", value)
+        if not outcome.passed:
+            self._fail(subject, outcome, as_text(outcome.picture))
+        return outcome
+
+    def _waves(self) -> Path:
+        given = self._config.getoption("--spikeloom-waves") or self._config.getini("spikeloom_waves")
+        folder = self._config.rootpath / given if given else self._tmp
+        folder.mkdir(parents=True, exist_ok=True)
+        name = re.sub(r"\W+", "-", self._node.nodeid).strip("-")
+        return folder / f"{name}-{self._calls}.vcd"
+
+    def _fail(self, subject: str | Path, outcome: Outcome, picture: str) -> None:
+        lines = [f"{subject} differs from its prediction: {outcome.differences[0]}", picture]
+        lines += [f"also: {difference}" for difference in outcome.differences[1:]]
+        if outcome.view:
+            self._record("spikeloom_waves", str(outcome.view.waves))
+            lines += [f"waveform: {outcome.view.waves}", *outcome.view.commands]
+        pytest.fail("\n".join(lines), pytrace=False)
