@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -15,7 +16,8 @@ import numpy as np
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]  # not in amaranth-stubs
 from amaranth.hdl import Elaboratable
 
-from ..hdl.library import Library
+from ..hdl.library import Library, Target, is_asic
+from ..hdl.tables import hex_text
 from ..hdl.stage import StageSpec
 from ..quant.files import replacing
 from ..quant.netfile import load, save
@@ -35,16 +37,18 @@ Performance = dict[str, Any]
 _ATTRIBUTES = ("src", "top", "full_case", "generator", "amaranth.hierarchy", "amaranth.decoding")
 
 
-def verilog(design: Design) -> str:
-    """Return the Verilog of ``design``. It depends on the network, the folds and the form of its words alone."""
-    return f"/* Spikeloom, network {design.network.hash} */\n{module(Top(design), TOP)}"
+def verilog(design: Design, library: Library | None = None) -> str:
+    """Return the Verilog of ``design``. It depends on the network, the folds and the form of its words alone, and on
+    the target of ``library``."""
+    return f"/* Spikeloom, network {design.network.hash} */\n{module(Top(design), TOP, library)}"
 
 
-def module(core: Elaboratable, name: str) -> str:
-    """Return the Verilog of ``core`` as module ``name``, with the library's modules that it uses at its end."""
-    library = Library()
+def module(core: Elaboratable, name: str, library: Library | None = None) -> str:
+    """Return the Verilog of ``core`` as module ``name``, with the modules of ``library`` that it uses at its end."""
+    library = Library() if library is None else library
     text = rtlil.convert(core, name=name, platform=library, emit_src=False)
-    remove = " ".join(f"-remove {name}" for name in _ATTRIBUTES)
+    # Without the attribute of its initial value a register has none (its reset value is in the logic before it).
+    remove = " ".join(f"-remove {name}" for name in (*_ATTRIBUTES, *(["init"] if is_asic(library) else [])))
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "top.il").write_text(text)
         # Without processes, no "always @*" is left that a simulator could miss at time 0.
@@ -164,17 +168,21 @@ def write(
     folder: str | Path,
     progress: Callable[[str], None] = lambda _step: None,
     search: Sequence[str] = (),
+    target: Target = "fpga",
 ) -> dict[str, Any]:
     """Write Verilog, network and, last, ``design.json`` into ``folder``; return the contents of the latter.
 
-    ``search``: lines on how the folds were found, kept in ``design.json``.
+    ``search``: lines on how the folds were found, kept in ``design.json``. ``target`` "asic": with the list of its
+    memories in ``design.json`` and the contents of every ROM in a ``.hex`` file (``docs/asic.md``).
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     progress("predicting cycles")
     contents = describe(design) | {"search": list(search)}
     progress("writing Verilog")
-    text = verilog(design)
+    library = Library(target)
+    text = verilog(design, library)
+    contents |= {"target": target} | ({"memories": _memories(library, folder)} if is_asic(library) else {})
     contents |= {"verilog": f"{TOP}.v", "verilog_sha256": hashlib.sha256(text.encode()).hexdigest()}
     with replacing(folder / f"{TOP}.v") as path:
         path.write_text(text)
@@ -182,6 +190,18 @@ def write(
     with replacing(folder / "design.json") as path:
         path.write_text(json.dumps(contents, indent=2, default=_plain) + "\n")
     return contents
+
+
+def _memories(library: Library, folder: Path) -> list[dict[str, Any]]:
+    """The memories of a design for an ASIC; the contents of the ROMs go into ``folder``."""
+    counted = Counter(library.memories)
+    for memory in counted:
+        if memory.kind == "rom":
+            (folder / f"{memory.module}.hex").write_text(hex_text(memory.words, memory.width))
+    return [
+        {"module": m.module, "kind": m.kind, "depth": m.depth, "width": m.width, "instances": n}
+        for m, n in counted.items()
+    ]
 
 
 def _plain(value: Any) -> Any:
