@@ -10,10 +10,10 @@ module spikeloom_ram (clk, we, waddr, wdata, re, raddr, rdata);
   input [ADDRESS-1:0] waddr, raddr;
   input [WIDTH-1:0] wdata;
   output reg [WIDTH-1:0] rdata;
-  reg [WIDTH-1:0] memory [0:DEPTH-1];
+  reg [WIDTH-1:0] words [0:DEPTH-1];
   always @(posedge clk) begin
-    if (we) memory[waddr] <= wdata;
-    if (re) rdata <= memory[raddr];
+    if (we) words[waddr] <= wdata;
+    if (re) rdata <= words[raddr];
   end
 endmodule
 `endif

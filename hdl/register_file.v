@@ -8,8 +8,8 @@ module spikeloom_register_file (clk, we, waddr, wdata, raddr, rdata);
   input [ADDRESS-1:0] waddr, raddr;
   input [WIDTH-1:0] wdata;
   output [WIDTH-1:0] rdata;
-  reg [WIDTH-1:0] memory [0:DEPTH-1];
+  reg [WIDTH-1:0] words [0:DEPTH-1];
   always @(posedge clk)
-    if (we) memory[waddr] <= wdata;
-  assign rdata = memory[raddr];
+    if (we) words[waddr] <= wdata;
+  assign rdata = words[raddr];
 endmodule
