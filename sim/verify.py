@@ -77,7 +77,7 @@ def verify(
     """Simulate ``frames`` and compare with the prediction.
 
     Parameters: ``contents`` of ``design.json`` in ``folder``, which holds the Verilog; ``pauses``, the share of cycles
-    in which source and sink pause at random (``seed``); ``resets``, pairs (cycle, frame), see ``make_stimulus``;
+    in which source and sink pause at random (``seed``, also of what the registers of an ASIC start with); ``resets``, pairs (cycle, frame), see ``make_stimulus``;
     ``work``, a folder for builds and files; ``waves``, a VCD file to write around the first difference (Verilator).
 
     Raises SimulationError where a simulator is missing or fails, NetworkError where ``frames`` do not fit.
@@ -104,7 +104,7 @@ def verify(
     expected = predict(design, stimulus, words)
     progress(simulator, 0, stimulus.cycles)
     start = time.perf_counter()
-    got, build_seconds, speed = _simulate(design, contents, folder, stimulus, simulator, work, progress)
+    got, build_seconds, speed = _simulate(design, contents, folder, stimulus, simulator, work, progress, seed)
     seconds = time.perf_counter() - start - build_seconds
     infos = boundary_infos(design)
     differences = compare(expected, got, infos, stimulus.resets)
@@ -140,6 +140,7 @@ def _simulate(
     simulator: str,
     work: Path,
     progress: Progress,
+    seed: int,
 ) -> tuple[Trace, float, float]:
     if simulator == "amaranth":
         top = Top(design)
@@ -149,7 +150,7 @@ def _simulate(
     if simulator == "verilator":
         model = VerilatorModel.build(verilog, ports, work / "verilator")
         trace = model.run(
-            stimulus, work / "verilator_run", progress=lambda done, total: progress(simulator, done, total)
+            stimulus, work / "verilator_run", seed=seed, progress=lambda done, total: progress(simulator, done, total)
         )
         return trace, model.build_seconds, model.last_cycles_per_second
     engine = "icarus" if simulator == "cocotb-icarus" else "verilator"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -136,7 +136,7 @@ def evaluate(network: Network, images: Frames, *, progress: Callable[[int, int],
 
 def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping[str, Fold] = "auto",
              cycles: int | None = None, device: str | None = None, counts: bool = True,
-             rates: np.ndarray | None = None,
+             rates: np.ndarray | None = None, target: Literal["fpga", "asic"] = "fpga",
              progress: Callable[[str], None] = lambda _step: None) -> tuple[Design, dict[str, Any]]:
     """Write Verilog, ``design.json`` and the network into ``folder``; return the design and the contents of the JSON.
 
@@ -144,7 +144,7 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
     frame, so that the design fits ``device`` (``gen.devices``): the smallest such design, or, where only a device is
     given, the fastest one, or where neither is the least area x cycles. ``counts``: spikes travel as their counts where
     all who take them add them up over time. ``rates``: frames (N, C, H, W), two at least, on which cycles are means;
-    stages may then skip all-zero words. Raises PlanError, naming the stage or the
+    stages may then skip all-zero words. ``target``: "asic" for Verilog without initial values (``docs/asic.md``). Raises PlanError, naming the stage or the
     resource, where that is impossible.
     """
     from .gen.emit import write
@@ -160,7 +160,7 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
 
         measured = WordRates(network, golden.run(network, rates).outputs)
     design, log = designed(network, given, cycles, device, counts, measured)
-    return design, write(design, folder, progress, log)
+    return design, write(design, folder, progress, log, target)
 
 
 def verify(folder: str | Path, pixels: np.ndarray, **options: Any) -> Outcome:

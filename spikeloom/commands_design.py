@@ -34,6 +34,8 @@ def generate(network: Annotated[Path, typer.Argument(help="Network file.")],
              rates: Annotated[str | None, typer.Option(metavar="DATA", help="Stages may skip all-zero words; cycles "
                                                        "are means over images of digits, mnist:DIR, ...")] = None,
              n: Annotated[int, typer.Option("-n", min=2, help="Test images for --rates.")] = 100,
+             target: Annotated[Literal["fpga", "asic"],
+                               typer.Option(help="asic: no initial values, memories as modules.")] = "fpga",
              json: JsonOption = False) -> None:
     """Generate Verilog and predict its cycles and area."""
     from . import api
@@ -43,7 +45,7 @@ def generate(network: Annotated[Path, typer.Argument(help="Network file.")],
     sample = None if rates is None else api.frames(loaded, rates, n).pixels
     with bars() as step:
         design, contents = api.generate(loaded, output, fold=fold, cycles=cycles, device=device,
-                                        counts=counts, rates=sample, progress=lambda what: step(what, 0, 0))
+                                        counts=counts, rates=sample, target=target, progress=lambda what: step(what, 0, 0))
     seconds = time.perf_counter() - start
     predicted = contents["predicted"]
     files = [output / name for name in (contents["verilog"], "network.safetensors", "design.json")]
