@@ -21,10 +21,10 @@ def convert(folder: Path, remove: str) -> None:
     Without the attribute of its initial value a register has none; its reset value is in the logic before it.
     """
     clean = [f"attrmap {remove} -remove init", f"attrmap -modattr {remove}"]
-    yosys.run(["read_rtlil top.il", "proc -norom", *clean, "opt_expr", "opt_clean", "write_rtlil proc.il"], folder)
+    yosys.run(["read_rtlil top.il", "proc -norom", *clean, "write_rtlil proc.il"], folder)
     text = (folder / "proc.il").read_text()
     (folder / "wide.il").write_text(_CELL.sub(_equal_widths, text))
-    yosys.run(["read_rtlil wide.il", "opt_clean", "write_verilog -noparallelcase top.v"], folder)
+    yosys.run(["read_rtlil wide.il", "delete w:* s:0 %i", "write_verilog -noparallelcase top.v"], folder)
 
 
 def _equal_widths(match: re.Match[str]) -> str:

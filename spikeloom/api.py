@@ -144,8 +144,8 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
     frame, so that the design fits ``device`` (``gen.devices``): the smallest such design, or, where only a device is
     given, the fastest one, or where neither is the least area x cycles. ``counts``: spikes travel as their counts where
     all who take them add them up over time. ``rates``: frames (N, C, H, W), two at least, on which cycles are means;
-    stages may then skip all-zero words. ``target``: "asic" for Verilog without initial values (``docs/asic.md``). Raises PlanError, naming the stage or the
-    resource, where that is impossible.
+    stages may then skip all-zero words. ``target``: "asic" for Verilog without initial values (``docs/asic.md``).
+    Raises PlanError, naming the stage or the resource, where that is impossible.
     """
     from .gen.emit import write
     from .gen.fold import designed

@@ -48,7 +48,8 @@ def generate(network: Annotated[Path, typer.Argument(help="Network file.")],
                                         counts=counts, rates=sample, target=target, progress=lambda what: step(what, 0, 0))
     seconds = time.perf_counter() - start
     predicted = contents["predicted"]
-    files = [output / name for name in (contents["verilog"], "network.safetensors", "design.json")]
+    roms = [f"{m['module']}.hex" for m in contents.get("memories", []) if m["kind"] == "rom"]
+    files = [output / name for name in (contents["verilog"], *roms, "network.safetensors", "design.json")]
     if json:
         print_json({"folds": contents["folds"], **predicted, "search": contents["search"],
                     "verilog_sha256": contents["verilog_sha256"], "files": files, "seconds": round(seconds, 3)})
@@ -108,10 +109,12 @@ def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of
 
 
 def synth(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a generated design.")],
-          device: Annotated[Literal["ecp5", "ice40", "xc7"], typer.Option(help="Family of FPGAs.")] = "ecp5",
+          device: Annotated[Literal["ecp5", "ice40", "xc7", "asic"],
+                            typer.Option(help="Family of FPGAs, or gates.")] = "ecp5",
           clock: Annotated[bool, typer.Option("--clock", help="Place and route too, for the clock (ECP5).")] = False,
           json: JsonOption = False) -> None:
     """Synthesise a design with Yosys and count its cells."""
+    from .gen import asic_area
     from .gen import synth as tools
     from .gen.emit import read
 
@@ -125,6 +128,8 @@ def synth(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
         if clock:
             placed = tools.place(folder, contents)
             cells = placed.pop("cells")
+        elif device == "asic":
+            cells = asic_area.synthesise(folder, contents)
         else:
             cells = tools.synthesise(folder, contents, device)
     seconds = time.perf_counter() - start
