@@ -4,7 +4,7 @@ it after a reset in any state (``docs/formal.md``)."""
 from pathlib import Path
 
 import pytest
-from amaranth.hdl import Cat, Mux, Signal, Value
+from amaranth.hdl import Cat, DomainRenamer, Module, Mux, Signal, Value
 from prove import Bench, Proof, prove, waits_for_ready
 from stream_benches import sink, source, taken_word, word_from
 
@@ -66,7 +66,134 @@ def test_fifo(depth: int, target, tmp_path: Path) -> None:
 class Overflowing(Fifo):
     """A FIFO that forgets that it is full."""
 
-    def elaborate(self, platform: object):
+    def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)
         m.d.comb += self.i.ready.eq(1)
         return m
+
+
+@pytest.mark.parametrize("rule", ["never more than its depth", "a word is taken where there is room", "the word in its place"])
+def test_a_fifo_without_its_full_check_is_found(rule: str, tmp_path: Path) -> None:
+    bench = fifo_bench(Overflowing(2, 2), 2, 2, data=True)
+    bench.rules = {rule: bench.rules[rule]}  # each of them finds it alone
+    proof = prove(bench, tmp_path, depth=10)
+    assert not proof and proof.broken == [rule]
+    assert proof.waves is not None and proof.waves.stat().st_size > 1000
+    lines = {line.split()[0]: line.split()[1:] for line in proof.table.splitlines()}
+    assert {"i_valid", "i_payload", "o_ready", "o_valid", "level"} <= set(lines)
+    if rule.startswith("never"):
+        assert int(lines["level"][-1], 2) == 3
+
+
+def test_a_fifo_that_is_not_reset_is_found(tmp_path: Path) -> None:
+    bench = fifo_bench(DomainRenamer("start")(Fifo(2, 2)), 2, 2, data=False)
+    assert prove(bench, tmp_path, depth=6).broken
+
+
+class Waiting(Fork):
+    """A fork whose readers see a word only when the other one is ready."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = super().elaborate(platform)
+        m.d.comb += self.outs[0].valid.eq(self.i.valid & self.outs[1].ready)
+        return m
+
+
+def test_a_valid_that_waits_for_ready_is_found(tmp_path: Path) -> None:
+    bench = fork_bench(Waiting(2, 2))
+    proof = prove(bench, tmp_path, depth=5)
+    assert {"o0 holds", "reader 0 is shown a word once"} & set(proof.broken)
+    assert waits_for_ready(tmp_path, ["o0", "o1"]) == ["o0_valid"]
+
+
+@pytest.mark.parametrize(("lanes_in", "lanes_out"), [(1, 2), (1, 3), (2, 4), (2, 1), (3, 1), (4, 2)])
+def test_gearbox(lanes_in: int, lanes_out: int, tmp_path: Path) -> None:
+    spec = GearboxSpec(WordFormat(lanes_in, 1, 0, 1), lanes_out)
+    bench = Bench()
+    bench.m.submodules.core = core = Gearbox(spec)
+    taken_i, word = source(bench, core.i)
+    taken_o, out = sink(bench, core.o)
+    # Narrow words that came in and went out; the parts of the wide word that is under way.
+    narrow, wide = sorted((lanes_in, lanes_out))
+    ratio, low = wide // narrow, Signal(range(wide // narrow), name="low")
+    moved = taken_i if spec.widens else taken_o
+    with bench.m.If(moved):
+        bench.m.d.sync += low.eq(Mux(low == ratio - 1, 0, low + 1))
+    went, came, marked = Signal(WIDTH, name="went"), Signal(WIDTH, name="came"), bench.constant(WIDTH, "marked")
+    bench.m.d.sync += [went.eq(went + taken_i), came.eq(came + taken_o)]
+    whole = Signal(name="whole")  # a wide word is complete, or there
+    if spec.widens:
+        bench.m.d.sync += whole.eq(Mux(taken_i & (low == ratio - 1), 1, whole & ~taken_o))
+        bench.rule("part", bench.probe(len(low), "core.part") == low)
+        parts = [taken_word(bench, marked * ratio + k, taken_i, went, word, f"part_{k}") for k in range(ratio)]
+        expected = Cat(parts)
+    else:
+        bench.m.d.sync += whole.eq(Mux(taken_i, 1, whole & ~(taken_o & (low == ratio - 1))))
+        bench.rule("part", bench.probe(len(low), "core.part") == low)
+        kept = Signal(len(word), name="kept")  # the wide word taken last
+        with bench.m.If(taken_i):
+            bench.m.d.sync += kept.eq(word)
+        expected = word_from(bench.m, [kept[k * len(out) :][: len(out)] for k in range(ratio)], low, "expected")
+    bench.rule("a word is offered where there is one", core.o.valid == whole)
+    room = ~whole | core.o.ready if spec.widens else ~whole | (core.o.ready & (low == ratio - 1))
+    bench.rule("a word is taken where there is room", core.i.ready == room)
+    if not spec.widens:
+        bench.rule("the part in its place", ~core.o.valid | (out == expected))
+        bench.rule("the word", ~core.o.valid | (bench.probe(len(word), "core.word")[: len(out)] == expected))
+    bench.goal("three words", came == 3)
+    proven(prove(bench, tmp_path, depth=3 * ratio + 4, induction=spec.widens), "o", folder=tmp_path)
+    if spec.widens:  # which parts are in a word: bounded
+        bench = Bench()
+        bench.m.submodules.core = core = Gearbox(spec)
+        taken_i, word = source(bench, core.i)
+        taken_o, out = sink(bench, core.o)
+        marked = bench.constant(WIDTH, "marked")
+        went, came = bench.count(taken_i, WIDTH, "went"), bench.count(taken_o, WIDTH, "came")
+        parts = [taken_word(bench, marked * ratio + k, taken_i, went, word, f"part_{k}") for k in range(ratio)]
+        bench.rule("the parts in their places", ~core.o.valid | (came != marked) | (out == Cat(parts)))
+        proven(prove(bench, tmp_path, depth=4 * ratio + 3), folder=tmp_path)
+
+
+def fork_bench(core: Fork) -> Bench:
+    """Every reader is shown every word once, and it is taken when all had it."""
+    bench = Bench()
+    bench.m.submodules.core = core
+    taken_i, word = source(bench, core.i)
+    had = []
+    for k, o in enumerate(core.outs):
+        taken_o, out = sink(bench, o, f"o{k}")
+        had.append(Signal(name=f"had_{k}"))  # this reader took the word that waits at the input
+        bench.m.d.sync += had[k].eq((had[k] | taken_o) & ~taken_i)
+        bench.rule(f"reader {k} is shown a word once", o.valid == (core.i.valid & ~had[k]))
+        bench.rule(f"reader {k} sees the word", ~o.valid | (out == word))
+        bench.rule(f"done {k}", bench.probe(1, f"core.done_{k}") == had[k])
+    every = Cat(h | o.ready for h, o in zip(had, core.outs, strict=True)).all()
+    bench.rule("taken when all have it", taken_i == (core.i.valid & every))
+    bench.goal("one after the other", Cat(had[:-1]).all() & taken_i)
+    return bench
+
+
+@pytest.mark.parametrize("branches", [2, 3])
+def test_fork(branches: int, tmp_path: Path) -> None:
+    bench = fork_bench(Fork(2, branches))
+    outputs = [f"o{k}" for k in range(branches)]
+    proven(prove(bench, tmp_path, depth=5, induction=True), *outputs, folder=tmp_path)
+
+
+@pytest.mark.parametrize(("size", "stride", "words"), [((2, 3), 2, 1), ((4, 2), 3, 1), ((2, 2), 2, 2)])
+def test_decimator(size: tuple[int, int], stride: int, words: int, tmp_path: Path) -> None:
+    spec = DecimatorSpec(WordFormat(2, 1, 0, 1), words, *size, stride)
+    bench = Bench()
+    bench.m.submodules.core = core = Decimator(spec)
+    taken_i, word = source(bench, core.i)
+    _, out = sink(bench, core.o)
+    kept = spec.kept().tolist()
+    place = Signal(range(len(kept)), name="place")
+    with bench.m.If(taken_i):
+        bench.m.d.sync += place.eq(Mux(place == len(kept) - 1, 0, place + 1))
+    keeps = word_from(bench.m, [Value.cast(int(k)) for k in kept], place, "keeps")
+    bench.rule("a word is offered where it is kept", core.o.valid == (core.i.valid & keeps))
+    bench.rule("it is that word", ~core.o.valid | (out == word))
+    bench.rule("others are taken at once", core.i.ready == (~keeps | core.o.ready))
+    bench.goal("a frame", taken_i & (place == len(kept) - 1))
+    proven(prove(bench, tmp_path, depth=3 * len(kept)), "o", folder=tmp_path)
