@@ -60,8 +60,10 @@ def taken_word(bench: Bench, at: Value, taken: Value, count: Value, word: Value,
     return value
 
 
-def word_from(m: Module, words: list[Value], index: Value, name: str) -> Signal:
+def word_from(m: Module, words: list[Value], index: Value, name: str) -> Value:
     """``words[index]``."""
+    if len(words) == 1:
+        return words[0]
     value = Signal(max(len(word) for word in words), name=name)
     with m.Switch(index):
         for k, word in enumerate(words):

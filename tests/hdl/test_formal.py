@@ -1,6 +1,7 @@
 """Proofs about every core: streams hold, no word is lost or comes twice, FIFOs neither over- nor underflow, and all of
 it after a reset in any state (``docs/formal.md``)."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,15 @@ from stream_benches import Reference, lanes_of, pipe_bench, sink, source, taken_
 
 from spikeloom.hdl.flow import Fifo, Gearbox, GearboxSpec
 from spikeloom.hdl.fork import Decimator, DecimatorSpec, Fork
+from spikeloom.hdl.initial import InitialMembranes, InitialSpec
 from spikeloom.hdl.library import Target
+from spikeloom.hdl.merge import Merge, MergeSpec
 from spikeloom.hdl.neuron import NeuronArray
 from spikeloom.hdl.neuron_spec import NeuronSpec
+from spikeloom.hdl.pool import PoolArray, PoolSpec
+from spikeloom.hdl.readout import Readout, ReadoutSpec
+from spikeloom.hdl.requant import Requantiser, RequantSpec
+from spikeloom.hdl.serial import Serialiser, SerialiserSpec
 from spikeloom.hdl.synapse import SynapseArray, SynapseSpec
 from spikeloom.hdl.words import WordFormat
 
@@ -351,3 +358,176 @@ def test_neuron_array(form: str, tmp_path: Path) -> None:
                        spacing=spec.turnaround)  # fmt: skip
     depth = spec.latency + 2 * spec.scans * spec.groups * spec.turnaround + 3
     proven(prove(bench, tmp_path, depth=depth), folder=tmp_path)
+
+
+def test_a_neuron_with_another_threshold_is_found(tmp_path: Path) -> None:
+    spec = neuron("causal", 2)
+    other = replace(spec, threshold=spec.threshold + 1)
+    proof = prove(pipe_bench(NeuronArray(other), spec.i_format, spec.latency, neuron_reference(spec)), tmp_path, depth=9)
+    assert proof.broken == ["the result of the reference"]
+
+
+def per_group(bench: Bench, groups: int, valid: Value) -> Signal:
+    """Which group of channels a word is for."""
+    group = Signal(range(groups), name="group_of_word")
+    with bench.m.If(valid):
+        bench.m.d.sync += group.eq(Mux(group == groups - 1, 0, group + 1))
+    return group
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_requantiser(groups: int, tmp_path: Path) -> None:
+    form = WordFormat(1, 1, -32, 31)
+    spec = RequantSpec(bias=np.array([3, -2][:groups]), shift=np.array([2, -1][:groups]), lo=-4, hi=7, i_format=form,
+                       ranges=np.array([[-32, 31]] * groups))  # fmt: skip
+
+    def reference(bench: Bench, word: Value, valid: Value) -> tuple[Value, Value]:
+        group, results = per_group(bench, groups, valid), []
+        for bias, shift in zip(spec.bias, spec.shift, strict=True):
+            x = word.as_signed() - int(bias)
+            x = x >> int(shift) if shift >= 0 else x << -int(shift)
+            clamped = Signal(signed(10), name=f"clamped_{len(results)}")
+            bench.m.d.comb += clamped.eq(Mux(x < spec.lo, spec.lo, Mux(x > spec.hi, spec.hi, x)))
+            results.append(clamped[: spec.o_format.bits])
+        return valid, word_from(bench.m, results, group, "expected")
+
+    bench = pipe_bench(Requantiser(spec), form, spec.latency, reference)
+    proven(prove(bench, tmp_path, depth=spec.latency + 2 * groups + 3, induction=groups == 1), folder=tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["sum", "max", "max_spikes"])
+def test_pool_array(kind: str, tmp_path: Path) -> None:
+    form = WordFormat(1, 2, 0, 1) if kind == "max_spikes" else WordFormat(1, 1, -4, 3)
+    spec = PoolSpec(kind=kind, words=3, i_format=form)
+
+    def reference(bench: Bench, word: Value, valid: Value) -> tuple[Value, Value]:
+        m, place = bench.m, per_group(bench, 3, valid)
+        before = [Signal(form.width, name=f"word_{k}") for k in range(2)]
+        with m.If(valid):
+            m.d.sync += [before[0].eq(word), before[1].eq(before[0])]
+        words = [lanes_of(w, form.steps, form.bits, form.signed) for w in (word, *before)]
+
+        def most(values: list[Value], name: str) -> Value:
+            found: Value = values[0]
+            for k, value in enumerate(values[1:]):
+                larger = Signal(signed(6), name=f"{name}_{k}")
+                m.d.comb += larger.eq(Mux(value > found, value, found))
+                found = larger
+            return found
+
+        done = valid & (place == 2)
+        if kind == "sum":
+            return done, sum((w[0] for w in words), Const(0, signed(2)))[: spec.o_format.bits]
+        if kind == "max":
+            return done, most([w[0] for w in words], "most")[: spec.o_format.bits]
+        counts = [most([sum(w[: t + 1], Const(0)) for w in words], f"most_{t}") for t in range(2)]
+        return done, Cat(counts[0] > 0, counts[1] > counts[0])
+
+    bench = pipe_bench(PoolArray(spec), form, spec.latency, reference, last_of=3)
+    proven(prove(bench, tmp_path, depth=spec.latency + 9), folder=tmp_path)
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 4])
+def test_readout(outputs: int, tmp_path: Path) -> None:
+    form = WordFormat(outputs, 1, -4, 3)
+    bias = np.array([1, -1, 0, 2])
+    spec = ReadoutSpec(bias=bias, i_format=form, ranges=np.array([[-4, 3]] * 4))
+    bits = spec.o_format.bits
+
+    def reference(bench: Bench, word: Value, valid: Value) -> tuple[Value, Value]:
+        m, group = bench.m, per_group(bench, spec.groups, valid)
+        best, index = Signal(signed(8), name="best_logit"), Signal(2, name="best_class")
+        found, at, logits = Mux(group == 0, -128, best), Mux(group == 0, 0, index), []
+        for k, x in enumerate(lanes_of(word, outputs, form.bits, True)):
+            offsets = [Const(int(b), 4) for b in bias[k::outputs]]
+            logit, larger, where = Signal(signed(8), name=f"logit_{k}"), Signal(signed(8), name=f"larger_{k}"), Signal(2, name=f"where_{k}")
+            m.d.comb += logit.eq(x + word_from(m, offsets, group, f"bias_{k}").as_signed())
+            m.d.comb += [larger.eq(Mux(logit > found, logit, found)), where.eq(Mux(logit > found, group * outputs + k, at))]
+            found, at = larger, where
+            logits.append(logit[:bits])
+        with m.If(valid):
+            m.d.sync += [best.eq(found), index.eq(at)]
+        return valid, Cat(*logits, at)
+
+    bench = pipe_bench(Readout(spec), form, spec.latency, reference)
+    proven(prove(bench, tmp_path, depth=spec.latency + 2 * spec.groups + 2), folder=tmp_path)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_serialiser(parts: int, tmp_path: Path) -> None:
+    """Every part once; a word stays until its last part is out."""
+    spec = SerialiserSpec(WordFormat(parts, 1, 0, 3), 1)
+    bench = Bench()
+    m = bench.m
+    m.submodules.core = core = Serialiser(spec)
+    valid, word = bench.free(1, "i_valid"), bench.free(2 * parts, "i_payload")
+    m.d.comb += [core.i.valid.eq(valid), core.i.payload.eq(word)]
+    part = Signal(range(parts + 1), name="part")
+    busy = Signal(name="busy")
+    m.d.comb += busy.eq(valid | (part != 0))
+    with m.If(busy):
+        m.d.sync += part.eq(Mux(part == parts - 1, 0, part + 1))
+    bench.assume((part == 0) | (~valid & (word == bench.past(word, "word"))))
+    expected = word_from(m, [word[2 * k : 2 * k + 2] for k in range(parts)], part, "expected")
+    bench.rule("parts in their cycles", core.o.valid == bench.past(busy, "busy"))
+    bench.rule("the part", ~core.o.valid | (core.o.payload == bench.past(expected, "part_word")))
+    bench.goal("a word", core.o.valid & (part == 0))
+    proven(prove(bench, tmp_path, depth=3 * parts + 6, induction=parts == 1), folder=tmp_path)
+
+
+@pytest.mark.parametrize("target", ["fpga", "asic"])
+def test_initial_membranes(target: Target, tmp_path: Path) -> None:
+    offset = np.array([[1], [3], [0]])
+    spec = InitialSpec(offset=offset, i_format=WordFormat(1, 1, -4, 3), ranges=np.array([[-4, 3]]), scans=2)
+
+    def reference(bench: Bench, word: Value, valid: Value) -> tuple[Value, Value]:
+        place = per_group(bench, 6, valid)
+        since = bench.count(Const(1), 2, "since_reset")
+        bench.assume(~valid | (since >= 2))
+        added = word_from(bench.m, [Const(int(offset[k // 2, 0]) if k % 2 == 0 else 0, 3) for k in range(6)], place, "added")
+        total = Signal(signed(6), name="total")
+        bench.m.d.comb += total.eq(word.as_signed() + added)
+        return valid, total[: spec.o_format.bits]
+
+    bench = pipe_bench(InitialMembranes(spec), spec.i_format, spec.latency, reference)
+    proven(prove(bench, tmp_path, depth=14, target=target), folder=tmp_path)
+
+
+@pytest.mark.parametrize("target", ["fpga", "asic"])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_merge(parts: int, target: Target, tmp_path: Path) -> None:
+    """Word k of the shortcut goes to current k; none is fetched that is not there, none is lost."""
+    form, skip_form, depth = WordFormat(1, 1, -4, 3), WordFormat(1, 1, 0, 1), 3
+    gain = np.array([2, -1])
+    spec = MergeSpec(gain=gain, first=0, channels=2, skip_format=skip_form, i_format=form, scans=1, parts=parts,
+                     ranges=np.array([[-4, 3]] * 2), depth=depth)  # fmt: skip
+    bench = Bench()
+    m = bench.m
+    m.submodules.core = core = Merge(spec)
+    taken, skip = source(bench, core.skip, "skip")
+    valid, word = bench.free(1, "i_valid"), bench.free(3, "i_payload")
+    scanned = bench.free(1, "scanned")
+    m.d.comb += [core.i.valid.eq(valid), core.i.payload.eq(word), core.scanned.eq(scanned)]
+    # The window ends a scan only where the merge does not hold it; its results come later, ``parts`` words each.
+    bench.assume(~scanned | ~core.hold)
+    due, went, fetched = Signal(5, name="due"), Signal(5, name="went"), Signal(5, name="fetched")
+    bench.assume(~valid | (due != 0))
+    m.d.sync += [due.eq(due + Mux(scanned, parts, 0) - valid), went.eq(went + taken), fetched.eq(fetched + valid)]
+    bench.assume((due < 8) & (went < 16))
+    level = Signal(5, name="level")
+    m.d.comb += level.eq(went - fetched)
+    bench.rule("no underflow", ~valid | (level != 0))
+    bench.rule("no overflow", level <= depth)
+    bench.rule("a word is taken where there is room", core.skip.ready == (level != depth))
+    bench.rule("promised words are there", level >= due)
+    marked = bench.constant(5, "marked")
+    kept = taken_word(bench, marked, taken, went, skip, "marked_word")
+    total = Signal(signed(6), name="total")
+    m.d.comb += total.eq(word.as_signed() + Mux(kept, Mux(fetched[0], int(gain[1]), int(gain[0])), 0))
+    expected: Value = Cat(valid, fetched == marked, total)
+    for k in range(spec.latency):
+        expected = bench.past(expected, f"expected_{k}")
+    bench.rule("a sum in its cycle", core.o.valid == expected[0])
+    bench.rule("the marked sum", ~expected[1] | ~core.o.valid | (core.o.payload == expected[2 : 2 + spec.o_format.bits]))
+    bench.goal("a sum after a full FIFO", core.o.valid & (went == depth))
+    proven(prove(bench, tmp_path, depth=spec.latency + 9, target=target), folder=tmp_path)
