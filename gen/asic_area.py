@@ -1,4 +1,4 @@
-"""Area of a design for an ASIC by Yosys: gates, flip-flops and estimated transistors, the bits of its memories apart."""
+"""Area of a design for an ASIC by Yosys: gates, flip-flops, estimated transistors, and the bits of its memories."""
 
 from __future__ import annotations
 

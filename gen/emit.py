@@ -17,8 +17,8 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]  
 from amaranth.hdl import Elaboratable
 
 from ..hdl.library import Library, Target, is_asic
-from ..hdl.tables import hex_text
 from ..hdl.stage import StageSpec
+from ..hdl.tables import hex_text
 from ..quant.files import replacing
 from ..quant.netfile import load, save
 from . import asic, yosys

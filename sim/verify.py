@@ -77,7 +77,8 @@ def verify(
     """Simulate ``frames`` and compare with the prediction.
 
     Parameters: ``contents`` of ``design.json`` in ``folder``, which holds the Verilog; ``pauses``, the share of cycles
-    in which source and sink pause at random (``seed``, also of what the registers of an ASIC start with); ``resets``, pairs (cycle, frame), see ``make_stimulus``;
+    in which source and sink pause at random (``seed``, of what the
+    registers of an ASIC start with too); ``resets``, pairs (cycle, frame), see ``make_stimulus``;
     ``work``, a folder for builds and files; ``waves``, a VCD file to write around the first difference (Verilator).
 
     Raises SimulationError where a simulator is missing or fails, NetworkError where ``frames`` do not fit.

@@ -73,7 +73,8 @@ class VerilatorModel:
         """Simulate and return all transfers.
 
         Parameters: ``work_dir``, a folder for the files of this run; ``waves``, a VCD file and the first and last
-        cycle in it; ``seed`` of what registers and memories start with (where ``ports.random``); ``progress``, called with the cycles done and their total a few times a second.
+        cycle in it; ``seed`` of what registers and memories start with (where ``ports.random``); ``progress``,
+        called with the cycles done and their total a few times a second.
         """
         stimulus = checked(stimulus, self.ports.input.width)
         if waves is not None and not self.waves:

@@ -45,7 +45,8 @@ def generate(network: Annotated[Path, typer.Argument(help="Network file.")],
     sample = None if rates is None else api.frames(loaded, rates, n).pixels
     with bars() as step:
         design, contents = api.generate(loaded, output, fold=fold, cycles=cycles, device=device,
-                                        counts=counts, rates=sample, target=target, progress=lambda what: step(what, 0, 0))
+                                        counts=counts, rates=sample, target=target,
+                                        progress=lambda what: step(what, 0, 0))
     seconds = time.perf_counter() - start
     predicted = contents["predicted"]
     roms = [f"{m['module']}.hex" for m in contents.get("memories", []) if m["kind"] == "rom"]

@@ -168,7 +168,7 @@ endmodule
 def test_area(folder: Path, tmp_path: Path) -> None:
     _, contents = emit.read(folder)
     figures = asic_area.synthesise(folder, contents)
-    bits = {kind: 0 for kind in ("ram", "rom", "register file")}
+    bits = dict.fromkeys(("ram", "rom", "register file"), 0)
     for memory in contents["memories"]:
         bits[memory["kind"]] += memory["depth"] * memory["width"] * memory["instances"]
     assert figures["ram_bits"] == bits["ram"] > 100 and figures["rom_bits"] == bits["rom"] > 1000

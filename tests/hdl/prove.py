@@ -191,7 +191,12 @@ def waits_for_ready(folder: Path, outputs: Sequence[str] = ("o",)) -> list[str]:
     for cell in module["cells"].values():
         if "dff" in cell["type"].lower():
             continue
-        ins = [bit for port, bits in cell["connections"].items() if cell["port_directions"][port] == "input" for bit in bits]
+        ins = [
+            bit
+            for port, bits in cell["connections"].items()
+            if cell["port_directions"][port] == "input"
+            for bit in bits
+        ]
         for port, bits in cell["connections"].items():
             if cell["port_directions"][port] == "output":
                 drivers |= dict.fromkeys(bits, ins)
@@ -262,7 +267,11 @@ def _counterexample(waves: Path, bench: Bench) -> tuple[list[str], str]:
         elif line[:1] in "01x" and line[1:]:
             now[line[1:]] = line[0]
     by_name = {name: code for code, name in names.items()}
-    shown = [n for n in by_name if re.fullmatch(r"\w+", n) and not n.startswith(("_", "past_", "rst", "start_clk", "clk", "smt"))]
+    shown = [
+        n
+        for n in by_name
+        if re.fullmatch(r"\w+", n) and not n.startswith(("_", "past_", "rst", "start_clk", "clk", "smt"))
+    ]
     broken = [rule for rule in bench.rules if now.get(by_name.get(_wire("rule", rule), "")) == "0"]
     cycles = steps[::2]  # a cycle has two steps, one for each edge of the clock
     rows = [["cycle", *map(str, range(len(cycles)))]]

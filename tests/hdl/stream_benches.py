@@ -77,8 +77,8 @@ def pipe_bench(
 ) -> Bench:
     """A core that never stalls against a reference of the same cycles.
 
-    Its input is free: a word of ``form`` in any cycle, at least ``spacing`` cycles apart. Where its words have a flag ``last``, it
-    is high in every ``last_of``-th one. Rules: a result comes ``latency`` cycles after the word that completes it, and
+    Its input is free: a word of ``form`` in any cycle, at least ``spacing`` cycles apart. Where its words have a flag
+    ``last``, it is high in every ``last_of``-th one. Rules: a result comes ``latency`` cycles after the word that completes it, and
     in no other cycle, so none is lost or comes twice; it is the reference's.
     """
     bench = Bench()
@@ -115,7 +115,9 @@ def pipe_bench(
 
 def in_range(bench: Bench, word: Value, form: WordFormat) -> None:
     """Only words whose elements are in the range of ``form``."""
-    if (form.low, form.high) != ((-(1 << form.bits - 1), (1 << form.bits - 1) - 1) if form.signed else (0, (1 << form.bits) - 1)):
+    if (form.low, form.high) != (
+        (-(1 << form.bits - 1), (1 << form.bits - 1) - 1) if form.signed else (0, (1 << form.bits) - 1)
+    ):
         for x in lanes_of(word, form.lanes * form.steps, form.bits, form.signed):
             bench.assume((x >= form.low) & (x <= form.high))
 

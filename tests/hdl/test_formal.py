@@ -67,7 +67,7 @@ def fifo_bench(fifo: Fifo, width: int, depth: int, data: bool) -> Bench:
 
 
 @pytest.mark.parametrize("target", ["fpga", "asic"])
-@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+@pytest.mark.parametrize("depth", [1, 2, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 4))])
 def test_fifo(depth: int, target, tmp_path: Path) -> None:
     bench = fifo_bench(Fifo(2, depth), 2, depth, data=False)
     proven(prove(bench, tmp_path, depth=2 * depth + 3, induction=True, target=target), "o", folder=tmp_path)
@@ -84,7 +84,9 @@ class Overflowing(Fifo):
         return m
 
 
-@pytest.mark.parametrize("rule", ["never more than its depth", "a word is taken where there is room", "the word in its place"])
+@pytest.mark.parametrize(
+    "rule", ["never more than its depth", "a word is taken where there is room", "the word in its place"]
+)
 def test_a_fifo_without_its_full_check_is_found(rule: str, tmp_path: Path) -> None:
     bench = fifo_bench(Overflowing(2, 2), 2, 2, data=True)
     bench.rules = {rule: bench.rules[rule]}  # each of them finds it alone
@@ -220,7 +222,9 @@ def test_decimator(size: tuple[int, int], stride: int, words: int, tmp_path: Pat
             wires.append((f"{name}_phase", stride, values % stride))
         for wire, states, expected in wires:
             inner = bench.probe((states - 1).bit_length(), f"core.{wire}")
-            bench.rule(wire, inner == word_from(bench.m, [Const(int(v), 4) for v in expected], place, f"{wire}_expected"))
+            bench.rule(
+                wire, inner == word_from(bench.m, [Const(int(v), 4) for v in expected], place, f"{wire}_expected")
+            )
     bench.goal("not kept", taken_i & ~keeps)
     proven(prove(bench, tmp_path, depth=5, induction=True), "o", folder=tmp_path)
 
@@ -270,8 +274,11 @@ def synapse_reference(spec: SynapseSpec) -> Reference:
     return reference
 
 
+SYNAPSES = [(1, 1, False), (2, 1, False), *(pytest.param(*p, marks=pytest.mark.slow) for p in ((1, 2, False), (1, 1, True)))]
+
+
 @pytest.mark.parametrize("target", ["fpga", "asic"])
-@pytest.mark.parametrize(("scans", "groups", "signed_inputs"), [(1, 1, False), (1, 2, False), (2, 1, False), (1, 1, True)])
+@pytest.mark.parametrize(("scans", "groups", "signed_inputs"), SYNAPSES)
 def test_synapse_array(scans: int, groups: int, signed_inputs: bool, target: Target, tmp_path: Path) -> None:
     spec = synapse(scans, groups, signed_inputs)
     bench = pipe_bench(SynapseArray(spec), spec.i_format, spec.latency, synapse_reference(spec), last_of=spec.words)
@@ -363,7 +370,9 @@ def test_neuron_array(form: str, tmp_path: Path) -> None:
 def test_a_neuron_with_another_threshold_is_found(tmp_path: Path) -> None:
     spec = neuron("causal", 2)
     other = replace(spec, threshold=spec.threshold + 1)
-    proof = prove(pipe_bench(NeuronArray(other), spec.i_format, spec.latency, neuron_reference(spec)), tmp_path, depth=9)
+    proof = prove(
+        pipe_bench(NeuronArray(other), spec.i_format, spec.latency, neuron_reference(spec)), tmp_path, depth=9
+    )
     assert proof.broken == ["the result of the reference"]
 
 
@@ -440,9 +449,16 @@ def test_readout(outputs: int, tmp_path: Path) -> None:
         found, at, logits = Mux(group == 0, -128, best), Mux(group == 0, 0, index), []
         for k, x in enumerate(lanes_of(word, outputs, form.bits, True)):
             offsets = [Const(int(b), 4) for b in bias[k::outputs]]
-            logit, larger, where = Signal(signed(8), name=f"logit_{k}"), Signal(signed(8), name=f"larger_{k}"), Signal(2, name=f"where_{k}")
+            logit, larger, where = (
+                Signal(signed(8), name=f"logit_{k}"),
+                Signal(signed(8), name=f"larger_{k}"),
+                Signal(2, name=f"where_{k}"),
+            )
             m.d.comb += logit.eq(x + word_from(m, offsets, group, f"bias_{k}").as_signed())
-            m.d.comb += [larger.eq(Mux(logit > found, logit, found)), where.eq(Mux(logit > found, group * outputs + k, at))]
+            m.d.comb += [
+                larger.eq(Mux(logit > found, logit, found)),
+                where.eq(Mux(logit > found, group * outputs + k, at)),
+            ]
             found, at = larger, where
             logits.append(logit[:bits])
         with m.If(valid):
@@ -484,7 +500,9 @@ def test_initial_membranes(target: Target, tmp_path: Path) -> None:
         place = per_group(bench, 6, valid)
         since = bench.count(Const(1), 2, "since_reset")
         bench.assume(~valid | (since >= 2))
-        added = word_from(bench.m, [Const(int(offset[k // 2, 0]) if k % 2 == 0 else 0, 3) for k in range(6)], place, "added")
+        added = word_from(
+            bench.m, [Const(int(offset[k // 2, 0]) if k % 2 == 0 else 0, 3) for k in range(6)], place, "added"
+        )
         total = Signal(signed(6), name="total")
         bench.m.d.comb += total.eq(word.as_signed() + added)
         return valid, total[: spec.o_format.bits]
@@ -494,7 +512,7 @@ def test_initial_membranes(target: Target, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["fpga", "asic"])
-@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("parts", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_merge(parts: int, target: Target, tmp_path: Path) -> None:
     """Word k of the shortcut goes to current k; none is fetched that is not there, none is lost."""
     form, skip_form, depth = WordFormat(1, 1, -4, 3), WordFormat(1, 1, 0, 1), 3
@@ -528,6 +546,8 @@ def test_merge(parts: int, target: Target, tmp_path: Path) -> None:
     for k in range(spec.latency):
         expected = bench.past(expected, f"expected_{k}")
     bench.rule("a sum in its cycle", core.o.valid == expected[0])
-    bench.rule("the marked sum", ~expected[1] | ~core.o.valid | (core.o.payload == expected[2 : 2 + spec.o_format.bits]))
+    bench.rule(
+        "the marked sum", ~expected[1] | ~core.o.valid | (core.o.payload == expected[2 : 2 + spec.o_format.bits])
+    )
     bench.goal("a sum after a full FIFO", core.o.valid & (went == depth))
     proven(prove(bench, tmp_path, depth=spec.latency + 9, target=target), folder=tmp_path)

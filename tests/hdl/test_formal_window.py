@@ -10,7 +10,6 @@ from amaranth.hdl import Assume, Const, Mux, Signal, Value, signed
 from prove import Bench, prove, waits_for_ready
 from stream_benches import sink, source, word_from
 
-from spikeloom.hdl.flow import Fifo
 from spikeloom.hdl.library import Target
 from spikeloom.hdl.merge import MergeSpec
 from spikeloom.hdl.neuron_spec import NeuronSpec
@@ -74,7 +73,10 @@ def window_bench(window: Window, stall: int, kept_memory: bool = False) -> Bench
         with m.If(out.valid):
             m.d.sync += before.eq(Mux(out.payload.last, 0, offset + 1))
         bench.rule("no word of a scan twice", ~out.valid | (offset >= before))
-        has = [np.isin(np.arange(1, spec.i_words + 1), walk[k * spec.scan_words :][: spec.scan_words]) for k in range(scans)]
+        has = [
+            np.isin(np.arange(1, spec.i_words + 1), walk[k * spec.scan_words :][: spec.scan_words])
+            for k in range(scans)
+        ]
         masks = [Const(int(sum(1 << n for n in np.flatnonzero(h))), spec.i_words) for h in has]
         found = Signal(name="found")  # the marked word was handed out in this scan
         now = Signal(name="found_now")
@@ -115,7 +117,7 @@ DEPTH = 15
 
 
 @pytest.mark.parametrize("target", ["fpga", "asic"])
-@pytest.mark.parametrize("form", WINDOWS)
+@pytest.mark.parametrize("form", ["taps", *(pytest.param(f, marks=pytest.mark.slow) for f in WINDOWS if f != "taps")])
 def test_window(form: str, target: Target, tmp_path: Path) -> None:
     spec = WINDOWS[form]
     bench = window_bench(Window(spec), 8 if spec.chunk else 3, target == "fpga")
@@ -167,7 +169,10 @@ def stage_bench(spec: StageSpec, weight: np.ndarray, gain: int, stall: int) -> B
         v = sum((x[n - 1] * int(w) for n, w in zip(walk[r], weight, strict=True) if n), Const(0, signed(2)))
         v = v + int(neuron.v0[0] + neuron.bias[0]) + (s[r] * gain if s else 0)
         expected.append(v >= int(neuron.threshold[0]))
-    bench.rule("the result of the frame", ~core.o.valid | (frames_o != frame) | (out == word_from(m, expected, at_o, "expected")))
+    bench.rule(
+        "the result of the frame",
+        ~core.o.valid | (frames_o != frame) | (out == word_from(m, expected, at_o, "expected")),
+    )
     bench.rule("nothing before its frame", ~core.o.valid | (frames_i != frames_o) | (word_from(m, [
         Const(int(row.max() < words), 1) for row in walk], at_o, "early")))  # fmt: skip
     full = bench.probe(1, "core.fifo.i__valid") & ~bench.probe(1, "core.fifo.i__ready")
@@ -194,6 +199,7 @@ def stage_spec(shortcut: bool) -> tuple[StageSpec, np.ndarray, int]:
     return StageSpec(name="stage", window=WINDOW, cores=cores), weight, 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["fpga", "asic"])
 @pytest.mark.parametrize("shortcut", [False, True])
 def test_stage(shortcut: bool, target: Target, tmp_path: Path) -> None:
@@ -204,12 +210,15 @@ def test_stage(shortcut: bool, target: Target, tmp_path: Path) -> None:
     depth = spec.window.cycles + spec.latency + 7
     proof = prove(bench, tmp_path, depth=depth, target=target, kept=target == "fpga", timeout=240)
     assert proof, f"{', '.join(proof.broken)} ({proof.waves})\n{proof.table}"
-    assert not waits_for_ready(tmp_path)
+    assert not waits_for_ready(tmp_path, ["o"])
 
 
+@pytest.mark.slow
 def test_a_stage_that_promises_too_much_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credits for three results and a FIFO of two."""
+    """Credits for two results and a FIFO of one."""
     spec, weight, gain = stage_spec(False)
     monkeypatch.setattr(StageSpec, "fifo_words", 1)
-    proof = prove(stage_bench(spec, weight, gain, 31), tmp_path, depth=spec.window.cycles + spec.latency + 6, timeout=240)
+    proof = prove(
+        stage_bench(spec, weight, gain, 31), tmp_path, depth=spec.window.cycles + spec.latency + 6, timeout=240
+    )
     assert "the FIFO has room for every result" in proof.broken
