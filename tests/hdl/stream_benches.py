@@ -78,8 +78,8 @@ def pipe_bench(
     """A core that never stalls against a reference of the same cycles.
 
     Its input is free: a word of ``form`` in any cycle, at least ``spacing`` cycles apart. Where its words have a flag
-    ``last``, it is high in every ``last_of``-th one. Rules: a result comes ``latency`` cycles after the word that completes it, and
-    in no other cycle, so none is lost or comes twice; it is the reference's.
+    ``last``, it is high in every ``last_of``-th one. Rules: a result comes ``latency`` cycles after the word that
+    completes it, and in no other cycle, so none is lost or comes twice; it is the reference's.
     """
     bench = Bench()
     m = bench.m

@@ -274,7 +274,8 @@ def synapse_reference(spec: SynapseSpec) -> Reference:
     return reference
 
 
-SYNAPSES = [(1, 1, False), (2, 1, False), *(pytest.param(*p, marks=pytest.mark.slow) for p in ((1, 2, False), (1, 1, True)))]
+LONG = [pytest.param(*form, marks=pytest.mark.slow) for form in ((1, 2, False), (1, 1, True))]
+SYNAPSES = [(1, 1, False), (2, 1, False), *LONG]
 
 
 @pytest.mark.parametrize("target", ["fpga", "asic"])
