@@ -117,7 +117,7 @@ DEPTH = 15
 
 
 @pytest.mark.parametrize("target", ["fpga", "asic"])
-@pytest.mark.parametrize("form", ["taps", *(pytest.param(f, marks=pytest.mark.slow) for f in WINDOWS if f != "taps")])
+@pytest.mark.parametrize("form", WINDOWS)
 def test_window(form: str, target: Target, tmp_path: Path) -> None:
     spec = WINDOWS[form]
     bench = window_bench(Window(spec), 8 if spec.chunk else 3, target == "fpga")
