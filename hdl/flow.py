@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from amaranth import *
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .counter import counter
 from .law import Link
+from .ram import ram
 from .words import WordFormat
 
 __all__ = ["Fifo", "Gearbox", "GearboxLaw", "GearboxSpec"]
@@ -46,8 +46,7 @@ class Fifo(wiring.Component):
             with m.If(self.o.valid & self.o.ready):
                 m.d.sync += self.o.valid.eq(0)
             return m
-        m.submodules.memory = memory = Memory(shape=len(self.i.payload), depth=self.depth, init=[])
-        write, read = memory.write_port(), memory.read_port(domain="comb")
+        write, read = ram(m, platform, len(self.i.payload), self.depth, domain="comb")
         level = Signal(range(self.depth + 1))
         m.d.comb += [
             self.i.ready.eq(level != self.depth),

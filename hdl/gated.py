@@ -15,7 +15,7 @@ import numpy as np
 from amaranth import *
 
 from .adders import Term, register
-from .library import Library
+from .library import Library, is_asic
 from .words import bits_for
 
 __all__ = ["CHAIN", "Addition", "PairFormat", "add", "sum_up"]
@@ -81,7 +81,7 @@ def add(m: Module, platform: object, additions: list[Addition], name: str) -> li
         for first in range(0, len(members), CHAIN):
             chosen = members[first : first + CHAIN]
             group = [additions[k] for k in chosen]
-            if isinstance(platform, Library):
+            if isinstance(platform, Library) and not is_asic(platform):
                 y = Signal(len(group) * (width + 1), name=f"{name}_{chosen[0]}")
                 no_gates = Const(0, len(group))
                 m.submodules += platform.instance(

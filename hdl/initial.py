@@ -15,8 +15,9 @@ from amaranth import *
 from amaranth.lib.memory import Memory
 
 from .counter import counter
+from .library import Library, is_asic
 from .pipe import Pipe
-from .rom import packed_rows, rom_style
+from .rom import asic_rom, packed_rows, rom_style
 from .words import WordFormat, bits_for, resized
 
 __all__ = ["InitialMembranes", "InitialSpec"]
@@ -109,7 +110,7 @@ class InitialMembranes(Pipe):
         scan, last_scan = counter(m, spec.scans, self.i.valid, "scan")
         neuron_ends = Signal()
         m.d.comb += neuron_ends.eq(self.i.valid & last_scan)
-        offsets = self._offsets(m, neuron_ends)
+        offsets = self._offsets(m, platform, neuron_ends)
         low, high = spec.o_format.low, spec.o_format.high
         sums = []
         for k in range(form.lanes):
@@ -126,7 +127,7 @@ class InitialMembranes(Pipe):
         m.d.sync += [self.o.valid.eq(self.i.valid), self.o.payload.eq(Cat(sums))]
         return m
 
-    def _offsets(self, m: Module, moves: Value) -> list[Value]:
+    def _offsets(self, m: Module, platform: object, moves: Value) -> list[Value]:
         """The offsets of the lanes, from a register behind the memory; both go on when a neuron's last word came, and
         twice after reset to fill themselves."""
         rows = self.spec.rows
@@ -140,14 +141,23 @@ class InitialMembranes(Pipe):
             places.append(slice(width, width + n))
             width += n
         style = rom_style(len(rows), width)
-        attrs = {"rom_style": style, "ram_style": style}
-        m.submodules.memory = memory = Memory(shape=width, depth=len(rows), init=words, attrs=attrs)
-        port, filled, onward = memory.read_port(), Signal(range(3)), Signal()
-        m.d.comb += [onward.eq(moves | (filled != 2)), port.en.eq(onward)]
-        m.d.comb += port.addr.eq(counter(m, len(rows), onward, "address")[0])
+        filled, onward = Signal(range(3)), Signal()
+        m.d.comb += onward.eq(moves | (filled != 2))
+        address, _ = counter(m, len(rows), onward, "address")
+        if isinstance(platform, Library) and is_asic(platform):  # the ROM has no enable, so its address must stay
+            held = Signal.like(address, name="held")
+            with m.If(onward):
+                m.d.sync += held.eq(address)
+            word = asic_rom(m, platform, words, width, Mux(onward, address, held), style)
+        else:
+            attrs = {"rom_style": style, "ram_style": style}
+            m.submodules.memory = memory = Memory(shape=width, depth=len(rows), init=words, attrs=attrs)
+            port = memory.read_port()
+            m.d.comb += [port.en.eq(onward), port.addr.eq(address)]
+            word = port.data
         with m.If(filled != 2):
             m.d.sync += filled.eq(filled + 1)
         found = Signal(width)
         with m.If(onward):
-            m.d.sync += found.eq(port.data)
+            m.d.sync += found.eq(word)
         return [found[place] for place in places]

@@ -13,12 +13,12 @@ from functools import cached_property
 import numpy as np
 from amaranth import *
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .adders import Term, levels, tree
 from .counter import counter
 from .law import Link
+from .ram import ram
 from .rom import UNCHECKED, memory_style, selected
 from .words import WordFormat, bits_for, shape_for
 
@@ -167,7 +167,7 @@ class Merge(wiring.Component):
         neuron_ends = Signal()
         m.d.comb += neuron_ends.eq(self.i.valid & last_scan)
         group, _ = counter(m, spec.groups, neuron_ends, "group")
-        word = self._fifo(m, neuron_ends & selected(m, group, [int(t) for t in spec.takes], "takes"))
+        word = self._fifo(m, platform, neuron_ends & selected(m, group, [int(t) for t in spec.takes], "takes"))
 
         # The word comes out of its memory in the next cycle and out of a register in the one after.
         group_1, scan_1 = self._later(m, group, "group_1"), self._later(m, scan, "scan_1")
@@ -199,13 +199,12 @@ class Merge(wiring.Component):
         m.d.comb += self.o.payload.eq(Cat(sums))
         return m
 
-    def _fifo(self, m: Module, fetches: Value) -> Value:
+    def _fifo(self, m: Module, platform: object, fetches: Value) -> Value:
         """The words of the shortcut in a memory; return the word fetched, one cycle later. ``level`` counts the words
         in it, ``stock`` those of them that are not yet promised to a result."""
         spec = self.spec
         style = {"ram_style": memory_style(spec.depth, spec.skip_format.width)} | UNCHECKED
-        m.submodules.memory = memory = Memory(shape=spec.skip_format.width, depth=spec.depth, init=[], attrs=style)
-        write, read = memory.write_port(), memory.read_port()
+        write, read = ram(m, platform, spec.skip_format.width, spec.depth, style)
         level, stock = Signal(range(spec.depth + 1)), Signal(range(spec.depth + 1))
         fetch = Signal()
         m.d.comb += [

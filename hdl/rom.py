@@ -8,10 +8,10 @@ import numpy as np
 from amaranth import *
 from amaranth.lib.memory import Memory
 
-from .library import Library
+from .library import Library, is_asic
 from .words import shape_for
 
-__all__ = ["DEEPEST", "UNCHECKED", "memory_style", "packed_rows", "rom", "rom_style", "selected"]
+__all__ = ["DEEPEST", "UNCHECKED", "asic_rom", "memory_style", "packed_rows", "rom", "rom_style", "selected"]
 
 DEEPEST = 2048
 """Words of the deepest block RAM that is instantiated, with 9 bits each."""
@@ -47,6 +47,9 @@ def rom(
     """Return ``words[address]`` of two cycles ago: read in one cycle, registered in the next; ``logic``: in LUTs."""
     depth, style = len(words), "logic" if logic else rom_style(len(words), width)
     data = Signal(width, name="rom_data", reset_less=True)
+    if isinstance(platform, Library) and is_asic(platform):
+        m.d.sync += data.eq(asic_rom(m, platform, words, width, address, style))
+        return data
     if not isinstance(platform, Library) or style == "logic" or depth > DEEPEST:
         m.submodules.memory = memory = Memory(
             shape=width, depth=depth, init=words, attrs={"rom_style": style, "ram_style": style}
@@ -67,6 +70,18 @@ def rom(
             {"data": part},
         )
     return data
+
+
+def asic_rom(
+    m: Module, platform: Library, words: Sequence[int], width: int, address: Value, style: str, name: str = "rom_word"
+) -> Value:
+    """Return ``words[address]`` of one cycle ago, of a module with these constants (``hdl.tables``); ``style``
+    "block": a ROM that may become a macro, or "logic"."""
+    word = Signal(width, name=name)
+    padded = Cat(address, Const(0, max(0, 1 - len(address))))
+    inputs = {"clk": ClockSignal(), "addr": padded}
+    m.submodules += platform.table(words, width, style == "block", inputs, {"data": word})
+    return word
 
 
 def selected(m: Module, index: Value, values: Sequence[int], name: str) -> Value:

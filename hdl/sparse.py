@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .credits import credits
+from .library import is_asic
+from .ram import ram
 from .rom import memory_style
 from .window_spec import WindowSpec
 
@@ -75,8 +76,7 @@ class SparseWalk(wiring.Component):
         m = Module()
         spec = self.spec
         style = {"ram_style": memory_style(self.depth, spec.chunk)}
-        m.submodules.flags = memory = Memory(shape=spec.chunk, depth=self.depth, init=[], attrs=style)
-        port, read = memory.write_port(), memory.read_port()
+        port, read = ram(m, platform, spec.chunk, self.depth, style, name="flags")
         # The flags of a chunk go in together with its last word.
         lane_bits, events = (spec.chunk - 1).bit_length(), Signal(spec.chunk)  # the latest one highest
         at = Value.cast(self.write.at)
@@ -91,6 +91,9 @@ class SparseWalk(wiring.Component):
         # The chunk that the memory is reading.
         reading, chunk = Signal(), Signal(self.entry)
         next_free = Signal()
+        found: Value = read.data
+        if spec.padding and is_asic(platform):  # flags that were never written
+            found = Mux(spec.outside(chunk.at, spec.chunk), 0, read.data)
         m.d.comb += [
             self.walk.ready.eq(~reading | next_free),
             read.en.eq(self.walk.ready),
@@ -108,9 +111,9 @@ class SparseWalk(wiring.Component):
             m.d.sync += [
                 waiting.eq(reading),
                 following.eq(chunk),
-                flags.eq(read.data),
-                some.eq(read.data.any()),
-                only.eq(~_others(read.data).any()),
+                flags.eq(found),
+                some.eq(found.any()),
+                only.eq(~_others(found).any()),
             ]
 
         # The chunk that is handed out, the lowest word first; ``lone``: it is at its last word.

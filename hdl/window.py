@@ -4,7 +4,8 @@ Rows of input words fill a ring of row slots. The reader walks output position b
 word a cycle: for synapses all taps of the window (``order="taps"``), again for every group of outputs and every group
 of time steps; for pools and grouped convolutions one part of the channels after the other (``order="channels"``). A
 row of the ring carries ``padding`` cells on both sides, and one slot stays empty for the rows above and below the
-frame: they are never written, so the zeros around the image cost no logic.
+frame: they are never written, so the zeros around the image cost no logic. Where memories start with anything (target
+``asic``) those cells are masked instead.
 
 What comes behind never stalls. Instead the last word of a result is held back until a slot of the FIFO at the end of
 the stage is free for it: ``credits`` results at most are on their way or waiting.
@@ -17,11 +18,12 @@ from __future__ import annotations
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .counter import counter, row_counter
 from .credits import credits
+from .library import is_asic
+from .ram import ram
 from .rom import UNCHECKED, selected
 from .sparse import SparseWalk
 from .window_spec import RowPlan, WindowSpec
@@ -151,9 +153,9 @@ class Window(wiring.Component):
         ]
         if not spec.chunk:
             if spec.columns:
-                word = self._columns(m, written, w_cell, w_slot, cell, base, above, inside)
+                word = self._columns(m, platform, written, w_cell, w_slot, cell, base, above, inside)
             else:
-                word = self._ring(m, written, w_cell, w_slot, Cat(cell, slot))
+                word = self._ring(m, platform, written, w_cell, w_slot, Cat(cell, slot))
             credit = credits(m, spec.credits, moves & final, self.taken)
             m.d.comb += [
                 moves.eq((rows >= wait) & (credit | ~final) & ~(ending & first_scan & self.hold)),
@@ -164,7 +166,7 @@ class Window(wiring.Component):
             m.d.sync += [self.o.valid.eq(moves), self.o.payload.last.eq(ends["ky"])]
             return m
 
-        m.submodules.sparse = sparse = SparseWalk(spec, len(cell) + len(slot), self._depth // unit)
+        m.submodules.sparse = sparse = SparseWalk(spec, len(cell) + len(slot), self._depth(platform) // unit)
         walk, weight_rows = sparse.walk, spec.groups * spec.scan_words
         walked = Signal.like(rows)  # as ``rows``, for the walk, which runs before what is handed out
         m.d.sync += walked.eq(walked + row_done - Mux(row_ends, freed, 0))
@@ -184,7 +186,7 @@ class Window(wiring.Component):
             sparse.hold.eq(self.hold),
             self.scanned.eq(sparse.scanned),
             done_with.eq(sparse.freed),
-            self.o.payload.data.eq(self._ring(m, written, w_cell, w_slot, sparse.o.payload.at)),
+            self.o.payload.data.eq(self._ring(m, platform, written, w_cell, w_slot, sparse.o.payload.at)),
         ]
         m.d.sync += [
             self.o.valid.eq(sparse.o.valid),
@@ -193,30 +195,31 @@ class Window(wiring.Component):
         ]
         return m
 
-    @property
-    def _depth(self) -> int:
+    def _depth(self, platform: object) -> int:
         """Words of the ring's memory. A slot takes a power of two of cells, so that an address is slot and cell side
-        by side."""
+        by side. There is no slot of zeros where the padding is masked."""
         spec = self.spec
         cells = spec.row_words + 2 * spec.padding * spec.pixel_words
-        slots = spec.rows + (1 if spec.padding else 0)
+        slots = spec.rows + (1 if spec.padding and not is_asic(platform) else 0)
         return ((slots - 1) << (cells - 1).bit_length()) + cells
 
-    def _ring(self, m: Module, written: Value, w_cell: Value, w_slot: Value, at: Value) -> Value:
+    def _ring(
+        self, m: Module, platform: object, written: Value, w_cell: Value, w_slot: Value, at: Value
+    ) -> Value:
         """All rows in one memory; return the word at address ``at``, one cycle later. The slot past the last row is
         never written and holds the zeros of the padded rows."""
-        spec, depth = self.spec, self._depth
+        spec, depth = self.spec, self._depth(platform)
         style = {} if depth * spec.i_format.width <= 1024 else {"ram_style": "block"}
         style |= UNCHECKED
-        m.submodules.memory = memory = Memory(shape=spec.i_format.width, depth=depth, init=[], attrs=style)
-        write, read = memory.write_port(), memory.read_port()
+        write, read = ram(m, platform, spec.i_format.width, depth, style)
         m.d.comb += [write.en.eq(written), write.data.eq(self.i.payload), write.addr.eq(Cat(w_cell, w_slot))]
         m.d.comb += [read.en.eq(1), read.addr.eq(at)]
-        return read.data
+        return self._masked(m, platform, read.data, spec.outside(at))
 
     def _columns(
         self,
         m: Module,
+        platform: object,
         written: Value,
         w_cell: Value,
         w_slot: Value,
@@ -229,13 +232,10 @@ class Window(wiring.Component):
         spec, cells = self.spec, self.spec.row_words + 2 * self.spec.padding * self.spec.pixel_words
         rows = []
         for k in range(spec.rows):
-            memory = m.submodules[f"row_{k}"] = Memory(
-                shape=spec.i_format.width, depth=cells, init=[], attrs=dict(UNCHECKED)
-            )
-            write, read = memory.write_port(), memory.read_port()
+            write, read = ram(m, platform, spec.i_format.width, cells, UNCHECKED, name=f"row_{k}")
             m.d.comb += [write.en.eq(written & (w_slot == k)), write.data.eq(self.i.payload), write.addr.eq(w_cell)]
             m.d.comb += [read.en.eq(1), read.addr.eq(cell)]
-            rows.append(read.data)
+            rows.append(self._masked(m, platform, read.data, spec.outside(cell)))
         # ``first`` is the slot that the first kernel row would have; rows outside the frame are masked.
         first, first_later = Signal(range(spec.rows)), Signal(range(spec.rows))
         inner, inner_later = Signal(spec.kernel[0]), Signal(spec.kernel[0])
@@ -253,6 +253,14 @@ class Window(wiring.Component):
                 with m.Case(slot):
                     m.d.comb += [word.eq(rows[(slot + k) % spec.rows]) for k, word in enumerate(words)]
         return Cat(Mux(inner_later[k], word, 0) for k, word in enumerate(words))
+
+    def _masked(self, m: Module, platform: object, word: Value, outside: Value) -> Value:
+        """``word``, read from a cell of which ``outside`` said one cycle before whether it lies around the image."""
+        if not self.spec.padding or not is_asic(platform):
+            return word
+        later = Signal(name="outside")
+        m.d.sync += later.eq(outside)
+        return Mux(later, 0, word)
 
     def _wrapped(self, m: Module, value: Value, highest: int) -> Value:
         """``value`` (at most ``highest``) modulo the number of row slots."""

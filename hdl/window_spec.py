@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numpy as np
+from amaranth import Const, Value
 
 from .sparse_law import ScanCosts, scan_costs
 from .words import WordFormat
@@ -173,6 +174,15 @@ class WindowSpec:
     def rows_needed(self) -> int:
         """Complete rows that an output row waits for, at most."""
         return max(row.wait for row in self.row_plan)
+
+    def outside(self, at: Value, unit: int = 1) -> Value:
+        """Whether address ``at`` of the ring, in cells of ``unit`` words, lies in the padding around the frame: beside
+        the words of a row, or, where there are bits for the slot above those of the cell, past the last slot."""
+        margin = self.padding * self.pixel_words // unit
+        row = self.row_words // unit
+        bits = (row + 2 * margin - 1).bit_length()
+        cell, slot = at[:bits], at[bits:]
+        return (cell < margin) | (cell >= margin + row) | (slot == self.rows if len(slot) else Const(0, 1))
 
     def scan_costs(self, events: np.ndarray) -> np.ndarray:
         """What the scans of every position cost, (frames * positions of a frame, 4), by ``hdl.sparse_law``; ``events``

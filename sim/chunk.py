@@ -152,7 +152,7 @@ class Setup:
             stimulus, cycles=last + 1, resets=tuple(reset for reset in stimulus.resets if reset[0] <= last)
         )
         with tempfile.TemporaryDirectory(prefix="run-", dir=self.work) as folder:
-            model.run(stimulus, Path(folder), (waves, max(0, cycle - before), last))
+            model.run(stimulus, Path(folder), (waves, max(0, cycle - before), last), seed=self.seed)
 
     def _simulate(self, stimulus: Stimulus, advance: Advance) -> tuple[Trace, float, float]:
         if self.simulator == "amaranth":
@@ -161,7 +161,7 @@ class Setup:
         if self.model is not None:
             with tempfile.TemporaryDirectory(prefix="run-", dir=self.work) as folder:
                 trace = self.model.run(
-                    stimulus, Path(folder), progress=lambda done, total: advance(done / max(1, total))
+                    stimulus, Path(folder), seed=self.seed, progress=lambda done, total: advance(done / max(1, total))
                 )
             return trace, 0.0, self.model.last_cycles_per_second
         engine = "icarus" if self.simulator == "cocotb-icarus" else "verilator"

@@ -2,7 +2,8 @@
 //
 // Arguments: cycles folder [waveform first_cycle last_cycle]
 // Reads from the folder: words.bin (uint32 limbs), source_pauses.bin and sink_pauses.bin (a byte per cycle),
-// resets.bin (pairs of int64: cycle, word).
+// resets.bin (pairs of int64: cycle, word), seed.bin (int64; of what registers and memories start with, where the
+// model has been built for that).
 // Writes into it: boundary_<k>.bin (int64 cycle, uint32 limbs per transfer) and violations.txt.
 // Standard error carries a line "progress <cycle>" now and then, standard output "cycles_per_second <figure>".
 //
@@ -147,6 +148,7 @@ int run(int argc, char** argv) {
     const auto source_pauses = read_file<uint8_t>(folder + "/source_pauses.bin");
     const auto sink_pauses = read_file<uint8_t>(folder + "/sink_pauses.bin");
     const auto resets = read_file<int64_t>(folder + "/resets.bin");
+    const auto seed = read_file<int64_t>(folder + "/seed.bin");
     const int64_t count = static_cast<int64_t>(words.size()) / INPUT_LIMBS;
     const int64_t sources = static_cast<int64_t>(source_pauses.size());
     const int64_t sinks = static_cast<int64_t>(sink_pauses.size());
@@ -157,6 +159,8 @@ int run(int argc, char** argv) {
     if (INPUT_WIDTH % 32) garbage[INPUT_LIMBS - 1] = (uint32_t{1} << INPUT_WIDTH % 32) - 1;
 
     const auto context = std::make_unique<VerilatedContext>();
+    context->randReset(2);
+    context->randSeed(static_cast<int>(seed.at(0)));
 #if VM_TRACE
     context->traceEverOn(true);
 #endif

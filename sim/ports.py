@@ -52,12 +52,14 @@ class DesignPorts:
         verilog: name of the Verilog file.
         boundaries: in the order of the data: the input port first, the output port ``o`` last.
         outputs: names of the output streams.
+        random: registers and memories start with random values, for the design gives them none (target ``asic``).
     """
 
     top: str
     verilog: str
     boundaries: tuple[BoundaryPort, ...]
     outputs: tuple[str, ...] = ("o",)
+    random: bool = False
 
     def __post_init__(self) -> None:
         if not _IDENTIFIER.fullmatch(self.top):
@@ -76,13 +78,14 @@ class DesignPorts:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> DesignPorts:
-        """Read the keys ``top``, ``verilog``, ``boundaries`` and, where there is one, ``outputs`` of a ``design.json``;
-        others are ignored."""
+        """Read the keys ``top``, ``verilog``, ``boundaries`` and, where there are any, ``outputs`` and ``target`` of a
+        ``design.json``; others are ignored."""
         try:
             boundaries = tuple(
                 BoundaryPort(str(item["name"]), str(item["signal"]), int(item["width"])) for item in data["boundaries"]
             )
-            return cls(str(data["top"]), str(data["verilog"]), boundaries, tuple(map(str, data.get("outputs", ["o"]))))
+            outputs, random = tuple(map(str, data.get("outputs", ["o"]))), data.get("target") == "asic"
+            return cls(str(data["top"]), str(data["verilog"]), boundaries, outputs, random)
         except KeyError as error:
             raise ValueError(f"design.json lacks the key {error.args[0]!r}") from None
 
@@ -94,6 +97,7 @@ class DesignPorts:
             "verilog": self.verilog,
             "boundaries": boundaries,
             "outputs": list(self.outputs),
+            "target": "asic" if self.random else "fpga",
         }
 
     @property

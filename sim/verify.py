@@ -97,7 +97,8 @@ def verify(
     chunk that differs ends the verification. With ``resets`` and in cocotb all frames are one chunk.
 
     Parameters: ``contents`` of ``design.json`` in ``folder``, which holds the Verilog; ``pauses``, the share of cycles
-    in which source and sink pause at random (``seed``); ``resets``, pairs (cycle, frame), see ``make_stimulus``;
+    in which source and sink pause at random (``seed``, of what the registers of an ASIC start with too); ``resets``,
+    pairs (cycle, frame), see ``make_stimulus``;
     ``jobs``, processes that work at once (a program that asks for more than one needs ``if __name__ == "__main__"``);
     ``netlist``, a family of FPGAs: simulate what Yosys makes for it in place of the Verilog (``gen.netlist``; Verilator
     only), and ``plain``, without leading the boundaries out, so that only the ports are compared; ``work``, a folder

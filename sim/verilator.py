@@ -67,12 +67,14 @@ class VerilatorModel:
         work_dir: Path,
         waves: tuple[Path, int, int] | None = None,
         *,
+        seed: int = 0,
         progress: Callable[[int, int], None] | None = None,
     ) -> Trace:
         """Simulate and return all transfers.
 
         Parameters: ``work_dir``, a folder for the files of this run; ``waves``, a VCD file and the first and last
-        cycle in it; ``progress``, called with the cycles done and their total a few times a second.
+        cycle in it; ``seed`` of what registers and memories start with (where ``ports.random``); ``progress``,
+        called with the cycles done and their total a few times a second.
         """
         stimulus = checked(stimulus, self.ports.input.width)
         if waves is not None and not self.waves:
@@ -83,6 +85,7 @@ class VerilatorModel:
         stimulus.source_pauses.astype(np.uint8).tofile(work_dir / "source_pauses.bin")
         stimulus.sink_pauses.astype(np.uint8).tofile(work_dir / "sink_pauses.bin")
         np.array(stimulus.resets, "<i8").tofile(work_dir / "resets.bin")
+        np.array([1 + seed % 2**30], "<i8").tofile(work_dir / "seed.bin")  # 0 would be another one in every run
         command = [str(self.program), str(stimulus.cycles), str(work_dir), *map(str, waves or ())]
         self.last_cycles_per_second = self._execute(command, stimulus.cycles, progress)
         return self._read(work_dir)

@@ -29,6 +29,7 @@ VERILATOR_OPTIONS = (
     *("--no-timing", "--timescale", "1ns/1ns", "--output-split", "20000"),
     *("-Wno-fatal", "-Wno-lint", "-Wno-style", "--quiet-stats"),
 )
+RANDOM_START = ("--x-assign", "unique", "--x-initial", "unique")
 UNIT_BYTES = 200_000  # generated C++ in one run of the compiler: fewer runs for small designs, all cores for large ones
 
 
@@ -48,9 +49,10 @@ def build_model(verilog: Path, ports: DesignPorts, cache: Path, *, waves: bool, 
         *(f"-I{root / 'include'}", f"-I{root / 'include' / 'vltstd'}"),
     ]
     tools = (verilator_version(), run_program([compiler, "--version"], "g++ --version"), *flags)
+    options = (*VERILATOR_OPTIONS, *(RANDOM_START if ports.random else ()))
     texts = {"ports.h": _ports_header(ports), "boundaries.vlt": control_file(ports, "public_flat_rd")}
     key = _hash(
-        *tools, *VERILATOR_OPTIONS, optimize, HARNESS.read_text(), ports.top, *texts.values(), verilog.read_bytes()
+        *tools, *options, optimize, HARNESS.read_text(), ports.top, *texts.values(), verilog.read_bytes()
     )
     program = cache / f"model-{key}" / "model"
     if program.is_file():
@@ -64,7 +66,7 @@ def build_model(verilog: Path, ports: DesignPorts, cache: Path, *, waves: bool, 
             (folder / file).write_text(text)
         run_program(
             [
-                *(root / "bin" / "verilator_bin", *VERILATOR_OPTIONS, *(["--trace-vcd"] if waves else [])),
+                *(root / "bin" / "verilator_bin", *options, *(["--trace-vcd"] if waves else [])),
                 *("--top-module", ports.top, "--Mdir", folder, folder / "boundaries.vlt", verilog.resolve()),
             ],
             f"Verilator on {verilog.name}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -141,6 +141,7 @@ def evaluate(network: Network, images: Frames, *, progress: Callable[[int, int],
 def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping[str, Fold] = "auto",
              cycles: int | None = None, device: str | None = None, counts: bool = True,
              rates: np.ndarray | None = None, axi: bool = False, axi_bytes: int | None = None,
+             target: Literal["fpga", "asic"] = "fpga",
              progress: Callable[[str], None] = lambda _step: None) -> tuple[Design, dict[str, Any]]:
     """Write Verilog, ``design.json`` and the network into ``folder``; return the design and the contents of the JSON.
 
@@ -149,11 +150,13 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
     given, the fastest one, or where neither is the least area x cycles. ``counts``: spikes travel as their counts where
     all who take them add them up over time. ``rates``: frames (N, C, H, W), two at least, on which cycles are means;
     stages may then skip all-zero words. ``axi``: an AXI core of it too, with ``axi_bytes`` in an input beat (None:
-    ``gen.axi.beat_bytes``). Raises PlanError, naming the stage or the resource, where that is impossible.
+    ``gen.axi.beat_bytes``). ``target``: "asic" for Verilog without initial values (``docs/asic.md``), without ``axi``.
+    Raises PlanError, naming the stage or the resource, where that is impossible.
     """
     from .gen import axi as ports
     from .gen.emit import write
     from .gen.fold import designed
+    from .gen.layers import PlanError
     from .gen.plan import read_folds
 
     given = dict(fold) if isinstance(fold, Mapping) else {} if fold == "auto" else read_folds(fold)
@@ -165,8 +168,10 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
 
         measured = WordRates(network, golden.run(network, rates).outputs)
     design, log = designed(network, given, cycles, device, counts, measured)
+    if axi and target == "asic":
+        raise PlanError("The AXI core is for FPGAs only, its memories have initial values; leave out 'axi' or 'asic'")
     core = ports.AxiTop(design, axi_bytes) if axi else None
-    contents = write(design, folder, progress, log)
+    contents = write(design, folder, progress, log, target)
     if core is None:
         (Path(folder) / ports.FILE).unlink(missing_ok=True)
         return design, contents

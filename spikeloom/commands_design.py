@@ -37,6 +37,8 @@ def generate(network: Annotated[Path, typer.Argument(help="Network file.")],
              axi: Annotated[bool, typer.Option("--axi", help="Write an AXI4-Stream core with AXI4-Lite registers "
                                                              "too.")] = False,
              axi_bytes: Annotated[int | None, typer.Option(min=1, help="Bytes of a beat of its input.")] = None,
+             target: Annotated[Literal["fpga", "asic"],
+                               typer.Option(help="asic: no initial values, memories as modules.")] = "fpga",
              json: JsonOption = False) -> None:
     """Generate Verilog and predict its cycles and area."""
     from . import api
@@ -48,12 +50,13 @@ def generate(network: Annotated[Path, typer.Argument(help="Network file.")],
     sample = None if rates is None else api.frames(loaded, rates, n).pixels
     with bars() as step:
         design, contents = api.generate(loaded, output, fold=fold, cycles=cycles, device=device,
-                                        counts=counts, rates=sample, axi=axi, axi_bytes=axi_bytes,
+                                        counts=counts, rates=sample, axi=axi, axi_bytes=axi_bytes, target=target,
                                         progress=lambda what: step(what, 0, 0))
     seconds = time.perf_counter() - start
     predicted = contents["predicted"]
     core = contents.get("axi")
-    files = [output / name for name in (contents["verilog"], *([core["verilog"]] if core else []),
+    roms = [f"{m['module']}.hex" for m in contents.get("memories", []) if m["kind"] == "rom"]
+    files = [output / name for name in (contents["verilog"], *([core["verilog"]] if core else []), *roms,
                                         "network.safetensors", "design.json")]
     if json:
         print_json({"folds": contents["folds"], **predicted, "search": contents["search"],
@@ -140,10 +143,12 @@ def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of
 
 
 def synth(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a generated design.")],
-          device: Annotated[Literal["ecp5", "ice40", "xc7"], typer.Option(help="Family of FPGAs.")] = "ecp5",
+          device: Annotated[Literal["ecp5", "ice40", "xc7", "asic"],
+                            typer.Option(help="Family of FPGAs, or gates.")] = "ecp5",
           clock: Annotated[bool, typer.Option("--clock", help="Place and route too, for the clock (ECP5).")] = False,
           json: JsonOption = False) -> None:
     """Synthesise a design with Yosys and count its cells."""
+    from .gen import asic_area
     from .gen import synth as tools
     from .gen.emit import read
 
@@ -157,6 +162,8 @@ def synth(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
         if clock:
             placed = tools.place(folder, contents)
             cells = placed.pop("cells")
+        elif device == "asic":
+            cells = asic_area.synthesise(folder, contents)
         else:
             cells = tools.synthesise(folder, contents, device)
     seconds = time.perf_counter() - start
