@@ -1,0 +1,278 @@
+"""The host's side of the serial link: frames, a parser that finds them again after noise, and the conversation with a
+board. ``docs/link.md`` is the protocol; nothing here needs more than the standard library."""
+
+from __future__ import annotations
+
+import binascii
+import struct
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from .hdl.codes import REPLY, VERSION, Kind, Reason
+
+__all__ = ["Counters", "Frame", "Host", "Info", "LinkError", "Parser", "Port", "Result", "decode", "encode"]
+
+
+class LinkError(RuntimeError):
+    """The board does not answer, or is another one than was asked for; the message says what to try."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame: ``kind``, its type byte (with ``REPLY`` in a reply); ``sequence``, 0..255; ``payload``."""
+
+    kind: int
+    sequence: int
+    payload: bytes = b""
+
+
+def stuff(data: bytes) -> bytes:
+    """Return ``data`` without zero bytes, by COBS (``hdl.cobs``)."""
+    out = bytearray()
+    for block in data.split(b"\0"):
+        for k in range(0, len(block), 254):
+            out += bytes([min(len(block) - k, 254) + 1]) + block[k : k + 254]
+        if len(block) % 254 == 0:  # none yet, or a full group, which stands for no zero
+            out += b"\x01"
+    return bytes(out)
+
+
+def unstuff(data: bytes) -> bytes | None:
+    """Undo :func:`stuff`; None where ``data`` ends inside a group. There is no zero in ``data``."""
+    out, at = bytearray(), 0
+    while at < len(data):
+        code = data[at]
+        if at + code > len(data):
+            return None
+        out += data[at + 1 : at + code]
+        at += code
+        if code < 255 and at < len(data):
+            out.append(0)
+    return bytes(out)
+
+
+def encode(frame: Frame) -> bytes:
+    """The bytes of ``frame`` on the line, a zero before and after it."""
+    body = struct.pack("<BBH", frame.kind, frame.sequence, len(frame.payload)) + frame.payload
+    return b"\0" + stuff(body + binascii.crc_hqx(body, 0xFFFF).to_bytes(2, "big")) + b"\0"
+
+
+def decode(stuffed: bytes) -> Frame | None:
+    """The frame between two zeros of the line; None where it is not whole."""
+    body = unstuff(stuffed)
+    if body is None or len(body) < 6 or binascii.crc_hqx(body, 0xFFFF):
+        return None
+    kind, sequence, length = struct.unpack_from("<BBH", body)
+    return Frame(kind, sequence, body[4:-2]) if length == len(body) - 6 else None
+
+
+@dataclass
+class Parser:
+    """Finds frames in what comes from the line, whatever else comes with them.
+
+    Attributes: ``garbage``, runs of bytes so far that were no frame; ``most``, bytes after which a run is thrown away
+    without waiting for its end.
+    """
+
+    garbage: int = 0
+    most: int = 1 << 17
+    _rest: bytearray = field(default_factory=bytearray)
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that end in ``data``."""
+        *runs, rest = (self._rest + data).split(b"\0")
+        found = [decode(bytes(run)) for run in runs if run and run != b"\x01"]  # the latter: an empty frame
+        self.garbage += sum(frame is None for frame in found)
+        self._rest = rest if len(rest) <= self.most else bytearray()
+        return [frame for frame in found if frame is not None]
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a board tells of itself: the protocol's ``version``; ``input_high``, the highest pixel; ``window``, images
+    that may be under way; ``network``, the first 16 hexadecimal digits of its network's hash; ``frame_bytes`` of an
+    image, ``classes``, ``clock_hz``."""
+
+    version: int
+    input_high: int
+    window: int
+    network: str
+    frame_bytes: int
+    classes: int
+    clock_hz: int
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Info:
+        """Read the payload of the reply to INFO."""
+        version, high, window, _, network, size, classes, clock = struct.unpack("<BBBB8sHHI", payload)
+        return cls(version, high, window, network.hex(), size, classes, clock)
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Counters of a board since its reset: ``frames`` classified, ``errors``, those whose status was not good (modulo
+    2^16), ``dropped``, frames of the line that were not whole (modulo 2^16)."""
+
+    frames: int
+    errors: int
+    dropped: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a board says of an image: ``label``, its class; ``status``, 0 where all is well; ``latency`` in clock cycles
+    from the first pixel to the last word of the result; ``logits``."""
+
+    label: int
+    status: int
+    latency: int
+    logits: tuple[int, ...]
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Result:
+        """Read the payload of the reply to IMAGE."""
+        latency, label, _, status = struct.unpack_from("<IHBB", payload)
+        return cls(label, status, latency, struct.unpack(f"<{len(payload) // 4 - 2}i", payload[8:]))
+
+
+class Port(Protocol):
+    """A serial port, such as pyserial's ``Serial``, whose ``read`` waits for a short time."""
+
+    def read(self, size: int = 1, /) -> bytes:
+        """Return up to ``size`` bytes, none where none came in time."""
+        ...
+
+    def write(self, data: bytes, /) -> int | None:
+        """Send ``data``."""
+        ...
+
+
+class Host:
+    """A conversation with a board.
+
+    Frames that the board dropped or whose replies were lost are sent again. Parameters: ``port``; ``timeout``, seconds
+    to wait for a reply; ``tries``, how often a frame is sent at most. Attributes: ``repeated``, frames sent again;
+    ``parser``. Raises LinkError where ``tries`` are not enough.
+    """
+
+    def __init__(self, port: Port, *, timeout: float = 1.0, tries: int = 5) -> None:
+        self.port = port
+        self.timeout = timeout
+        self.tries = tries
+        self.repeated = 0
+        self.parser = Parser()
+        self._sequence = 0
+        self._info: Info | None = None
+
+    def info(self) -> Info:
+        """Ask what board this is. Raises LinkError where it speaks another version of the protocol."""
+        payload = self._ask(Kind.INFO)
+        if len(payload) != 20 or payload[0] != VERSION:
+            raise LinkError(f"The board speaks version {payload[0] if payload else '?'} of the protocol, this program "
+                            f"version {VERSION}; build the board's design again")
+        self._info = Info.parse(payload)
+        return self._info
+
+    def counters(self) -> Counters:
+        """Ask for the board's counters."""
+        return Counters(*struct.unpack("<IHH", self._ask(Kind.STATUS)))
+
+    def reset(self) -> None:
+        """Make the board forget all frames under way."""
+        self._ask(Kind.RESET)
+
+    def classify(self, images: Sequence[bytes], progress: Callable[[int, int], None] = lambda _done, _total: None,
+                 window: int | None = None) -> list[Result]:
+        """Send ``images``, each of the board's ``frame_bytes``, and return their results in this order.
+
+        ``window``: images under way at a time, at most (and by default) the board's ``window``.
+        """
+        info = self._info or self.info()
+        for k, image in enumerate(images):
+            if len(image) != info.frame_bytes:
+                raise LinkError(f"Image {k} has {len(image)} bytes, those of this board have {info.frame_bytes}")
+        window = min(info.window, window or info.window)
+        results: dict[int, Result] = {}
+        waiting, under_way = deque(range(len(images))), deque[_Sent]()
+        sent = [0] * len(images)
+        while len(results) < len(images):
+            while waiting and len(under_way) < window:
+                number = waiting.popleft()
+                if number in results:
+                    continue
+                self._count(sent, number, info)
+                under_way.append(_Sent(number, self._send(Kind.IMAGE, images[number]), time.monotonic()))
+            for frame in self._receive():
+                lost = self._answered(frame, under_way, results, info)
+                waiting.extendleft(reversed([number for number in lost if number not in results]))
+            if under_way and time.monotonic() - under_way[0].at > self.timeout:
+                waiting.extendleft(reversed([each.number for each in under_way]))
+                under_way.clear()
+            progress(len(results), len(images))
+        return [results[number] for number in range(len(images))]
+
+    def _count(self, sent: list[int], number: int, info: Info) -> None:
+        if sent[number] >= self.tries:
+            raise LinkError(f"Image {number} was sent {self.tries} times without a result ({self.parser.garbage} broken "
+                            f"replies so far); try a lower baud rate, or reset the board with network {info.network}")
+        sent[number] += 1
+        self.repeated += sent[number] > 1
+
+    def _answered(self, frame: Frame, under_way: deque[_Sent], results: dict[int, Result], info: Info) -> list[int]:
+        """Note a reply; return the images to send again. Replies keep the order of the requests, so a reply to one
+        tells that those before it have none."""
+        size = 8 + 4 * info.classes
+        good = frame.kind == REPLY | Kind.IMAGE and len(frame.payload) == size
+        dropped = frame.kind == REPLY | Kind.ERROR
+        place = next((k for k, each in enumerate(under_way) if each.sequence == frame.sequence), None)
+        if place is None or not (good or dropped):
+            return []
+        lost = [under_way.popleft().number for _ in range(place)]
+        number = under_way.popleft().number
+        if dropped:
+            return [*lost, number]
+        result = Result.parse(frame.payload)
+        if result.label >= info.classes:
+            return [*lost, number]
+        results.setdefault(number, result)
+        return lost
+
+    def _ask(self, kind: Kind) -> bytes:
+        """Send a request without payload until its reply comes, and return that reply's payload."""
+        told = ""
+        for attempt in range(self.tries):
+            self.repeated += attempt > 0
+            sequence, start = self._send(kind), time.monotonic()
+            again = False
+            while not again and time.monotonic() - start < self.timeout:
+                for frame in self._receive():
+                    if frame.sequence == sequence and frame.kind == REPLY | kind:
+                        return frame.payload
+                    if frame.kind == REPLY | Kind.ERROR and frame.sequence == sequence:
+                        told, again = f"; the board dropped it: {_reason(frame)}", True
+        noise = f"; {self.parser.garbage} broken replies came" if self.parser.garbage else ""
+        raise LinkError(f"No board answers: {self.tries} requests {kind.name}, {self.timeout:g} s each{told}{noise}; "
+                        "check port, baud rate and that the board has its bitstream")
+
+    def _send(self, kind: Kind, payload: bytes = b"") -> int:
+        self._sequence = (self._sequence + 1) % 256
+        self.port.write(encode(Frame(kind, self._sequence, payload)))
+        return self._sequence
+
+    def _receive(self) -> Iterable[Frame]:
+        return self.parser.feed(self.port.read(max(1, getattr(self.port, "in_waiting", 0))))
+
+
+@dataclass(frozen=True)
+class _Sent:
+    number: int
+    sequence: int
+    at: float
+
+
+def _reason(frame: Frame) -> str:
+    number = frame.payload[0] if frame.payload else 0
+    return Reason(number).name if number in set(Reason) else f"reason {number}"
