@@ -1,7 +1,7 @@
 """A bitstream for a board: synthesis, place and route, the clock that timing allows, and the packed file.
 
-The clock is found by building: place and route for the board's goal says what the design reaches; the highest setting of
-the PLL below that, less a margin, is built next, and so on until nextpnr's own report says that timing is met.
+The clock is found by building: place and route for the board's goal says what the design reaches; the highest setting
+of the PLL below that, less a margin, is built next, and so on until nextpnr's own report says that timing is met.
 """
 
 from __future__ import annotations
@@ -16,26 +16,21 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from amaranth.hdl import Elaboratable
-
-from . import yosys
+from . import link, yosys
 from .boards.table import Board, BoardError
 from .boards.top import NAME, Clock, clock_below, files
 from .design import Design
-from .emit import module
 from .pll import PllError
 from .route import NEXTPNR, PACKERS, Fit, place, run
 
-__all__ = ["BAUD", "LINK", "MARGIN", "TRIES", "build", "design_text"]
+__all__ = ["BAUD", "MARGIN", "TRIES", "build"]
 
 BAUD = 1_000_000
 """Bits a second of the UART where nothing else is asked for."""
 
-LINK = "spikeloom_link"
-"""Name of the module of the design with its UART."""
-
 MARGIN = Fraction(97, 100)
-"""Share of the achieved clock that the next try asks for: another clock is another placement, a little better or worse."""
+"""Share of the achieved clock that the next try asks for: another clock is another placement, a little better or
+worse."""
 
 TRIES = 5
 """Places and routes at most."""
@@ -47,17 +42,10 @@ _SYNTHESIS = {"ice40": ("SPIKELOOM_ICE40", "synth_ice40"), "ecp5": ("SPIKELOOM_E
 _CELLS = {
     "ice40": {"lut": "SB_LUT4", "carry": "SB_CARRY", "ff": "SB_DFF.*", "ram": "SB_RAM40_4K.*"},
     "ecp5": {"lut": "LUT4", "carry": "CCU2C", "lut_ram": "TRELLIS_DPR16X4", "ff": "TRELLIS_FF", "ram": "DP16KD"},
-    "gowin": {"lut": "LUT[1-4]", "carry": "ALU", "lut_ram": "RAM16.*", "ff": "DFF.*", "ram": "p?(ROM|S?DP|SP|DP)[BX0-9]*"},
+    "gowin": {"lut": "LUT[1-4]", "carry": "ALU", "lut_ram": "RAM16.*", "ff": "DFF.*", "ram": "p?(ROM|SP|S?DP)[BX0-9]*"},
 }
 
 Progress = Callable[[str, float, int], None]
-
-
-def design_text(design: Design, clock: Clock, baud: int) -> str:
-    """Verilog of ``design`` behind its UART, as module :data:`LINK`."""
-    from .link import LinkTop
-
-    return module(LinkTop(design, clock.hz, baud), LINK)
 
 
 def build(
@@ -68,7 +56,6 @@ def build(
     baud: int = BAUD,
     mhz: float | None = None,
     seed: int = 1,
-    source: Callable[[Design, Clock, int], str | Elaboratable] = design_text,
     progress: Progress = lambda _what, _done, _all: None,
 ) -> dict[str, Any]:
     """Build the bitstream of ``design`` on ``board`` in ``folder``; return the contents of its ``report.json``.
@@ -88,7 +75,7 @@ def build(
     tries: list[dict[str, Any]] = []
     while True:
         progress(f"synthesis, {float(clock.mhz):.4g} MHz", len(tries), 0)
-        cells, commands = _synthesise(design, board, clock, baud, work, source)
+        cells, commands = _synthesise(design, board, clock, baud, work)
         progress(f"place and route, {float(clock.mhz):.4g} MHz", len(tries), 0)
         fit = place(board, work, float(clock.mhz), seed)
         tries.append({"target_mhz": fit.target_mhz, "achieved_mhz": fit.achieved_mhz, "seed": seed, "met": fit.met})
@@ -113,12 +100,16 @@ def _next(
     """The clock and the seed of the next try. Raises BoardError where there is none."""
     best = max(made["achieved_mhz"] for made in tries)
     if len(tries) == TRIES:
-        raise BoardError(f"{board.name}: timing is not met in {TRIES} tries; at {float(clock.mhz):g} MHz nextpnr reached "
-                         f"{fit.achieved_mhz:g} MHz; choose --clock {0.9 * best:.1f}")
+        raise BoardError(
+            f"{board.name}: timing is not met in {TRIES} tries, of {float(clock.mhz):g} MHz nextpnr reached "
+            f"{fit.achieved_mhz:g} MHz in the last; choose --clock {0.9 * best:.1f}"
+        )
     if mhz is not None:
         if best < 0.9 * float(clock.mhz):
-            raise BoardError(f"{board.name}: timing is not met: {float(clock.mhz):g} MHz asked for, {best:g} MHz reached "
-                             f"after place and route; leave --clock away, or choose --clock {0.95 * best:.1f} or less")
+            raise BoardError(
+                f"{board.name}: timing is not met: {float(clock.mhz):g} MHz asked for, {best:g} MHz reached after "
+                f"place and route; leave --clock away, or choose --clock {0.95 * best:.1f} or less"
+            )
         return clock, seed + 1  # almost: another placement may do
     try:
         slower = clock_below(board, min(Fraction(fit.achieved_mhz) * MARGIN, clock.mhz * Fraction(99, 100)))
@@ -128,14 +119,14 @@ def _next(
 
 
 def _synthesise(
-    design: Design, board: Board, clock: Clock, baud: int, work: Path, source: Callable[..., Any]
+    design: Design, board: Board, clock: Clock, baud: int, work: Path
 ) -> tuple[dict[str, int], list[str]]:
     """Write the project and run Yosys; the cells, and the commands."""
     macro, command = _SYNTHESIS[board.flow]
-    for name, text in files(board, clock, LINK, source(design, clock, baud)).items():
+    for name, text in files(board, clock, link.TOP, link.verilog(design, clock.hz, baud)).items():
         (work / name).write_text(text)
     passes = [
-        f"read_verilog -D{macro} {LINK}.v",
+        f"read_verilog -D{macro} {link.TOP}.v",
         f"read_rtlil {NAME}.il",
         f"{command} -top {NAME}",
         "tee -q -o cells.json stat -json",

@@ -1,9 +1,9 @@
 """Clocks that a phase-locked loop makes of a board's oscillator: its settings, and its instance with a reset.
 
-Every loop divides its input (``reference``), multiplies it to the frequency of its oscillator (``vco``) and divides that
-for the output. The limits are those of the data sheets: iCE40 UltraPlus (FPGA-DS-02008, sysCLOCK PLL), ECP5 (FPGA-DS-
-02012, sysCLOCK PLL) and Artix-7 (DS181, PLL switching characteristics, speed grade -1). Frequencies are exact fractions
-of MHz.
+Every loop divides its input (``reference``), multiplies it to the frequency of its own oscillator (``vco``) and divides
+that for the output. The limits are those of the data sheets: iCE40 UltraPlus (FPGA-DS-02008, sysCLOCK PLL), ECP5
+(FPGA-DS-02012, sysCLOCK PLL) and Artix-7 (DS181, PLL switching characteristics, speed grade -1). Frequencies are exact
+fractions of MHz.
 """
 
 from __future__ import annotations

@@ -9,17 +9,17 @@ from amaranth.build import Platform, Resource
 
 from .table import Board
 
-__all__ = ["LEDS", "Pin", "pinout", "pins"]
+__all__ = ["LEDS", "Pin", "leds", "pinout", "pins"]
 
-LEDS = 2
-"""Light-emitting diodes that every board has."""
+LEDS = ("error", "heartbeat", "busy")
+"""Outputs of a design on LED 0, 1 and 2; boards with two of them do without the last."""
 
 # Signal of the design, resource, its number, and the part of the resource.
 _WANTED = (
     ("rx", "uart", 0, "rx"),
     ("tx", "uart", 0, "tx"),
     ("button", "button", 0, None),
-    *((f"led {k}", "led", k, None) for k in range(LEDS)),
+    *((signal, "led", k, None) for k, signal in enumerate(LEDS)),
 )
 
 
@@ -51,9 +51,16 @@ def pins(board: Board) -> list[Pin]:
     platform = board.open()
     wanted = [("clock", platform.default_clk, 0, None), *_WANTED]
     return [
-        pin._replace(signal=signal) for signal, name, number, part in wanted for pin in
-        _find(platform, name, number, part)
+        pin._replace(signal=signal)
+        for signal, name, number, part in wanted
+        if signal not in LEDS or signal in leds(platform)
+        for pin in _find(platform, name, number, part)
     ]
+
+
+def leds(platform: Platform) -> tuple[str, ...]:
+    """Those of :data:`LEDS` that the board has a LED for."""
+    return tuple(signal for k, signal in enumerate(LEDS) if ("led", k) in platform.resources)
 
 
 def pinout(board: Board) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -25,7 +26,8 @@ class Board:
     ``name`` on the command line; ``title``; ``platform``, its class in amaranth-boards; ``part``, as its maker calls
     it; ``flow``, the tools that make its bitstream: nextpnr for the first three, else a project for the maker's;
     ``nextpnr``, its options for the part; ``goal_mhz``, asked for in the first place and route; ``pll``, the family of
-    its PLL in ``gen.pll``, None where the oscillator is used as it is; ``program``, a command, with ``{file}``.
+    its PLL in ``gen.pll``, None where the oscillator is used as it is; ``program``, a command, with ``{file}``;
+    ``device``, its name in ``gen.devices``, None where the search for folds knows no such device.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Board:
     pll: str | None
     program: str
     nextpnr: tuple[str, ...] = ()
+    device: str | None = None
 
     @property
     def built(self) -> bool:
@@ -45,6 +48,8 @@ class Board:
 
     def open(self) -> Platform:
         """A new platform of amaranth-boards; each is good for one design."""
+        if importlib.util.find_spec("amaranth_boards") is None:
+            raise BoardError("amaranth-boards is not installed; run 'pip install spikeloom[fpga]'")
         module, _, name = self.platform.partition(":")
         return getattr(importlib.import_module(module), name)()
 
@@ -66,11 +71,11 @@ BOARDS = {
         ),
         Board(
             "ulx3s-25f", "ULX3S 25F", _ULX3S.format("25F"), "LFE5U-25F-6BG381C", "ecp5", 100, "ecp5", _ULX3S_PROGRAM,
-            ("--25k", "--package", "CABGA381", "--speed", "6"),
+            ("--25k", "--package", "CABGA381", "--speed", "6"), "ecp5-25k",
         ),
         Board(
             "ulx3s-85f", "ULX3S 85F", _ULX3S.format("85F"), "LFE5U-85F-6BG381C", "ecp5", 100, "ecp5", _ULX3S_PROGRAM,
-            ("--85k", "--package", "CABGA381", "--speed", "6"),
+            ("--85k", "--package", "CABGA381", "--speed", "6"), "ecp5-85k",
         ),
         Board(
             "tang-nano-9k", "Tang Nano 9K", "amaranth_boards.tang_nano_9k:TangNano9kPlatform", "GW1NR-LV9QN88PC6/I5",
@@ -78,8 +83,8 @@ BOARDS = {
             ("--device", "GW1NR-LV9QN88PC6/I5", "--vopt", "family=GW1N-9C"),
         ),
         Board(
-            "arty-a7-35t", "Arty A7-35T", "amaranth_boards.arty_a7:ArtyA7_35Platform", "XC7A35TICSG324-1L", "vivado", 50,
-            "xc7", "openFPGALoader -b arty_a7_35t {file}",
+            "arty-a7-35t", "Arty A7-35T", "amaranth_boards.arty_a7:ArtyA7_35Platform", "XC7A35TICSG324-1L", "vivado",
+            50, "xc7", "openFPGALoader -b arty_a7_35t {file}",
         ),
         Board(
             "de10-nano", "DE10-Nano", "amaranth_boards.de10_nano:DE10NanoPlatform", "5CSEBA6U23I7", "quartus", 50, None,

@@ -11,12 +11,12 @@ from fractions import Fraction
 from typing import Any
 
 from amaranth.build import Platform
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, Elaboratable, Instance, Module, ResetSignal, Signal
+from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Instance, Module, ResetSignal, Signal
 from amaranth.lib import io
 from amaranth.lib.cdc import ResetSynchronizer
 
 from .. import pll as plls
-from .pins import LEDS
+from .pins import leds
 from .table import Board
 
 __all__ = ["NAME", "BoardTop", "Clock", "clock_below", "files"]
@@ -61,9 +61,9 @@ def clock_below(board: Board, limit: float | Fraction) -> Clock:
 
 
 class BoardTop(Elaboratable):
-    """``design``, the module of that name with ports clk, rst, rx, tx and leds, on ``board`` with ``clock``.
+    """A design, the module of that name with ports clk, rst, rx, tx and those of ``pins.LEDS``, on ``board``.
 
-    The design is in reset until the PLL has locked and while the button is pressed.
+    Its clock is ``clock``. The design is in reset until the PLL has locked and while the button is pressed.
     """
 
     def __init__(self, board: Board, clock: Clock, design: str) -> None:
@@ -88,24 +88,24 @@ class BoardTop(Elaboratable):
             m.submodules.pll = plls.instance(self.clock.pll, oscillator.io, ClockSignal(), ready)
         else:
             m.submodules.clock = buffer = io.Buffer("i", oscillator)
-            m.submodules.pll = plls.instance(self.clock.pll, buffer.i, ClockSignal(), ready)
+            made = Signal()
+            m.submodules.pll = plls.instance(self.clock.pll, buffer.i, made, ready)
+            if self.clock.pll.family == "xc7":
+                m.submodules.net = Instance("BUFG", i_I=made, o_O=ClockSignal())
+            else:
+                m.d.comb += ClockSignal().eq(made)
         m.submodules.button = button = io.Buffer("i", platform.request("button", 0, dir="-"))
         m.submodules.reset = ResetSynchronizer(~ready | button.i)
 
         uart = platform.request("uart", 0, dir="-")
         m.submodules.rx = rx = io.Buffer("i", uart.rx)
         m.submodules.tx = tx = io.Buffer("o", uart.tx)
-        leds = [io.Buffer("o", platform.request("led", k, dir="-")) for k in range(LEDS)]
-        m.submodules += leds
-        shown = Signal(LEDS)
-        m.d.comb += Cat(led.o for led in leds).eq(shown)
+        outputs = {}
+        for k, signal in enumerate(leds(platform)):
+            m.submodules[f"led{k}"] = led = io.Buffer("o", platform.request("led", k, dir="-"))
+            outputs[f"o_{signal}"] = led.o
         m.submodules.design = Instance(
-            self.design,
-            i_clk=ClockSignal(),
-            i_rst=ResetSignal(),
-            i_rx=rx.i,
-            o_tx=tx.o,
-            o_leds=shown,
+            self.design, i_clk=ClockSignal(), i_rst=ResetSignal(), i_rx=rx.i, o_tx=tx.o, **outputs
         )
         return m
 
