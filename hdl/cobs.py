@@ -22,7 +22,7 @@ EVENT = data.StructLayout({"data": 8, "end": 1})
 
 
 class CobsDecoder(wiring.Component):
-    """Frames out of bytes, one event at most for every byte, in the next cycle. Frames of no byte at all leave no trace.
+    """Frames out of bytes, one event at most for every byte, in the next cycle. Frames of no byte leave no trace.
 
     Members: ``i``: In(stream of bytes, always ready); ``error``: In(1), a byte was lost, so that the frame under way
     ends as ``Reason.FRAMING``; ``o``: Out(stream of ``EVENT``, always ready), whose ends say GOOD, FRAMING or CODING.
@@ -43,7 +43,8 @@ class CobsDecoder(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        left, full, begun, broken = Signal(8), Signal(), Signal(), Signal()
+        # ``left`` - 1 bytes of the group are still to come.
+        left, full, begun, broken = Signal(8, init=1), Signal(), Signal(), Signal()
         m.d.sync += self.o.valid.eq(0)
         with m.If(self.error):
             m.d.sync += broken.eq(1)
@@ -54,14 +55,14 @@ class CobsDecoder(wiring.Component):
                     self.o.valid.eq(begun | broken),
                     self.o.payload.end.eq(1),
                     self.o.payload.data.eq(
-                        Mux(broken, Reason.FRAMING, Mux(left != 0, Reason.CODING, Reason.GOOD))
+                        Mux(broken, Reason.FRAMING, Mux(left != 1, Reason.CODING, Reason.GOOD))
                     ),
-                    Cat(left, begun, broken).eq(0),
+                    Cat(left, begun, broken).eq(1),
                 ]
             with m.Else():
                 m.d.sync += begun.eq(1)
-                with m.If(left == 0):
-                    m.d.sync += [left.eq(self.i.payload - 1), full.eq(self.i.payload == 255)]
+                with m.If(left == 1):
+                    m.d.sync += [left.eq(self.i.payload), full.eq(self.i.payload == 255)]
                     m.d.sync += [self.o.valid.eq(begun & ~full), self.o.payload.data.eq(0)]
                 with m.Else():
                     m.d.sync += [left.eq(left - 1), self.o.valid.eq(1)]

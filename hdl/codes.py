@@ -10,11 +10,11 @@ VERSION = 1
 """Version of the protocol."""
 
 REPLY = 0x80
-"""Added to the type of a frame in the type of its reply."""
+"""Added to the type of a frame in the type of its reply; bits 4 to 6 of that are a ``Reason``."""
 
 
 class Kind(IntEnum):
-    """Types of frames; 0 only in replies, to a frame that was dropped."""
+    """Types of frames, the lower half of their type byte; 0 only in replies, to a frame that was dropped."""
 
     ERROR = 0
     IMAGE = 1

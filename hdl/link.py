@@ -29,8 +29,8 @@ class LinkSpec:
     """What a link tells of itself and of the core behind it.
 
     Parameters: ``rate`` of the line; ``network_hash``, 8 bytes; ``frame_bytes`` of an image, ``input_high``, the
-    largest value of one; ``classes``, logits in a result; ``depth``, bytes of the packet memory, 0: room for two images,
-    512 at least. Raises ValueError where they do not fit the protocol.
+    largest value of one; ``classes``, logits in a result; ``depth``, bytes of the packet memory, 0: room for two
+    images, 512 at least. Raises ValueError where they do not fit the protocol.
     """
 
     rate: BitRate
@@ -78,8 +78,8 @@ class LinkCore(wiring.Component):
 
     Members: ``rx``: In(1), not synchronised; ``tx``: Out(1); ``pixels``: Out(stream of ``data``, 8 bits, and
     ``last``), one image after the other; ``results``: In(stream of ``data``, 32 bits, and ``last``), ``classes`` + 1
-    beats for every image; ``frames``, ``errors``: In(32), counters for STATUS; ``soft_reset``: Out(1), high for 4 cycles
-    at a RESET; ``busy``: Out(1), something is under way; ``error``: Out(1), the last frame was dropped.
+    beats for every image; ``frames``: In(16), a counter for STATUS; ``soft_reset``: Out(1), high for 4 cycles at a
+    RESET; ``busy``: Out(1), something is under way; ``error``: Out(1), the last frame was dropped.
     """
 
     rx: Signal
@@ -87,7 +87,6 @@ class LinkCore(wiring.Component):
     pixels: stream.Interface
     results: stream.Interface
     frames: Signal
-    errors: Signal
     soft_reset: Signal
     busy: Signal
     error: Signal
@@ -101,8 +100,7 @@ class LinkCore(wiring.Component):
                 "tx": Out(1, init=1),
                 "pixels": Out(stream.Signature(data.StructLayout({"data": 8, "last": 1}))),
                 "results": In(stream.Signature(data.StructLayout({"data": 32, "last": 1}))),
-                "frames": In(32),
-                "errors": In(32),
+                "frames": In(16),
                 **flags,
             }
         )
@@ -145,7 +143,7 @@ class LinkCore(wiring.Component):
             m.d.sync += [self.error.eq(1), dropped.eq(dropped + 1)]
         with m.If(packets.good):
             m.d.sync += self.error.eq(0)
-        m.d.comb += replies.status.eq(Cat(self.frames, self.errors[:16], dropped))
+        m.d.comb += replies.status.eq(Cat(self.frames, dropped))
         m.d.comb += self.busy.eq(
             self.soft_reset | packets.o.valid | replies.busy | encoder.busy | encoder.o.valid | transmitter.busy
         )

@@ -117,17 +117,17 @@ class PacketReceiver(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.memory = memory = PacketMemory(self.depth)
-        m.submodules.crc = crc = CRC16_IBM_3740(data_width=8).create()
         wiring.connect(m, memory.o, wiring.flipped(self.o))
 
         byte, end, takes = Signal(8), Signal(), Signal()
+        crc = CRC16_IBM_3740(data_width=8).create()
+        m.submodules.crc = ResetInserter(end)(crc)
         m.d.comb += [
             byte.eq(self.i.payload.data),
             end.eq(self.i.valid & self.i.payload.end),
             takes.eq(self.i.valid & ~self.i.payload.end),
             crc.data.eq(byte),
             crc.valid.eq(takes),
-            crc.start.eq(end),
         ]
         # What is known of the frame so far, and of the next byte: 0 type, 1 sequence number, 2 and 3 length,
         # 4 payload, 5 and 6 CRC, 7 more than there should be.
@@ -136,11 +136,10 @@ class PacketReceiver(wiring.Component):
         with m.If(takes):
             m.d.sync += place.eq(place + 1)
             with m.Switch(place):
-                with m.Case(0):
-                    with m.Switch(byte):
-                        for kind, payload in self.lengths.items():
-                            with m.Case(kind):
-                                m.d.sync += [known.eq(1), length.eq(payload), is_reset.eq(kind == Kind.RESET)]
+                with m.Case(0), m.Switch(byte):
+                    for kind, payload in self.lengths.items():
+                        with m.Case(kind):
+                            m.d.sync += [known.eq(1), length.eq(payload), is_reset.eq(kind == Kind.RESET)]
                 with m.Case(1):
                     m.d.sync += sequence.eq(byte)
                 with m.Case(2):

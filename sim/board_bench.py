@@ -7,6 +7,7 @@ the clock is cocotb's own in C++.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -148,8 +149,6 @@ class _Transmitter:
         if byte and len(self._bytes) < 256:
             return
         os.pwrite(self.cycles, b"%20d\n" % int(_now()), 0)
-        try:
+        with contextlib.suppress(BlockingIOError):
             os.write(self.master, self._bytes)
-        except BlockingIOError:
-            pass
         self._bytes.clear()

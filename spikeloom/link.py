@@ -28,6 +28,12 @@ class Frame:
     sequence: int
     payload: bytes = b""
 
+    @property
+    def reason(self) -> Reason | None:
+        """Why the board dropped a frame; None where this does not say so."""
+        number = (self.kind ^ REPLY) >> 4
+        return Reason(number) if self.kind & 15 == Kind.ERROR and Reason.GOOD < number <= max(Reason) else None
+
 
 def stuff(data: bytes) -> bytes:
     """Return ``data`` without zero bytes, by COBS (``hdl.cobs``)."""
@@ -113,11 +119,10 @@ class Info:
 
 @dataclass(frozen=True)
 class Counters:
-    """Counters of a board since its reset: ``frames`` classified, ``errors``, those whose status was not good (modulo
-    2^16), ``dropped``, frames of the line that were not whole (modulo 2^16)."""
+    """Counters of a board since its reset, modulo 2^16: ``frames`` classified (since RESET too), ``dropped``, frames of
+    the line that were not good."""
 
     frames: int
-    errors: int
     dropped: int
 
 
@@ -178,7 +183,7 @@ class Host:
 
     def counters(self) -> Counters:
         """Ask for the board's counters."""
-        return Counters(*struct.unpack("<IHH", self._ask(Kind.STATUS)))
+        return Counters(*struct.unpack("<HH", self._ask(Kind.STATUS)))
 
     def reset(self) -> None:
         """Make the board forget all frames under way."""
@@ -203,7 +208,7 @@ class Host:
                 number = waiting.popleft()
                 if number in results:
                     continue
-                self._count(sent, number, info)
+                self._count(sent, number)
                 under_way.append(_Sent(number, self._send(Kind.IMAGE, images[number]), time.monotonic()))
             for frame in self._receive():
                 lost = self._answered(frame, under_way, results, info)
@@ -214,10 +219,10 @@ class Host:
             progress(len(results), len(images))
         return [results[number] for number in range(len(images))]
 
-    def _count(self, sent: list[int], number: int, info: Info) -> None:
+    def _count(self, sent: list[int], number: int) -> None:
         if sent[number] >= self.tries:
-            raise LinkError(f"Image {number} was sent {self.tries} times without a result ({self.parser.garbage} broken "
-                            f"replies so far); try a lower baud rate, or reset the board with network {info.network}")
+            raise LinkError(f"Image {number} was sent {self.tries} times without a result ({self.parser.garbage} "
+                            f"broken replies so far); try a lower baud rate")
         sent[number] += 1
         self.repeated += sent[number] > 1
 
@@ -226,7 +231,7 @@ class Host:
         tells that those before it have none."""
         size = 8 + 4 * info.classes
         good = frame.kind == REPLY | Kind.IMAGE and len(frame.payload) == size
-        dropped = frame.kind == REPLY | Kind.ERROR
+        dropped = frame.reason is not None
         place = next((k for k, each in enumerate(under_way) if each.sequence == frame.sequence), None)
         if place is None or not (good or dropped):
             return []
@@ -251,8 +256,8 @@ class Host:
                 for frame in self._receive():
                     if frame.sequence == sequence and frame.kind == REPLY | kind:
                         return frame.payload
-                    if frame.kind == REPLY | Kind.ERROR and frame.sequence == sequence:
-                        told, again = f"; the board dropped it: {_reason(frame)}", True
+                    if frame.reason is not None and frame.sequence == sequence:
+                        told, again = f"; the board dropped it: {frame.reason.name}", True
         noise = f"; {self.parser.garbage} broken replies came" if self.parser.garbage else ""
         raise LinkError(f"No board answers: {self.tries} requests {kind.name}, {self.timeout:g} s each{told}{noise}; "
                         "check port, baud rate and that the board has its bitstream")
@@ -272,7 +277,3 @@ class _Sent:
     sequence: int
     at: float
 
-
-def _reason(frame: Frame) -> str:
-    number = frame.payload[0] if frame.payload else 0
-    return Reason(number).name if number in set(Reason) else f"reason {number}"
