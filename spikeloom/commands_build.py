@@ -73,13 +73,11 @@ def _design(source: Path, output: Path, device: str | None, cycles: int | None, 
 def _show(contents: dict[str, Any], title: str, output: Path) -> None:
     rows = [(name, f"{use['used']:,}", f"{use['available']:,}", f"{100 * use['used'] / use['available']:.0f} %")
             for name, use in contents["used"].items()]
-    clock, timing = contents["clock"], contents["timing"]
+    clock, timing, file = contents["clock"], contents["timing"], output / contents["bitstream"]
     source = f"the {clock['oscillator_mhz']:g} MHz oscillator"
-    if (loop := clock["pll"]) is not None:
-        source = f"the PLL of {source}"
     print_text(table(f"{title}, {contents['part']}", ("cells", "used", "there are", "share"), rows),
-               f"clock {clock['mhz']:g} MHz from {source}; timing met, nextpnr reached {timing['achieved_mhz']:g} MHz "
-               f"(tries: {len(timing['tries'])})",
-               f"UART {contents['baud']:,} baud", f"wrote {output / contents['bitstream']}, {contents['bytes']:,} bytes",
-               f"to program the board: {contents['program'].replace(contents['bitstream'], str(output / contents['bitstream']))}",
+               f"clock {clock['mhz']:g} MHz from {source if clock['pll'] is None else f'the PLL, of {source}'}; timing "
+               f"met, nextpnr reached {timing['achieved_mhz']:g} MHz (tries: {len(timing['tries'])})",
+               f"UART {contents['baud']:,} baud", f"wrote {file}, {contents['bytes']:,} bytes",
+               f"to program the board: {contents['program'].replace(contents['bitstream'], str(file))}",
                f"in {contents['seconds']:.1f} s")
