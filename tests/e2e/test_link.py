@@ -1,0 +1,296 @@
+"""A board on a serial line, simulated from its Verilog bit by bit: the host's answers, and faults of every kind."""
+
+import os
+import shutil
+import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import serial
+from link_faults import FAULTS, received, schedule
+from typer.testing import CliRunner
+
+from spikeloom.cli import app
+from spikeloom.gen import emit
+from spikeloom.gen.design import Design
+from spikeloom.gen.fold import auto
+from spikeloom.gen.layers import PlanError
+from spikeloom.gen.link import link_spec, verilog
+from spikeloom.hdl.codes import REPLY, Kind, Reason
+from spikeloom.link import Frame, Host, LinkError, Parser, Port, Result, decode, encode, stuff, unstuff
+from spikeloom.quant import golden
+from spikeloom.quant.network import Network
+from spikeloom.quant.nodes import IF, Flatten, Input, Linear, Readout
+from spikeloom.sim.board_sim import CLOCK_HZ, BoardSim, build, play
+
+pytestmark = pytest.mark.xdist_group("link")
+
+
+def network(seed: int) -> Network:
+    rng = np.random.default_rng(seed)
+    return Network(
+        (
+            Input(name="input", shape=(2, 3, 3), high=15),
+            Flatten(name="flat", source="input"),
+            Linear(name="fc1", source="flat", weight=rng.integers(-7, 8, (4, 18)), weight_bits=4),
+            IF(name="if1", source="fc1", threshold=[40, 50, 60, 70], bias=[5, -5, 0, 9], v0=[20, 25, 30, 35]),
+            Linear(name="fc2", source="if1", weight=rng.integers(-7, 8, (3, 4)), weight_bits=4),
+            Readout(name="out", source="fc2", bias=[1, -2, 3]),
+        ),
+        steps=3,
+    )
+
+
+@pytest.fixture(scope="module")
+def design() -> Design:
+    return Design(network(1), auto(network(1)))
+
+
+@pytest.fixture(scope="module")
+def board(design: Design, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(design, tmp_path_factory.mktemp("boards"))
+
+
+@pytest.fixture(scope="module")
+def pixels() -> np.ndarray:
+    return np.random.default_rng(2).integers(0, 16, (60, 2, 3, 3))
+
+
+@pytest.fixture(scope="module")
+def images(pixels: np.ndarray) -> list[bytes]:
+    return [frame.transpose(1, 2, 0).astype("u1").tobytes() for frame in pixels]
+
+
+@pytest.fixture(scope="module")
+def expected(design: Design, pixels: np.ndarray) -> list[Result]:
+    """The golden model's answers, with the latency of an image that is alone in the core."""
+    logits = golden.run(design.network, pixels).logits.tolist()
+    return [Result(int(np.argmax(row)), 0, 0, tuple(row)) for row in logits]
+
+
+@pytest.fixture
+def port(board: Path) -> Iterator[serial.Serial]:
+    with BoardSim(board) as simulated, serial.Serial(simulated.port, 1_000_000, timeout=0.02) as opened:
+        yield opened
+
+
+def same(results: list[Result], expected: list[Result]) -> None:
+    assert len({result.latency for result in results}) == 1, "every image has the same latency"
+    assert [(r.label, r.status, r.logits) for r in results] == [(e.label, e.status, e.logits) for e in expected]
+
+
+def test_frames_and_back() -> None:
+    rng = np.random.default_rng(0)
+    for size in (0, 1, 253, 254, 255, 1000):
+        frame = Frame(int(rng.integers(256)), int(rng.integers(256)), rng.integers(0, 256, size).astype("u1").tobytes())
+        data = encode(frame)
+        assert data[0] == data[-1] == 0 and 0 not in data[1:-1]
+        assert decode(data[1:-1]) == frame
+        for place in rng.integers(1, len(data) - 1, 20):
+            wrong = bytearray(data[1:-1])
+            wrong[place - 1] ^= 1 << int(rng.integers(8))
+            if 0 not in wrong:
+                assert decode(bytes(wrong)) is None
+
+
+def test_the_parser_finds_frames_in_noise() -> None:
+    rng, parser, sent = np.random.default_rng(1), Parser(), []
+    data = bytearray()
+    for k in range(100):
+        sent.append(Frame(129, k, bytes(rng.integers(0, 256, 20).astype("u1"))))
+        data += rng.integers(2, 256, int(rng.integers(1, 9))).astype("u1").tobytes() + encode(sent[-1])
+    found = [frame for k in range(0, len(data), 7) for frame in parser.feed(bytes(data[k : k + 7]))]
+    assert found == sent and parser.garbage == 100
+    assert unstuff(stuff(b"")) == b"" and decode(b"\x01") is None
+
+
+def test_the_board_answers_like_the_golden_model(
+    port: serial.Serial, design: Design, images: list[bytes], expected: list[Result]
+) -> None:
+    host = Host(port, timeout=60)
+    info = host.info()
+    assert (info.network, info.frame_bytes, info.classes, info.input_high, info.clock_hz) == (
+        design.network.hash[:16], 18, 3, 15, CLOCK_HZ
+    )  # fmt: skip
+    assert info.window == 511 // 20
+    results = host.classify(images)
+    same(results, expected)
+    # One beat of 32 bits a cycle for the result, some cycles for the conversion of the input's width.
+    predicted = emit.performance(design)["latency"]
+    assert predicted <= results[0].latency <= predicted + 40
+    counters = host.counters()
+    assert (counters.frames, counters.dropped) == (len(images), 0)
+    assert (host.repeated, host.parser.garbage) == (0, 0)
+    host.reset()
+    assert host.counters().frames == 0
+    same(host.classify(images[:3], window=1), expected[:3])
+
+
+class Noisy:
+    """A line that drops, doubles and changes bytes both ways."""
+
+    def __init__(self, port: Port, share: float) -> None:
+        self.port, self.share, self.rng = port, share, np.random.default_rng(5)
+
+    def _noise(self, data: bytes) -> bytes:
+        found = bytearray()
+        for byte in data:
+            kind = self.rng.random() / self.share
+            found += bytes([byte ^ 1 << int(self.rng.integers(8))]) if kind < 0.5 else b"" if kind < 0.75 else (
+                bytes([byte, byte]) if kind < 1 else bytes([byte])
+            )  # fmt: skip
+        return bytes(found)
+
+    def read(self, size: int = 1, /) -> bytes:
+        return self._noise(self.port.read(size))
+
+    def write(self, data: bytes, /) -> int:
+        self.port.write(self._noise(data))
+        return len(data)
+
+
+def test_the_host_gets_all_answers_over_a_noisy_line(
+    port: serial.Serial, images: list[bytes], expected: list[Result]
+) -> None:
+    host = Host(Noisy(port, 0.003), timeout=1.0, tries=12)
+    same(host.classify(images, window=4), expected)
+    assert host.repeated > 3 and Host(port, timeout=60).counters().dropped > 3
+
+
+def test_a_host_that_stops_reading_loses_replies_and_nothing_else(
+    port: serial.Serial, images: list[bytes], expected: list[Result]
+) -> None:
+    for k in range(220):  # more bytes of replies than the terminal holds
+        port.write(encode(Frame(Kind.INFO, k % 256)))
+        if k % 40 == 39:
+            time.sleep(0.1)
+    host = Host(port, timeout=60)
+    host.reset()
+    same(host.classify(images[:10]), expected[:10])
+
+
+def test_faults_on_the_line(
+    request: pytest.FixtureRequest, board: Path, images: list[bytes], expected: list[Result], tmp_path: Path
+) -> None:
+    count = round(request.config.getoption("--cases") / 0.6)
+    assert count >= len(FAULTS)
+    with BoardSim(board) as simulated, serial.Serial(simulated.port, timeout=0.02) as opened:
+        latency = Host(opened, timeout=60).classify(images[:1])[0].latency
+    script, cases = schedule(images, count, latency, reply_bytes=31)
+    times, values, busy = play(board, *script.arrays(), end=script.at, work=tmp_path)
+    assert not busy
+    data, parser, at = received(times, values), Parser(), 0
+    answered = dropped = 0
+    for case in cases:
+        frames = []
+        while at < len(data) and data[at][0] < case.end:
+            frames += parser.feed(bytes([data[at][1]]))
+            at += 1
+        name = f"case {case.seed}, {case.fault}"
+        for frame in frames:
+            if frame.kind == REPLY | Kind.IMAGE:
+                # Whatever was wrong on the line: no answer is a wrong one.
+                assert frame.sequence in case.images, f"{name}: an answer to what was never sent, {frame}"
+                wanted = expected[case.images[frame.sequence]]
+                got = Result.parse(frame.payload)
+                assert got == Result(wanted.label, 0, latency, wanted.logits), f"{name}: {frame.sequence}"
+            dropped += frame.reason is not None
+        replies = [(frame.sequence, frame.kind ^ REPLY) for frame in frames]
+        places = [[k for k, reply in enumerate(replies) if reply == must] for must in case.must]
+        assert all(len(place) == 1 for place in places), f"{name}: {case.must} were answered with {replies}"
+        assert places == sorted(places), f"{name}: replies out of order, {replies}"
+        answered += len(places)
+        if case.fault not in ("reset", "soft_reset"):
+            assert not parser.garbage, f"{name}: the board sent what is no frame"
+        parser.garbage = 0
+    assert answered >= 2 * count and dropped > count // 3
+
+
+def test_dropped_frames_say_why(port: serial.Serial, images: list[bytes]) -> None:
+    body = struct.pack("<BBH", Kind.IMAGE, 9, 18) + images[0]
+    parser, found = Parser(), []
+    port.write(b"\x05\x01\0" + b"\0" + stuff(body + b"\x12\x34") + b"\0")
+    port.write(encode(Frame(9, 1)) + encode(Frame(Kind.IMAGE, 2, bytes(17))) + encode(Frame(Kind.INFO, 3)))
+    start = time.monotonic()
+    while len(found) < 5 and time.monotonic() - start < 60:
+        found += parser.feed(port.read(64))
+    assert [(frame.sequence, frame.reason) for frame in found] == [
+        (0, Reason.CODING), (9, Reason.CRC), (1, Reason.TYPE), (2, Reason.LENGTH), (3, None)
+    ]  # fmt: skip
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, ["run", *map(str, arguments)], env={"COLUMNS": "120"})
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(design: Design, board: Path, pixels: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A generated design with its board built already, and a file of images."""
+    folder = tmp_path_factory.mktemp("design")
+    emit.write(design, folder)
+    shutil.copytree(board, folder / "sim" / board.name)
+    labels = golden.run(design.network, pixels).classes
+    labels[0] = (labels[0] + 1) % 3
+    np.savez(folder / "frames.npz", frames=pixels, labels=labels)
+    return folder
+
+
+def test_run_on_a_simulated_board(folder: Path, design: Design) -> None:
+    import json
+
+    status, out, err = run("--simulate", folder, "--data", folder / "frames.npz", "-n", 20, "--json")
+    assert status == 0, err
+    found = json.loads(out)
+    assert found["golden_equal"] == found["images"] == 20 and found["accuracy"] == 19 / 20
+    assert found["latency_cycles"]["least"] == found["latency_cycles"]["most"] > 0
+    assert found["images_per_second"] == pytest.approx(20 * CLOCK_HZ / found["cycles"], rel=0.01)
+    status, out, err = run("--simulate", folder, "--data", folder / "frames.npz", "-n", 20)
+    assert status == 0 and "equal to the golden model   20 of 20" in out and "(label " in out and "95.00 %" in out
+
+
+def test_run_with_another_network_than_the_board_has(folder: Path, board: Path, tmp_path: Path) -> None:
+    other = network(2)
+    emit.write(Design(other, auto(other)), tmp_path)
+    with BoardSim(board) as simulated:
+        status, _, err = run("--port", simulated.port, "--network", tmp_path, "--data", folder / "frames.npz")
+    assert status == 1 and f"is {other.hash[:16]}" in err and network(1).hash[:16] in err
+
+
+def test_run_without_a_board(folder: Path, tmp_path: Path) -> None:
+    master, slave = os.openpty()
+    status, _, err = run("--port", os.ttyname(slave), "--timeout", 0.02)
+    os.close(master)
+    os.close(slave)
+    assert status == 1 and err.startswith("error: No board answers: 5 requests INFO") and len(err.splitlines()) == 1
+    status, _, err = run("--port", tmp_path / "ttyUSB9")
+    assert status == 1 and "ttyUSB9" in err and err.startswith("error: ")
+    for wrong in ((), ("--port", "x", "--simulate", folder)):
+        status, _, err = run(*wrong)
+        assert status == 2 and "give either --port or --simulate" in err
+
+
+def test_what_a_link_refuses(design: Design) -> None:
+    with pytest.raises(PlanError, match=r"Link: 4e\+06 baud take 4 clock cycles a bit"):
+        link_spec(design, 12e6, 4e6)
+    with pytest.raises(LinkError, match="No board answers"):
+        Host(Nobody(), timeout=0.01, tries=2).info()
+
+
+class Nobody:
+    """A port at which nothing is."""
+
+    def read(self, size: int = 1, /) -> bytes:
+        time.sleep(0.002)
+        return b""
+
+    def write(self, data: bytes, /) -> int:
+        return len(data)
+
+
+def test_the_verilog_is_the_same_twice(design: Design) -> None:
+    assert verilog(design, 12e6, 1e6) == verilog(design, 12e6, 1e6)
