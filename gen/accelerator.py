@@ -15,13 +15,13 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..hdl.flow import Gearbox, GearboxSpec
-from ..hdl.frames import GOOD, LONG, SHORT, Framer, Results, beat_signature, result_beats
+from ..hdl.frames import CUT, CUT_WORD, GOOD, LONG, SHORT, Framer, Results, beat_signature, result_beats
 from ..hdl.readout import ReadoutSpec
 from ..hdl.words import WordFormat
 from .design import Design, Top
 from .layers import PlanError
 
-__all__ = ["GOOD", "LONG", "SHORT", "Accelerator", "Result", "frame_bytes", "parse_result"]
+__all__ = ["CUT", "GOOD", "LONG", "SHORT", "Accelerator", "Result", "frame_bytes", "parse_result"]
 
 COUNTERS = ("frames", "errors", "stalls_in", "stalls_out")
 
@@ -37,7 +37,10 @@ class Result:
 
 
 def parse_result(words: Sequence[int]) -> Result:
-    """Read the 32-bit words of a result packet. Raises ValueError where there are fewer than two."""
+    """Read the 32-bit words of a result packet; what a soft reset has cut has the status :data:`CUT` alone. Raises
+    ValueError where there are fewer than two words."""
+    if len(words) and int(words[-1]) == CUT_WORD:
+        return Result(CUT, 0, ())
     if len(words) < 2:
         raise ValueError(f"A result has a word for the class and one for every logit, not {len(words)} words")
     head, *logits = (int(word) for word in words)

@@ -16,10 +16,15 @@ from .flow import Fifo
 from .readout import ReadoutSpec
 from .words import WordFormat
 
-__all__ = ["GOOD", "LONG", "MOST_CLASSES", "SHORT", "Framer", "Results", "beat_signature", "result_beats"]
+__all__ = ["CUT", "CUT_WORD", "GOOD", "LONG", "MOST_CLASSES", "SHORT", "Framer", "Results", "beat_signature",
+           "result_beats"]
 
 GOOD, SHORT, LONG = range(3)
 """Status of a result: the packet had the length of a frame; it ended too early; it was too long."""
+
+CUT = 0x80
+CUT_WORD = CUT << 24
+"""The last word of a packet of results that a reset has cut: no logit has this value."""
 
 MOST_CLASSES = 1 << 16
 """Classes that the first word of a result can name."""
@@ -104,8 +109,9 @@ def _clamped(byte: Value, form: WordFormat) -> Value:
 
 def result_beats(spec: ReadoutSpec) -> int:
     """Beats of the packet of a result. Raises ValueError where a logit or the number of classes has no room in it."""
-    if spec.o_format.low < -(1 << 31) or spec.o_format.high >= 1 << 31:
-        raise ValueError(f"Logits must fit into 32 bits, not lie in {spec.o_format.low}..{spec.o_format.high}")
+    bound = (1 << 31) - 1
+    if spec.o_format.low < -bound or spec.o_format.high > bound:
+        raise ValueError(f"Logits must be in {-bound}..{bound}, not in {spec.o_format.low}..{spec.o_format.high}")
     if len(spec.bias) > MOST_CLASSES:
         raise ValueError(f"A result can name {MOST_CLASSES:,} classes, not {len(spec.bias):,}")
     return 1 + len(spec.bias)

@@ -136,7 +136,7 @@ def evaluate(network: Network, images: Frames, *, progress: Callable[[int, int],
 
 def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping[str, Fold] = "auto",
              cycles: int | None = None, device: str | None = None, counts: bool = True,
-             rates: np.ndarray | None = None,
+             rates: np.ndarray | None = None, axi: bool = False, axi_bytes: int | None = None,
              progress: Callable[[str], None] = lambda _step: None) -> tuple[Design, dict[str, Any]]:
     """Write Verilog, ``design.json`` and the network into ``folder``; return the design and the contents of the JSON.
 
@@ -144,9 +144,10 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
     frame, so that the design fits ``device`` (``gen.devices``): the smallest such design, or, where only a device is
     given, the fastest one, or where neither is the least area x cycles. ``counts``: spikes travel as their counts where
     all who take them add them up over time. ``rates``: frames (N, C, H, W), two at least, on which cycles are means;
-    stages may then skip all-zero words. Raises PlanError, naming the stage or the
-    resource, where that is impossible.
+    stages may then skip all-zero words. ``axi``: an AXI core of it too, with ``axi_bytes`` in an input beat (None:
+    ``gen.axi.beat_bytes``). Raises PlanError, naming the stage or the resource, where that is impossible.
     """
+    from .gen import axi as ports
     from .gen.emit import write
     from .gen.fold import designed
     from .gen.plan import read_folds
@@ -160,7 +161,13 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
 
         measured = WordRates(network, golden.run(network, rates).outputs)
     design, log = designed(network, given, cycles, device, counts, measured)
-    return design, write(design, folder, progress, log)
+    core = ports.AxiTop(design, axi_bytes) if axi else None
+    contents = write(design, folder, progress, log)
+    if core is None:
+        (Path(folder) / ports.FILE).unlink(missing_ok=True)
+        return design, contents
+    progress("writing the AXI core")
+    return design, ports.write(core, folder, contents)
 
 
 def verify(folder: str | Path, pixels: np.ndarray, **options: Any) -> Outcome:

@@ -43,8 +43,10 @@ def run(port: Annotated[str | None, typer.Option(help="Serial port of the board,
     expected = None if network is None and simulate is None else _network(network or simulate)
     with bars() as step, _open(port, simulate, baud, step) as (serial, board):
         step("board", 0, 0)
-        host = Host(serial, timeout=SIMULATED_TIMEOUT if board else timeout)
+        host = Host(serial, timeout=SIMULATED_TIMEOUT, tries=2) if board else Host(serial, timeout=timeout)
         info = host.info()
+        # What is under way needs its time on the line.
+        host.timeout += info.window * (info.frame_bytes + 4 * info.classes + 24) * 11 / baud
         if expected is not None and expected.hash[:16] != info.network:
             raise _other(info, expected, network or simulate)
         pixels, labels = _images(expected, info, data, n)

@@ -34,27 +34,38 @@ def generate(network: Annotated[Path, typer.Argument(help="Network file.")],
              rates: Annotated[str | None, typer.Option(metavar="DATA", help="Stages may skip all-zero words; cycles "
                                                        "are means over images of digits, mnist:DIR, ...")] = None,
              n: Annotated[int, typer.Option("-n", min=2, help="Test images for --rates.")] = 100,
+             axi: Annotated[bool, typer.Option("--axi", help="Write an AXI4-Stream core with AXI4-Lite registers "
+                                                             "too.")] = False,
+             axi_bytes: Annotated[int | None, typer.Option(min=1, help="Bytes of a beat of its input.")] = None,
              json: JsonOption = False) -> None:
     """Generate Verilog and predict its cycles and area."""
     from . import api
 
+    if axi_bytes is not None and not axi:
+        raise typer.BadParameter("is for --axi only", param_hint="--axi-bytes")
     start = time.perf_counter()
     loaded = api.load(network)
     sample = None if rates is None else api.frames(loaded, rates, n).pixels
     with bars() as step:
         design, contents = api.generate(loaded, output, fold=fold, cycles=cycles, device=device,
-                                        counts=counts, rates=sample, progress=lambda what: step(what, 0, 0))
+                                        counts=counts, rates=sample, axi=axi, axi_bytes=axi_bytes,
+                                        progress=lambda what: step(what, 0, 0))
     seconds = time.perf_counter() - start
     predicted = contents["predicted"]
-    files = [output / name for name in (contents["verilog"], "network.safetensors", "design.json")]
+    core = contents.get("axi")
+    files = [output / name for name in (contents["verilog"], *([core["verilog"]] if core else []),
+                                        "network.safetensors", "design.json")]
     if json:
         print_json({"folds": contents["folds"], **predicted, "search": contents["search"],
-                    "verilog_sha256": contents["verilog_sha256"], "files": files, "seconds": round(seconds, 3)})
+                    **({"axi": core} if core else {}), "verilog_sha256": contents["verilog_sha256"], "files": files,
+                    "seconds": round(seconds, 3)})
         return
     area = sum(stage["lut4_eq_estimate"] for stage in predicted["stages"].values())
     print_text(table(f"{len(design.stages)} stages, T = {loaded.steps}, about {area:,} LUT4-eq",
                      ("stage", "outputs x inputs x steps", "cycles", "busy", "LUT4-eq"), fold_rows(contents)),
                f"latency {predicted['latency_cycles']:,} cycles, a frame every {predicted['interval_cycles']:,} cycles",
+               *(["AXI: packets of {frame_bytes:,} bytes, {beat_bytes} a beat, into packets of {result_words:,} "
+                  "words".format(**core)] if core else []),
                *contents["search"], *(f"wrote {file}" for file in files), f"in {seconds:.1f} s")
 
 

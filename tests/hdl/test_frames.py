@@ -23,7 +23,7 @@ DESIGNS = {
     "two channels": (small_cnn(), None),
     "bytes of two channels": (small_cnn(4), 1),
 }
-PAUSES = [(0.0, 0.0), (0.5, 0.0), (0.0, 0.7), (0.4, 0.4)]
+PAUSES = [(0.0, 0.0), (0.5, 0.0), (0.3, 0.6)]
 
 
 def counters(results: list[Result], bench: Bench) -> dict[str, int]:
@@ -42,7 +42,7 @@ def test_packets_of_any_length(name: str) -> None:
     for seed, (source, sink) in enumerate(PAUSES):
         rng = np.random.default_rng(seed)
         accelerator = Accelerator(design, lanes)
-        packets = random_packets(design, rng, 12, accelerator.lanes, 0.0 if seed == 0 else 0.5)
+        packets = random_packets(design, rng, 7, accelerator.lanes, 0.0 if seed == 0 else 0.5)
         want = expected(design, packets)
         bench = Bench(accelerator, packets, rng, source, sink)
         assert bench.run(len(packets)) == want, f"seed {seed}"
@@ -52,7 +52,7 @@ def test_packets_of_any_length(name: str) -> None:
 @pytest.mark.parametrize("name", DESIGNS)
 def test_a_soft_reset_forgets_the_frames_under_way_and_no_later_one(name: str) -> None:
     design, lanes = DESIGNS[name]
-    for seed in range(4):
+    for seed in range(2):
         rng = np.random.default_rng(seed)
         accelerator = Accelerator(design, lanes)
         packets = random_packets(design, rng, 6, accelerator.lanes, 0.3)
