@@ -23,7 +23,7 @@ from .design import Design
 from .pll import PllError
 from .route import NEXTPNR, PACKERS, Fit, place, run
 
-__all__ = ["BAUD", "MARGIN", "TRIES", "build"]
+__all__ = ["BAUD", "MARGIN", "TRIES", "build", "next_try"]
 
 BAUD = 1_000_000
 """Bits a second of the UART where nothing else is asked for."""
@@ -81,7 +81,7 @@ def build(
         tries.append({"target_mhz": fit.target_mhz, "achieved_mhz": fit.achieved_mhz, "seed": seed, "met": fit.met})
         if fit.met:
             break
-        clock, seed = _next(board, clock, fit, tries, mhz, seed)
+        clock, seed = next_try(board, clock, fit, tries, mhz, seed)
     progress("bitstream", 0, 0)
     packer = PACKERS[board.flow]
     good, said = run(packer.tool, list(packer.arguments), work)
@@ -94,10 +94,14 @@ def build(
     return contents
 
 
-def _next(
+def next_try(
     board: Board, clock: Clock, fit: Fit, tries: list[dict[str, Any]], mhz: float | None, seed: int
 ) -> tuple[Clock, int]:
-    """The clock and the seed of the next try. Raises BoardError where there is none."""
+    """The clock and the seed of the try after the last of ``tries``, which asked for ``clock`` and ended as ``fit``.
+
+    ``mhz``: the clock that is wanted, None: any; then it goes down, and a wanted one gets another placement where less
+    than a tenth is missing. Raises BoardError where no further try is worth it.
+    """
     best = max(made["achieved_mhz"] for made in tries)
     if len(tries) == TRIES:
         raise BoardError(
