@@ -53,7 +53,7 @@ class LinkTop(wiring.Component):
         self.design = design
         self.spec = link_spec(design, clock_hz, baud)
         leds = dict.fromkeys(("busy", "error", "heartbeat"), Out(1))
-        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), **leds})
+        super().__init__({"rx": In(1), "tx": Out(1), **leds})
 
     def elaborate(self, platform: object) -> Module:
         """Return the circuit."""

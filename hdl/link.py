@@ -96,8 +96,8 @@ class LinkCore(wiring.Component):
         flags = dict.fromkeys(("soft_reset", "busy", "error"), Out(1))
         super().__init__(
             {
-                "rx": In(1, init=1),
-                "tx": Out(1, init=1),
+                "rx": In(1),
+                "tx": Out(1),
                 "pixels": Out(stream.Signature(data.StructLayout({"data": 8, "last": 1}))),
                 "results": In(stream.Signature(data.StructLayout({"data": 32, "last": 1}))),
                 "frames": In(16),
@@ -122,7 +122,6 @@ class LinkCore(wiring.Component):
             receiver.rx.eq(self.rx),
             decoder.error.eq(receiver.error),
             self.tx.eq(transmitter.tx),
-            encoder.flush.eq(packets.reset),
         ]
         wiring.connect(m, replies.o, encoder.i)
         wiring.connect(m, replies.pixels, wiring.flipped(self.pixels))

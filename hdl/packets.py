@@ -155,14 +155,16 @@ class PacketReceiver(wiring.Component):
                 with m.Case(7):
                     m.d.sync += [wrong.eq(1), place.eq(7)]
 
-        reason, kept = Signal(Reason), Signal(Reason)
+        reason, kept, misfit = Signal(Reason), Signal(Reason), Signal()
+        whole = Value.cast(crc.match_detected)  # pyright: ignore[reportArgumentType]  # not in amaranth-stubs
+        m.d.comb += misfit.eq(wrong | (place != 7))
         with m.If(byte != Reason.GOOD):
             m.d.comb += reason.eq(byte)
-        with m.Elif(~crc.match_detected):
+        with m.Elif(~whole):
             m.d.comb += reason.eq(Reason.CRC)
         with m.Elif(~known):
             m.d.comb += reason.eq(Reason.TYPE)
-        with m.Elif((place != 7) | wrong):
+        with m.Elif(misfit):
             m.d.comb += reason.eq(Reason.LENGTH)
         with m.Elif(overflow):
             m.d.comb += reason.eq(Reason.FULL)

@@ -147,7 +147,7 @@ class Replies(wiring.Component):
                         m.next = "CRC"
             with m.State("CRC"):
                 m.d.comb += [o.valid.eq(1), o.payload.last.eq(byte[0])]
-                m.d.comb += o.payload.data.eq(Mux(byte[0], crc.crc[:8], crc.crc[8:]))
+                m.d.comb += o.payload.data.eq(crc.crc.word_select(~byte[0], 8))
                 with m.If(sends & byte[0]):
                     m.next = "TYPE"
         with m.If(running):

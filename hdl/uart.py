@@ -111,7 +111,7 @@ class UartReceiver(wiring.Component):
 
     def __init__(self, rate: BitRate) -> None:
         self.rate = rate
-        super().__init__({"rx": In(1, init=1), "o": Out(stream.Signature(8, always_ready=True)), "error": Out(1)})
+        super().__init__({"rx": In(1), "o": Out(stream.Signature(8, always_ready=True)), "error": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -148,7 +148,7 @@ class UartTransmitter(wiring.Component):
 
     def __init__(self, rate: BitRate) -> None:
         self.rate = rate
-        super().__init__({"i": In(stream.Signature(8)), "tx": Out(1, init=1), "busy": Out(1)})
+        super().__init__({"i": In(stream.Signature(8)), "tx": Out(1), "busy": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -156,7 +156,9 @@ class UartTransmitter(wiring.Component):
         # Start bit, data, stop bit: what is left of them; nothing is left after the stop bit.
         bits = Signal(10)
         m.d.comb += [self.busy.eq(bits.any()), clock.run.eq(self.busy), self.i.ready.eq(~self.busy)]
-        m.d.sync += self.tx.eq(bits[0] | ~self.busy)
+        level = Signal(init=1)
+        m.d.comb += self.tx.eq(level)
+        m.d.sync += level.eq(bits[0] | ~self.busy)
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += bits.eq(Cat(Const(0, 1), self.i.payload, Const(1, 1)))
         with m.Elif(clock.tick):

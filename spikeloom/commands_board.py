@@ -120,6 +120,8 @@ def _images(network: Network | None, info: Info, data: str, n: int) -> tuple[np.
         return api.frames(network, data, n)
     from .quant.data import DataError, load
 
+    if data.endswith(".npz"):
+        raise DataError(f"{data}: a file of frames needs --network, whose input says what they are")
     found = load(data).with_bits(info.input_high.bit_length())
     if found.test_x[0].size != info.frame_bytes:
         raise LinkError(f"Images of {data} have {found.test_x[0].size} bytes, those of this board {info.frame_bytes}")

@@ -20,7 +20,7 @@ __all__ = ["FAULTS", "Case", "Script", "received", "schedule"]
 BIT = 4  # clock cycles
 IDLE = 12  # bits of a quiet line, after which every receiver waits for a start bit
 SHORTEST = 10  # bytes of the shortest reply
-RESETS = ("reset", "soft_reset")
+RESETS = ("reset", "soft_reset", "flooded_reset")
 
 
 @dataclass
@@ -196,6 +196,13 @@ class _Maker:
         for _ in range(int(self.rng.integers(0, 4))):
             self.script.send(self.image())
         self.script.idle(float(self.rng.uniform(0, 150)))
+        self.script.send(self.frame(Kind.RESET, must=True))
+
+    def flooded_reset(self) -> None:
+        """A RESET behind more questions than the board has room for answers."""
+        for _ in range(int(self.rng.integers(30, 50))):
+            self.script.send(self.frame(Kind.INFO))
+        self.script.idle(float(self.rng.uniform(0, 20)))
         self.script.send(self.frame(Kind.RESET, must=True))
 
     def wrong_type(self) -> None:
