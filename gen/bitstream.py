@@ -28,7 +28,7 @@ __all__ = ["BAUD", "MARGIN", "TRIES", "build", "next_try"]
 BAUD = 1_000_000
 """Bits a second of the UART where nothing else is asked for."""
 
-MARGIN = Fraction(97, 100)
+MARGIN = Fraction(95, 100)
 """Share of the achieved clock that the next try asks for: another clock is another placement, a little better or
 worse."""
 
