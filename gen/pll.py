@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from typing import Any
 
 from amaranth.hdl import Instance, IOValue, Signal, Value
 
@@ -63,7 +64,7 @@ class Pll:
         return self.vco_mhz / self.output
 
     @property
-    def parameters(self) -> dict[str, int | float | str]:
+    def parameters(self) -> dict[str, Any]:
         """Parameters of the device's cell, as its library names them."""
         if self.family == "ice40":
             return {

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
-
-from amaranth.build import Platform, Resource
+from typing import Any, NamedTuple
 
 from .table import Board
 
@@ -35,8 +33,8 @@ class Pin(NamedTuple):
     attributes: dict[str, object]
 
 
-def _find(platform: Platform, name: str, number: int, part: str | None) -> Iterator[Pin]:
-    resource: Resource = platform.lookup(name, number)
+def _find(platform: Any, name: str, number: int, part: str | None) -> Iterator[Pin]:
+    resource = platform.lookup(name, number)
     entry = resource if part is None else next(io for io in resource.ios if getattr(io, "name", None) == part)
     (place,) = entry.ios
     sites = place.map_names(platform._conn_pins, resource)
@@ -58,7 +56,7 @@ def pins(board: Board) -> list[Pin]:
     ]
 
 
-def leds(platform: Platform) -> tuple[str, ...]:
+def leds(platform: Any) -> tuple[str, ...]:
     """Those of :data:`LEDS` that the board has a LED for."""
     return tuple(signal for k, signal in enumerate(LEDS) if ("led", k) in platform.resources)
 

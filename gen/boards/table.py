@@ -6,9 +6,7 @@ import importlib
 import importlib.util
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
-
-from amaranth.build import Platform
+from typing import Any, Literal
 
 __all__ = ["BOARDS", "Board", "BoardError", "board"]
 
@@ -46,7 +44,7 @@ class Board:
         """Whether a bitstream is made here, not a project for the maker's tools."""
         return self.flow in ("ice40", "ecp5", "gowin")
 
-    def open(self) -> Platform:
+    def open(self) -> Any:
         """A new platform of amaranth-boards; each is good for one design."""
         if importlib.util.find_spec("amaranth_boards") is None:
             raise BoardError("amaranth-boards is not installed; run 'pip install spikeloom[fpga]'")

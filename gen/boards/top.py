@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from amaranth.build import Platform
 from amaranth.hdl import ClockDomain, ClockSignal, Elaboratable, Instance, Module, ResetSignal, Signal
 from amaranth.lib import io
 from amaranth.lib.cdc import ResetSynchronizer
@@ -76,7 +75,7 @@ class BoardTop(Elaboratable):
         ready = Signal()
         oscillator = platform.request(platform.default_clk, 0, dir="-")
         if self.clock.pll is None:
-            m.submodules.clock = buffer = io.Buffer("i", oscillator)
+            m.submodules.clock = buffer = io.Buffer(io.Direction.Input, oscillator)
             m.d.comb += ClockSignal().eq(buffer.i)
             m.domains.start = ClockDomain(reset_less=True, local=True)
             m.d.comb += ClockSignal("start").eq(buffer.i)
@@ -87,22 +86,22 @@ class BoardTop(Elaboratable):
             # The pin belongs to the loop: it can be nothing else then.
             m.submodules.pll = plls.instance(self.clock.pll, oscillator.io, ClockSignal(), ready)
         else:
-            m.submodules.clock = buffer = io.Buffer("i", oscillator)
+            m.submodules.clock = buffer = io.Buffer(io.Direction.Input, oscillator)
             made = Signal()
             m.submodules.pll = plls.instance(self.clock.pll, buffer.i, made, ready)
             if self.clock.pll.family == "xc7":
                 m.submodules.net = Instance("BUFG", i_I=made, o_O=ClockSignal())
             else:
                 m.d.comb += ClockSignal().eq(made)
-        m.submodules.button = button = io.Buffer("i", platform.request("button", 0, dir="-"))
+        m.submodules.button = button = io.Buffer(io.Direction.Input, platform.request("button", 0, dir="-"))
         m.submodules.reset = ResetSynchronizer(~ready | button.i)
 
         uart = platform.request("uart", 0, dir="-")
-        m.submodules.rx = rx = io.Buffer("i", uart.rx)
-        m.submodules.tx = tx = io.Buffer("o", uart.tx)
+        m.submodules.rx = rx = io.Buffer(io.Direction.Input, uart.rx)
+        m.submodules.tx = tx = io.Buffer(io.Direction.Output, uart.tx)
         outputs = {}
         for k, signal in enumerate(leds(platform)):
-            m.submodules[f"led{k}"] = led = io.Buffer("o", platform.request("led", k, dir="-"))
+            m.submodules[f"led{k}"] = led = io.Buffer(io.Direction.Output, platform.request("led", k, dir="-"))
             outputs[f"o_{signal}"] = led.o
         m.submodules.design = Instance(
             self.design, i_clk=ClockSignal(), i_rst=ResetSignal(), i_rx=rx.i, o_tx=tx.o, **outputs
@@ -126,7 +125,7 @@ def files(board: Board, clock: Clock, design: str, verilog: str) -> dict[str, st
             for name, text in texts.items()}
 
 
-def _without_tools(platform: Platform) -> Platform:
+def _without_tools(platform: Any) -> Any:
     """``platform`` with the files of a project that need no Yosys of Amaranth's own: the top level stays RTLIL."""
     kept = (".pcf", ".lpf", ".cst", ".xdc", ".tcl", ".qsf", ".sdc")
     templates = {name: text for name, text in platform.file_templates.items() if name.endswith(kept)}
