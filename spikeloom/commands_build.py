@@ -1,0 +1,83 @@
+"""The command that makes a bitstream, or a project for the tools that do: build."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .commands_network import JsonOption
+from .console import Step, bars, print_json, print_text, table, writable
+
+__all__ = ["build"]
+
+
+def build(source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a generated design, or a network "
+                                                                     "file: a design is generated first.")],
+          board: Annotated[str, typer.Option(help="icebreaker, ulx3s-25f, ulx3s-85f, tang-nano-9k, arty-a7-35t or "
+                                                  "de10-nano.")],
+          output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write into; DIR/BOARD where "
+                                                                             "DIR is a design.")] = None,
+          cycles: Annotated[int | None, typer.Option(min=1, help="For a network file: cycles a frame at most.")] = None,
+          baud: Annotated[int, typer.Option(min=1200, help="Bits a second of the UART.")] = 1_000_000,
+          clock: Annotated[float | None, typer.Option(min=1.0, help="Clock in MHz; else as fast as timing "
+                                                                    "allows.")] = None,
+          json: JsonOption = False) -> None:
+    """Build a design with a serial port for a board: a bitstream, or the project of the maker of the FPGA."""
+    from .gen.bitstream import build as built
+    from .gen.boards.table import board as find
+    from .gen.vendor import project
+
+    target = find(board)
+    start = time.perf_counter()
+    if source.is_dir():
+        if cycles is not None:
+            raise typer.BadParameter("is for a network file; this is a design already", param_hint="--cycles")
+        output = source / board if output is None else output
+    elif output is None:
+        raise typer.BadParameter("is needed with a network file", param_hint="--output")
+    writable(output, folder=True)
+    with bars() as step:
+        design = _design(source, output, target.device, cycles, board, step)
+        make = built if target.built else project
+        contents = make(design, target, output, baud=baud, mhz=clock, progress=step)
+    contents["seconds"] = round(time.perf_counter() - start, 1)
+    if json:
+        print_json({"folder": output, **contents})
+    elif target.built:
+        _show(contents, target.title, output)
+    else:
+        print_text(f"{target.title}, {target.part}: {contents['statement']}",
+                   f"wrote the project into {output}: {', '.join(contents['files'])}",
+                   *(f"to build it there: {command}" for command in contents["commands"]),
+                   f"to program the board: {contents['program']}")
+
+
+def _design(source: Path, output: Path, device: str | None, cycles: int | None, board: str, step: Step) -> Any:
+    """The design in folder ``source``, or one made of the network file ``source`` in a folder of ``output``."""
+    from . import api
+    from .gen.boards.table import BoardError
+    from .gen.emit import read
+
+    if source.is_dir():
+        return read(source)[0]
+    network = api.load(source)
+    if device is None and cycles is None:
+        raise BoardError(f"{board}: the search for folds does not know this part; choose --cycles")
+    return api.generate(network, output / "design", cycles=cycles, device=device,
+                        progress=lambda what: step(what, 0, 0))[0]
+
+
+def _show(contents: dict[str, Any], title: str, output: Path) -> None:
+    rows = [(name, f"{use['used']:,}", f"{use['available']:,}", f"{100 * use['used'] / use['available']:.0f} %")
+            for name, use in contents["used"].items()]
+    clock, timing, file = contents["clock"], contents["timing"], output / contents["bitstream"]
+    source = f"the {clock['oscillator_mhz']:g} MHz oscillator"
+    print_text(table(f"{title}, {contents['part']}", ("cells", "used", "there are", "share"), rows),
+               f"clock {clock['mhz']:g} MHz from {source if clock['pll'] is None else f'the PLL, of {source}'}; timing "
+               f"met, nextpnr reached {timing['achieved_mhz']:g} MHz (tries: {len(timing['tries'])})",
+               f"UART {contents['baud']:,} baud", f"wrote {file}, {contents['bytes']:,} bytes",
+               f"to program the board: {contents['program'].replace(contents['bitstream'], str(file))}",
+               f"in {contents['seconds']:.1f} s")
