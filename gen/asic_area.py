@@ -63,7 +63,7 @@ def synthesise(folder: str | Path, contents: dict[str, Any]) -> dict[str, int]:
         ]
         yosys.run(passes, work)
         modules = json.loads((work / "stat.json").read_text())["modules"]
-    found = dict.fromkeys(("gates", "flip_flops", "transistors", "rom_gates", "rom_transistors"), 0)
+    found: dict[str, int] = dict.fromkeys(("gates", "flip_flops", "transistors", "rom_gates", "rom_transistors"), 0)
     roms = {m["module"]: m["instances"] for m in contents["memories"] if m["kind"] == "rom"}
     for module, stat in modules.items():
         times = roms.get(module.lstrip("\\"))

@@ -20,6 +20,7 @@ import platform
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,7 +74,7 @@ def exact_math() -> Iterator[None]:
 @contextmanager
 def _onednn(enabled: bool) -> Iterator[None]:
     """oneDNN, if ``enabled``, in full precision."""
-    onednn = torch.backends.mkldnn
+    onednn: Any = torch.backends.mkldnn
     kinds = onednn.conv, onednn.matmul
     before = onednn.enabled, [kind.fp32_precision for kind in kinds]
     try:

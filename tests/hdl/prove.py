@@ -16,8 +16,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from amaranth.back import rtlil
+from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]  # not in amaranth-stubs
 from amaranth.hdl import Assert, Assume, Cat, ClockDomain, Elaboratable, Instance, Module, Signal, Value
 
 from spikeloom.gen import yosys
@@ -64,7 +65,7 @@ class Bench(Elaboratable):
 
     def assume(self, condition: Value) -> None:
         """Only runs in which ``condition`` holds in every cycle without reset."""
-        self.m.d.comb += Assume(condition | ~self.running)
+        self.m.d.comb += Assume(condition | ~self.running, None)
 
     def rule(self, name: str, condition: Value) -> None:
         """``condition`` holds in every cycle."""
@@ -91,12 +92,13 @@ class Bench(Elaboratable):
 
     def elaborate(self, platform: object) -> Module:
         m = self.m
-        m.domains.sync = sync = ClockDomain("sync")
-        m.domains.start = start = ClockDomain("start", reset_less=True)
+        sync: Any = ClockDomain("sync")
+        start: Any = ClockDomain("start", reset_less=True)
+        m.domains += [sync, start]
         clk = self.ports[0]
         m.d.comb += [sync.clk.eq(clk), start.clk.eq(clk), sync.rst.eq(~self.running)]
         m.d.start += self.running.eq(1)
-        m.d.comb += Assert(Cat(self.rules.values()).all())
+        m.d.comb += Assert(Cat(self.rules.values()).all(), None)
         return m
 
 

@@ -41,7 +41,7 @@ def window_bench(window: Window, stall: int, kept_memory: bool = False) -> Bench
     m.submodules.core = window
     taken, word = source(bench, window.i)
     if kept_memory:  # a register that points anywhere, in the cycle of the reset, would write anywhere
-        m.d.comb += Assume(bench.running | ~window.i.valid)
+        m.d.comb += Assume(bench.running | ~window.i.valid, None)
     hold, back = bench.free(1, "hold"), bench.free(1, "back")
     m.d.comb += [window.hold.eq(hold), window.taken.eq(back)]
     walk = spec.compute(np.arange(1, spec.i_words + 1).reshape(-1, 1, 1))[:, :, 0]  # 0: padding
@@ -156,7 +156,8 @@ def stage_bench(spec: StageSpec, weight: np.ndarray, gain: int, stall: int) -> B
     x, frames_i = taken_words(taken_i, word, words, "word")
     s, frames_s = [], frames_i
     if spec.merges:
-        s, frames_s = taken_words(*source(bench, core.skip0, "skip"), results, "skip")
+        skip = core.skip0  # pyright: ignore[reportAttributeAccessIssue]
+        s, frames_s = taken_words(*source(bench, skip, "skip"), results, "skip")
     at_o, frames_o = Signal(range(max(2, results)), name="at_o"), Signal(2, name="frames_o")
     with m.If(taken_o):
         m.d.sync += at_o.eq(Mux(at_o == results - 1, 0, at_o + 1))
@@ -206,7 +207,7 @@ def test_stage(shortcut: bool, target: Target, tmp_path: Path) -> None:
     spec, weight, gain = stage_spec(shortcut)
     bench = stage_bench(spec, weight, gain, spec.latency + spec.window.cycles + 2)
     if target == "fpga":
-        bench.m.d.comb += Assume(bench.running | ~bench.ports[0])
+        bench.m.d.comb += Assume(bench.running | ~bench.ports[0], None)
     depth = spec.window.cycles + spec.latency + 7
     proof = prove(bench, tmp_path, depth=depth, target=target, kept=target == "fpga", timeout=240)
     assert proof, f"{', '.join(proof.broken)} ({proof.waves})\n{proof.table}"
