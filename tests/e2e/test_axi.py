@@ -168,7 +168,7 @@ def _drives(port: str) -> bool:
 
 
 def test_the_document_has_the_registers_of_the_code() -> None:
-    assert f"<!-- table: registers -->\n{axi.register_table()}\n<!-- end -->" in DOCUMENT.read_text()
+    assert f"<!-- registers -->\n{axi.register_table()}\n<!-- end -->" in DOCUMENT.read_text()
     assert [r.address for r in axi.REGISTERS] == list(range(0, 4 * len(axi.REGISTERS), 4))
 
 
