@@ -11,7 +11,7 @@ from torch import nn
 from ..data import Dataset
 from ..fit import Fit
 from ..integers import integer_network
-from ..methods.fast_snn import fine_tune, integer_graph, narrow, prepare
+from ..methods.fast_snn import integer_graph, narrow, prepare, tune_layers
 from ..methods.layerwise import spiking_copy
 from ..methods.qcfs import calibrate
 from ..network import Network
@@ -49,10 +49,11 @@ def phases(recipe: FastSnnRecipe, model: nn.Module, data: Dataset, fit: Fit) -> 
     fit.measure("converted", graph.to(fit.device))
     phase(graph, "integers", recipe.integer_epochs, recipe.integer_rate)
     spiking = spiking_copy(graph, "signed", strict=False)
+    if recipe.signed_epochs:
+        phase(spiking, "signed epochs", recipe.signed_epochs, recipe.signed_rate)
 
     def tuned() -> None:
-        best, _ = fine_tune(graph, fit.train_x[:images], held_x, held_y, **settings)
-        spiking.load_state_dict(best.state_dict())
+        tune_layers(spiking.eval(), graph, fit.train_x[:images], held_x, held_y, **settings)
 
     fit.measure("not tuned", spiking)
     fit.step("tuning", spiking, tuned)

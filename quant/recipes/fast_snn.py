@@ -31,7 +31,8 @@ class FastSnnRecipe(Recipe):
     Further parameters: ``bits`` of the activations of each round, falling, out of 4, 3 and 2; ``epochs`` and ``rates``
     of the rounds; ``weight_bits`` of the rounds (left out: ``bits``) and ``grid``, "apot" or "uniform", the values of
     the weights; ``first_bits``, ``last_bits``, ``shortcut_bits``; ``float_epochs`` and ``float_rate``, with ReLUs
-    before; ``integer_epochs`` and ``integer_rate``, with rounded thresholds and batch norm folded, after; ``tuning``;
+    before; ``integer_epochs`` and ``integer_rate``, with rounded thresholds and batch norm folded, after;
+    ``signed_epochs`` and ``signed_rate``, of the spiking network as a whole, before its ``tuning`` (not in the paper);
     ``start``, trained weights; ``quantile`` of the activations that the first thresholds are; ``optimiser``,
     ``warm_up`` and ``weight_decay`` as in QCFS.
     """
@@ -50,6 +51,8 @@ class FastSnnRecipe(Recipe):
     float_rate: float = 1e-2
     integer_epochs: int = 0
     integer_rate: float = 1e-3
+    signed_epochs: int = 0
+    signed_rate: float = 1e-3
     tuning: Tuning = field(default_factory=Tuning)
     start: Start | None = None
     quantile: float = 0.999

@@ -284,11 +284,11 @@ def test_the_recipe_goes_through(tmp_path: Path) -> None:
     path = tmp_path / "r.toml"
     path.write_text("""data = "digits"\nmodel = "cnn"\nmethod = "fast_snn"\nbits = [4, 3]\nepochs = [2, 2]\nbatch = 100
         rates = [0.01, 0.01]\nfloat_epochs = 4\nfloat_rate = 0.02\noptimiser = "adamw"\nquantile = 0.99
-        model_args = {channels = [4, 6]}\ninteger_epochs = 1
+        model_args = {channels = [4, 6]}\ninteger_epochs = 1\nsigned_epochs = 1
         [tuning]\nimages = 100\nheld_out = 100\nbatch = 50""")
     recipe = read(path)
     trained = train(recipe, checkpoint=tmp_path / "c.ckpt")
-    names = ["float", "4 bits", "3 bits", "converted", "integers", "not tuned", "signed", "lossless"]
+    names = ["float", "4 bits", "3 bits", "converted", "integers", "signed epochs", "not tuned", "signed", "lossless"]
     assert list(trained.report.accuracy) == names and trained.report.accuracy["signed"] > 0.5
     assert trained.network.meta["rule"] == "signed" and trained.network.steps == 7
     assert train(recipe, checkpoint=tmp_path / "c.ckpt").network.hash == trained.network.hash
