@@ -1,4 +1,4 @@
-"""Bitstreams of the networks that are shown on boards, and the tables of ``docs/boards.md``.
+"""Bitstreams of the networks that are shown on boards, and the tables of ``docs/boards.md`` and ``README.md``.
 
 ``python -m benchmarks.boards`` builds them (``build/boards/NAME``), keeps their reports in ``benchmarks/boards.json``
 and writes the tables again; with names it builds these only, with ``--tables`` none.
@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 from spikeloom.gen.boards.pins import pinout
 from spikeloom.gen.boards.table import BOARDS
 
-__all__ = ["DOCUMENT", "RECORDS", "SHOWN", "Shown", "figures", "main", "record", "regenerated"]
+__all__ = ["DOCUMENT", "README", "RECORDS", "SHOWN", "Shown", "figures", "main", "record", "regenerated"]
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "boards.md"
+README = ROOT / "README.md"
 RECORDS = ROOT / "benchmarks" / "boards.json"
 
 
@@ -128,10 +129,11 @@ def main() -> int:
         print(" ".join(command[2:]), flush=True)
         subprocess.run(command, cwd=ROOT, check=True)
         record(name, folder)
-    text = DOCUMENT.read_text()
-    if (after := regenerated(text, figures())) != text:
-        DOCUMENT.write_text(after)
-        print(f"{DOCUMENT.relative_to(ROOT)}: tables written")
+    for path in (DOCUMENT, README):
+        text = path.read_text()
+        if (after := regenerated(text, figures())) != text:
+            path.write_text(after)
+            print(f"{path.relative_to(ROOT)}: tables written")
     return 0
 
 

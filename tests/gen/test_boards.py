@@ -349,6 +349,8 @@ def test_the_document_holds_the_boards_their_pins_and_what_was_built() -> None:
     assert text == shown.regenerated(text, shown.figures()), "run 'python -m benchmarks.boards --tables'"
     assert text.count("<!-- end -->") == 2 + len(BOARDS)
     assert all(f"`{name}`" in text for name in BOARDS)
+    readme = shown.README.read_text()
+    assert readme == shown.regenerated(readme, shown.figures()) and "iCEBreaker | " in readme
 
 
 def test_what_the_document_says_was_built_was_built() -> None:
