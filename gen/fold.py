@@ -214,7 +214,7 @@ class _Goal:
         limit = DEFAULT_AREA if slowest is None else max(DEFAULT_AREA, float(slowest.cost[0]))
         for cycles in reversed(steps):
             floor = sum(arcs.cost[arcs.cycles <= cycles, 0].min() for arcs in self.arcs)
-            if floor > limit:
+            if floor > limit * (1 + 1e-9):  # two sums of the same numbers may differ in their last bits
                 break  # faster ones are larger still
             if best is not None and floor * cycles >= best[0]:
                 continue
