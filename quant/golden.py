@@ -136,7 +136,8 @@ def run(
         if n in wanted
     }
     numbers = {n: np.empty((len(frames), *network.signals[n].shape), np.int32) for n in counts}
-    summed = _summed(network, wanted)
+    # The magnitudes of spikes of both signs are not to be had from their sum.
+    summed = _summed(network, wanted | {n for n in counts if network.signals[n].low < 0})
     last_use = {n.name: [s for s in network.takers if network.takers[s][-1:] == [n]] for n in network}
     with exact_math():
         for start in range(0, len(frames), batch):

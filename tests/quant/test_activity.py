@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from random_networks import networks
 
 from spikeloom.quant import activity, golden
-from spikeloom.quant.nodes import Conv2d, Gain, Linear
+from spikeloom.quant.network import Network
+from spikeloom.quant.nodes import IF, Conv2d, Flatten, Gain, Input, Linear, Readout
 
 
 def reached(node, x: np.ndarray, shape: tuple[int, ...]) -> int:
@@ -52,3 +53,21 @@ def test_operations_are_those_of_every_synapse(network, seed) -> None:
             assert layer.picojoules == pytest.approx(4.6 * layer.operations)
     np.testing.assert_array_equal(found.classes_over_time[:, -1], whole.classes)
     assert found.ann_nanojoules == pytest.approx(4.6e-3 * sum(layer.synapses for layer in found.layers))
+
+
+def test_a_spike_taken_back_counts_twice() -> None:
+    """Where the read-out adds everything up, the two are not seen in the sum any more, but they are in the work."""
+    one, none = np.ones(1, np.int64), np.zeros(1, np.int64)
+    nodes = (
+        Input(name="input", shape=(1, 1, 1), high=1),
+        Linear(name="first", source="input", weight=one[:, None], weight_bits=2),
+        IF(name="neuron", source="first", threshold=2 * one, bias=-2 * one, v0=4 * one, rule="signed"),
+        Flatten(name="flatten", source="neuron"),
+        Linear(name="last", source="flatten", weight=one[:, None], weight_bits=2),
+        Readout(name="readout", source="last", bias=none),
+    )
+    network = Network(nodes, steps=4)
+    spikes = golden.run(network, np.zeros((1, 1, 1, 1), np.int64))["neuron"].ravel()
+    assert spikes.tolist() == [1, -1, 0, 0]  # 4 - 2 = 2, a spike; -2, taken back; -2, but there is none left; -4
+    found = golden.run(network, np.zeros((1, 1, 1, 1), np.int64), keep=(), counts=("neuron", "flatten"))
+    assert {name: int(count.sum()) for name, count in found.counts.items()} == {"neuron": 2, "flatten": 2}
