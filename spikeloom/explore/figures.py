@@ -1,0 +1,84 @@
+"""The figures of one design: cycles by the cycle law, area by the cost model, work and memory traffic, by stage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..gen.cost import area, part_area
+from ..gen.design import Design
+from ..gen.devices import resources
+from ..gen.emit import performance
+from ..gen.layers import Layer
+from ..hdl.stage import StageSpec
+from ..hdl.synapse import SynapseSpec
+from ..quant.nodes import Conv2d, Synapse
+
+__all__ = ["measured", "operations"]
+
+
+def operations(layer: Layer) -> int:
+    """Synaptic operations of a frame: all weights of all results in all time steps, zeros and padding included; once
+    where the current does not change over time. 0 for a pool."""
+    node = layer.nodes[0]
+    if not isinstance(node, Synapse):
+        return 0
+    steps = layer.steps if layer.source.timed else 1
+    if not isinstance(node, Conv2d):
+        return node.weight.size * steps
+    _, height, width = layer.source.shape
+    rows, columns = (
+        (size + 2 * node.padding - kernel) // node.stride + 1
+        for size, kernel in zip((height, width), node.weight.shape[2:], strict=True)
+    )
+    return node.weight.size * rows * columns * steps
+
+
+def measured(design: Design, frames: np.ndarray | None = None) -> dict[str, Any]:
+    """``interval`` and ``latency`` in cycles (means of ``frames`` where stages skip words), ``luts``, ``ff`` and
+    ``ebr``, and the same for every stage with its ``cycles``, ``utilisation``, ``operations`` and ``weight_bits``, read
+    a frame; ``array_luts``, those of all synapse arrays."""
+    timing = performance(design, frames if design.sparse else None)
+    whole = np.zeros(3)
+    for element in design.elements:
+        whole += resources(area(element.spec))
+    arrays, stages = 0.0, []
+    for layer, stage in zip(design.layers, design.stages, strict=True):
+        luts, ff, ebr = resources(area(stage)).tolist()
+        fold, busy = design.folds[stage.name], timing["stages"][stage.name]
+        synapse = stage.cores[0]
+        if isinstance(synapse, SynapseSpec):
+            arrays += part_area(synapse).lut4_eq
+        stages.append({
+            "name": stage.name, "fold": _text(fold), "cycles": busy["cycles"], "utilisation": busy["utilisation"],
+            "luts": round(luts, 1), "ff": ff, "ebr": ebr, "operations": operations(layer),
+            "weight_bits": _weight_bits(stage, busy["cycles"]),
+        })  # fmt: skip
+    interval = timing["interval"]
+    work, read = sum(s["operations"] for s in stages), sum(s["weight_bits"] for s in stages)
+    return {
+        "cycles": max(stage["cycles"] for stage in stages),
+        "interval": interval,
+        "latency": timing["latency"],
+        "luts": round(float(whole[0]), 1),
+        "ff": float(whole[1]),
+        "ebr": int(whole[2]),
+        "array_luts": round(arrays, 1),
+        "operations_per_cycle": round(work / interval, 4),
+        "operations_per_weight_bit": round(work / read, 4) if read else None,
+        "bottleneck": timing["bottleneck"]["stage"],
+        "stages": stages,
+    }
+
+
+def _text(fold: Any) -> str:
+    return f"{fold.outputs} x {fold.inputs} x {fold.steps}" + ", skip" * fold.skip + ", logic" * fold.logic
+
+
+def _weight_bits(stage: StageSpec, cycles: int) -> int:
+    """Bits of weights read in a frame: a word a cycle, where there is more than one word."""
+    core = stage.cores[0]
+    if not isinstance(core, SynapseSpec) or core.constant:
+        return 0
+    return cycles * core.outputs * core.inputs * core.weight_bits
