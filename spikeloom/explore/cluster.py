@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from distributed import Client
@@ -38,10 +38,12 @@ class Cluster:
     def __init__(self, address: str) -> None:
         self.address = address
         try:
-            # A Client that finds no scheduler leaves threads behind, which keep the end of the process waiting.
-            asyncio.run(_knock(address))
+            # A Client that finds no scheduler leaves threads behind, which keep the end of the process waiting; a
+            # thread, for this one may have a running event loop.
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(asyncio.run, _knock(address)).result()
             self._client = Client(address, timeout=ANSWER, set_as_default=False)
-        except (OSError, TimeoutError, ValueError) as error:
+        except Exception as error:  # whatever comes of a server that is something else
             line = str(error).partition("\n")[0]
             raise JobError(f"no dask scheduler answers at {address}: {line}; 'dask scheduler' starts one") from None
         self._executor, self._seen = self._client.get_executor(), time.monotonic()
