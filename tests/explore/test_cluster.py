@@ -1,0 +1,216 @@
+"""Jobs on a real dask cluster on loopback: a scheduler and workers in processes of their own, some of them killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spikeloom.explore import jobs
+from spikeloom.explore.jobs import Job, JobError
+from spikeloom.explore.store import Store
+from spikeloom.gen.layers import PlanError
+from spikeloom.quant.netfile import load
+
+Client = pytest.importorskip("distributed", reason="no dask.distributed").Client
+
+ROOT = Path(__file__).resolve().parents[2]
+NETWORK = ROOT / "models" / "digits-t4w4.safetensors"
+
+
+@dataclass
+class Dask:
+    """``address`` of a scheduler; its process and those of the workers."""
+
+    address: str
+    folder: Path
+    scheduler: subprocess.Popen[bytes]
+    workers: list[subprocess.Popen[bytes]]
+
+    def add(self, path: str | None = None, *, nanny: bool = False) -> subprocess.Popen[bytes]:
+        """Start a worker, with the PYTHONPATH given or the one that this process has; a nanny starts it again."""
+        options = ["--nworkers", "1", "--nthreads", "1", "--no-dashboard", "--nanny" if nanny else "--no-nanny"]
+        local = ["--host", "127.0.0.1", "--local-directory", str(self.folder / f"w{len(self.workers)}")]
+        self.workers.append(_start(["worker", self.address, *options, *local], self.folder, path))
+        return self.workers[-1]
+
+
+def _start(arguments: list[str], folder: Path, path: str | None = None) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(_path()) if path is None else path}
+    with (folder / "dask.log").open("ab") as log:
+        command = [sys.executable, "-m", "dask", *arguments]
+        return subprocess.Popen(command, stderr=log, stdout=log, env=environment, cwd=folder)
+
+
+def _path() -> list[str]:
+    """Where this process imports from, for processes in other folders."""
+    return [str(Path(folder).resolve()) for folder in sys.path]
+
+
+@contextmanager
+def cluster(folder: Path, workers: int) -> Iterator[Dask]:
+    file = folder / "scheduler.json"
+    options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)]
+    scheduler = _start(["scheduler", *options], folder)
+    made = Dask("", folder, scheduler, [])
+    try:
+        made.address = _address(file)
+        for _ in range(workers):
+            made.add()
+        yield made
+    finally:
+        for process in (*made.workers, scheduler):
+            process.terminate()  # a nanny ends its worker
+        for process in (*made.workers, scheduler):
+            process.wait(timeout=30)
+
+
+def _address(file: Path) -> str:
+    for _ in range(600):
+        try:
+            return json.loads(file.read_text())["address"]
+        except (FileNotFoundError, ValueError):
+            time.sleep(0.05)
+    raise TimeoutError("no scheduler")
+
+
+def results(store: Store) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in store.folder.iterdir()}
+
+
+def work(folder: Path) -> list[Job]:
+    """Real searches, and short jobs that write down who did them."""
+    network = {"network": str(NETWORK), "digest": load(NETWORK).hash}
+    real = [Job("explore.work:fold", {**network, "cycles": cycles}) for cycles in (200, 500, 1_000, 2_000)]
+    return real + [Job("explore.work:noted", {"x": x, "folder": str(folder), "seconds": 0.1}) for x in range(40)]
+
+
+def squares(count: int, seconds: float = 0.0) -> list[Job]:
+    return [Job("explore.work:square", {"x": x, "seconds": seconds}) for x in range(count)]
+
+
+def test_the_same_on_a_cluster_of_which_a_worker_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "dask").mkdir()
+    asked, alone = work(tmp_path), Store(tmp_path / "alone")
+    here = jobs.run(asked, alone, workers=1)
+    (tmp_path / "calls").unlink()
+    with cluster(tmp_path / "dask", 3) as dask:
+        told: list[tuple[str, int, int]] = []
+        killed: list[int] = []
+
+        def progress(*state: Any) -> None:
+            told.append(state)
+            calls = (tmp_path / "calls").read_text().split() if (tmp_path / "calls").exists() else []
+            if len(calls) > 20 and not killed:  # in the middle of a job
+                killed.append(int(calls[-1]))
+                os.kill(killed[0], signal.SIGKILL)
+
+        there = Store(tmp_path / "there")
+        found = jobs.run(asked, there, scheduler=dask.address, progress=progress)
+        assert [process.wait() for process in dask.workers if process.pid in killed] == [-signal.SIGKILL]
+        assert sum(process.poll() is None for process in dask.workers) == 2
+        calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()]
+        again = jobs.run(asked, there, scheduler=dask.address)
+        with pytest.raises(JobError, match=r"^conv2: no such stage \(explore.work:fails \{\"x\":0\}\)") as caught:
+            jobs.run([*squares(5), Job("explore.work:fails", {"x": 0})], Store(tmp_path / "b"), scheduler=dask.address)
+        assert isinstance(caught.value.__cause__, PlanError)
+    assert found == here == again and list(found) == list(here) == [job.key for job in asked]
+    assert results(there) == results(alone), "each result once, byte for byte, and nothing beside it"
+    assert len({pid for _, pid in calls}) == 3, "all three worked"
+    assert {int(x) for x, _ in calls} == set(range(40)) and len(calls) > 40, "what was under way was done again"
+    assert [state for state in told if state[0] == "noted"] == [("noted", k, 40) for k in range(41)]
+
+
+@pytest.mark.slow
+def test_a_worker_with_other_code_is_named(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    _copy(other)
+    with cluster(tmp_path, 1) as dask:
+        dask.add(os.pathsep.join([str(other), *_path()]))
+        _until_workers(dask.address, 2)
+        with pytest.raises(JobError, match="worker tcp://127.0.0.1:.* has another version of spikeloom"):
+            jobs.run(squares(1), Store(tmp_path / "store"), scheduler=dask.address)
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_goes_away(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    with cluster(tmp_path, 2) as dask:
+
+        def progress(_: str, done: int, __: int) -> None:
+            if done == 10:
+                dask.scheduler.kill()
+
+        start = time.monotonic()
+        with pytest.raises(JobError, match=r"no result will come: .*\(explore.work:square"):
+            jobs.run(squares(100, 0.1), store, scheduler=dask.address, progress=progress)
+        assert time.monotonic() - start < 40 and 10 <= len(store.keys()) < 100
+    assert len(jobs.run(squares(100, 0.1), store, workers=2)) == 100
+
+
+@pytest.mark.slow
+def test_work_that_kills_its_workers(tmp_path: Path) -> None:
+    store, dies = Store(tmp_path / "store"), Job("explore.work:dies", {"x": 1})
+    with cluster(tmp_path, 0) as dask:
+        for _ in range(2):
+            dask.add(nanny=True)
+        _until_workers(dask.address, 2)
+        with pytest.raises(JobError, match=r"^its worker died, 2 times \(explore.work:dies \{\"x\":1\}\)"):
+            jobs.run([dies, *squares(40)], store, scheduler=dask.address)
+    assert set(store.keys()) == {job.key for job in squares(40)}, "all others are done"
+
+
+@pytest.mark.slow
+def test_a_cluster_whose_workers_are_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from spikeloom.explore import cluster as module
+
+    monkeypatch.setattr(module, "WORKERLESS", 3.0)
+    with cluster(tmp_path, 1) as dask, pytest.raises(JobError, match="has no worker left; what is finished is stored"):
+        jobs.run(squares(40, 0.2), Store(tmp_path / "store"), scheduler=dask.address,
+                 progress=lambda *state: dask.workers[0].kill() if state[1] == 3 else None)  # fmt: skip
+
+
+def test_a_scheduler_that_is_not_there(tmp_path: Path) -> None:
+    start = time.monotonic()
+    with pytest.raises(JobError, match="no dask scheduler answers at tcp://127.0.0.1:9: .*'dask scheduler' starts one"):
+        jobs.run(squares(1), Store(tmp_path), scheduler="tcp://127.0.0.1:9")
+    assert time.monotonic() - start < 15
+
+
+@pytest.mark.slow
+def test_a_cluster_without_workers(tmp_path: Path) -> None:
+    with cluster(tmp_path, 0) as dask, pytest.raises(JobError, match="has no worker; 'dask worker tcp://"):
+        jobs.run(squares(1), Store(tmp_path / "store"), scheduler=dask.address)
+
+
+def test_without_dask_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "spikeloom.explore.cluster", raising=False)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(JobError, match=r"distributed is missing; run pip install 'spikeloom\[cluster\]'"):
+        jobs.run(squares(1), Store(tmp_path), scheduler="tcp://127.0.0.1:9")
+
+
+def _until_workers(address: str, count: int) -> None:
+    """Wait until the scheduler has that many."""
+    with Client(address, set_as_default=False) as client:
+        client.wait_for_workers(count, timeout=60)
+
+
+def _copy(folder: Path) -> None:
+    """The package with one more line in one file."""
+    for name in ("spikeloom", "hdl", "gen", "quant"):
+        to = folder / "spikeloom" / ("" if name == "spikeloom" else name)
+        shutil.copytree(ROOT / name, to, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    with (folder / "spikeloom" / "gen" / "fold.py").open("a") as file:
+        file.write("# another\n")
