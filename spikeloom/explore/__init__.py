@@ -1,0 +1,1 @@
+"""The design space: explored exactly, on one machine or many, and shown."""
