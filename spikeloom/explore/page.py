@@ -1,0 +1,98 @@
+"""The report of an exploration: one HTML page with its charts, its script and its data in it, which loads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ..gen.devices import LUT_RAM_LUTS
+from ..quant.files import replacing
+
+__all__ = ["SECTIONS", "render", "write"]
+
+SECTIONS = ("summary", "front", "details", "points", "roofline", "model", "about")
+"""Identifiers of the sections of the page."""
+
+SCRIPTS = ("charts.js", "explore.js")
+
+_Best = Callable[[Mapping[str, Any]], float]
+_BEST: tuple[tuple[str, str, str, _Best], ...] = (
+    ("fps", "frames/s", "most", lambda point: -point["fps"]),
+    ("latency_us", "µs of latency", "least", lambda point: point["latency_us"]),
+    ("luts", "LUTs", "fewest", lambda point: point["luts"]),
+    ("ebr", "block RAMs", "fewest", lambda point: point["ebr"]),
+)
+"""Cards of the head: figure, what it is called, which extreme, and what is least in the point shown."""
+
+
+def write(path: str | Path, found: Mapping[str, Any]) -> None:
+    """Write the page of ``found`` to ``path``, in one go."""
+    text = render(found)
+    with replacing(Path(path)) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def render(found: Mapping[str, Any]) -> str:
+    """The page of ``found``, the contents of ``explore.json``, as text. The same input and the same plotly give the
+    same bytes. Raises ValueError where there is no point to show, or where a number is not finite."""
+    from plotly.offline import get_plotlyjs
+
+    if not found["points"]:
+        raise ValueError("There is no point to show; the exploration found none")
+    environment = Environment(loader=PackageLoader("spikeloom.explore", "."), autoescape=True, trim_blocks=True,
+                              lstrip_blocks=True, undefined=StrictUndefined)
+    environment.filters |= {"number": number, "percent": lambda share: f"{100 * share:.2f} %", "large": large}
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    script = "".join(environment.loader.get_source(environment, name)[0] for name in SCRIPTS)
+    return environment.get_template("explore.html").render(
+        f=found, data=_data(found), best=_best(found["points"]), fits=sum(p["fits"] for p in found["points"]),
+        fronts=sum(p["front"] for p in found["points"]), forms=_each(p["form"] for p in found["points"]),
+        synthesised=[p for p in found["points"] if p["synthesis"]], synthesis_luts=synthesis_luts,
+        known=lambda key: any(p[key] is not None for p in found["points"]), script=Markup(script),
+        plotly=Markup(get_plotlyjs()))
+
+
+def _data(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What the script needs."""
+    keys = "device", "clock", "objectives", "networks", "points", "roofline"
+    return {key: found[key] for key in keys} | {"lut_ram_luts": LUT_RAM_LUTS}
+
+
+def _best(points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The extremes of what fits, or of all where nothing does."""
+    among = [p for p in points if p["fits"]] or list(points)
+    chosen = [(key, name, word, min(among, key=rank)) for key, name, word, rank in _BEST]
+    return [{"value": point[key], "name": name, "word": word, "id": point["id"]} for key, name, word, point in chosen]
+
+
+def _each(values: Any) -> list[str]:
+    """Every value once, in the order in which they come."""
+    return list(dict.fromkeys(values))
+
+
+def synthesis_luts(synthesis: Mapping[str, Any]) -> float:
+    """LUTs that a synthesis takes of a device, those of LUT RAM included (``gen.devices``)."""
+    return synthesis["lut4_eq"] + LUT_RAM_LUTS * synthesis["lut_ram"]
+
+
+def number(value: float | None) -> str:
+    """``value`` in thousands, with two decimals below 10 and none from 100 on."""
+    if value is None:
+        return "–"
+    size = abs(value)
+    if size and size < 1:
+        return f"{value:.3g}"
+    text = f"{value:,.{0 if size >= 100 else 1 if size >= 10 else 2}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def large(value: float) -> Markup:
+    """``value`` as :func:`number`, from a billion on as a power of ten."""
+    if value < 1e9:
+        return Markup(number(value))
+    digits, power = f"{value:.1e}".split("e")
+    return Markup(f"{digits} × 10<sup>{int(power)}</sup>")
