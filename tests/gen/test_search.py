@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from itertools import product
-from math import ceil
-
 import numpy as np
 import pytest
+from all_folds import LAGS, chain, conv, ending, everything, fire, residual
 
-from spikeloom.gen.candidates import Table, merge_depth
+from spikeloom.gen.candidates import Table
 from spikeloom.gen.cost import area, total
 from spikeloom.gen.design import Design
 from spikeloom.gen.devices import DEVICES, resources
@@ -24,83 +21,6 @@ from spikeloom.gen.streams import connect, with_depths
 from spikeloom.quant import golden
 from spikeloom.quant.network import Network
 from spikeloom.quant.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Node, Readout, SumPool
-
-LAGS = 3.5
-"""Pixels in the FIFO of every shortcut."""
-
-
-def fire(name: str, source: str, channels: int) -> IF:
-    ones = np.ones(channels, int)
-    return IF(name=name, source=source, threshold=7 * ones, bias=ones, v0=3 * ones, rule="causal", strict=False)
-
-
-def conv(rng: np.random.Generator, name: str, source: str, shape: tuple[int, int]) -> Conv2d:
-    return Conv2d(name=name, source=source, weight=rng.integers(-7, 8, (*shape, 3, 3)), weight_bits=4, padding=1)
-
-
-def ending(rng: np.random.Generator, source: str, inputs: int) -> list[Node]:
-    return [
-        Flatten(name="flat", source=source),
-        Linear(name="fc", source="flat", weight=rng.integers(-7, 8, (3, inputs)), weight_bits=4),
-        Readout(name="out", source="fc", bias=np.arange(3)),
-    ]
-
-
-def chain() -> Network:
-    rng = np.random.default_rng(1)
-    nodes: list[Node] = [
-        Input(name="input", shape=(1, 4, 4), high=3),
-        conv(rng, "one", "input", (2, 1)),
-        fire("if1", "one", 2),
-        SumPool(name="pool", source="if1", kernel=2, stride=2),
-        conv(rng, "two", "pool", (3, 2)),
-        fire("if2", "two", 3),
-    ]
-    return Network((*nodes, *ending(rng, "if2", 12)), 2)
-
-
-def residual() -> Network:
-    """The input goes to a convolution and to a shortcut; a strided shortcut with padded channels follows."""
-    rng = np.random.default_rng(2)
-    nodes: list[Node] = [
-        Input(name="input", shape=(2, 4, 4), high=3),
-        conv(rng, "one", "input", (2, 2)),
-        Gain(name="skip1", source="input", gain=np.array([3, 5])),
-        Add(name="add1", source="one", other="skip1"),
-        fire("if1", "add1", 2),
-        Conv2d(name="two", source="if1", weight=rng.integers(-7, 8, (4, 2, 3, 3)), weight_bits=4, stride=2, padding=1),
-        Gain(name="skip2", source="if1", gain=np.arange(1, 5), stride=2, offset=1),
-        Add(name="add2", source="two", other="skip2"),
-        fire("if2", "add2", 4),
-    ]
-    return Network((*nodes, *ending(rng, "if2", 16)), 1)
-
-
-def everything(
-    network: Network, rates: WordRates | None = None, given: dict[str, Fold] | None = None
-) -> list[tuple[int, np.ndarray]]:
-    """(cycles, resources) of the designs of all folds, from the elements of each design itself; with ``rates`` of those
-    that skip words as well; stages in ``given`` have the folds given."""
-    cut = layers(network)
-    stages = []
-    for layer in cut:
-        found = []
-        folds = [given[layer.name]] if given and layer.name in given else fold_choices(layer)
-        for fold in folds + [replace(fold, skip=True) for fold in folds if rates is not None]:
-            try:
-                found.append(build_stage(layer, fold))
-            except PlanError:
-                continue
-        stages.append(found)
-    designs = []
-    for chosen in product(*stages):
-        deep = with_depths(list(chosen), {s.name: [merge_depth(m, LAGS) for m in s.merges] for s in chosen})
-        elements, boundaries = connect(network, cut, deep)
-        own = [ceil(rates.cycles(s)) if rates is not None and s.window.chunk else s.cycles for s in deep]
-        cycles = max(*own, *(b.words_per_frame for b in boundaries))
-        designs.append((cycles, resources(total(area(element.spec) for element in elements))))
-    return designs
-
 
 @pytest.mark.parametrize("network", [chain(), residual()], ids=["chain", "residual"])
 def test_the_search_finds_what_trying_everything_finds(network: Network) -> None:
