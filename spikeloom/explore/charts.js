@@ -20,8 +20,8 @@ function number(value) {
   return value.toLocaleString("en-US", { maximumFractionDigits: size >= 100 ? 0 : size >= 10 ? 1 : 2 });
 }
 
-const percent = (share) => (share === null || share === undefined ? "–" : `${(100 * share).toFixed(share > 0.9995 ? 0 : 1)} %`);
-const figure = (key, value) => (FIGURES[key].share && value !== null ? `${(100 * value).toFixed(2)} %` : number(value));
+const percent = (share) => (share === null || share === undefined ? "–" : `${(100 * share).toFixed(share > 0.9995 ? 0 : 1)}\u00a0%`);
+const figure = (key, value) => (FIGURES[key].share && value !== null ? `${(100 * value).toFixed(2)}\u00a0%` : number(value));
 const groupOf = (point) => `${DATA.networks[point.network].name}, ${point.form}`;
 const GROUPS = [...new Set(DATA.points.map(groupOf))];
 const colourOf = (point) => COLOURS[GROUPS.indexOf(groupOf(point)) % COLOURS.length];
@@ -68,16 +68,31 @@ function draw(id, traces, layout, label) {
     ...layout,
     xaxis: { ...axis, ...layout.xaxis }, yaxis: { ...axis, ...layout.yaxis },
     width: paper.matches ? PAPER_WIDTH : box.clientWidth,
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: look.soft, activecolor: look.ink },
   };
-  const fresh = !box.classList.contains("js-plotly-plot");
+  const fresh = !box.classList.contains("js-plotly-plot"), zooms = !layout.barmode;
   Plotly.react(box, traces, whole, {
-    displaylogo: false, displayModeBar: touch.matches ? true : "hover",
+    displaylogo: false, showSendToCloud: false, plotlyServerURL: "", displayModeBar: zooms && (touch.matches ? true : "hover"),
     modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
   });
-  if (fresh) box.on("plotly_click", (event) => {
+  ticks(box);
+  if (!fresh) return;
+  box.on("plotly_relayout", () => ticks(box));
+  box.on("plotly_click", (event) => {
     const id = event.points[0]?.customdata;
     if (Number.isInteger(id)) select(id);
   });
+}
+
+// 1, 2, 5 on a logarithmic axis, as long as a few of them are in sight.
+function ticks(box) {
+  const changes = {};
+  for (const axis of ["xaxis", "yaxis"]) {
+    const { type, range } = box._fullLayout[axis], span = range[1] - range[0];
+    const step = type !== "log" || span < 0.8 ? null : span < 3 && box.clientWidth > 300 * span ? "D2" : span < 2 ? "D2" : 1;
+    if (type === "log" && (box.layout[axis].dtick ?? null) !== step) changes[`${axis}.dtick`] = step;
+  }
+  if (Object.keys(changes).length) Plotly.relayout(box, changes);
 }
 
 const clicked = { hovertemplate: "%{text}<extra></extra>" };
@@ -117,16 +132,16 @@ function axisOf(key, log) {
 }
 
 // What a design may take of the device, where an axis shows it.
-function limits(xKey, yKey, look) {
+function limits(points, xKey, yKey, look) {
   const shapes = [], annotations = [];
   for (const [axis, key] of [["x", xKey], ["y", yKey]]) {
     const most = DATA.device?.budget[FIGURES[key].device];
-    if (!most) continue;
+    if (!most || most > 1.5 * Math.max(...points.map((p) => p[key]))) continue; // a line far off would press the points together
     const other = axis === "x" ? "y" : "x", log = state.log[axis];
     shapes.push({ type: "line", layer: "below", [`${axis}0`]: most, [`${axis}1`]: most, [`${other}0`]: 0, [`${other}1`]: 1,
       [`${axis}ref`]: axis, [`${other}ref`]: "paper", line: { color: look.soft, width: 1.5, dash: "dash" } });
-    annotations.push({ [axis]: log ? Math.log10(most) : most, [`${axis}ref`]: axis, [other]: 1, [`${other}ref`]: "paper", showarrow: false,
-      text: `room on ${plain(DATA.device.name)}`, font: { size: 11, color: look.soft }, xanchor: "right", yanchor: axis === "x" ? "bottom" : "bottom" });
+    annotations.push({ [`${axis}ref`]: axis, [`${other}ref`]: "paper", [axis]: log ? Math.log10(most) : most, [other]: axis === "x" ? 0.02 : 0.98, showarrow: false,
+      text: `room on ${plain(DATA.device.name)}`, font: { size: 11, color: look.soft }, textangle: axis === "x" ? -90 : 0, xanchor: "right", yanchor: "bottom" });
   }
   return { shapes, annotations };
 }
@@ -137,7 +152,7 @@ function drawFront(points) {
   const at = [(p) => p[x], (p) => p[y]];
   const lines = GROUPS.map((name) => shown.filter((p) => groupOf(p) === name)).filter((some) => some.length > 1).map((some) => staircase(some, x, y));
   draw("front-chart", [...lines, ...markers(shown, ...at), ring(shown, ...at)], {
-    height: 430, uirevision: `${x} ${y} ${state.log.x} ${state.log.y}`, ...limits(x, y, theme()),
+    height: 430, uirevision: `${x} ${y} ${state.log.x} ${state.log.y}`, ...limits(shown, x, y, theme()),
     xaxis: axisOf(x, state.log.x), yaxis: axisOf(y, state.log.y),
   }, `Chart: ${FIGURES[y].title} against ${FIGURES[x].title} of ${shown.length} points; the table below has the same points`);
   const missing = points.length - shown.length;
@@ -164,12 +179,12 @@ function drawRoofline(points) {
 
 function drawStages(point) {
   const stages = point.stages, names = stages.map((s) => plain(s.name)), most = Math.max(...stages.map((s) => s.cycles));
-  const bars = { type: "bar", orientation: "h", y: names, x: stages.map((s) => s.utilisation), text: stages.map((s) => percent(s.utilisation)), textposition: "auto", cliponaxis: false,
+  const bars = { type: "bar", orientation: "h", y: names, x: stages.map((s) => s.utilisation), text: stages.map((s) => percent(s.utilisation)), textposition: stages.map((s) => (s.utilisation > 0.2 ? "inside" : "outside")), textangle: 0, cliponaxis: false,
     insidetextfont: { color: "#fff" }, marker: { color: stages.map((s) => (s.cycles === most ? COLOURS[1] : COLOURS[0])) },
     customdata: stages.map((s) => `${plain(s.name)}: ${number(s.cycles)} cycles, fold ${plain(s.fold)}`), hovertemplate: "%{customdata}<extra></extra>" };
   draw("busy-chart", [bars], {
-    height: 74 + 24 * stages.length, bargap: 0.25, margin: { l: 40, r: 20, t: 10, b: 40 },
-    xaxis: { range: [0, 1.02], tickformat: ".0%", title: { text: "share of the time in which a stage works", standoff: 6 } }, yaxis: { autorange: "reversed", type: "category", ticks: "" },
+    height: 46 + 24 * stages.length, barmode: "group", bargap: 0.25, margin: { l: 40, r: 20, t: 10, b: 28 },
+    xaxis: { fixedrange: true, range: [0, 1.02], tickformat: ".0%" }, yaxis: { fixedrange: true, autorange: "reversed", type: "category", ticks: "" },
   }, `Chart: utilisation of ${stages.length} stages of point ${point.id}, in the table of stages too`);
   drawArea(point);
 }
@@ -187,8 +202,8 @@ function drawArea(point) {
     customdata: rows.map((key) => `${plain(part.name)}: ${number(part[key])} ${FIGURES[key].title} (${percent(part[key] / point[key])} of the design)`), hovertemplate: "%{customdata}<extra></extra>",
   }));
   draw("area-chart", traces, {
-    height: 74 + 52 * rows.length, barmode: "stack", bargap: 0.3, margin: { l: 70, r: 20, t: 10, b: 40 }, uniformtext: { minsize: 10, mode: "hide" },
-    xaxis: { tickformat: ".0%", rangemode: "tozero", title: { text: DATA.device ? `of what may be used of ${plain(DATA.device.name)}` : "share of the design", standoff: 6 } },
-    yaxis: { autorange: "reversed", type: "category", ticks: "" },
+    height: 46 + 52 * rows.length, barmode: "stack", bargap: 0.3, margin: { l: 70, r: 20, t: 10, b: 28 }, uniformtext: { minsize: 10, mode: "hide" },
+    xaxis: { fixedrange: true, tickformat: ".0%", rangemode: "tozero" },
+    yaxis: { fixedrange: true, autorange: "reversed", type: "category", ticks: "" },
   }, `Chart: LUTs, flip-flops and block RAMs of point ${point.id} by stage, in the table of stages too`);
 }

@@ -10,14 +10,14 @@ const AXES = [...new Set([...DATA.objectives, "fps", "luts"])].filter((key) => F
 
 const COLUMNS = [
   { key: "id", title: "point" },
-  { key: "network", title: "network", text: (p) => DATA.networks[p.network].name, left: true },
+  { key: "network", title: "network", text: (p) => DATA.networks[p.network].name, left: true, name: "network" },
   { key: "form", title: "form", text: (p) => p.form + (p.skip ? ", skip" : ""), left: true },
   ...["fps", "latency_us"].map((key) => ({ key, title: FIGURES[key].title })),
   { key: "interval", title: "cycles a frame" },
   ...["luts", "ff", "ebr", "accuracy", "energy_nj"].map((key) => ({ key, title: FIGURES[key].title })),
-  { key: "front", title: "front", text: (p) => (p.front ? "yes" : "") },
+  { key: "front", title: "front", text: (p) => (p.front ? "yes" : ""), name: "front-mark" },
   { key: "fits", title: "fits", text: (p) => (p.fits ? "yes" : "no"), hidden: !DATA.device },
-  { key: "binds", title: "binds", text: (p) => p.binds, left: true },
+  { key: "binds", title: "binds", text: (p) => p.binds, left: true, name: "binds" },
 ].filter((column) => !column.hidden && known(column.key));
 
 function make(tag, attributes = {}, ...children) {
@@ -50,23 +50,26 @@ function sorted(points) {
   });
 }
 
+const style = ({ left, name }) => [left ? "left" : "", name ?? ""].join(" ").trim() || null;
+
 function head() {
-  $("points-head").replaceChildren(...COLUMNS.map(({ key, title, left }) => {
-    const mine = state.sort === key, sort = () => {
+  $("points-head").replaceChildren(...COLUMNS.map((column) => {
+    const { key, title } = column, mine = state.sort === key, sort = () => {
       state.down = state.sort === key ? !state.down : !["id", "network", "form", "binds"].includes(key);
       state.sort = key;
       refresh();
       $("points-head").querySelector(`[data-key=${key}]`).focus();
     };
     const arrow = mine ? (state.down ? " ▼" : " ▲") : "";
-    return make("th", { scope: "col", class: left && "left", "aria-sort": mine && (state.down ? "descending" : "ascending") },
+    return make("th", { scope: "col", class: style(column), "aria-sort": mine && (state.down ? "descending" : "ascending") },
       make("button", { type: "button", "data-key": key, onclick: sort }, title + arrow));
   }));
 }
 
 function row(point) {
-  const cells = COLUMNS.map(({ key, text, left }) => {
-    if (key !== "id") return make("td", { class: left && "left" }, text ? text(point) : figureOf(key, point[key]));
+  const cells = COLUMNS.map((column) => {
+    const { key, text } = column;
+    if (key !== "id") return make("td", { class: style(column) }, text ? text(point) : figureOf(key, point[key]));
     return make("td", {}, make("button", { type: "button", class: "pick", "aria-label": `show point ${point.id}` }, String(point.id)));
   });
   const classes = [point.front ? "front" : "other", point.id === state.selected ? "selected" : ""].join(" ");

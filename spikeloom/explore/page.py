@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,8 @@ SECTIONS = ("summary", "front", "details", "points", "roofline", "model", "about
 
 SCRIPTS = ("charts.js", "explore.js")
 
-_Best = Callable[[Mapping[str, Any]], float]
-_BEST: tuple[tuple[str, str, str, _Best], ...] = (
-    ("fps", "frames/s", "most", lambda point: -point["fps"]),
-    ("latency_us", "µs of latency", "least", lambda point: point["latency_us"]),
-    ("luts", "LUTs", "fewest", lambda point: point["luts"]),
-    ("ebr", "block RAMs", "fewest", lambda point: point["ebr"]),
-)
-"""Cards of the head: figure, what it is called, which extreme, and what is least in the point shown."""
+_BEST = {"fps": "most frames/s", "latency_us": "least latency (µs)", "luts": "fewest LUTs", "ebr": "fewest block RAMs"}
+"""Cards of the head: a figure of the points, and what the point with the best of it has."""
 
 
 def write(path: str | Path, found: Mapping[str, Any]) -> None:
@@ -65,11 +59,11 @@ def _data(found: Mapping[str, Any]) -> dict[str, Any]:
 def _best(points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The extremes of what fits, or of all where nothing does."""
     among = [p for p in points if p["fits"]] or list(points)
-    chosen = [(key, name, word, min(among, key=rank)) for key, name, word, rank in _BEST]
-    return [{"value": point[key], "name": name, "word": word, "id": point["id"]} for key, name, word, point in chosen]
+    chosen = {key: (max if key == "fps" else min)(among, key=lambda point, key=key: point[key]) for key in _BEST}
+    return [{"value": point[key], "name": _BEST[key], "id": point["id"]} for key, point in chosen.items()]
 
 
-def _each(values: Any) -> list[str]:
+def _each(values: Iterable[str]) -> list[str]:
     """Every value once, in the order in which they come."""
     return list(dict.fromkeys(values))
 
