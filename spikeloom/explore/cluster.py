@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from distributed import Client
+from distributed import Client, Security
 from distributed.comm import connect
 from distributed.scheduler import KilledWorker
 
@@ -89,5 +89,5 @@ class Cluster:
 
 
 async def _knock(address: str) -> None:
-    comm = await connect(address, timeout=ANSWER)
+    comm = await connect(address, timeout=ANSWER, **Security().get_connection_args("client"))
     await comm.close()

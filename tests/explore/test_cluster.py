@@ -70,10 +70,18 @@ def cluster(folder: Path, workers: int) -> Iterator[Dask]:
             made.add()
         yield made
     finally:
-        for process in (*made.workers, scheduler):
+        for process in made.workers:
             process.terminate()  # a nanny ends its worker
         for process in (*made.workers, scheduler):
-            process.wait(timeout=30)
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(0 if "scheduler" in process.args else 10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _address(file: Path) -> str:
