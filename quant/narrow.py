@@ -68,7 +68,7 @@ def narrowed_files(files: Sequence[Path], bits: Iterable[int], folder: Path) -> 
                 save(narrowed(network, width), path := folder / f"{file.stem}-{width}bit.safetensors")
                 found.append(path)
             elif width != now:
-                raise NetworkError(f"{file}: weights of {now} bits can be narrowed to 2..{now - 1} bits, not to {width}")
+                raise NetworkError(f"{file}: weights of {now} bits can be narrowed to 2..{now - 1}, not to {width}")
     return found
 
 

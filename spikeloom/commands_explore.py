@@ -26,8 +26,8 @@ def explore(networks: Annotated[list[Path], typer.Argument(help="Network files: 
             device: Annotated[Literal["ecp5-12k", "ecp5-25k", "ecp5-45k", "ecp5-85k"] | None,
                               typer.Option(help="Device that designs must fit.")] = None,
             board: Annotated[str | None, typer.Option(help="Board whose device that is (see build).")] = None,
-            data: Annotated[str | None, typer.Option(help="digits, mnist:DIR, fashion:DIR, cifar10:DIR or FILE.npz: for "
-                                                          "accuracy, energy and --skip.")] = None,
+            data: Annotated[str | None, typer.Option(help="digits, mnist:DIR, fashion:DIR, cifar10:DIR or FILE.npz: "
+                                                          "for accuracy, energy and --skip.")] = None,
             n: Annotated[int, typer.Option("-n", min=2, help="Test images for that.")] = 200,
             skip: Annotated[bool, typer.Option("--skip", help="Stages may skip all-zero words; cycles are then means "
                                                               "over the images.")] = False,
@@ -40,11 +40,13 @@ def explore(networks: Annotated[list[Path], typer.Argument(help="Network files: 
                                  typer.Option(help="What the point shown first is best in.")] = "fps",
             synthesize: Annotated[int, typer.Option(min=0, help="So many points through Yosys and nextpnr; the cost "
                                                                 "model is corrected by them.")] = 0,
-            place: Annotated[bool, typer.Option("--place/--no-place", help="nextpnr after Yosys, for the clock.")] = True,
+            place: Annotated[bool, typer.Option("--place/--no-place", help="nextpnr too, for the clock.")] = True,
             trials: Annotated[int | None, typer.Option(min=0, help="Designs drawn for their latency (optuna).")] = None,
-            points: Annotated[int, typer.Option(min=2, help="Points of a front that the cycle law is asked for.")] = 100,
+            points: Annotated[int, typer.Option(min=2, help="Points of a front that go through the cycle "
+                                                            "law.")] = 100,
             jobs: Annotated[int | None, typer.Option(min=1, help="Processes; without, one for each processor.")] = None,
-            scheduler: Annotated[str | None, typer.Option(help="Address of a dask scheduler whose workers do it.")] = None,
+            scheduler: Annotated[str | None, typer.Option(help="Address of a dask scheduler; its workers do "
+                                                                  "it.")] = None,
             json: JsonOption = False) -> None:
     """Explore the design space: folds, forms, rules, steps and bits, exactly, on a device."""
     from .explore.explore import Options
@@ -72,8 +74,8 @@ def explore(networks: Annotated[list[Path], typer.Argument(help="Network files: 
     _print(found, paths)
 
 
-_SAID = {"sizes": "listing folds", "front": "searching fronts", "measure": "cycle law", "latency": "drawing for latency",
-         "best": "searching", "accuracy": "golden model", "synthesis": "synthesis"}
+_SAID = {"sizes": "listing folds", "front": "searching fronts", "measure": "cycle law",
+         "latency": "drawing for latency", "best": "searching", "accuracy": "golden model", "synthesis": "synthesis"}
 
 
 def _print(found: dict[str, Any], paths: dict[str, Path]) -> None:
@@ -83,17 +85,22 @@ def _print(found: dict[str, Any], paths: dict[str, Path]) -> None:
     rows = [(str(p["id"]) + " *" * (p["id"] == found["best"]), names[p["network"]], p["form"] + ", skip" * p["skip"],
              f"{p['interval']:,.0f}", f"{p['fps']:,.0f}", f"{p['latency_us']:,.1f}", f"{p['luts']:,.0f}",
              f"{p['ff']:,.0f}", str(p["ebr"]), "" if p["accuracy"] is None else f"{100 * p['accuracy']:.2f} %",
-             p["binds"].partition(";")[0]) for p in shown]
+             p["bottleneck"]) for p in shown]
     search, model = found["search"], found["cost_model"]
     print_text(
         table(f"{len(front)} designs that no other beats, {len(shown)} of them shown",
-              ("point", "network", "form", "cycles", "frames/s", "latency us", "LUTs", "FF", "EBR", "accuracy", "binds"),
-              rows),
+              ("point", "network", "form", "cycles", "frames/s", "latency us", "LUTs", "FF", "EBR", "accuracy",
+               "busiest"), rows),
         *([f"{search['designs']:.3g} designs in the space, searched exactly by cycles, LUTs and block RAMs"]
           if search["designs"] else []),
-        *([f"cost model against {model['points']} syntheses: LUTs off by {model['lut_median_percent']} % (median), "
-           f"{model['lut_worst_percent']} % (worst)"] if model else []),
+        *([_errors(model)] if model else []),
         *search["notes"], *(f"wrote {path}" for path in paths.values()), f"in {found['seconds']['all']:.1f} s")
+
+
+def _errors(model: dict[str, Any]) -> str:
+    return (f"cost model against {model['points']} syntheses: LUTs off by {model['lut_median_percent']} % (median), "
+            f"{model['lut_worst_percent']} % (worst); times {model['scale']}: {model['calibrated_median_percent']} %, "
+            f"{model['calibrated_worst_percent']} %")
 
 
 def _numbers(text: str, option: str) -> list[float]:

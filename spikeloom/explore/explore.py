@@ -1,4 +1,4 @@
-"""Explores the folds, forms, rules and steps of networks on a device: which jobs there are, and what is made of them."""
+"""Explores the folds, forms, rules and steps of networks on a device: which jobs there are, what is made of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from . import points as pts
 from .calibration import calibrate
 from .jobs import Job, run
 from .store import Store
-from .work import bounds
+from .work import ExploreError, bounds
 
 __all__ = ["Options", "explore"]
 
@@ -174,7 +174,7 @@ class Exploration:
         made = []
         for (variant, fps), result in zip(asked, self.do("best", calls), strict=True):
             if "error" in result:
-                self.notes.append(f"{self._name(variant)}, {fps:,.6g} frames a second: {result['error']}")
+                self.notes.append(f"{self._name(variant)}, {fps:,.10g} frames a second: {result['error']}")
             else:
                 made.append(self._point(variant, result["folds"], result["figures"], "exact") | {"asked_fps": fps})
         return made
@@ -237,6 +237,8 @@ class Exploration:
         options = self.options
         fronts = [] if options.fps else self.fronts()
         points = self.best_points() if options.fps else self.front_points(fronts) + self.sampled_points(fronts)
+        if not points:
+            raise ExploreError("no design at all: " + "; ".join(self.notes or ["none fits the device"]))
         networks = self.accuracies()
         unique: dict[str, dict[str, Any]] = {}
         for point in points:
@@ -273,7 +275,8 @@ class Exploration:
                 for variant, front in zip(self.variants(), fronts, strict=False)
             ],
             "roofline": _roofline(points, self.device),
-            "search": {"designs": self.designs, "evaluated": self.evaluated, "notes": self.notes},
+            "search": {"designs": self.designs, "evaluated": self.evaluated, "notes": self.notes,
+                       "seconds": round(sum(self.seconds.get(work, 0.0) for work in ("sizes", "front", "best")), 3)},
             "cost_model": model,
             "seconds": self.seconds,
         }  # fmt: skip
@@ -317,8 +320,8 @@ def _roofline(points: Sequence[dict[str, Any]], device: Device | None) -> dict[s
     price = min(prices)
     return {"operations_per_cycle": round(float(device.budget[0]) / price, 1),
             "weight_bits_per_cycle": float(36 * device.budget[2]),
-            "note": f"{price:.2f} LUTs for an operation a cycle, the cheapest synapse arrays met, and all LUTs that may "
-                    "be used; 36 bits a cycle from each block RAM. Weights in LUTs have no such limit."}  # fmt: skip
+            "note": f"{price:.2f} LUTs for an operation a cycle, as the cheapest synapse arrays met, and all LUTs "
+                    "that may be used; 36 bits a cycle from a block RAM, no limit for weights in LUTs."}  # fmt: skip
 
 
 def _tools() -> dict[str, str]:

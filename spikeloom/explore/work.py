@@ -24,13 +24,13 @@ from ..gen.synth import place, synthesise
 from ..quant.network import Network
 from .figures import measured
 
-__all__ = ["accuracy", "best", "front", "measure", "opened", "sizes", "space", "synthesis"]
+__all__ = ["ExploreError", "accuracy", "best", "front", "measure", "opened", "sizes", "space", "synthesis"]
 
 Folds = Mapping[str, Mapping[str, Any]]
 
 
 class ExploreError(ValueError):
-    """A network that is not the one asked for."""
+    """What cannot be explored: another network than the one asked for, a device that nothing fits."""
 
 
 @lru_cache(maxsize=8)
