@@ -60,13 +60,14 @@ function draw(id, traces, layout, label) {
   const box = document.getElementById(id), look = theme();
   box.setAttribute("aria-label", label);
   const axis = { gridcolor: look.line, linecolor: look.soft, zeroline: false, automargin: true, ticks: "outside", tickcolor: look.line };
+  const spaced = (name) => layout[`${name}axis`].type === "log" && { dtick: step(decades(traces.flatMap((trace) => trace[name])), box.clientWidth) };
   const whole = {
     font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: look.ink },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, hovermode: "closest",
     margin: { l: 56, r: 14, t: 30, b: 48 }, dragmode: touch.matches ? false : "zoom",
     hoverlabel: { bgcolor: look.card, bordercolor: look.soft, font: { color: look.ink, size: 12 }, align: "left" },
     ...layout,
-    xaxis: { ...axis, ...layout.xaxis }, yaxis: { ...axis, ...layout.yaxis },
+    xaxis: { ...axis, ...spaced("x"), ...layout.xaxis }, yaxis: { ...axis, ...spaced("y"), ...layout.yaxis },
     width: paper.matches ? PAPER_WIDTH : box.clientWidth,
     modebar: { bgcolor: "rgba(0,0,0,0)", color: look.soft, activecolor: look.ink },
   };
@@ -75,7 +76,6 @@ function draw(id, traces, layout, label) {
     displaylogo: false, showSendToCloud: false, plotlyServerURL: "", displayModeBar: zooms && (touch.matches ? true : "hover"),
     modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
   });
-  ticks(box);
   if (!fresh) return;
   box.on("plotly_relayout", () => ticks(box));
   box.on("plotly_click", (event) => {
@@ -84,13 +84,22 @@ function draw(id, traces, layout, label) {
   });
 }
 
-// 1, 2, 5 on a logarithmic axis, as long as a few of them are in sight.
+// 1, 2, 5 on a logarithmic axis of so many decades, as long as a few of them are in sight.
+const step = (decades, width) => (decades < 0.8 ? null : decades < 2 || width > 300 * decades ? "D2" : 1);
+
+function decades(values) {
+  const positive = values.filter((value) => value > 0);
+  return positive.length ? 1.1 * Math.log10(Math.max(...positive) / Math.min(...positive)) : 0;
+}
+
+// After a zoom.
 function ticks(box) {
   const changes = {};
   for (const axis of ["xaxis", "yaxis"]) {
-    const { type, range } = box._fullLayout[axis], span = range[1] - range[0];
-    const step = type !== "log" || span < 0.8 ? null : span < 3 && box.clientWidth > 300 * span ? "D2" : span < 2 ? "D2" : 1;
-    if (type === "log" && (box.layout[axis].dtick ?? null) !== step) changes[`${axis}.dtick`] = step;
+    const { type, range } = box._fullLayout[axis];
+    if (type !== "log") continue;
+    const wanted = step(range[1] - range[0], box.clientWidth);
+    if ((box.layout[axis].dtick ?? null) !== wanted) changes[`${axis}.dtick`] = wanted;
   }
   if (Object.keys(changes).length) Plotly.relayout(box, changes);
 }
@@ -108,10 +117,24 @@ function markers(points, x, y) {
   }).filter((trace) => trace.x.length);
 }
 
-function ring(points, x, y) {
-  const mine = points.filter((point) => point.id === state.selected);
-  return { type: "scatter", mode: "markers", hoverinfo: "skip", cliponaxis: false, x: mine.map(x), y: mine.map(y),
+// The mark around the selected point, the last trace of its chart.
+const RINGS = {};
+
+function ring(chart, points, x, y) {
+  RINGS[chart] = () => {
+    const mine = points.filter((point) => point.id === state.selected);
+    return [mine.map(x), mine.map(y)];
+  };
+  const [xs, ys] = RINGS[chart]();
+  return { type: "scatter", mode: "markers", hoverinfo: "skip", cliponaxis: false, x: xs, y: ys,
     marker: { size: 20, symbol: "circle-open", color: theme().ink, line: { width: 2.5 } } };
+}
+
+function moveRings() {
+  for (const [chart, places] of Object.entries(RINGS)) {
+    const box = document.getElementById(chart), [xs, ys] = places();
+    Plotly.restyle(box, { x: [xs], y: [ys] }, [box.data.length - 1]);
+  }
 }
 
 // The best of the two axes shown, for one colour: a staircase.
@@ -151,7 +174,7 @@ function drawFront(points) {
   const shown = points.filter(usable(x, state.log.x)).filter(usable(y, state.log.y));
   const at = [(p) => p[x], (p) => p[y]];
   const lines = GROUPS.map((name) => shown.filter((p) => groupOf(p) === name)).filter((some) => some.length > 1).map((some) => staircase(some, x, y));
-  draw("front-chart", [...lines, ...markers(shown, ...at), ring(shown, ...at)], {
+  draw("front-chart", [...lines, ...markers(shown, ...at), ring("front-chart", shown, ...at)], {
     height: 430, uirevision: `${x} ${y} ${state.log.x} ${state.log.y}`, ...limits(shown, x, y, theme()),
     xaxis: axisOf(x, state.log.x), yaxis: axisOf(y, state.log.y),
   }, `Chart: ${FIGURES[y].title} against ${FIGURES[x].title} of ${shown.length} points; the table below has the same points`);
@@ -168,7 +191,7 @@ function drawRoofline(points) {
   const xs = [ridge, ...shown.map(x)], low = Math.min(...xs) / 4, high = Math.max(...xs) * 4;
   const roofs = { type: "scatter", mode: "lines", hoverinfo: "skip", x: [low, ridge, high], y: [low * slope, peak, peak], line: { color: look.ink, width: 2 } };
   const label = (text, at, height, more) => ({ x: Math.log10(at), y: Math.log10(height), text, showarrow: false, font: { size: 12, color: look.soft }, ...more });
-  draw("roofline-chart", [roofs, ...markers(shown, x, y), ring(shown, x, y)], {
+  draw("roofline-chart", [roofs, ...markers(shown, x, y), ring("roofline-chart", shown, x, y)], {
     height: 400, uirevision: "roofline",
     xaxis: { title: { text: "operations per weight bit read", standoff: 8 }, type: "log", tickformat: "~r", exponentformat: "none" },
     yaxis: { title: { text: "operations a second", standoff: 8 }, type: "log", tickformat: "~s" },
