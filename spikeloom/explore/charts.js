@@ -1,5 +1,6 @@
 // The charts: fronts, roofline, and the stages of a point. All that a chart shows is text of its own, never markup.
 const COLOURS = ["#3f7fc1", "#d9822b", "#3a9d6e", "#a364b5", "#c94f4f", "#2a9fa8", "#8a7a2c", "#d16ba5", "#7d8590", "#6b6fd1"];
+const GREY = "#7d8590";
 const PAPER_WIDTH = 690;
 const paper = matchMedia("print"), dark = matchMedia("(prefers-color-scheme: dark)"), touch = matchMedia("(pointer: coarse)");
 
@@ -106,15 +107,15 @@ function ticks(box) {
 
 const clicked = { hovertemplate: "%{text}<extra></extra>" };
 
+// A trace a colour, and what is synthesised above all others.
 function markers(points, x, y) {
-  return GROUPS.map((name) => {
-    const mine = points.filter((point) => groupOf(point) === name);
-    return {
-      ...clicked, type: "scatter", mode: "markers", cliponaxis: false, x: mine.map(x), y: mine.map(y), text: mine.map(hover), customdata: mine.map((p) => p.id),
-      marker: { color: mine.map(colourOf), symbol: mine.map(symbol), size: mine.map((p) => (p.synthesis ? 12 : 9)),
-        opacity: mine.map((p) => (p.front ? 1 : 0.6)), line: { width: 1.5, color: mine.map(colourOf) } },
-    };
-  }).filter((trace) => trace.x.length);
+  const layers = GROUPS.map((name) => points.filter((point) => !point.synthesis && groupOf(point) === name));
+  return [...layers, points.filter((point) => point.synthesis)].filter((mine) => mine.length).map((mine) => ({
+    ...clicked, type: "scatter", mode: "markers", cliponaxis: false,
+    x: mine.map(x), y: mine.map(y), text: mine.map(hover), customdata: mine.map((p) => p.id),
+    marker: { color: mine.map(colourOf), symbol: mine.map(symbol), size: mine.map((p) => (p.synthesis ? 12 : 9)),
+      opacity: mine.map((p) => (p.front || p.synthesis ? 1 : 0.6)), line: { width: 1.5, color: mine.map(colourOf) } },
+  }));
 }
 
 // The mark around the selected point, the last trace of its chart.
@@ -212,21 +213,25 @@ function drawStages(point) {
   drawArea(point);
 }
 
-// One bar a resource, a part a stage: shares of what the device gives, or without a device of the design's own total.
+// Shares of what the device gives, or without a device of the design's own total: one bar a resource with a part a
+// stage, or of many stages one row a stage with a bar a resource.
 function drawArea(point) {
-  const rows = ["luts", "ff", "ebr"].filter((key) => point[key] > 0), whole = (key) => DATA.device?.budget[key] || point[key];
-  const between = Object.fromEntries(rows.map((key) => [key, point[key] - point.stages.reduce((sum, s) => sum + s[key], 0)]));
-  const parts = [...point.stages];
+  const rows = ["luts", "ff", "ebr"].filter((key) => point[key] > 0), parts = [...point.stages];
+  const between = Object.fromEntries(["luts", "ff", "ebr"].map((key) => [key, point[key] - parts.reduce((sum, s) => sum + s[key], 0)]));
   if (rows.some((key) => between[key] > 0.5)) parts.push({ name: "between stages", ...between });
-  const label = (key) => `${FIGURES[key].title}<br>${number(point[key])}`;
-  const traces = parts.map((part, k) => ({
-    type: "bar", orientation: "h", y: rows.map(label), x: rows.map((key) => Math.max(0, part[key]) / whole(key)), text: rows.map(() => plain(part.name)), textposition: "inside", insidetextanchor: "middle",
-    textangle: 0, insidetextfont: { color: "#fff" }, marker: { color: k < point.stages.length ? COLOURS[k % COLOURS.length] : "#7d8590", line: { color: theme().page, width: 1 } },
-    customdata: rows.map((key) => `${plain(part.name)}: ${number(part[key])} ${FIGURES[key].title} (${percent(part[key] / point[key])} of the design)`), hovertemplate: "%{customdata}<extra></extra>",
+  const share = (part, key) => Math.max(0, part[key]) / (DATA.device?.budget[key] || point[key]), many = parts.length > 12;
+  const about = (part, key) => `${plain(part.name)}: ${number(part[key])} ${FIGURES[key].title} (${percent(part[key] / point[key])} of the design)`;
+  const total = (key) => `${FIGURES[key].title}<br>${number(point[key])}`, bar = { type: "bar", orientation: "h", hovertemplate: "%{customdata}<extra></extra>" };
+  const stacked = () => parts.map((part, k) => ({
+    ...bar, y: rows.map(total), x: rows.map((key) => share(part, key)), customdata: rows.map((key) => about(part, key)),
+    text: rows.map(() => plain(part.name)), textposition: "inside", insidetextanchor: "middle", textangle: 0, insidetextfont: { color: "#fff" },
+    marker: { color: k < point.stages.length ? COLOURS[k % COLOURS.length] : GREY, line: { color: theme().page, width: 1 } },
   }));
-  draw("area-chart", traces, {
-    height: 46 + 52 * rows.length, barmode: "stack", bargap: 0.3, margin: { l: 70, r: 20, t: 10, b: 28 }, uniformtext: { minsize: 10, mode: "hide" },
-    xaxis: { fixedrange: true, tickformat: ".0%", rangemode: "tozero" },
-    yaxis: { fixedrange: true, autorange: "reversed", type: "category", ticks: "" },
+  const grouped = () => rows.map((key, k) => ({ ...bar, name: FIGURES[key].title, y: parts.map((part) => plain(part.name)),
+    x: parts.map((part) => share(part, key)), customdata: parts.map((part) => about(part, key)), marker: { color: COLOURS[k] } }));
+  draw("area-chart", many ? grouped() : stacked(), {
+    height: many ? 76 + 34 * parts.length : 46 + 52 * rows.length, barmode: many ? "group" : "stack", bargap: 0.3, margin: { l: 70, r: 20, t: many ? 36 : 10, b: 28 },
+    uniformtext: { minsize: 10, mode: "hide" }, showlegend: many, legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", traceorder: "normal", itemclick: false, itemdoubleclick: false },
+    xaxis: { fixedrange: true, tickformat: ".0%", rangemode: "tozero" }, yaxis: { fixedrange: true, autorange: "reversed", type: "category", ticks: "" },
   }, `Chart: LUTs, flip-flops and block RAMs of point ${point.id} by stage, in the table of stages too`);
 }
