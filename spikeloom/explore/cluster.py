@@ -19,6 +19,9 @@ __all__ = ["Cluster"]
 ANSWER = 5.0
 """Seconds within which a scheduler answers."""
 
+FIRST = 30.0
+"""Seconds within which a cluster has its first worker: it may have been started just now."""
+
 WORKERLESS = 60.0
 """Seconds after which a cluster without a worker is given up."""
 
@@ -50,7 +53,7 @@ class Cluster:
 
     def __enter__(self) -> Cluster:
         try:
-            self._client.wait_for_workers(1, timeout=ANSWER)
+            self._client.wait_for_workers(1, timeout=FIRST)
             self._compare()
         except TimeoutError:
             self._client.close()
