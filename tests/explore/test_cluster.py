@@ -74,13 +74,14 @@ def cluster(folder: Path, workers: int, *, nanny: bool = False) -> Iterator[Dask
     finally:
         for process in made.workers:
             process.terminate()  # a nanny ends its worker
-        for process in (*made.workers, scheduler):
-            _end(process)
+        for process in made.workers:
+            _end(process, 10)
+        _end(scheduler, 0)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], patience: float) -> None:
     try:
-        process.wait(0 if "scheduler" in process.args else 10)
+        process.wait(patience)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
