@@ -1,5 +1,6 @@
 // The charts: fronts, roofline, and the stages of a point. All that a chart shows is text of its own, never markup.
 const COLOURS = ["#3f7fc1", "#d9822b", "#3a9d6e", "#a364b5", "#c94f4f", "#2a9fa8", "#8a7a2c", "#d16ba5", "#7d8590", "#6b6fd1"];
+const GREY = "#7d8590";
 const PAPER_WIDTH = 690;
 const paper = matchMedia("print"), dark = matchMedia("(prefers-color-scheme: dark)"), touch = matchMedia("(pointer: coarse)");
 
@@ -60,13 +61,14 @@ function draw(id, traces, layout, label) {
   const box = document.getElementById(id), look = theme();
   box.setAttribute("aria-label", label);
   const axis = { gridcolor: look.line, linecolor: look.soft, zeroline: false, automargin: true, ticks: "outside", tickcolor: look.line };
+  const spaced = (name) => layout[`${name}axis`].type === "log" && { dtick: step(decades(traces.flatMap((trace) => trace[name])), box.clientWidth) };
   const whole = {
     font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: look.ink },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, hovermode: "closest",
     margin: { l: 56, r: 14, t: 30, b: 48 }, dragmode: touch.matches ? false : "zoom",
     hoverlabel: { bgcolor: look.card, bordercolor: look.soft, font: { color: look.ink, size: 12 }, align: "left" },
     ...layout,
-    xaxis: { ...axis, ...layout.xaxis }, yaxis: { ...axis, ...layout.yaxis },
+    xaxis: { ...axis, ...spaced("x"), ...layout.xaxis }, yaxis: { ...axis, ...spaced("y"), ...layout.yaxis },
     width: paper.matches ? PAPER_WIDTH : box.clientWidth,
     modebar: { bgcolor: "rgba(0,0,0,0)", color: look.soft, activecolor: look.ink },
   };
@@ -75,7 +77,6 @@ function draw(id, traces, layout, label) {
     displaylogo: false, showSendToCloud: false, plotlyServerURL: "", displayModeBar: zooms && (touch.matches ? true : "hover"),
     modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
   });
-  ticks(box);
   if (!fresh) return;
   box.on("plotly_relayout", () => ticks(box));
   box.on("plotly_click", (event) => {
@@ -84,34 +85,57 @@ function draw(id, traces, layout, label) {
   });
 }
 
-// 1, 2, 5 on a logarithmic axis, as long as a few of them are in sight.
+// 1, 2, 5 on a logarithmic axis of so many decades, as long as a few of them are in sight.
+const step = (decades, width) => (decades < 0.8 ? null : decades < 2 || width > 300 * decades ? "D2" : 1);
+
+function decades(values) {
+  const positive = values.filter((value) => value > 0);
+  return positive.length ? 1.1 * Math.log10(Math.max(...positive) / Math.min(...positive)) : 0;
+}
+
+// After a zoom.
 function ticks(box) {
   const changes = {};
   for (const axis of ["xaxis", "yaxis"]) {
-    const { type, range } = box._fullLayout[axis], span = range[1] - range[0];
-    const step = type !== "log" || span < 0.8 ? null : span < 3 && box.clientWidth > 300 * span ? "D2" : span < 2 ? "D2" : 1;
-    if (type === "log" && (box.layout[axis].dtick ?? null) !== step) changes[`${axis}.dtick`] = step;
+    const { type, range } = box._fullLayout[axis];
+    if (type !== "log") continue;
+    const wanted = step(range[1] - range[0], box.clientWidth);
+    if ((box.layout[axis].dtick ?? null) !== wanted) changes[`${axis}.dtick`] = wanted;
   }
   if (Object.keys(changes).length) Plotly.relayout(box, changes);
 }
 
 const clicked = { hovertemplate: "%{text}<extra></extra>" };
 
+// A trace a colour, and what is synthesised above all others.
 function markers(points, x, y) {
-  return GROUPS.map((name) => {
-    const mine = points.filter((point) => groupOf(point) === name);
-    return {
-      ...clicked, type: "scatter", mode: "markers", cliponaxis: false, x: mine.map(x), y: mine.map(y), text: mine.map(hover), customdata: mine.map((p) => p.id),
-      marker: { color: mine.map(colourOf), symbol: mine.map(symbol), size: mine.map((p) => (p.synthesis ? 12 : 9)),
-        opacity: mine.map((p) => (p.front ? 1 : 0.6)), line: { width: 1.5, color: mine.map(colourOf) } },
-    };
-  }).filter((trace) => trace.x.length);
+  const layers = GROUPS.map((name) => points.filter((point) => !point.synthesis && groupOf(point) === name));
+  return [...layers, points.filter((point) => point.synthesis)].filter((mine) => mine.length).map((mine) => ({
+    ...clicked, type: "scatter", mode: "markers", cliponaxis: false,
+    x: mine.map(x), y: mine.map(y), text: mine.map(hover), customdata: mine.map((p) => p.id),
+    marker: { color: mine.map(colourOf), symbol: mine.map(symbol), size: mine.map((p) => (p.synthesis ? 12 : 9)),
+      opacity: mine.map((p) => (p.front || p.synthesis ? 1 : 0.6)), line: { width: 1.5, color: mine.map(colourOf) } },
+  }));
 }
 
-function ring(points, x, y) {
-  const mine = points.filter((point) => point.id === state.selected);
-  return { type: "scatter", mode: "markers", hoverinfo: "skip", cliponaxis: false, x: mine.map(x), y: mine.map(y),
+// The mark around the selected point, the last trace of its chart.
+const RINGS = {};
+
+function ring(chart, points, x, y) {
+  RINGS[chart] = () => {
+    const mine = points.filter((point) => point.id === state.selected);
+    return [mine.map(x), mine.map(y)];
+  };
+  const [xs, ys] = RINGS[chart]();
+  return { type: "scatter", mode: "markers", hoverinfo: "skip", cliponaxis: false, x: xs, y: ys,
     marker: { size: 20, symbol: "circle-open", color: theme().ink, line: { width: 2.5 } } };
+}
+
+function moveRings() {
+  for (const [chart, places] of Object.entries(RINGS)) {
+    const box = document.getElementById(chart), [xs, ys] = places();
+    Plotly.restyle(box, { x: [xs], y: [ys] }, [box.data.length - 1]);
+  }
 }
 
 // The best of the two axes shown, for one colour: a staircase.
@@ -151,7 +175,7 @@ function drawFront(points) {
   const shown = points.filter(usable(x, state.log.x)).filter(usable(y, state.log.y));
   const at = [(p) => p[x], (p) => p[y]];
   const lines = GROUPS.map((name) => shown.filter((p) => groupOf(p) === name)).filter((some) => some.length > 1).map((some) => staircase(some, x, y));
-  draw("front-chart", [...lines, ...markers(shown, ...at), ring(shown, ...at)], {
+  draw("front-chart", [...lines, ...markers(shown, ...at), ring("front-chart", shown, ...at)], {
     height: 430, uirevision: `${x} ${y} ${state.log.x} ${state.log.y}`, ...limits(shown, x, y, theme()),
     xaxis: axisOf(x, state.log.x), yaxis: axisOf(y, state.log.y),
   }, `Chart: ${FIGURES[y].title} against ${FIGURES[x].title} of ${shown.length} points; the table below has the same points`);
@@ -168,7 +192,7 @@ function drawRoofline(points) {
   const xs = [ridge, ...shown.map(x)], low = Math.min(...xs) / 4, high = Math.max(...xs) * 4;
   const roofs = { type: "scatter", mode: "lines", hoverinfo: "skip", x: [low, ridge, high], y: [low * slope, peak, peak], line: { color: look.ink, width: 2 } };
   const label = (text, at, height, more) => ({ x: Math.log10(at), y: Math.log10(height), text, showarrow: false, font: { size: 12, color: look.soft }, ...more });
-  draw("roofline-chart", [roofs, ...markers(shown, x, y), ring(shown, x, y)], {
+  draw("roofline-chart", [roofs, ...markers(shown, x, y), ring("roofline-chart", shown, x, y)], {
     height: 400, uirevision: "roofline",
     xaxis: { title: { text: "operations per weight bit read", standoff: 8 }, type: "log", tickformat: "~r", exponentformat: "none" },
     yaxis: { title: { text: "operations a second", standoff: 8 }, type: "log", tickformat: "~s" },
@@ -189,21 +213,25 @@ function drawStages(point) {
   drawArea(point);
 }
 
-// One bar a resource, a part a stage: shares of what the device gives, or without a device of the design's own total.
+// Shares of what the device gives, or without a device of the design's own total: one bar a resource with a part a
+// stage, or of many stages one row a stage with a bar a resource.
 function drawArea(point) {
-  const rows = ["luts", "ff", "ebr"].filter((key) => point[key] > 0), whole = (key) => DATA.device?.budget[key] || point[key];
-  const between = Object.fromEntries(rows.map((key) => [key, point[key] - point.stages.reduce((sum, s) => sum + s[key], 0)]));
-  const parts = [...point.stages];
+  const rows = ["luts", "ff", "ebr"].filter((key) => point[key] > 0), parts = [...point.stages];
+  const between = Object.fromEntries(["luts", "ff", "ebr"].map((key) => [key, point[key] - parts.reduce((sum, s) => sum + s[key], 0)]));
   if (rows.some((key) => between[key] > 0.5)) parts.push({ name: "between stages", ...between });
-  const label = (key) => `${FIGURES[key].title}<br>${number(point[key])}`;
-  const traces = parts.map((part, k) => ({
-    type: "bar", orientation: "h", y: rows.map(label), x: rows.map((key) => Math.max(0, part[key]) / whole(key)), text: rows.map(() => plain(part.name)), textposition: "inside", insidetextanchor: "middle",
-    textangle: 0, insidetextfont: { color: "#fff" }, marker: { color: k < point.stages.length ? COLOURS[k % COLOURS.length] : "#7d8590", line: { color: theme().page, width: 1 } },
-    customdata: rows.map((key) => `${plain(part.name)}: ${number(part[key])} ${FIGURES[key].title} (${percent(part[key] / point[key])} of the design)`), hovertemplate: "%{customdata}<extra></extra>",
+  const share = (part, key) => Math.max(0, part[key]) / (DATA.device?.budget[key] || point[key]), many = parts.length > 12;
+  const about = (part, key) => `${plain(part.name)}: ${number(part[key])} ${FIGURES[key].title} (${percent(part[key] / point[key])} of the design)`;
+  const total = (key) => `${FIGURES[key].title}<br>${number(point[key])}`, bar = { type: "bar", orientation: "h", hovertemplate: "%{customdata}<extra></extra>" };
+  const stacked = () => parts.map((part, k) => ({
+    ...bar, y: rows.map(total), x: rows.map((key) => share(part, key)), customdata: rows.map((key) => about(part, key)),
+    text: rows.map(() => plain(part.name)), textposition: "inside", insidetextanchor: "middle", textangle: 0, insidetextfont: { color: "#fff" },
+    marker: { color: k < point.stages.length ? COLOURS[k % COLOURS.length] : GREY, line: { color: theme().page, width: 1 } },
   }));
-  draw("area-chart", traces, {
-    height: 46 + 52 * rows.length, barmode: "stack", bargap: 0.3, margin: { l: 70, r: 20, t: 10, b: 28 }, uniformtext: { minsize: 10, mode: "hide" },
-    xaxis: { fixedrange: true, tickformat: ".0%", rangemode: "tozero" },
-    yaxis: { fixedrange: true, autorange: "reversed", type: "category", ticks: "" },
+  const grouped = () => rows.map((key, k) => ({ ...bar, name: FIGURES[key].title, y: parts.map((part) => plain(part.name)),
+    x: parts.map((part) => share(part, key)), customdata: parts.map((part) => about(part, key)), marker: { color: COLOURS[k] } }));
+  draw("area-chart", many ? grouped() : stacked(), {
+    height: many ? 76 + 34 * parts.length : 46 + 52 * rows.length, barmode: many ? "group" : "stack", bargap: 0.3, margin: { l: 70, r: 20, t: many ? 36 : 10, b: 28 },
+    uniformtext: { minsize: 10, mode: "hide" }, showlegend: many, legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", traceorder: "normal", itemclick: false, itemdoubleclick: false },
+    xaxis: { fixedrange: true, tickformat: ".0%", rangemode: "tozero" }, yaxis: { fixedrange: true, autorange: "reversed", type: "category", ticks: "" },
   }, `Chart: LUTs, flip-flops and block RAMs of point ${point.id} by stage, in the table of stages too`);
 }

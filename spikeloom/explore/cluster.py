@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from distributed import Client, Security
-from distributed.comm import connect
+from distributed.comm.core import connect
 from distributed.scheduler import KilledWorker
 
 from .perform import JobError, fingerprint
@@ -18,6 +18,9 @@ __all__ = ["Cluster"]
 
 ANSWER = 5.0
 """Seconds within which a scheduler answers."""
+
+FIRST = 30.0
+"""Seconds within which a cluster has its first worker: it may have been started just now."""
 
 WORKERLESS = 60.0
 """Seconds after which a cluster without a worker is given up."""
@@ -50,7 +53,7 @@ class Cluster:
 
     def __enter__(self) -> Cluster:
         try:
-            self._client.wait_for_workers(1, timeout=ANSWER)
+            self._client.wait_for_workers(1, timeout=FIRST)
             self._compare()
         except TimeoutError:
             self._client.close()
@@ -66,7 +69,8 @@ class Cluster:
 
     def _compare(self) -> None:
         """Raise JobError naming a worker with another spikeloom than the one here."""
-        for worker, found in self._client.run(fingerprint, on_error="return").items():
+        answers: Any = self._client.run(fingerprint, on_error="return")
+        for worker, found in answers.items():
             if isinstance(found, ImportError):
                 raise JobError(f"worker {worker} has no spikeloom: {found}")
             if isinstance(found, str) and found != fingerprint():
@@ -80,9 +84,13 @@ class Cluster:
         """Nothing: the scheduler goes on with the workers that are left, and with new ones."""
 
     def check(self) -> None:
-        """Raise JobError where there was no worker for :data:`WORKERLESS` seconds."""
+        """Raise JobError where there is no scheduler, or was no worker for :data:`WORKERLESS` seconds."""
         now = time.monotonic()
-        if self._client.nthreads():
+        try:
+            workers = self._client.nthreads()
+        except OSError as error:
+            raise JobError(f"the scheduler {self.address} is gone ({error}); what is finished is stored") from None
+        if workers:
             self._seen = now
         elif now - self._seen > WORKERLESS:
             raise JobError(f"the scheduler {self.address} has no worker left; what is finished is stored")

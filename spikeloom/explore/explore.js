@@ -72,8 +72,14 @@ function row(point) {
     if (key !== "id") return make("td", { class: style(column) }, text ? text(point) : figureOf(key, point[key]));
     return make("td", {}, make("button", { type: "button", class: "pick", "aria-label": `show point ${point.id}` }, String(point.id)));
   });
-  const classes = [point.front ? "front" : "other", point.id === state.selected ? "selected" : ""].join(" ");
-  return make("tr", { class: classes, "data-id": point.id, "aria-selected": String(point.id === state.selected), onclick: () => select(point.id, true) }, ...cells);
+  const line = make("tr", { class: point.front ? "front" : "other", "data-id": point.id, onclick: () => select(point.id, true) }, ...cells);
+  mark(line, point.id === state.selected);
+  return line;
+}
+
+function mark(line, chosen) {
+  line.classList.toggle("selected", chosen);
+  line.querySelector(".pick").setAttribute("aria-pressed", String(chosen));
 }
 
 const figureOf = (key, value) => (FIGURES[key] ? figure(key, value) : number(value));
@@ -95,7 +101,8 @@ function select(id, fromTable = false) {
   state.selected = id;
   history.replaceState(null, "", `#point=${id}`);
   details(BY_ID.get(id));
-  refresh();
+  for (const line of $("points-body").children) mark(line, Number(line.dataset.id) === id);
+  moveRings();
   if (fromTable) $("points-body").querySelector(`[data-id="${id}"] .pick`)?.focus({ preventScroll: true });
   const top = $("details").getBoundingClientRect().top;
   if (fromTable && (top < 0 || top > 0.8 * innerHeight)) $("details").scrollIntoView({ block: "start" });

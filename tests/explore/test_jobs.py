@@ -153,7 +153,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason=
 @needs_proc
 @pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on(tmp_path: Path, kills: int) -> None:
-    asked = [*squares(60 * kills, 0.01), *folds(300, 400, 500, 700, 1_000, 2_000)]
+    asked = [*squares(45 * kills, 0.01), *folds(300, 400, 500, 700, 1_000, 2_000)]
     random.Random(0).shuffle(asked)
     whole, killed = Store(tmp_path / "whole"), Store(tmp_path / "killed")
     before = jobs.run(asked, whole, workers=1)
