@@ -60,7 +60,7 @@ function theme() {
 function draw(id, traces, layout, label) {
   const box = document.getElementById(id), look = theme();
   box.setAttribute("aria-label", label);
-  const axis = { gridcolor: look.line, linecolor: look.soft, zeroline: false, automargin: true, ticks: "outside", tickcolor: look.line };
+  const axis = { gridcolor: look.line, linecolor: look.soft, zeroline: false, automargin: true, ticks: "outside", tickcolor: look.line, tickangle: 0 };
   const spaced = (name) => layout[`${name}axis`].type === "log" && { dtick: step(decades(traces.flatMap((trace) => trace[name])), box.clientWidth) };
   const whole = {
     font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: look.ink },
@@ -86,7 +86,7 @@ function draw(id, traces, layout, label) {
 }
 
 // 1, 2, 5 on a logarithmic axis of so many decades, as long as a few of them are in sight.
-const step = (decades, width) => (decades < 0.8 ? null : decades < 2 || width > 300 * decades ? "D2" : 1);
+const step = (decades, width) => (decades < (width < 500 ? 0.35 : 0.8) ? null : decades < 2 || width > 300 * decades ? "D2" : 1);
 
 function decades(values) {
   const positive = values.filter((value) => value > 0);

@@ -339,6 +339,7 @@ def test_the_command_is_copied(opened: Open, found: Found) -> None:
 
 def test_is_as_wide_as_the_window(opened: Open) -> None:
     window = opened(viewport={"width": 360, "height": 780}, has_touch=True, is_mobile=True)
+    assert window.evaluate("document.getElementById('front-chart')._fullLayout.dragmode") is False  # a swipe scrolls
     for width in (360, 768, 1024):
         window.set_viewport_size({"width": width, "height": 780})
         window.wait_for_function("(c => c._fullLayout.width == c.clientWidth)(document.getElementById('area-chart'))")
