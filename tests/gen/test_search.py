@@ -7,20 +7,19 @@ import pytest
 from all_folds import LAGS, chain, conv, ending, everything, fire, residual
 
 from spikeloom.gen.candidates import Table
-from spikeloom.gen.cost import area, total
 from spikeloom.gen.design import Design
-from spikeloom.gen.devices import DEVICES, resources
+from spikeloom.gen.devices import DEVICES
 from spikeloom.gen.emit import performance
 from spikeloom.gen.fold import auto, search
 from spikeloom.gen.lattice import lattice
 from spikeloom.gen.layers import PlanError, layers
-from spikeloom.gen.plan import Fold, build_stage, fold_choices
+from spikeloom.gen.plan import Fold
 from spikeloom.gen.rates import WordRates
 from spikeloom.gen.search import ORDER, fits, least, smallest
-from spikeloom.gen.streams import connect, with_depths
 from spikeloom.quant import golden
 from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Node, Readout, SumPool
+from spikeloom.quant.nodes import Input, Linear, Readout
+
 
 @pytest.mark.parametrize("network", [chain(), residual()], ids=["chain", "residual"])
 def test_the_search_finds_what_trying_everything_finds(network: Network) -> None:
