@@ -28,9 +28,10 @@ from spikeloom.gen.fold import auto
 from spikeloom.gen.plan import read_folds
 from spikeloom.gen.synth import place, synthesise
 from spikeloom.quant import golden
+from spikeloom.quant.data import DataError
 from spikeloom.sim.verify import Simulator, verify
 
-from . import accuracy, array, cost, cost_designs, da4ml_design, regression
+from . import accuracy, array, cost, cost_designs, da4ml_design, exploration, regression, spiking
 from .records import OURS, RESULTS, Record, changes, published, read, write
 from .works import WORKS, Work
 
@@ -246,6 +247,32 @@ def measure_regression(name: str, folder: Path, console: Console) -> list[Subjec
     return [Subject(name, design, folder, {}, figures) for design, figures in found.items()]
 
 
+def measure_exploration(folder: Path, console: Console) -> list[Subject]:
+    """The exploration: fronts, frame rates, points simulated and synthesised."""
+    console.print("explore: fronts, frame rates, random points, synthesis")
+    try:
+        found = exploration.measure(folder)
+    except exploration.ExplorationError as error:
+        raise BenchmarkError(str(error)) from None
+    return [Subject("explore", what, folder, {}, figures) for what, figures in found.items()]
+
+
+def measure_spiking(folder: Path, console: Console) -> list[Subject]:
+    """The checkpoints of ``spiking`` as spiking and as quantised designs."""
+    subjects = []
+    for name, chosen in spiking.SUBJECTS.items():
+        console.print(f"spiking: {name}")
+        try:
+            for form, figures in spiking.compare(chosen, folder / f"spiking-{name}"):
+                subjects.append(Subject("spiking", f"{name}, {form}", folder, {}, figures))
+        except DataError as error:
+            missing = {"accuracy_percent": str(error)}
+            subjects.append(Subject("spiking", name, folder, {}, {}, missing=missing))
+        except spiking.SpikingError as error:
+            raise BenchmarkError(str(error)) from None
+    return subjects
+
+
 def measure_da4ml(work: Work, folder: Path, environment: Path) -> Subject:
     """da4ml's design of ``work``, checked like ours; where da4ml is not to be had, a subject that says why."""
     subject = Subject(work.name, da4ml_design.DESIGN, folder, {}, {}, da4ml_design.TOOL)
@@ -293,6 +320,8 @@ def measure(names: list[str], folder: Path, console: Console) -> list[Subject]:
     subjects = [*subjects, *others, *([rest.result()] if rest else [])]
     subjects += measure_cost(folder, console) if "cost" in names else []
     subjects += regressions
+    subjects += measure_exploration(folder, console) if "explore" in names else []
+    subjects += measure_spiking(folder, console) if "spiking" in names else []
     return [*subjects, *(measure_accuracy(console) if "accuracy" in names else ())]
 
 
@@ -333,7 +362,7 @@ def show(subjects: list[Subject], console: Console) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmarks; the exit status is not zero where a design fails its verification."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description="Measure the standing works.")
-    names = [*WORKS, "array", "cost", "da4ml", "accuracy", "bulk", "netlist"]
+    names = [*WORKS, "array", "cost", "da4ml", "accuracy", "bulk", "netlist", "explore", "spiking"]
     parser.add_argument("works", nargs="*", metavar="WORK", help=f"{', '.join(names)}; all without this argument")
     works = parser.parse_args(argv).works or names
     if unknown := set(works) - set(names):

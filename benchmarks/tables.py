@@ -247,6 +247,63 @@ def _over_time(records: list[Record]) -> str:
     return _table(["network", *(f"t = {t}" for t in steps)], rows)
 
 
+def _explored(records: list[Record], metrics: dict[str, str], title: str) -> str:
+    """Figures of the exploration, a row each, in words."""
+    known = [r for r in records if r.work == "explore" and (r.metric in metrics or r.metric.startswith("luts_at_"))]
+    rows = []
+    for r in known:
+        text = metrics.get(r.metric) or f"{r.metric.removeprefix('luts_at_')} frames/s"
+        rows.append([r.design, text, _large(r.value), r.unit])
+    return _table([title, "figure", "value", "unit"], rows)
+
+
+def _large(value: float | None) -> str:
+    return f"{value:.3g}" if value is not None and value >= 1e7 else _number(value)
+
+
+EXPLORED = {
+    "designs": "size of the space",
+    "front": "on the front",
+    "table_seconds": "tables of folds",
+    "front_seconds": "exact front",
+    "labels": "labels",
+    "designs_per_s": "evaluation",
+    "points": "whole exploration",
+    "explore_seconds": "whole exploration",
+    "rates_seconds": "best fold for each",
+    "simulated": "simulated",
+    "simulated_cycles": "simulated",
+    "synthesised": "synthesised",
+    "error_median_percent": "LUTs of the model, median error",
+    "error_worst_percent": "LUTs of the model, worst error",
+    "scale": "correction",
+    "calibrated_median_percent": "corrected, median error",
+    "calibrated_worst_percent": "corrected, worst error",
+    "ff_worst_percent": "flip-flops of the model, worst error",
+    "ebr_equal": "block RAMs equal",
+}
+
+SPIKING = {
+    "accuracy_percent": "accuracy, %",
+    "operations": "operations",
+    "nanojoules": "nJ",
+    "cycles_per_frame": "cycles",
+    "latency_cycles": "latency",
+    "luts_model": "LUTs, model",
+    "lut4_eq": "LUT4-eq., Yosys",
+    "ff_model": "FF, model",
+    "ebr": "EBR",
+    "area_time": "M LUTs x cycles",
+    "fastest_frames_per_s": "fastest, frames/s",
+}
+
+
+def _spiking(records: list[Record]) -> str:
+    figures = _figures(records, "spiking", "accuracy_percent")
+    rows = [[design, *(_number(row.get(metric)) for metric in SPIKING)] for (_, design), row in figures.items()]
+    return _table(["form", *SPIKING.values()], rows)
+
+
 TABLES: dict[str, Callable[[list[Record]], str]] = {
     "area": _area,
     "perceptron": _against,
@@ -264,6 +321,8 @@ TABLES: dict[str, Callable[[list[Record]], str]] = {
     "accuracy": _accuracy,
     "trained": _trained,
     "over-time": _over_time,
+    "explored": lambda records: _explored(records, EXPLORED, "what"),
+    "spiking": _spiking,
 }
 """The tables by name."""
 

@@ -31,6 +31,9 @@ def explore(networks: Annotated[list[Path], typer.Argument(help="Network files: 
             n: Annotated[int, typer.Option("-n", min=2, help="Test images for that.")] = 200,
             skip: Annotated[bool, typer.Option("--skip", help="Stages may skip all-zero words; cycles are then means "
                                                               "over the images.")] = False,
+            form: Annotated[Literal["both", "counts", "spikes"],
+                            typer.Option(help="What travels between stages: trains of spikes, or their counts where "
+                                              "all who take them add them up.")] = "both",
             weight_bits: Annotated[str, typer.Option(metavar="BITS", help="Also with weights of so many bits: 3,2; the "
                                                      "accuracy is what rounding leaves.")] = "",
             clock: Annotated[float, typer.Option(min=1.0, help="Clock in MHz that is assumed.")] = 100.0,
@@ -56,7 +59,7 @@ def explore(networks: Annotated[list[Path], typer.Argument(help="Network files: 
 
     writable(output, folder=True)
     start = time.perf_counter()
-    options = Options(device=_device(device, board), data=data, images=n, skip=skip, clock=clock,
+    options = Options(device=_device(device, board), data=data, images=n, skip=skip, form=form, clock=clock,
                       fps=tuple(_numbers(fps, "--fps")), objective=objective, measure=points, trials=trials,
                       synthesize=synthesize, place=place, workers=jobs, scheduler=scheduler)
     if skip and data is None:

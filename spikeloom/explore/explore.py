@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -45,8 +45,9 @@ class Options:
     """What to explore.
 
     Parameters: ``device``, by name; ``data`` and ``images``, test images for accuracy, energy and skipping; ``skip``:
-    stages may skip all-zero words; ``clock``, MHz assumed; ``fps``, frames a second for each of which the best fold is
-    found, in place of the front; ``objective``, what the best point is best in; ``measure``, points of a front whose
+    stages may skip all-zero words; ``form``: spikes travel as trains of T spikes, as their counts where all who take
+    them add them up, or both are compared; ``clock``, MHz assumed; ``fps``, frames a second, for each of which
+    the best fold is found, in place of the front; ``objective``, what the best point is best in; ``measure``, points of a front whose
     cycles the law is asked for; ``trials``, designs drawn for their latency, None: as many as take seconds;
     ``synthesize``, points to synthesise; ``place``: with their clock; ``workers`` and ``scheduler`` as in ``.jobs``.
     """
@@ -55,6 +56,7 @@ class Options:
     data: str | None = None
     images: int = 200
     skip: bool = False
+    form: Literal["both", "counts", "spikes"] = "both"
     clock: float = 100.0
     fps: tuple[float, ...] = ()
     objective: str = "fps"
@@ -90,7 +92,8 @@ class Exploration:
 
     def variants(self) -> list[tuple[int, bool]]:
         """(network, whether spikes travel as counts) of everything that is explored."""
-        return [(k, form) for k, n in enumerate(self.networks) for form in ((True, False) if counted(n) else (False,))]
+        forms = [form == "counts" for form in ("counts", "spikes") if self.options.form in (form, "both")]
+        return [(k, form) for k, n in enumerate(self.networks) for form in (forms if counted(n) else (False,))]
 
     def _named(self, k: int) -> dict[str, Any]:
         return {"network": self.files[k], "hash": self.networks[k].hash}
