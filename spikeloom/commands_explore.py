@@ -45,8 +45,8 @@ def explore(networks: Annotated[list[Path], typer.Argument(help="Network files: 
                                                                 "model is corrected by them.")] = 0,
             place: Annotated[bool, typer.Option("--place/--no-place", help="nextpnr too, for the clock.")] = True,
             trials: Annotated[int | None, typer.Option(min=0, help="Designs drawn for their latency (optuna).")] = None,
-            points: Annotated[int, typer.Option(min=2, help="Points of a front that go through the cycle "
-                                                            "law.")] = 100,
+            points: Annotated[int | None, typer.Option(min=2, help="Points of a front that go through the "
+                                                                   "cycle law; 100, or fewer for large ones.")] = None,
             jobs: Annotated[int | None, typer.Option(min=1, help="Processes; without, one for each processor.")] = None,
             scheduler: Annotated[str | None, typer.Option(help="Address of a dask scheduler; its workers do "
                                                                   "it.")] = None,

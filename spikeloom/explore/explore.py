@@ -34,6 +34,9 @@ EVENTS = 20_000
 """Words of a frame on all boundaries up to which latencies are sampled unasked: the cycle law then takes well under a
 second."""
 
+WORK = 4_000_000
+"""Words a frame of all points that go through the cycle law unasked: a few minutes."""
+
 TRIALS = 96
 """Designs drawn for their latency, where it is sampled unasked."""
 
@@ -46,10 +49,11 @@ class Options:
 
     Parameters: ``device``, by name; ``data`` and ``images``, test images for accuracy, energy and skipping; ``skip``:
     stages may skip all-zero words; ``form``: spikes travel as trains of T spikes, as their counts where all who take
-    them add them up, or both are compared; ``clock``, MHz assumed; ``fps``, frames a second, for each of which
-    the best fold is found, in place of the front; ``objective``, what the best point is best in; ``measure``, points of a front whose
-    cycles the law is asked for; ``trials``, designs drawn for their latency, None: as many as take seconds;
-    ``synthesize``, points to synthesise; ``place``: with their clock; ``workers`` and ``scheduler`` as in ``.jobs``.
+    them add them up, or both are compared; ``clock``, MHz assumed; ``fps``, frames a second, for each of which the best
+    fold is found, in place of the front; ``objective``, what the best point is best in; ``measure``, points of a front
+    that go through the cycle law, None: 100, or fewer where that takes long; ``trials``, designs drawn for their
+    latency, None: as many as take seconds; ``synthesize``, points to synthesise; ``place``: with their clock;
+    ``workers`` and ``scheduler`` as in ``.jobs``.
     """
 
     device: str | None = None
@@ -60,7 +64,7 @@ class Options:
     clock: float = 100.0
     fps: tuple[float, ...] = ()
     objective: str = "fps"
-    measure: int = 100
+    measure: int | None = None
     trials: int | None = None
     synthesize: int = 0
     place: bool = True
@@ -128,7 +132,8 @@ class Exploration:
         """Points of the fronts with the figures of the cycle law."""
         found = []
         for variant, front in zip(self.variants(), fronts, strict=True):
-            chosen = pts.thinned(front, self.options.measure)
+            most = self.options.measure or int(np.clip(WORK // _events(self.networks[variant[0]]), 12, 100))
+            chosen = pts.thinned(front, most)
             if len(chosen) < len(front):
                 self.notes.append(f"{self._name(variant)}: cycle law and stages for {len(chosen)} of the {len(front)} "
                                   f"designs of the front, spread over it; all are in explore.json")  # fmt: skip
