@@ -22,6 +22,10 @@ SCRIPTS = ("charts.js", "explore.js")
 _BEST = {"fps": "most frames/s", "latency_us": "least latency (µs)", "luts": "fewest LUTs", "ebr": "fewest block RAMs"}
 """Cards of the head: a figure of the points, and what the point with the best of it has."""
 
+_NAMES = {"fps": "frames/s", "latency_us": "latency", "luts": "LUTs", "ff": "flip-flops", "ebr": "block RAMs",
+          "energy_nj": "energy"}
+"""Objectives that are called otherwise in a sentence."""
+
 
 def write(path: str | Path, found: Mapping[str, Any]) -> None:
     """Write the page of ``found`` to ``path``, in one go."""
@@ -46,6 +50,7 @@ def render(found: Mapping[str, Any]) -> str:
         f=found, data=_data(found), best=_best(found["points"]), fits=sum(p["fits"] for p in found["points"]),
         fronts=sum(p["front"] for p in found["points"]), forms=_each(p["form"] for p in found["points"]),
         synthesised=[p for p in found["points"] if p["synthesis"]], synthesis_luts=synthesis_luts,
+        objectives=[_NAMES.get(name, name) for name in found["objectives"]],
         known=lambda key: any(p[key] is not None for p in found["points"]), script=Markup(script),
         plotly=Markup(get_plotlyjs()))
 

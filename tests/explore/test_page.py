@@ -221,9 +221,9 @@ def test_every_section_is_there(opened: Open, found: Found) -> None:
 
 @pytest.mark.parametrize("chart", ["front", "roofline"])
 def test_a_click_on_a_point_shows_its_fold(opened: Open, found: Found, chart: str) -> None:
-    window = opened()
-    first = shown(window)
-    alone = [p for p in found["points"] if p["form"] == "counts" and p["skip"] and p["id"] != first]
+    window = opened(fragment="#point=0")
+    alone = [p for p in found["points"] if p["skip"]]
+    assert [p["network"] for p in alone[:: len(alone) - 1]] == [0, 1]
     for point in (alone[0], alone[-1]):
         at = (point["luts"], point["fps"])
         if chart == "roofline":
