@@ -41,11 +41,12 @@ def render(found: Mapping[str, Any]) -> str:
 
     if not found["points"]:
         raise ValueError("There is no point to show; the exploration found none")
-    environment = Environment(loader=PackageLoader("spikeloom.explore", "."), autoescape=True, trim_blocks=True,
-                              lstrip_blocks=True, undefined=StrictUndefined)
+    loader = PackageLoader("spikeloom.explore", ".")
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True,
+                              undefined=StrictUndefined)
     environment.filters |= {"number": number, "percent": lambda share: f"{100 * share:.2f} %", "large": large}
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
-    script = "".join(environment.loader.get_source(environment, name)[0] for name in SCRIPTS)
+    script = "".join(loader.get_source(environment, name)[0] for name in SCRIPTS)
     return environment.get_template("explore.html").render(
         f=found, data=_data(found), best=_best(found["points"]), fits=sum(p["fits"] for p in found["points"]),
         fronts=sum(p["front"] for p in found["points"]), forms=_each(p["form"] for p in found["points"]),
