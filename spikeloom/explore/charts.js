@@ -192,10 +192,11 @@ function drawRoofline(points) {
   const xs = [ridge, ...shown.map(x)], low = Math.min(...xs) / 4, high = Math.max(...xs) * 4;
   const roofs = { type: "scatter", mode: "lines", hoverinfo: "skip", x: [low, ridge, high], y: [low * slope, peak, peak], line: { color: look.ink, width: 2 } };
   const label = (text, at, height, more) => ({ x: Math.log10(at), y: Math.log10(height), text, showarrow: false, font: { size: 12, color: look.soft }, ...more });
+  const bottom = Math.min(low * slope, ...shown.map(y)), range = (from, to) => [Math.log10(from), Math.log10(to)];
   draw("roofline-chart", [roofs, ...markers(shown, x, y), ring("roofline-chart", shown, x, y)], {
     height: 400, uirevision: "roofline",
-    xaxis: { title: { text: "operations per weight bit read", standoff: 8 }, type: "log", tickformat: "~r", exponentformat: "none" },
-    yaxis: { title: { text: "operations a second", standoff: 8 }, type: "log", tickformat: "~s" },
+    xaxis: { range: range(low, high), title: { text: "operations per weight bit read", standoff: 8 }, type: "log", tickformat: "~r", exponentformat: "none" },
+    yaxis: { range: range(bottom / 1.6, peak * 2.5), title: { text: "operations a second", standoff: 8 }, type: "log", tickformat: "~s" },
     annotations: [label(`LUTs: ${number(DATA.roofline.operations_per_cycle)} operations a cycle`, high, peak, { xanchor: "right", yanchor: "bottom" }),
       label(`block RAMs:<br>${number(DATA.roofline.weight_bits_per_cycle)} bits a cycle`, Math.sqrt(low * ridge), Math.sqrt(low * ridge) * slope, { xanchor: "right", yanchor: "bottom", align: "right" })],
   }, `Chart: roofline of ${DATA.device?.name ?? "the device"} with ${shown.length} points`);

@@ -189,6 +189,12 @@ function first() {
   }).id;
 }
 
+// Once, when nothing has asked for it for a while.
+function later(action) {
+  let timer = 0;
+  return () => { clearTimeout(timer); timer = setTimeout(action, 150); };
+}
+
 const fromHash = () => Number(/^#point=(\d+)$/.exec(location.hash)?.[1] ?? NaN);
 
 function start() {
@@ -202,15 +208,15 @@ function start() {
     choices();
     drawFront(passing());
   });
-  filters.addEventListener("input", () => { state.rows = ROWS; refresh(); });
+  const fresh = () => { state.rows = ROWS; refresh(); };
+  filters.addEventListener("input", DATA.points.length > 500 ? later(fresh) : fresh);
   filters.addEventListener("reset", () => setTimeout(refresh));
   filters.addEventListener("submit", (event) => event.preventDefault());
   $("more").addEventListener("click", () => { state.rows += ROWS; refresh(); });
   for (const button of document.querySelectorAll("[data-copy]")) button.addEventListener("click", () => copy(button));
   addEventListener("hashchange", () => select(fromHash()));
   const redraw = () => { refresh(); drawStages(BY_ID.get(state.selected)); };
-  let waiting = 0;
-  addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(redraw, 100); });
+  addEventListener("resize", later(redraw));
   for (const media of [dark, paper]) media.addEventListener("change", redraw);
   const wanted = fromHash();
   state.selected = BY_ID.has(wanted) ? wanted : first();

@@ -22,6 +22,10 @@ SCRIPTS = ("charts.js", "explore.js")
 _BEST = {"fps": "most frames/s", "latency_us": "least latency (µs)", "luts": "fewest LUTs", "ebr": "fewest block RAMs"}
 """Cards of the head: a figure of the points, and what the point with the best of it has."""
 
+_NAMES = {"fps": "frames/s", "latency_us": "latency", "luts": "LUTs", "ff": "flip-flops", "ebr": "block RAMs",
+          "energy_nj": "energy"}
+"""Objectives that are called otherwise in a sentence."""
+
 
 def write(path: str | Path, found: Mapping[str, Any]) -> None:
     """Write the page of ``found`` to ``path``, in one go."""
@@ -37,15 +41,17 @@ def render(found: Mapping[str, Any]) -> str:
 
     if not found["points"]:
         raise ValueError("There is no point to show; the exploration found none")
-    environment = Environment(loader=PackageLoader("spikeloom.explore", "."), autoescape=True, trim_blocks=True,
-                              lstrip_blocks=True, undefined=StrictUndefined)
+    loader = PackageLoader("spikeloom.explore", ".")
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True,
+                              undefined=StrictUndefined)
     environment.filters |= {"number": number, "percent": lambda share: f"{100 * share:.2f} %", "large": large}
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
-    script = "".join(environment.loader.get_source(environment, name)[0] for name in SCRIPTS)
+    script = "".join(loader.get_source(environment, name)[0] for name in SCRIPTS)
     return environment.get_template("explore.html").render(
         f=found, data=_data(found), best=_best(found["points"]), fits=sum(p["fits"] for p in found["points"]),
         fronts=sum(p["front"] for p in found["points"]), forms=_each(p["form"] for p in found["points"]),
         synthesised=[p for p in found["points"] if p["synthesis"]], synthesis_luts=synthesis_luts,
+        objectives=[_NAMES.get(name, name) for name in found["objectives"]],
         known=lambda key: any(p[key] is not None for p in found["points"]), script=Markup(script),
         plotly=Markup(get_plotlyjs()))
 

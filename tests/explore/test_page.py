@@ -212,6 +212,7 @@ def test_every_section_is_there(opened: Open, found: Found) -> None:
     for chart in ("front", "busy", "area", "roofline"):
         assert window.get_attribute(f"#{chart}-chart", "aria-label").startswith("Chart: ")
         assert window.locator(f"#{chart}-chart svg.main-svg path").count() > 5, chart
+    assert "operations a cycle" in "".join(window.locator("#roofline-chart .annotation-text").all_text_contents())
     assert window.locator("#busy-chart .bars path").count() == len(found["points"][0]["stages"])
     assert ids(window) == [p["id"] for p in sorted(found["points"], key=lambda p: (-p["fps"], p["id"]))]
     assert "<b>x</b>" in window.inner_text("#points-body") and "<b>x</b>, counts" in window.inner_text("#key")
@@ -221,9 +222,9 @@ def test_every_section_is_there(opened: Open, found: Found) -> None:
 
 @pytest.mark.parametrize("chart", ["front", "roofline"])
 def test_a_click_on_a_point_shows_its_fold(opened: Open, found: Found, chart: str) -> None:
-    window = opened()
-    first = shown(window)
-    alone = [p for p in found["points"] if p["form"] == "counts" and p["skip"] and p["id"] != first]
+    window = opened(fragment="#point=0")
+    alone = [p for p in found["points"] if p["skip"]]
+    assert [p["network"] for p in alone[:: len(alone) - 1]] == [0, 1]
     for point in (alone[0], alone[-1]):
         at = (point["luts"], point["fps"])
         if chart == "roofline":
