@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from . import golden
 from .augment import mirrored, moved
 from .checkpoint import Checkpoint, copied, identity, random_state, restore_random_state
+from .compiled import compiled
 from .data import Dataset
 from .losses import loss_of
 from .recipe import Recipe
@@ -205,9 +206,18 @@ class Fit:
             yield k + 1, {"loss": total[0] / total[2], "train": total[1] / total[2]}
 
     def _fast(self, model: nn.Module) -> nn.Module:
-        """``model`` itself, compiled where the recipe says so; both have the same parameters."""
-        wanted = self.recipe.compiled and getattr(model, "compiles", True)
-        return cast(nn.Module, torch.compile(model)) if wanted else model
+        """``model`` itself, compiled where the recipe says so and a trial on one batch finds no difference; both have
+        the same parameters."""
+        if not (self.recipe.compiled and getattr(model, "compiles", True)):
+            return model
+        x, y = (self.workers.share(images[: self.recipe.batch]) for images in (self.train_x, self.train_y))
+
+        def run(shown: nn.Module) -> Tensor:
+            with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.recipe.bf16):
+                logits = self.forward(shown, x).float()
+            return loss_of(logits, y, smoothing=self.recipe.label_smoothing) if shown.training else logits
+
+        return compiled(model, run)
 
     def _batch(self, pick: Tensor) -> tuple[Tensor, Tensor]:
         """This process's share of the images ``pick``, changed at random, and their classes."""
