@@ -109,11 +109,12 @@ const clicked = { hovertemplate: "%{text}<extra></extra>" };
 
 // A trace a colour, and what is synthesised above all others.
 function markers(points, x, y) {
+  const size = points.length > 100 ? 7 : 9;
   const layers = GROUPS.map((name) => points.filter((point) => !point.synthesis && groupOf(point) === name));
   return [...layers, points.filter((point) => point.synthesis)].filter((mine) => mine.length).map((mine) => ({
     ...clicked, type: "scatter", mode: "markers", cliponaxis: false,
     x: mine.map(x), y: mine.map(y), text: mine.map(hover), customdata: mine.map((p) => p.id),
-    marker: { color: mine.map(colourOf), symbol: mine.map(symbol), size: mine.map((p) => (p.synthesis ? 12 : 9)),
+    marker: { color: mine.map(colourOf), symbol: mine.map(symbol), size: mine.map((p) => (p.synthesis ? 12 : p.front ? size : size - 2)),
       opacity: mine.map((p) => (p.front || p.synthesis ? 1 : 0.6)), line: { width: 1.5, color: mine.map(colourOf) } },
   }));
 }

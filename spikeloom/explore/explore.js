@@ -180,9 +180,9 @@ function key() {
   $("key").replaceChildren(...groups, ...shapes);
 }
 
-// The point to begin with: the most frames a second for its LUTs, of those on the front that fit.
+// The point to begin with: of those that fit, on the front, of the best accuracy: the most frames a second for its LUTs.
 function first() {
-  const rank = (p) => [p.fits, p.front, p.fps / Math.max(1, p.luts)].map(Number);
+  const rank = (p) => [p.fits, p.front, p.accuracy ?? 0, p.fps / Math.max(1, p.luts)].map(Number);
   return DATA.points.reduce((best, p) => {
     const [a, b] = [rank(p), rank(best)], k = a.findIndex((value, i) => value !== b[i]);
     return k >= 0 && a[k] > b[k] ? p : best;

@@ -78,5 +78,5 @@ def _budget(axes: Axes, device: Mapping[str, Any] | None) -> None:
     low, high = axes.get_xlim()
     if device is not None and low < device["budget"]["luts"] < high:
         axes.axvline(device["budget"]["luts"], color="black", linestyle="--", linewidth=1)
-        axes.annotate(f"room on {device['name']} ", (device["budget"]["luts"], 0.99), ha="right", va="top",
-                      xycoords=("data", "axes fraction"), fontsize=10)
+        axes.annotate(f"room on {device['name']} ", (device["budget"]["luts"], 0.6), ha="right", va="center",
+                      xycoords=("data", "axes fraction"), fontsize=10, rotation=90)
