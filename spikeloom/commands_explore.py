@@ -40,7 +40,8 @@ def explore(networks: Annotated[list[Path], typer.Argument(help="Network files: 
             fps: Annotated[str, typer.Option(metavar="RATES", help="The smallest design for each of these frames a "
                                              "second, in place of the front: 100,1000.")] = "",
             objective: Annotated[Literal["fps", "latency_us", "luts", "ebr", "accuracy", "energy_nj"],
-                                 typer.Option(help="What the point shown first is best in.")] = "fps",
+                                 typer.Option(help="What the point shown first is best in, of those within 1 % of the "
+                                                   "best accuracy.")] = "fps",
             synthesize: Annotated[int, typer.Option(min=0, help="So many points through Yosys and nextpnr; the cost "
                                                                 "model is corrected by them.")] = 0,
             place: Annotated[bool, typer.Option("--place/--no-place", help="nextpnr too, for the clock.")] = True,

@@ -23,6 +23,9 @@ OBJECTIVES = {
 }
 """What points are compared in."""
 
+NEAR = 0.01
+"""Accuracy that the best point may lack: a faster network that answers worse is no answer."""
+
 _LARGER = {"fps", "accuracy"}
 
 
@@ -49,9 +52,12 @@ def mark_front(points: Sequence[dict[str, Any]]) -> None:
 
 
 def best(points: Sequence[dict[str, Any]], objective: str) -> dict[str, Any] | None:
-    """The point that is best by ``objective``, then in LUTs; of those on the front."""
+    """The point that is best by ``objective``, then in LUTs; of those on the front whose accuracy is within
+    :data:`NEAR` of the best."""
     sign = -1 if objective in _LARGER else 1
-    front = [point for point in points if point["front"] and point[objective] is not None]
+    most = max((point["accuracy"] or 0.0 for point in points), default=0.0)
+    near = [point for point in points if (point["accuracy"] or 0.0) >= most - NEAR]
+    front = [point for point in near if point["front"] and point[objective] is not None]
     return min(front, key=lambda p: (sign * p[objective], p["luts"], p["id"]), default=None)
 
 
