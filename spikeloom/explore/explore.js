@@ -180,8 +180,10 @@ function key() {
   $("key").replaceChildren(...groups, ...shapes);
 }
 
-// The point to begin with: of those that fit, on the front, of the best accuracy: the most frames a second for its LUTs.
+// The point to begin with: the one that the exploration calls the best; else, of those that fit, on the front, of the best
+// accuracy, the one with the most frames a second for its LUTs.
 function first() {
+  if (DATA.best !== undefined && DATA.best !== null) return DATA.best;
   const rank = (p) => [p.fits, p.front, p.accuracy ?? 0, p.fps / Math.max(1, p.luts)].map(Number);
   return DATA.points.reduce((best, p) => {
     const [a, b] = [rank(p), rank(best)], k = a.findIndex((value, i) => value !== b[i]);
