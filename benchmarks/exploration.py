@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from spikeloom import api
-from spikeloom.explore.explore import Options, explore
+from spikeloom.explore.explore import explore
+from spikeloom.explore.options import Options
 from spikeloom.gen import emit
 from spikeloom.gen.design import Design
 from spikeloom.gen.front import front

@@ -53,10 +53,11 @@ def explore(networks: Annotated[list[Path], typer.Argument(help="Network files: 
                                                                   "it.")] = None,
             json: JsonOption = False) -> None:
     """Explore the design space: folds, forms, rules, steps and bits, exactly, on a device."""
-    from .explore.explore import Options
     from .explore.explore import explore as explored
-    from .explore.output import versions, write
+    from .explore.options import Options
+    from .explore.output import TOOLS, write
     from .quant.narrow import narrowed_files
+    from .report import versions
 
     writable(output, folder=True)
     start = time.perf_counter()
@@ -69,7 +70,7 @@ def explore(networks: Annotated[list[Path], typer.Argument(help="Network files: 
     with bars() as step:
         found = explored(files, options, output / "results", lambda what, done, total: step(_SAID[what], done, total))
     found = {"format": 1, "title": ", ".join(network["name"] for network in found["networks"]),
-             "command": shlex.join(["spikeloom", *sys.argv[1:]]), **found, "versions": versions()}
+             "command": shlex.join(["spikeloom", *sys.argv[1:]]), **found, "versions": versions(TOOLS)}
     found["seconds"]["all"] = round(time.perf_counter() - start, 3)
     paths = write(output, found)
     if json:

@@ -82,10 +82,10 @@ def _weights(design: Design) -> str:
     return f"{count:,} weights of {' or '.join(map(str, bits))} bits"
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that took part."""
+def versions(names: Sequence[str] = TOOLS) -> dict[str, str]:
+    """Versions of Python and of the packages ``names`` that are there."""
     found = {"Python": platform.python_version()}
-    for name in TOOLS:
+    for name in names:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

