@@ -52,7 +52,7 @@ def _space(name: str) -> Figures:
     start = time.perf_counter()
     space = Space(network)
     built = time.perf_counter()
-    found = front(space.arcs, space.steps)
+    found = front(space.arcs, space.steps.tolist())
     searched = time.perf_counter()
     choices = space.random(DRAWN)
     drawn = time.perf_counter()

@@ -80,7 +80,7 @@ def source(subject: Subject) -> str:
 
 def with_rule(network: Network, rule: str) -> Network:
     """``network`` with neurons of ``rule``; weights, thresholds, biases and initial membranes stay."""
-    nodes = tuple(replace(n, rule=rule) if isinstance(n, IF) else n for n in network)  # pyright: ignore[reportArgumentType]
+    nodes = tuple(replace(n, rule=rule) if isinstance(n, IF) else n for n in network)
     return Network(nodes, network.steps, network.meta)
 
 

@@ -213,9 +213,9 @@ def killed(network: Path, data: Path, tmp_path: Path, times: int) -> None:
 
 
 def test_a_killed_exploration_goes_on(tiny, tmp_path):
-    killed(*tiny, tmp_path, 1)
+    killed(tiny[0], tiny[1], tmp_path, 1)
 
 
 @pytest.mark.slow
 def test_an_exploration_killed_ten_times_goes_on(tiny, tmp_path):
-    killed(*tiny, tmp_path, 10)
+    killed(tiny[0], tiny[1], tmp_path, 10)
