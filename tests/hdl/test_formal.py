@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from amaranth.hdl import Cat, Const, DomainRenamer, Module, Mux, Signal, Value, signed
-from prove import Bench, Proof, prove, waits_for_ready
+from prove import Bench, prove, proven, waits_for_ready
 from stream_benches import Reference, lanes_of, pipe_bench, sink, source, taken_word, word_from
 
 from spikeloom.hdl.flow import Fifo, Gearbox, GearboxSpec
@@ -26,12 +26,6 @@ from spikeloom.hdl.words import WordFormat
 
 WIDTH = 6
 """Bits of the counters of words: more than the words of any proof."""
-
-
-def proven(proof: Proof, *ready: str, folder: Path) -> None:
-    assert proof, f"{', '.join(proof.broken)} ({proof.waves})\n{proof.table}"
-    if ready:
-        assert not waits_for_ready(folder, ready)
 
 
 def fifo_bench(fifo: Fifo, width: int, depth: int, data: bool) -> Bench:
