@@ -38,8 +38,8 @@ def framer_bench(core: Framer, data: bool) -> Bench:
     level, room = Signal(range(depth + 2), name="level"), Signal(name="room")
     m.d.sync += level.eq(level + ends_o - taken_s)
     m.d.comb += room.eq((at_o != beats - 1) | (level != depth))
-    bench.rule("a packet and its frame", (at_o < beats) & (((ahead == 0) & (at_i == at_o)) | ((ahead == 1) & (at_i == 0) & (at_o != 0))
-               | ((ahead == -1) & (at_i == beats) & (at_o == 0))))  # fmt: skip
+    short, long = (ahead == 1) & (at_i == 0) & (at_o != 0), (ahead == -1) & (at_i == beats) & (at_o == 0)
+    bench.rule("a packet and its frame", (at_o < beats) & (((ahead == 0) & (at_i == at_o)) | short | long))
     filling, dropping = bench.probe(1, "core.filling"), bench.probe(1, "core.dropping")
     bench.rule("filling", filling == (ahead == 1))
     bench.rule("dropping", dropping == (ahead == -1))
