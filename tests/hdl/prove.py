@@ -52,20 +52,23 @@ def prove(
     induction: bool = False,
     target: Target = "fpga",
     kept: bool = False,
+    restart: bool = False,
     timeout: int = 60,
 ) -> Proof:
     """Prove the rules of ``bench`` for ``depth`` cycles from reset, or with ``induction`` for ever.
 
     By k-induction of ``depth``: whatever ``depth`` cycles in which all rules hold come before, they hold in the next.
-    All goals must be reached within ``depth``. ``kept``: memories start with their initial contents. Raises
+    All goals must be reached within ``depth``. ``kept``: memories start with their initial contents.
+    ``restart``: the solver begins anew for every cycle, which is faster where data are compared over many. Raises
     AssertionError where a goal cannot be reached, RuntimeError where a tool fails or takes more than ``timeout``
     seconds.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _smt2(bench, folder, target, kept)
     method = "induction" if induction else "bounded"
+    solving = ["--noincr", "--unroll"] if restart else []
     for options in [["-t", str(depth)], *([["-i", "-t", str(depth)]] if induction else [])]:
-        if not _smtbmc(folder, [*options, "--dump-vcd", "trace.vcd"], "bench.smt2", timeout):
+        if not _smtbmc(folder, [*solving, *options, "--dump-vcd", "trace.vcd"], "bench.smt2", timeout):
             waves = folder / "trace.vcd"
             broken, table = counterexample(waves, bench)
             return Proof(False, method, depth, broken, waves, table)
