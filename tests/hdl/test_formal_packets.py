@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.crc import Algorithm
+from amaranth.lib.crc.catalog import CRC16_IBM_3740
 from prove import Bench, prove, proven
-from stream_benches import sink, taken_word
+from stream_benches import sink
 
+from spikeloom.hdl import packets
 from spikeloom.hdl.codes import Kind, Reason
 from spikeloom.hdl.packets import PacketMemory, PacketReceiver
 
@@ -78,16 +81,32 @@ def test_a_memory_without_its_full_check_is_found(tmp_path: Path) -> None:
 
 
 LENGTHS = {Kind.IMAGE: 1, Kind.INFO: 0, Kind.STATUS: 0, Kind.RESET: 0}
-POLYNOMIAL = 0x1021
+PARITY = Algorithm(
+    crc_width=1, polynomial=1, initial_crc=1, reflect_input=False, reflect_output=False, xor_output=0
+)
+"""What stands for the CRC here, so that the solver meets good frames: the CRC itself is proven on its own."""
 
 
-def crc_step(crc: Value, byte: Value) -> Value:
-    """CRC-16/IBM-3740 of one more byte, bit by bit, the highest first."""
-    bits = [crc[k] for k in range(16)]
+def test_the_crc_is_that_of_its_polynomial(tmp_path: Path) -> None:
+    """Bit by bit, the highest first: x^16 + x^12 + x^5 + 1, from all ones."""
+    bench = Bench()
+    m = bench.m
+    m.submodules.core = core = CRC16_IBM_3740(data_width=8).create()
+    begins, valid, byte = bench.free(1, "begins"), bench.free(1, "valid"), bench.free(8, "byte")
+    m.d.comb += [core.start.eq(begins), core.valid.eq(valid), core.data.eq(byte)]
+    crc = Signal(16, name="expected", init=0xFFFF)
+    bits = list(Mux(begins, 0xFFFF, crc)[:16])
     for k in reversed(range(8)):
         out = bits[15] ^ byte[k]
-        bits = [(bits[n - 1] if n else Const(0, 1)) ^ (out if POLYNOMIAL >> n & 1 else Const(0, 1)) for n in range(16)]
-    return Cat(bits)
+        bits = [out, *bits[:4], bits[4] ^ out, *bits[5:11], bits[11] ^ out, *bits[12:15]]
+    with m.If(valid):
+        m.d.sync += crc.eq(Cat(bits))
+    with m.Elif(begins):
+        m.d.sync += crc.eq(0xFFFF)
+    bench.rule("the CRC", core.crc == crc)
+    bench.rule("a frame with its CRC behind it leaves zero", core.match_detected == (crc == 0))
+    bench.goal("it matches", core.match_detected)
+    proven(prove(bench, tmp_path, depth=4, induction=True), folder=tmp_path)
 
 
 def receiver_bench(core: PacketReceiver) -> Bench:
@@ -103,13 +122,13 @@ def receiver_bench(core: PacketReceiver) -> Bench:
     bench.assume(~valid | (pause == 0))
     bench.assume(~end | (byte <= Reason.CODING))
     taken, out = sink(bench, core.o)
-    # What came of the frame: how many bytes, the first four, and the CRC over all.
-    place, crc = Signal(4, name="place"), Signal(16, name="crc")
+    # What came of the frame: how many bytes, the first five, and the CRC over all.
+    place, crc = Signal(4, name="place"), Signal(name="crc")
     came = [Signal(8, name=f"byte_{k}") for k in range(5)]
     begins = Signal(name="begins")
     m.d.comb += begins.eq(place == 0)
     with m.If(valid & ~end):
-        m.d.sync += [place.eq(Mux(place.all(), place, place + 1)), crc.eq(crc_step(Mux(begins, 0xFFFF, crc), byte))]
+        m.d.sync += [place.eq(Mux(place.all(), place, place + 1)), crc.eq(Mux(begins, 1, crc) ^ byte.xor())]
         with m.Switch(place):
             for k, each in enumerate(came):
                 with m.Case(k):
@@ -138,25 +157,44 @@ def receiver_bench(core: PacketReceiver) -> Bench:
     bench.rule("not good and bad", ~(core.good & core.bad))
     bench.rule("good only if all is right", ~core.good | (told == Reason.GOOD))
     bench.rule("a reset is a good frame of its type", ~core.reset | core.good)
-    # The marked record: what its frame was when it was committed, against what comes out.
+    # The record of the marked frame that left one: its first byte, its sequence number, its payload.
     commits, marked = bench.probe(1, "core.memory.commit"), bench.constant(WIDTH, "marked")
     bench.rule("a good frame is committed", ~core.good | commits)
-    frame = Signal(32, name="frame")  # reason, type, sequence number and payload of the last frame
+    records, records_o = bench.count(commits, WIDTH, "records"), Signal(WIDTH, name="records_o")
+    first, rest, record = Signal(8, name="first"), Signal(16, name="rest"), Signal(24, name="record")
+    frame_kind, kind_o = Signal(8, name="frame_kind"), Signal(8, name="kind_o")
+    m.d.comb += first.eq(Mux(core.good, frame_kind, Cat(Const(0, 4), Mux(told == Reason.GOOD, Reason.FULL, told))))
     with m.If(ends):
-        m.d.sync += frame.eq(Cat(reason, Const(0, 5), kind, sequence, came[4]))
-    kept = Signal(32, name="kept")
-    records, records_o = Signal(WIDTH, name="records"), Signal(WIDTH, name="records_o")
-    m.d.sync += records.eq(records + commits)
+        m.d.sync += [rest.eq(Cat(sequence, came[4])), frame_kind.eq(kind)]
     with m.If(commits & (records == marked)):
-        m.d.sync += kept.eq(Mux(core.good, frame, frame | RECORD_BAD))
-    at, left = Signal(2, name="at"), Signal(2, name="left")
-    size_o = Signal(2, name="size_o")
-    m.d.comb += size_o.eq(Mux(out == Kind.IMAGE, 1, 0))
-    last = Mux(at == 0, 0, (at == 1) & (left == 0) | (at == 2))
+        m.d.sync += record.eq(Cat(first, rest))
+    at = Signal(2, name="at")
+    is_last = Mux(at == 1, kind_o != Kind.IMAGE, at == 2)
     with m.If(taken):
-        m.d.sync += [at.eq(Mux(last, 0, at + 1)), records_o.eq(records_o + last)]
+        m.d.sync += [at.eq(Mux(is_last, 0, at + 1)), records_o.eq(records_o + is_last)]
         with m.If(at == 0):
-            m.d.sync += left.eq(size_o)
+            m.d.sync += kind_o.eq(out)
     with m.If(core.reset):  # what was not read is dropped
         m.d.sync += [at.eq(0), records_o.eq(records)]
+    bench.rule("no record from nowhere", ~core.o.valid | (records != records_o))
+    bench.rule("the record of its frame", ~core.o.valid | (records_o != marked) | (out == record.word_select(at, 8)))
+    holds = bench.rules.pop("o holds")
+    bench.rule("o holds but for a reset", holds | bench.past(core.reset, "reset"))
+    bench.goal("a record is read", taken & (records_o == marked) & is_last)
     return bench
+
+
+def receiver(monkeypatch: pytest.MonkeyPatch, lengths: dict[Kind, int] = LENGTHS) -> PacketReceiver:
+    monkeypatch.setattr(packets, "CRC16_IBM_3740", PARITY)
+    return PacketReceiver(lengths, 4)
+
+
+@pytest.mark.parametrize("depth", [12, pytest.param(15, marks=pytest.mark.slow)])
+def test_packet_receiver(depth: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = receiver_bench(receiver(monkeypatch))
+    proven(prove(bench, tmp_path, depth=depth, restart=True, timeout=600), folder=tmp_path)
+
+
+def test_a_receiver_that_takes_another_length_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = receiver_bench(receiver(monkeypatch, LENGTHS | {Kind.INFO: 1}))
+    assert prove(bench, tmp_path, depth=10, restart=True).broken == ["good only if all is right"]
