@@ -79,8 +79,8 @@ class CobsEncoder(wiring.Component):
     changes must not join two frames. Encodes a byte a cycle, two after 254 bytes without a zero, and ends a frame
     with three cycles; while the ring is full it waits for ``o``.
 
-    Parameters: ``depth``, a power of two, room for two groups: at least 512; ``longest``, the highest code, 255: smaller
-    ones, with a smaller ring, are for proofs. Members: ``i``: In(stream of ``data``, 8 bits, and ``last``);
+    Parameters: ``depth``, a power of two, room for two groups: at least 512; ``longest``, the highest code, 255:
+    smaller ones, with a smaller ring, are for proofs. Members: ``i``: In(stream of ``data``, 8 bits, and ``last``);
     ``o``: Out(stream of bytes); ``flush``: In(1), ends the frame under way as it is; ``busy``: Out(1), high while
     bytes wait.
     """

@@ -11,7 +11,8 @@ from prove import Bench
 
 from spikeloom.hdl.words import WordFormat
 
-__all__ = ["Reference", "hits", "in_range", "lanes_of", "pipe_bench", "sink", "source", "taken_word", "word_from"]
+__all__ = ["Reference", "hits", "in_range", "lanes_of", "per_group", "pipe_bench", "sink", "source", "taken_word",
+           "word_from"]
 
 Reference = Callable[[Bench, Value, Value], tuple[Value, Value]]
 """From the payload and valid of a word to valid and payload of the result that it completes, in the same cycle."""
@@ -121,6 +122,14 @@ def pipe_bench(
     total = bench.count(o_valid, 2, "results")
     bench.goal("a result", total == 1)
     return bench
+
+
+def per_group(bench: Bench, groups: int, valid: Value) -> Signal:
+    """Which group of channels a word is for."""
+    group = Signal(range(groups), name="group_of_word")
+    with bench.m.If(valid):
+        bench.m.d.sync += group.eq(Mux(group == groups - 1, 0, group + 1))
+    return group
 
 
 def in_range(bench: Bench, word: Value, form: WordFormat) -> None:

@@ -152,7 +152,7 @@ def readout(outputs: int) -> ReadoutSpec:
 
 @pytest.mark.parametrize("outputs", [1, 2, 4])
 def test_results(outputs: int, tmp_path: Path) -> None:
-    proof = prove(results_bench(Results(readout(outputs))), tmp_path, depth=13)
+    proof = prove(results_bench(Results(readout(outputs))), tmp_path, depth=12)
     proven(proof, "o", folder=tmp_path)
 
 
