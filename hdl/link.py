@@ -131,9 +131,10 @@ class LinkCore(wiring.Component):
             reply.i.valid.eq(replies.o.valid),
             reply.i.payload.eq(replies.o.payload),
             replies.o.ready.eq(reply.i.ready),
-            encoder.i.valid.eq(reply.o.valid),
+            # Nothing of a reply that is broken off may follow the flush, which an encoder between two frames ignores.
+            encoder.i.valid.eq(reply.o.valid & ~self.soft_reset),
             encoder.i.payload.eq(reply.o.payload),
-            reply.o.ready.eq(encoder.i.ready),
+            reply.o.ready.eq(encoder.i.ready & ~self.soft_reset),
         ]
         wiring.connect(m, replies.pixels, wiring.flipped(self.pixels))
         wiring.connect(m, wiring.flipped(self.results), replies.results)
