@@ -24,6 +24,7 @@ EVENT = data.StructLayout({"data": 8, "end": 1})
 class CobsDecoder(wiring.Component):
     """Frames out of bytes, one event at most for every byte, in the next cycle. Frames of no byte leave no trace.
 
+    Parameters: ``longest``, the code of a group without a zero after it: 255, smaller ones are for proofs.
     Members: ``i``: In(stream of bytes, always ready); ``error``: In(1), a byte was lost, so that the frame under way
     ends as ``Reason.FRAMING``; ``o``: Out(stream of ``EVENT``, always ready), whose ends say GOOD, FRAMING or CODING.
     """
@@ -32,7 +33,8 @@ class CobsDecoder(wiring.Component):
     error: Signal
     o: stream.Interface
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int = 255) -> None:
+        self.longest = longest
         super().__init__(
             {
                 "i": In(stream.Signature(8, always_ready=True)),
@@ -62,7 +64,7 @@ class CobsDecoder(wiring.Component):
             with m.Else():
                 m.d.sync += begun.eq(1)
                 with m.If(left == 1):
-                    m.d.sync += [left.eq(self.i.payload), full.eq(self.i.payload == 255)]
+                    m.d.sync += [left.eq(self.i.payload), full.eq(self.i.payload == self.longest)]
                     m.d.sync += [self.o.valid.eq(begun & ~full), self.o.payload.data.eq(0)]
                 with m.Else():
                     m.d.sync += [left.eq(left - 1), self.o.valid.eq(1)]
@@ -77,7 +79,8 @@ class CobsEncoder(wiring.Component):
     changes must not join two frames. Encodes a byte a cycle, two after 254 bytes without a zero, and ends a frame
     with three cycles; while the ring is full it waits for ``o``.
 
-    Parameters: ``depth``, a power of two, at least 512. Members: ``i``: In(stream of ``data``, 8 bits, and ``last``);
+    Parameters: ``depth``, a power of two, room for two groups: at least 512; ``longest``, the highest code, 255:
+    smaller ones, with a smaller ring, are for proofs. Members: ``i``: In(stream of ``data``, 8 bits, and ``last``);
     ``o``: Out(stream of bytes); ``flush``: In(1), ends the frame under way as it is; ``busy``: Out(1), high while
     bytes wait.
     """
@@ -87,10 +90,11 @@ class CobsEncoder(wiring.Component):
     flush: Signal
     busy: Signal
 
-    def __init__(self, depth: int = 512) -> None:
-        if depth < 512 or depth & (depth - 1):
-            raise ValueError(f"Depth must be a power of two, at least 512, not {depth!r}")
-        self.depth = depth
+    def __init__(self, depth: int = 512, longest: int = 255) -> None:
+        least = 2 * (longest + 1)
+        if depth < least or depth & (depth - 1):
+            raise ValueError(f"Depth must be a power of two, at least {least}, not {depth!r}")
+        self.depth, self.longest = depth, longest
         super().__init__(
             {
                 "i": In(stream.Signature(data.StructLayout({"data": 8, "last": 1}))),
@@ -127,7 +131,7 @@ class CobsEncoder(wiring.Component):
                 m.d.comb += [write.en.eq(self.i.valid & room), write.data.eq(Mux(closes, code, self.i.payload.data))]
                 with m.If(self.i.valid & room):
                     m.d.sync += last.eq(self.i.payload.last)
-                    with m.If(~closes & (code == 254)):
+                    with m.If(~closes & (code == self.longest - 1)):
                         m.next = "FULL"
                     with m.Elif(self.i.payload.last):
                         m.next = "END"

@@ -15,6 +15,7 @@ from amaranth.lib.wiring import In, Out
 
 from .cobs import CobsDecoder, CobsEncoder
 from .codes import VERSION, Kind
+from .flow import Fifo
 from .packets import PacketReceiver
 from .replies import Replies
 from .uart import BitRate, UartReceiver, UartTransmitter
@@ -123,7 +124,18 @@ class LinkCore(wiring.Component):
             decoder.error.eq(receiver.error),
             self.tx.eq(transmitter.tx),
         ]
-        wiring.connect(m, replies.o, encoder.i)
+        # A register: the longest path of the link on an iCE40 goes from the choice of a reply's byte into this, not on
+        # into the encoder's memory.
+        m.submodules.reply = reply = ResetInserter(self.soft_reset)(Fifo(len(Value.cast(encoder.i.payload)), 1))
+        m.d.comb += [
+            reply.i.valid.eq(replies.o.valid),
+            reply.i.payload.eq(replies.o.payload),
+            replies.o.ready.eq(reply.i.ready),
+            # Nothing of a reply that is broken off may follow the flush, which an encoder between two frames ignores.
+            encoder.i.valid.eq(reply.o.valid & ~self.soft_reset),
+            encoder.i.payload.eq(reply.o.payload),
+            reply.o.ready.eq(encoder.i.ready & ~self.soft_reset),
+        ]
         wiring.connect(m, replies.pixels, wiring.flipped(self.pixels))
         wiring.connect(m, wiring.flipped(self.results), replies.results)
 
@@ -144,6 +156,12 @@ class LinkCore(wiring.Component):
             m.d.sync += self.error.eq(0)
         m.d.comb += replies.status.eq(Cat(self.frames, dropped))
         m.d.comb += self.busy.eq(
-            self.soft_reset | packets.o.valid | replies.busy | encoder.busy | encoder.o.valid | transmitter.busy
+            self.soft_reset
+            | packets.o.valid
+            | replies.busy
+            | reply.o.valid
+            | encoder.busy
+            | encoder.o.valid
+            | transmitter.busy
         )
         return m

@@ -62,7 +62,8 @@ class Replies(wiring.Component):
         kind = head[:3]
         left, latency, running = Signal(range(self.frame_bytes)), Signal(32), Signal()
 
-        # Results, from address 1 on, and the reply to INFO. Word 0 of a result is its latency, which is a counter.
+        # Results, from address 1 on, and the reply to INFO. Word 0 of a result is its latency, which is a counter, and
+        # that of a status the status as it was with the request: a byte that waits at the output must not change.
         info = [int.from_bytes(self.info[k : k + 4], "little") for k in range(0, len(self.info), 4)]
         info_at = self.classes + 2
         m.submodules.memory = memory = Memory(
@@ -83,9 +84,7 @@ class Replies(wiring.Component):
                     start = info_at if each == Kind.INFO else 0
                     m.d.comb += [size.eq(4 * words), first.eq(start), last.eq(start + words - 1)]
         content = Signal(8)
-        with m.If(kind == Kind.STATUS):
-            m.d.comb += content.eq(self.status.word_select(byte, 8))
-        with m.Elif(word == 0):
+        with m.If(word == 0):
             m.d.comb += content.eq(latency.word_select(byte, 8))
         with m.Else():
             m.d.comb += content.eq(read.data.word_select(byte, 8))
@@ -107,6 +106,8 @@ class Replies(wiring.Component):
             with m.State("SEQUENCE"):
                 m.d.comb += [i.ready.eq(1), begins.eq(1), following.eq(first)]
                 m.d.sync += [sequence.eq(i.payload), left.eq(self.frame_bytes - 1)]
+                with m.If(kind == Kind.STATUS):
+                    m.d.sync += latency.eq(self.status)
                 with m.If(i.valid):
                     m.next = "HEADER"
                     with m.If(kind == Kind.IMAGE):

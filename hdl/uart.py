@@ -90,7 +90,8 @@ class BitClock(wiring.Component):
         bits, step = self.rate.bits, self.rate.step
         # Cycles are whole, and the edge is seen up to one late: half a bit less one cycle is right on average.
         start = (1 << bits - 1) + step if self.half else 0
-        phase, following = Signal(bits, init=start), Signal(bits + 1)
+        phase = Signal(bits, init=start)
+        following = Signal(bits + 1)
         m.d.comb += [following.eq(phase + step), self.tick.eq(self.run & following[-1])]
         m.d.sync += phase.eq(Mux(self.run, following, start))
         return m
@@ -115,14 +116,18 @@ class UartReceiver(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        raw, seen, line = Signal(init=1), Signal(2, init=3), Signal(init=1)
+        raw = Signal(init=1)
+        seen = Signal(2, init=3)
+        line = Signal(init=1)
         m.submodules.synchroniser = FFSynchronizer(self.rx, raw, init=1)
         m.d.sync += [seen.eq(Cat(raw, seen[0])), line.eq((raw & seen[0]) | (raw & seen[1]) | (seen[0] & seen[1]))]
 
         m.submodules.clock = clock = BitClock(self.rate, half=True)
         # A mark comes down to the lowest place after start bit and data; it is then the stop bit's turn.
         mark = 1 << 9
-        data, first, armed = Signal(10, init=mark), Signal(), Signal()
+        data = Signal(10, init=mark)
+        first = Signal()
+        armed = Signal()
         m.d.comb += self.o.payload.eq(data[1:9])
         m.d.sync += [self.o.valid.eq(0), self.error.eq(0)]
         with m.If(~clock.run):

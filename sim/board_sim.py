@@ -21,7 +21,7 @@ import numpy as np
 
 from ..gen.design import Design
 from ..gen.link import TOP, verilog
-from .cocotb_run import MAKE_FLAGS, VERILATOR_ARGUMENTS, _environment, _explained, _search_path
+from .cocotb_run import MAKE_FLAGS, VERILATOR_ARGUMENTS, environment, explained, search_path
 from .toolchain import tail, verilator_version
 from .trace import SimulationError
 
@@ -44,7 +44,7 @@ def build(design: Design, cache: Path, *, cycles_per_bit: int = CYCLES_PER_BIT) 
     Parameters: ``cache``, a folder that keeps the builds of any number of designs under the hash of all they depend
     on. Raises SimulationError where a tool is missing or the build fails, PlanError where the design fits no link.
     """
-    path = _search_path("verilator")
+    path = search_path("verilator")
     from cocotb_tools.runner import get_runner
 
     text = verilog(design, CLOCK_HZ, CLOCK_HZ / cycles_per_bit)
@@ -60,8 +60,8 @@ def build(design: Design, cache: Path, *, cycles_per_bit: int = CYCLES_PER_BIT) 
     (folder / "settings.json").write_text(json.dumps({"cycles_per_bit": cycles_per_bit}))
     log = folder / "build.log"
     with (
-        _environment(PATH=path, MAKEFLAGS=MAKE_FLAGS, VERILATOR_ROOT=None),
-        _explained("Building the simulated board", log),
+        environment(PATH=path, MAKEFLAGS=MAKE_FLAGS, VERILATOR_ROOT=None),
+        explained("Building the simulated board", log),
     ):
         get_runner("verilator").build(
             sources=[folder / "ports.vlt", folder / "top.v"],
@@ -160,7 +160,7 @@ def _run(folder: str, work: str) -> None:
     from cocotb_tools.check_results import get_results
     from cocotb_tools.runner import get_runner
 
-    with _environment(PYTEST_CURRENT_TEST=None):
+    with environment(PYTEST_CURRENT_TEST=None):
         results = get_runner("verilator").test(
             hdl_toplevel=TOP,
             hdl_toplevel_lang="verilog",

@@ -18,7 +18,7 @@ from .toolchain import find_program, tail, verilator_root
 from .trace import SimulationError, Stimulus, Trace
 from .verilator_build import control_file
 
-__all__ = ["SIMULATORS", "run_cocotb"]
+__all__ = ["MAKE_FLAGS", "SIMULATORS", "VERILATOR_ARGUMENTS", "environment", "explained", "run_cocotb", "search_path"]
 
 SIMULATORS = ("verilator", "icarus")
 
@@ -47,7 +47,7 @@ def run_cocotb(
     """
     if simulator not in SIMULATORS:
         raise ValueError(f"Simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
-    path = _search_path(simulator)
+    path = search_path(simulator)
     if not Path(verilog_path).is_file():
         raise SimulationError(f"There is no Verilog file {verilog_path}")
     from cocotb_tools.check_results import get_results
@@ -66,11 +66,11 @@ def run_cocotb(
     for name in ("trace.npz", "results.xml"):
         (work_dir / name).unlink(missing_ok=True)
 
-    with _environment(PATH=path, MAKEFLAGS=MAKE_FLAGS, VERILATOR_ROOT=None, PYTEST_CURRENT_TEST=None):
+    with environment(PATH=path, MAKEFLAGS=MAKE_FLAGS, VERILATOR_ROOT=None, PYTEST_CURRENT_TEST=None):
         runner = get_runner(simulator)
         build_log, run_log = work_dir / "build.log", work_dir / "run.log"
         start = time.perf_counter()
-        with _explained(f"Building {ports.top} for {simulator}", build_log):
+        with explained(f"Building {ports.top} for {simulator}", build_log):
             runner.build(
                 sources=sources,
                 hdl_toplevel=ports.top,
@@ -81,7 +81,7 @@ def run_cocotb(
                 log_file=build_log,
             )
         build_seconds = time.perf_counter() - start
-        with _explained(f"Running {ports.top} in {simulator}", run_log):
+        with explained(f"Running {ports.top} in {simulator}", run_log):
             results = runner.test(
                 hdl_toplevel=ports.top,
                 test_module="spikeloom.sim.cocotb_bench",
@@ -98,7 +98,7 @@ def run_cocotb(
     return load_trace(work_dir / "trace.npz"), build_seconds
 
 
-def _search_path(simulator: str) -> str:
+def search_path(simulator: str) -> str:
     """Return the PATH on which cocotb finds the simulator, after checking that everything is there."""
     if importlib.util.find_spec("cocotb_tools") is None:
         raise SimulationError("cocotb needs the Python package cocotb 2.1 or later: pip install cocotb")
@@ -112,7 +112,7 @@ def _search_path(simulator: str) -> str:
 
 
 @contextlib.contextmanager
-def _environment(**values: str | None) -> Iterator[None]:
+def environment(**values: str | None) -> Iterator[None]:
     """Set environment variables, or remove those given as None, for a while: cocotb's runner reads them from here."""
     before = {name: os.environ.get(name) for name in values}
     try:
@@ -132,7 +132,7 @@ def _set(name: str, value: str | None) -> None:
 
 
 @contextlib.contextmanager
-def _explained(what: str, log: Path) -> Iterator[None]:
+def explained(what: str, log: Path) -> Iterator[None]:
     """Turn every way in which cocotb's runner fails, SystemExit included, into a SimulationError."""
     try:
         yield

@@ -1,5 +1,6 @@
 """A board on a serial line, simulated from its Verilog bit by bit: the host's answers, and faults of every kind."""
 
+import json
 import os
 import shutil
 import struct
@@ -13,6 +14,7 @@ import serial
 from link_faults import FAULTS, RESETS, received, schedule
 from typer.testing import CliRunner
 
+from benchmarks.boards import ROOT, SHOWN
 from spikeloom.cli import app
 from spikeloom.gen import emit
 from spikeloom.gen.design import Design
@@ -241,8 +243,6 @@ def folder(design: Design, board: Path, pixels: np.ndarray, tmp_path_factory: py
 
 
 def test_run_on_a_simulated_board(folder: Path, design: Design) -> None:
-    import json
-
     status, out, err = run("--simulate", folder, "--data", folder / "frames.npz", "-n", 20, "--json")
     assert status == 0, err
     found = json.loads(out)
@@ -251,6 +251,22 @@ def test_run_on_a_simulated_board(folder: Path, design: Design) -> None:
     assert found["images_per_second"] == pytest.approx(20 * CLOCK_HZ / found["cycles"], rel=0.01)
     status, out, err = run("--simulate", folder, "--data", folder / "frames.npz", "-n", 20)
     assert status == 0 and "equal to the golden model   20 of 20" in out and "(label " in out and "95.00 %" in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["digits-icebreaker", "mnist-ulx3s-85f"])
+def test_what_boards_show_answers_like_the_golden_model(
+    name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """A hundred test images through the serial line, bit by bit, with the fold of the board's bitstream."""
+    shown = SHOWN[name]
+    data = "digits" if "digits" in name else f"mnist:{request.getfixturevalue('data_dir') / 'mnist'}"
+    network = str(ROOT / shown.network)
+    made = CliRunner().invoke(app, ["generate", network, "--cycles", str(shown.cycles), "-o", str(tmp_path)])
+    assert made.exit_code == 0, made.output
+    status, out, err = run("--simulate", tmp_path, "--data", data, "-n", 100, "--json")
+    assert status == 0, err
+    assert json.loads(out)["golden_equal"] == json.loads(out)["images"] == 100
 
 
 def test_run_with_another_network_than_the_board_has(folder: Path, board: Path, tmp_path: Path) -> None:

@@ -16,90 +16,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]  # not in amaranth-stubs
-from amaranth.hdl import Assert, Assume, Cat, ClockDomain, Elaboratable, Instance, Module, Signal, Value
+from amaranth.hdl import Signal
+from counterexample import counterexample
+from proof_bench import Bench, wire_name
 
 from spikeloom.gen import yosys
 from spikeloom.hdl.library import Library, Target
 
-__all__ = ["Bench", "Proof", "prove", "waits_for_ready"]
-
-
-class Bench(Elaboratable):
-    """A core, assumptions on its inputs and rules on its outputs.
-
-    Free signals are inputs of the bench. Rules hold in every cycle from the second on, the reset being over. State of
-    the bench lives in ``m.d.sync`` like that of the core, so both are reset together.
-
-    Attributes: ``m``, the module; ``rules`` by name, 1-bit signals; ``goals`` by name, what must be possible within
-    the depth, so that a proof is not empty; ``probes``, signals that show a wire inside the core by its flat name.
-    """
-
-    def __init__(self) -> None:
-        self.m = Module()
-        self.rules: dict[str, Signal] = {}
-        self.goals: dict[str, Signal] = {}
-        self.probes: dict[str, str] = {}
-        self.ports: list[Signal] = []
-        self.running = Signal()
-
-    def free(self, width: int, name: str) -> Signal:
-        """A signal that may have any value in any cycle."""
-        self.ports.append(Signal(width, name=name))
-        return self.ports[-1]
-
-    def constant(self, width: int, name: str) -> Signal:
-        """A signal that may have any value, the same in every cycle."""
-        value = Signal(width, name=name)
-        self.m.submodules += Instance("$anyconst", p_WIDTH=width, o_Y=value)
-        return value
-
-    def probe(self, width: int, wire: str) -> Signal:
-        """What wire ``core.level`` and the like, with the names of submodules before it, shows."""
-        name = "probe_" + re.sub(r"\W+", "_", wire)
-        self.ports.append(Signal(width, name=name))
-        self.probes[name] = wire
-        return self.ports[-1]
-
-    def assume(self, condition: Value) -> None:
-        """Only runs in which ``condition`` holds in every cycle without reset."""
-        self.m.d.comb += Assume(condition | ~self.running, None)
-
-    def rule(self, name: str, condition: Value) -> None:
-        """``condition`` holds in every cycle."""
-        self.rules[name] = Signal(name=_wire("rule", name), attrs={"keep": 1})
-        self.m.d.comb += self.rules[name].eq(condition | ~self.running)
-
-    def goal(self, name: str, condition: Value) -> None:
-        """``condition`` is possible."""
-        self.goals[name] = Signal(name=_wire("goal", name), attrs={"keep": 1})
-        self.m.d.comb += self.goals[name].eq(condition & self.running)
-
-    def past(self, value: Value, name: str) -> Signal:
-        """``value`` one cycle ago; 0 in the first cycle after reset."""
-        later = Signal(Value.cast(value).shape(), name=f"past_{name}")
-        self.m.d.sync += later.eq(value)
-        return later
-
-    def count(self, step: Value, width: int, name: str) -> Signal:
-        """How many cycles ``step`` was high before this one; it stays at its highest value."""
-        total = Signal(width, name=name)
-        with self.m.If(step & ~total.all()):
-            self.m.d.sync += total.eq(total + 1)
-        return total
-
-    def elaborate(self, platform: object) -> Module:
-        m = self.m
-        sync: Any = ClockDomain("sync")
-        start: Any = ClockDomain("start", reset_less=True)
-        m.domains += [sync, start]
-        clk = self.ports[0]
-        m.d.comb += [sync.clk.eq(clk), start.clk.eq(clk), sync.rst.eq(~self.running)]
-        m.d.start += self.running.eq(1)
-        m.d.comb += Assert(Cat(self.rules.values()).all(), None)
-        return m
+__all__ = ["Bench", "Proof", "prove", "proven", "waits_for_ready"]
 
 
 @dataclass(frozen=True)
@@ -126,27 +52,37 @@ def prove(
     induction: bool = False,
     target: Target = "fpga",
     kept: bool = False,
+    restart: bool = False,
     timeout: int = 60,
 ) -> Proof:
     """Prove the rules of ``bench`` for ``depth`` cycles from reset, or with ``induction`` for ever.
 
     By k-induction of ``depth``: whatever ``depth`` cycles in which all rules hold come before, they hold in the next.
-    All goals must be reached within ``depth``. ``kept``: memories start with their initial contents. Raises
+    All goals must be reached within ``depth``. ``kept``: memories start with their initial contents.
+    ``restart``: the solver begins anew for every cycle, which is faster where data are compared over many. Raises
     AssertionError where a goal cannot be reached, RuntimeError where a tool fails or takes more than ``timeout``
     seconds.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _smt2(bench, folder, target, kept)
     method = "induction" if induction else "bounded"
+    solving = ["--noincr", "--unroll"] if restart else []
     for options in [["-t", str(depth)], *([["-i", "-t", str(depth)]] if induction else [])]:
-        if not _smtbmc(folder, [*options, "--dump-vcd", "trace.vcd"], "bench.smt2", timeout):
+        if not _smtbmc(folder, [*solving, *options, "--dump-vcd", "trace.vcd"], "bench.smt2", timeout):
             waves = folder / "trace.vcd"
-            broken, table = _counterexample(waves, bench)
+            broken, table = counterexample(waves, bench)
             return Proof(False, method, depth, broken, waves, table)
     if bench.goals:
         result = _smtbmc(folder, ["-c", "-t", str(depth), "--dump-vcd", "goal.vcd"], "bench.smt2", timeout)
         assert result, f"not all of {', '.join(bench.goals)} can be reached in {depth} cycles:\n{_tail(folder)}"
     return Proof(True, method, depth)
+
+
+def proven(proof: Proof, *outputs: str, folder: Path) -> None:
+    """Fail with the counterexample of ``proof``; or where valid or payload of ``outputs`` waits for a ready."""
+    assert proof, f"{', '.join(proof.broken)} ({proof.waves})\n{proof.table}"
+    if outputs:
+        assert not waits_for_ready(folder, outputs)
 
 
 def _read(bench: Bench, folder: Path, target: Target) -> list[str]:
@@ -176,7 +112,7 @@ def _smt2(bench: Bench, folder: Path, target: Target, kept: bool) -> None:
         "dffunmap",
         "opt_clean",
         "chformal -lower",
-        *(f"add -cover {_wire('goal', name)} bench" for name in bench.goals),
+        *(f"add -cover {wire_name('goal', name)} bench" for name in bench.goals),
         "write_smt2 -wires bench.smt2",
         "write_json bench.json",
     ]
@@ -241,43 +177,5 @@ def _smtbmc(folder: Path, options: list[str], file: str, timeout: int) -> bool:
     return status[1] == "PASSED"
 
 
-def _wire(kind: str, name: str) -> str:
-    return f"{kind}_" + re.sub(r"\W", "_", name)
-
-
 def _tail(folder: Path) -> str:
     return (folder / "smtbmc.log").read_text()[-2000:]
-
-
-def _counterexample(waves: Path, bench: Bench) -> tuple[list[str], str]:
-    """The rules that fail in the last cycle of a VCD file, and its wires of the bench as a table."""
-    names: dict[str, str] = {}
-    depth, steps, now = 0, [], {}
-    for line in waves.read_text().splitlines():
-        if match := re.match(r"\$var \w+ \d+ (\S+) (\S+)", line):
-            if depth == 1:
-                names[match[1]] = match[2].lstrip("\\")
-        elif line.startswith("$scope"):
-            depth += 1
-        elif line.startswith("$upscope"):
-            depth -= 1
-        elif line.startswith("#"):
-            steps += [dict(now)] if now else []
-        elif line.startswith("b"):
-            value, code = line[1:].split()
-            now[code] = value
-        elif line[:1] in "01x" and line[1:]:
-            now[line[1:]] = line[0]
-    by_name = {name: code for code, name in names.items()}
-    shown = [
-        n
-        for n in by_name
-        if re.fullmatch(r"\w+", n) and not n.startswith(("_", "past_", "rst", "start_clk", "clk", "smt"))
-    ]
-    broken = [rule for rule in bench.rules if now.get(by_name.get(_wire("rule", rule), "")) == "0"]
-    cycles = steps[::2]  # a cycle has two steps, one for each edge of the clock
-    rows = [["cycle", *map(str, range(len(cycles)))]]
-    rows += [[name, *(f"{int(step[by_name[name]], 2):x}" for step in cycles)] for name in sorted(shown)]
-    width = max(len(cell) for row in rows for cell in row[1:]) + 1
-    lines = (f"{row[0]:<40}" + "".join(cell.rjust(width) for cell in row[1:]) for row in rows)
-    return broken, "\n".join(lines)

@@ -11,7 +11,8 @@ from prove import Bench
 
 from spikeloom.hdl.words import WordFormat
 
-__all__ = ["Reference", "in_range", "lanes_of", "pipe_bench", "sink", "source", "taken_word", "word_from"]
+__all__ = ["Reference", "hits", "in_range", "lanes_of", "per_group", "pipe_bench", "sink", "source", "taken_word",
+           "word_from"]
 
 Reference = Callable[[Bench, Value, Value], tuple[Value, Value]]
 """From the payload and valid of a word to valid and payload of the result that it completes, in the same cycle."""
@@ -58,6 +59,16 @@ def taken_word(bench: Bench, at: Value, taken: Value, count: Value, word: Value,
     bench.m.d.comb += value.eq(Mux(taken & (count == at), word, kept))
     bench.m.d.sync += kept.eq(value)
     return value
+
+
+def hits(bench: Bench, step: Value, count: int, name: str) -> tuple[Signal, Signal]:
+    """A counter of ``count`` states that steps where ``step``, and how often it wrapped, 0 to 3 and again from 0."""
+    at, wraps = Signal(range(max(2, count)), name=name), Signal(2, name=f"{name}_wraps")
+    with bench.m.If(step):
+        bench.m.d.sync += at.eq(Mux(at == count - 1, 0, at + 1))
+    with bench.m.If(step & (at == count - 1)):
+        bench.m.d.sync += wraps.eq(wraps + 1)
+    return at, wraps
 
 
 def word_from(m: Module, words: list[Value], index: Value, name: str) -> Value:
@@ -111,6 +122,14 @@ def pipe_bench(
     total = bench.count(o_valid, 2, "results")
     bench.goal("a result", total == 1)
     return bench
+
+
+def per_group(bench: Bench, groups: int, valid: Value) -> Signal:
+    """Which group of channels a word is for."""
+    group = Signal(range(groups), name="group_of_word")
+    with bench.m.If(valid):
+        bench.m.d.sync += group.eq(Mux(group == groups - 1, 0, group + 1))
+    return group
 
 
 def in_range(bench: Bench, word: Value, form: WordFormat) -> None:

@@ -60,7 +60,8 @@ def converse(core: LinkCore, line: list[int], wait: int) -> tuple[list[bytes], l
     return images, levels, flags
 
 
-def replies(levels: list[int]) -> list[Frame]:
+def replies(levels: list[int], *, broken: bool = False) -> list[Frame]:
+    """The frames on ``tx``; ``broken``: some may be none."""
     found, k = bytearray(), 0
     while k < len(levels) - 10 * CYCLES:
         if levels[k]:
@@ -72,7 +73,7 @@ def replies(levels: list[int]) -> list[Frame]:
         k += 10 * CYCLES - 1
     parser = Parser()
     frames = parser.feed(bytes(found))
-    assert not parser.garbage
+    assert broken or not parser.garbage
     return frames
 
 
@@ -129,6 +130,17 @@ def test_reset_breaks_off_what_is_under_way() -> None:
     assert images == [IMAGES[0], IMAGES[3]]
     assert sum(reset for reset, _ in flags) == 4
     assert [(frame.sequence, frame.kind) for frame in replies(levels)] == [(9, 0x84)]
+
+
+def test_a_reset_between_two_replies_is_answered() -> None:
+    """The replies to an image and to STATUS follow each other; RESET comes in the cycles between the two."""
+    sent = (Frame(Kind.IMAGE, 1, IMAGES[0]), Frame(Kind.STATUS, 2), Frame(Kind.RESET, 3))
+    line = line_of(b"".join(map(encode, sent)), CYCLES) + [1] * 1900
+    for wait in range(651, 656):
+        _, levels, _ = converse(LinkCore(spec(depth=64)), line, wait=wait)
+        got = [(frame.sequence, frame.kind) for frame in replies(levels, broken=True)]
+        assert got[-1] == (3, 0x84), f"no reply to RESET where the result comes after {wait} cycles"
+        assert (1, 0x81) in got, "the reset should come after the reply to the image"
 
 
 def test_what_is_refused() -> None:

@@ -1,0 +1,99 @@
+"""Proofs about the cores around synapses and neurons that never stall (``docs/formal.md``)."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from amaranth.hdl import Cat, Const, Mux, Signal, Value, signed
+from prove import Bench, prove, proven
+from stream_benches import lanes_of, per_group, pipe_bench, word_from
+
+from spikeloom.hdl.pool import PoolArray, PoolSpec
+from spikeloom.hdl.readout import Readout, ReadoutSpec
+from spikeloom.hdl.requant import Requantiser, RequantSpec
+from spikeloom.hdl.words import WordFormat
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_requantiser(groups: int, tmp_path: Path) -> None:
+    form = WordFormat(1, 1, -32, 31)
+    spec = RequantSpec(bias=np.array([3, -2][:groups]), shift=np.array([2, -1][:groups]), lo=-4, hi=7, i_format=form,
+                       ranges=np.array([[-32, 31]] * groups))  # fmt: skip
+
+    def reference(bench: Bench, word: Value, valid: Value) -> tuple[Value, Value]:
+        group, results = per_group(bench, groups, valid), []
+        for bias, shift in zip(spec.bias, spec.shift, strict=True):
+            x = word.as_signed() - int(bias)
+            x = x >> int(shift) if shift >= 0 else x << -int(shift)
+            clamped = Signal(signed(10), name=f"clamped_{len(results)}")
+            bench.m.d.comb += clamped.eq(Mux(x < spec.lo, spec.lo, Mux(x > spec.hi, spec.hi, x)))
+            results.append(clamped[: spec.o_format.bits])
+        return valid, word_from(bench.m, results, group, "expected")
+
+    bench = pipe_bench(Requantiser(spec), form, spec.latency, reference)
+    proven(prove(bench, tmp_path, depth=spec.latency + 2 * groups + 3, induction=groups == 1), folder=tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["sum", "max", "max_spikes"])
+def test_pool_array(kind: str, tmp_path: Path) -> None:
+    form = WordFormat(1, 2, 0, 1) if kind == "max_spikes" else WordFormat(1, 1, -4, 3)
+    spec = PoolSpec(kind=kind, words=3, i_format=form)
+
+    def reference(bench: Bench, word: Value, valid: Value) -> tuple[Value, Value]:
+        m, place = bench.m, per_group(bench, 3, valid)
+        before = [Signal(form.width, name=f"word_{k}") for k in range(2)]
+        with m.If(valid):
+            m.d.sync += [before[0].eq(word), before[1].eq(before[0])]
+        words = [lanes_of(w, form.steps, form.bits, form.signed) for w in (word, *before)]
+
+        def most(values: list[Value], name: str) -> Value:
+            found: Value = values[0]
+            for k, value in enumerate(values[1:]):
+                larger = Signal(signed(6), name=f"{name}_{k}")
+                m.d.comb += larger.eq(Mux(value > found, value, found))
+                found = larger
+            return found
+
+        done = valid & (place == 2)
+        if kind == "sum":
+            return done, sum((w[0] for w in words), Const(0, signed(2)))[: spec.o_format.bits]
+        if kind == "max":
+            return done, most([w[0] for w in words], "most")[: spec.o_format.bits]
+        counts = [most([sum(w[: t + 1], Const(0)) for w in words], f"most_{t}") for t in range(2)]
+        return done, Cat(counts[0] > 0, counts[1] > counts[0])
+
+    bench = pipe_bench(PoolArray(spec), form, spec.latency, reference, last_of=3)
+    proven(prove(bench, tmp_path, depth=spec.latency + 9), folder=tmp_path)
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 4])
+def test_readout(outputs: int, tmp_path: Path) -> None:
+    form = WordFormat(outputs, 1, -4, 3)
+    bias = np.array([1, -1, 0, 2])
+    spec = ReadoutSpec(bias=bias, i_format=form, ranges=np.array([[-4, 3]] * 4))
+    bits = spec.o_format.bits
+
+    def reference(bench: Bench, word: Value, valid: Value) -> tuple[Value, Value]:
+        m, group = bench.m, per_group(bench, spec.groups, valid)
+        best, index = Signal(signed(8), name="best_logit"), Signal(2, name="best_class")
+        found, at, logits = Mux(group == 0, -128, best), Mux(group == 0, 0, index), []
+        for k, x in enumerate(lanes_of(word, outputs, form.bits, True)):
+            offsets = [Const(int(b), 4) for b in bias[k::outputs]]
+            logit, larger, where = (
+                Signal(signed(8), name=f"logit_{k}"),
+                Signal(signed(8), name=f"larger_{k}"),
+                Signal(2, name=f"where_{k}"),
+            )
+            m.d.comb += logit.eq(x + word_from(m, offsets, group, f"bias_{k}").as_signed())
+            m.d.comb += [
+                larger.eq(Mux(logit > found, logit, found)),
+                where.eq(Mux(logit > found, group * outputs + k, at)),
+            ]
+            found, at = larger, where
+            logits.append(logit[:bits])
+        with m.If(valid):
+            m.d.sync += [best.eq(found), index.eq(at)]
+        return valid, Cat(*logits, at)
+
+    bench = pipe_bench(Readout(spec), form, spec.latency, reference)
+    proven(prove(bench, tmp_path, depth=spec.latency + 2 * spec.groups + 2), folder=tmp_path)
