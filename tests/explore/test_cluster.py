@@ -8,17 +8,20 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from spikeloom.explore import jobs
+from spikeloom.explore.explore import explore
 from spikeloom.explore.jobs import Job, JobError
+from spikeloom.explore.options import Options
 from spikeloom.explore.store import Store
 from spikeloom.gen.layers import PlanError
 from spikeloom.quant.netfile import load
@@ -235,3 +238,20 @@ def _copy(folder: Path) -> None:
         shutil.copytree(ROOT / name, to, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     with (folder / "spikeloom" / "gen" / "fold.py").open("a") as file:
         file.write("# another\n")
+
+
+@pytest.mark.slow
+def test_an_exploration_on_a_cluster_is_that_of_one_machine(tmp_path):
+    """The digits' front, latency and accuracy; a worker is killed in the middle."""
+    options = Options(data="digits", images=60, measure=20, trials=24)
+    with cluster(tmp_path, 3) as dask:
+        killed = threading.Timer(4.0, dask.workers[0].kill)
+        killed.start()
+        there = explore([NETWORK], replace(options, scheduler=dask.address), tmp_path / "there")
+        assert not killed.is_alive(), "it was over before"
+        assert dask.workers[0].wait(10) == -signal.SIGKILL
+    here = explore([NETWORK], replace(options, workers=1), tmp_path / "here")
+    for found in (there, here):
+        del found["seconds"], found["search"]["seconds"]
+    assert there == here
+    assert results(Store(tmp_path / "there")) == results(Store(tmp_path / "here"))

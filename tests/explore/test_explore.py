@@ -217,5 +217,13 @@ def test_a_killed_exploration_goes_on(tiny, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_point_is_placed_for_its_clock(tiny, tmp_path):
+    explored = explore([tiny[0]], Options(workers=1, trials=0, synthesize=1, device="ecp5-12k"), tmp_path / "results")
+    (point,) = (p for p in explored["points"] if p["synthesis"])
+    assert point["id"] == explored["best"] and point["synthesis"]["mhz"] > 50
+    assert point["fps"] == pytest.approx(1e6 * point["synthesis"]["mhz"] / point["interval"], rel=1e-4)
+
+
+@pytest.mark.slow
 def test_an_exploration_killed_ten_times_goes_on(tiny, tmp_path):
     killed(tiny[0], tiny[1], tmp_path, 10)
