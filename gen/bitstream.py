@@ -21,7 +21,7 @@ from .boards.table import Board, BoardError
 from .boards.top import NAME, Clock, clock_below, files
 from .design import Design
 from .pll import PllError
-from .route import NEXTPNR, PACKERS, Fit, place, run
+from .route import NEXTPNR, PACKERS, Fit, Unplaced, place, run
 
 __all__ = ["BAUD", "MARGIN", "TRIES", "build", "next_try"]
 
@@ -34,6 +34,9 @@ worse."""
 
 TRIES = 5
 """Places and routes at most."""
+
+SEEDS = 10
+"""Placements tried where nearly all cells are in use: then most have no place for some cell, and say so in seconds."""
 
 _SYNTHESIS = {"ice40": ("SPIKELOOM_ICE40", "synth_ice40"), "ecp5": ("SPIKELOOM_ECP5", "synth_ecp5"),
               "gowin": ("SPIKELOOM_GOWIN", "synth_gowin")}
@@ -77,7 +80,7 @@ def build(
         progress(f"synthesis, {float(clock.mhz):.4g} MHz", len(tries), 0)
         cells, commands = _synthesise(design, board, clock, baud, work)
         progress(f"place and route, {float(clock.mhz):.4g} MHz", len(tries), 0)
-        fit = place(board, work, float(clock.mhz), seed)
+        fit, seed = _placed(board, work, float(clock.mhz), seed)
         tries.append({"target_mhz": fit.target_mhz, "achieved_mhz": fit.achieved_mhz, "seed": seed, "met": fit.met})
         if fit.met:
             break
@@ -92,6 +95,16 @@ def build(
     contents["seconds"] = round(time.perf_counter() - start, 1)
     (work / "report.json").write_text(json.dumps(contents, indent=2) + "\n")
     return contents
+
+
+def _placed(board: Board, work: Path, mhz: float, seed: int) -> tuple[Fit, int]:
+    """Place and route, with the next seeds where nextpnr finds no place for a cell; the seed that did it."""
+    for further in range(seed, seed + SEEDS - 1):
+        try:
+            return place(board, work, mhz, further), further
+        except Unplaced:
+            continue
+    return place(board, work, mhz, seed + SEEDS - 1), seed + SEEDS - 1
 
 
 def next_try(

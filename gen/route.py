@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from .boards.table import Board, BoardError
 
-__all__ = ["PACKERS", "Fit", "Packer", "Tool", "place", "run"]
+__all__ = ["PACKERS", "Fit", "Packer", "Tool", "Unplaced", "place", "run"]
 
 
 class Tool(NamedTuple):
@@ -78,6 +78,15 @@ _FILES = {"ice40": ("--pcf", "--asc"), "ecp5": ("--lpf", "--textcfg"), "gowin": 
 _USED = re.compile(r"^Info:\s+(\w+):\s*(\d+)/\s*(\d+)\s+\d+%", re.MULTILINE)
 
 
+PATIENCE = 400
+"""Attempts to find a place for a cell are (cells of the design)^2 / this, of which nextpnr's own 8 makes minutes of
+search before it gives up."""
+
+
+class Unplaced(BoardError):
+    """Nearly all cells are in use and nextpnr found no place for some: another seed may do."""
+
+
 @dataclass(frozen=True)
 class Fit:
     """What nextpnr says: ``used``, (used, there are) of each kind of cell; ``achieved_mhz`` and ``target_mhz`` of the
@@ -106,7 +115,8 @@ def run(tool: Tool, arguments: list[str], work: Path) -> tuple[bool, str]:
 def place(board: Board, work: Path, mhz: float, seed: int = 1) -> Fit:
     """Place and route ``spikeloom_board.json`` of folder ``work`` for ``mhz``.
 
-    Raises BoardError where the board's part has too few cells, naming them, or nextpnr fails for another reason.
+    Raises BoardError where the board's part has too few cells, naming them, or nextpnr fails for another reason;
+    Unplaced where they are enough, but hardly.
     """
     constraint, result = _FILES[board.flow]
     suffix = {"ice40": "pcf", "ecp5": "lpf", "gowin": "cst"}[board.flow]
@@ -115,6 +125,7 @@ def place(board: Board, work: Path, mhz: float, seed: int = 1) -> Fit:
         *board.nextpnr, "--freq", f"{mhz:.6f}", "--seed", str(seed), "--json", "spikeloom_board.json",
         constraint, f"cst={pins}" if board.flow == "gowin" else pins, result, PACKERS[board.flow].source,
         "--report", "nextpnr.json", "--log", "nextpnr.log", "--timing-allow-fail", "--quiet",
+        "--placer-heap-cell-placement-timeout", str(PATIENCE),
     ]
     tool = NEXTPNR[board.flow]
     (work / "nextpnr.log").unlink(missing_ok=True)
@@ -122,7 +133,7 @@ def place(board: Board, work: Path, mhz: float, seed: int = 1) -> Fit:
     log = (work / "nextpnr.log").read_text() if (work / "nextpnr.log").is_file() else said
     used = {name: (int(a), int(b)) for name, a, b in _USED.findall(log)}
     if not good:
-        raise BoardError(_refusal(board, used, log + said))
+        raise _refusal(board, used, log + said)
     clocks = json.loads((work / "nextpnr.json").read_text())["fmax"].values()
     if not clocks:
         raise BoardError(f"{board.name}: nextpnr found no path between registers, so there is no clock to report")
@@ -132,14 +143,14 @@ def place(board: Board, work: Path, mhz: float, seed: int = 1) -> Fit:
     return Fit(used, round(worst["achieved"], 2), round(worst["constraint"], 4), met, command)
 
 
-def _refusal(board: Board, used: dict[str, tuple[int, int]], said: str) -> str:
+def _refusal(board: Board, used: dict[str, tuple[int, int]], said: str) -> BoardError:
     over = [f"{need:,} {name} of {most:,}" for name, (need, most) in used.items() if need > most]
     errors = [line.partition("ERROR:")[2].strip() for line in said.splitlines() if "ERROR:" in line]
     if over:
-        return (f"{board.name}: the design needs {', '.join(over)}; generate it with more --cycles, or choose a larger "
-                f"board")
+        return BoardError(f"{board.name}: the design needs {', '.join(over)}; generate it with more --cycles, or "
+                          f"choose a larger board")
     full = [f"{need:,} of {most:,} {name}" for name, (need, most) in used.items() if most > 8 and need > 0.9 * most]
     if full:
-        return (f"{board.name}: cannot be placed with {', '.join(full)} in use ({'; '.join(errors[:1])}); generate it "
-                f"with more --cycles, or choose a larger board")
-    return f"{board.name}: nextpnr failed: {'; '.join(errors[:3]) or said[-500:]}"
+        return Unplaced(f"{board.name}: cannot be placed with {', '.join(full)} in use ({'; '.join(errors[:1])}); "
+                        f"generate it with more --cycles, or choose a larger board")
+    return BoardError(f"{board.name}: nextpnr failed: {'; '.join(errors[:3]) or said[-500:]}")
