@@ -221,7 +221,7 @@ class Exploration:
         networks = self.accuracies()
         unique: dict[str, dict[str, Any]] = {}
         for point in points:
-            unique.setdefault(repr((point["network"], point["form"], point["folds"])), point)
+            unique.setdefault(repr([point.get(key) for key in ("network", "form", "folds", "asked_fps")]), point)
         points = list(unique.values())
         for k, point in enumerate(points):
             own = networks[point["network"]]

@@ -113,10 +113,10 @@ def test_points_drawn_at_random_take_the_cycles_predicted(tmp_path):
 
 
 def test_frame_rates_get_the_smallest_design_for_each(tmp_path):
-    text = run(DIGITS, "-o", tmp_path, "--fps", "100000,20000,1e8", "--device", "ecp5-25k", "--jobs", 1, "--json")
+    text = run(DIGITS, "-o", tmp_path, "--fps", "100000,20000,19000,1e8", "--device", "ecp5-25k", "--jobs", 1, "--json")
     explored = json.loads(text)
     asked = [(p["form"], p["asked_fps"]) for p in explored["points"]]
-    assert asked == [(form, fps) for form in ("counts", "spikes") for fps in (100000.0, 20000.0)]
+    assert asked == [(form, fps) for form in ("counts", "spikes") for fps in (100000.0, 20000.0, 19000.0)]
     assert all(p["fps"] >= p["asked_fps"] and p["fits"] for p in explored["points"])
     assert sum("100,000,000 frames a second" in note for note in explored["search"]["notes"]) == 2
 
