@@ -4,6 +4,7 @@ arguments]. Prints the number of jobs done whenever it changes."""
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from spikeloom.explore import jobs
 from spikeloom.explore.store import Store
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background ignores it
     wanted = [jobs.Job(work, arguments) for work, arguments in json.loads(sys.argv[2])]
     told = sys.stdout
     jobs.run(wanted, Store(Path(sys.argv[1])), workers=2, progress=lambda _, n, __: print(n, file=told, flush=True))

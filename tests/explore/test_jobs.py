@@ -188,7 +188,10 @@ def test_tools_that_jobs_start_end_with_the_run(tmp_path: Path, end: signal.Sign
         time.sleep(0.05)
     assert len(marked(mark)) >= 3, "the run, its worker and the tool"
     os.killpg(process.pid, end)  # as a terminal does
-    assert process.wait(timeout=10)
-    process.stdout.close()
+    try:
+        assert process.wait(timeout=10)
+    finally:
+        process.kill()
+        process.stdout.close()
     assert_all_end(mark)
     assert len(store.keys()) == 3
