@@ -366,12 +366,12 @@ def test_what_the_document_says_was_built_was_built() -> None:
 def test_a_tiny_network_becomes_a_bitstream(tiny: Design, tmp_path: Path, monkeypatch) -> None:
     """At the second placement: of the first, as it may be where nearly all cells are in use, nextpnr finds none."""
 
-    def placed(chosen: Board, work: Path, mhz: float, seed: int) -> Fit:
+    def second(chosen: Board, work: Path, mhz: float, seed: int) -> Fit:
         if seed == 1:
             raise Unplaced("no place for one cell")
         return place(chosen, work, mhz, seed)
 
-    monkeypatch.setattr(bitstream, "place", placed)
+    monkeypatch.setattr(bitstream, "place", second)
     steps = []
     contents = build(tiny, board("icebreaker"), tmp_path, mhz=20.25, progress=lambda what, *_: steps.append(what))
     assert steps == ["synthesis, 20.25 MHz", "place and route, 20.25 MHz", "bitstream"]

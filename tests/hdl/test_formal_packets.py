@@ -93,7 +93,7 @@ def test_the_crc_is_that_of_its_polynomial(tmp_path: Path) -> None:
     m = bench.m
     m.submodules.core = core = CRC16_IBM_3740(data_width=8).create()
     begins, valid, byte = bench.free(1, "begins"), bench.free(1, "valid"), bench.free(8, "byte")
-    m.d.comb += [core.start.eq(begins), core.valid.eq(valid), core.data.eq(byte)]
+    m.d.comb += [Value.cast(core.start).eq(begins), Value.cast(core.valid).eq(valid), Value.cast(core.data).eq(byte)]
     crc = Signal(16, name="expected", init=0xFFFF)
     bits = list(Mux(begins, 0xFFFF, crc)[:16])
     for k in reversed(range(8)):
