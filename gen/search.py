@@ -16,7 +16,7 @@ import numpy as np
 
 from .lattice import Arcs
 
-__all__ = ["FastArcs", "Found", "fits", "least", "remaining", "smallest"]
+__all__ = ["FastArcs", "Found", "fits", "remaining", "smallest"]
 
 ORDER = np.array([1.0, 1e-6, 1e-3])
 """What is smallest: the LUTs; among equal designs block RAMs decide, then flip-flops."""
@@ -102,13 +102,6 @@ def fits(lattice: Sequence[Arcs], cycles: int, budget: np.ndarray) -> bool:
     if found is not None or not possible:
         return found is not None
     return _labels(layers, bounds, None) is not None
-
-
-def least(lattice: Sequence[Arcs], cycles: int, resource: int) -> float:
-    """The least of a resource that a design of at most ``cycles`` cycles a frame takes."""
-    found = _cheapest([FastArcs(arcs, cycles) for arcs in lattice], np.eye(3)[resource] + 1e-9)
-    assert found is not None
-    return float(found.cost[resource])
 
 
 Bound = tuple[np.ndarray, float]
