@@ -7,6 +7,13 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from golden_loops import (
+    Builder,
+    compare,
+    plain,
+    probe,
+    spiking,
+)
 
 from spikeloom.quant import golden
 from spikeloom.quant.network import Network
@@ -20,225 +27,10 @@ from spikeloom.quant.nodes import (
     Linear,
     MaxPool,
     NetworkError,
-    Node,
     Readout,
     Requant,
     SumPool,
 )
-
-
-def each_step(x, timed, one):
-    return np.array([one(step) for step in x]) if timed else one(x)
-
-
-def naive(network: Network, frame: np.ndarray) -> dict[str, np.ndarray]:
-    """Every node's result for one frame (C, H, W), in Python integers."""
-    found, timed = {}, {}
-    for node in network:
-        if isinstance(node, Add):
-            one, other = ([found[s][t if timed[s] else ...] for t in range(network.steps)] for s in node.sources)
-            x, over_time = (
-                np.array([a + b for a, b in zip(one, other, strict=True)]),
-                any(timed[s] for s in node.sources),
-            )
-            found[node.name], timed[node.name] = x if over_time else x[0], over_time
-        else:
-            source = node.source or None
-            x, over_time = (found[source], timed[source]) if source else (frame, False)
-            found[node.name], timed[node.name] = naive_node(node, x, over_time, network.steps)
-    return found
-
-
-def naive_node(node: Node, x: np.ndarray, timed: bool, steps: int) -> tuple[np.ndarray, bool]:
-    match node:
-        case Input():
-            return x, False
-        case Conv2d():
-            return each_step(x, timed, lambda s: naive_conv(node, s)), timed
-        case Linear():
-            out, ins = node.weight.shape
-            return each_step(
-                x,
-                timed,
-                lambda s: np.array(
-                    [[[sum(int(node.weight[o, i]) * int(s[i, 0, 0]) for i in range(ins))]] for o in range(out)]
-                ),
-            ), timed
-        case Gain():
-            return each_step(x, timed, lambda s: naive_gain(node, s)), timed
-        case SumPool():
-            return each_step(x, timed, lambda s: naive_pool(node, s, sum)), timed
-        case MaxPool() if not timed:
-            return naive_pool(node, x, max), False
-        case MaxPool():
-            trail, counts, before = [], np.zeros_like(x[0]), None
-            for t in range(steps):
-                counts = counts + x[t]
-                now = naive_pool(node, counts, max)
-                trail.append((now > (0 if before is None else before)).astype(int))
-                before = now
-            return np.array(trail), True
-        case Flatten():
-            return each_step(x, timed, lambda s: np.array([[[int(v)]] for v in s.reshape(-1)])), timed
-        case IF():
-            current = x if timed else np.array([x] * steps)
-            spikes = np.zeros_like(current)
-            for c, i, j in np.ndindex(*current.shape[1:]):
-                v0 = int(node.v0[c, i, j] if node.v0.ndim == 3 else node.v0[c])
-                spikes[:, c, i, j] = naive_neuron(node, c, v0, [int(v) for v in current[:, c, i, j]])
-            return spikes, True
-        case Requant():
-            y = np.zeros_like(x)
-            for c, i, j in np.ndindex(*x.shape):
-                value = (int(x[c, i, j]) - int(node.bias[c])) * 2.0 ** -int(node.shift[c])
-                y[c, i, j] = min(max(int(np.floor(value)), node.lo), node.hi)
-            return y, False
-        case Readout():
-            total = [sum(int(v) for v in (x[:, c, 0, 0] if timed else [x[c, 0, 0]])) for c in range(len(node.bias))]
-            return np.array(total) + node.bias, False
-    raise AssertionError(node)
-
-
-def naive_conv(node: Conv2d, s: np.ndarray) -> np.ndarray:
-    co, ci, ky, kx = node.weight.shape
-    _, high, wide = s.shape
-    out = []
-    for o in range(co):
-        rows = []
-        for y in range(-node.padding, high + node.padding - ky + 1, node.stride):
-            rows.append(
-                [
-                    sum(
-                        int(node.weight[o, i, a, b]) * int(s[o // (co // node.groups) * ci + i, y + a, x + b])
-                        for i, a, b in product(range(ci), range(ky), range(kx))
-                        if 0 <= y + a < high and 0 <= x + b < wide
-                    )
-                    for x in range(-node.padding, wide + node.padding - kx + 1, node.stride)
-                ]
-            )
-        out.append(rows)
-    return np.array(out)
-
-
-def naive_gain(node: Gain, s: np.ndarray) -> np.ndarray:
-    channels, high, wide = s.shape
-    return np.array(
-        [
-            [
-                [
-                    int(gain) * int(s[c - node.offset, y, x]) if 0 <= c - node.offset < channels else 0
-                    for x in range(0, wide, node.stride)
-                ]
-                for y in range(0, high, node.stride)
-            ]
-            for c, gain in enumerate(node.gain)
-        ]
-    )
-
-
-def naive_pool(node, s: np.ndarray, join) -> np.ndarray:
-    k = node.kernel
-    return np.array(
-        [
-            [
-                [
-                    join(int(v) for v in s[c, y : y + k, x : x + k].reshape(-1))
-                    for x in range(0, s.shape[2] - k + 1, node.stride)
-                ]
-                for y in range(0, s.shape[1] - k + 1, node.stride)
-            ]
-            for c in range(len(s))
-        ]
-    )
-
-
-def naive_neuron(node: IF, c: int, v: int, current: list[int]) -> list[int]:
-    threshold, bias = int(node.threshold[c]), int(node.bias[c])
-    if node.rule == "lossless":
-        u, count = v + sum(i + bias for i in current), 0
-        for k in range(1, len(current) + 1):
-            if u > k * threshold or (u == k * threshold and not node.strict):
-                count = k
-        return [1] * count + [0] * (len(current) - count)
-    spikes = []
-    for i in current:
-        v += i + bias
-        spikes.append(int(v > threshold or (v == threshold and not node.strict)))
-        if node.rule == "signed" and spikes[-1] == 0 and v < 0 and spikes.count(1) > spikes.count(-1):
-            spikes[-1] = -1
-        v -= spikes[-1] * threshold
-    return spikes
-
-
-class Builder:
-    """Chains of nodes with random integers."""
-
-    def __init__(self, seed: int, shape=(2, 6, 5), high: int = 7) -> None:
-        self.rng = np.random.default_rng(seed)
-        self.nodes: list[Node] = [Input(name="in", shape=shape, high=high)]
-
-    @property
-    def last(self) -> str:
-        return self.nodes[-1].name
-
-    def add(self, kind: type, source: str | None = None, **values) -> Builder:
-        source = self.last if source is None else source
-        self.nodes.append(kind(name=f"{kind.__name__}{len(self.nodes)}", source=source, **values))
-        return self
-
-    def weights(self, *shape: int) -> np.ndarray:
-        return self.rng.integers(-3, 4, shape)
-
-    def fire(self, channels: int, **rule) -> Builder:
-        return self.add(
-            IF,
-            threshold=self.rng.integers(1, 9, channels),
-            bias=self.rng.integers(-3, 4, channels),
-            **{"v0": self.rng.integers(-2, 6, channels), **rule},
-        )
-
-    def network(self, steps: int) -> Network:
-        return Network(nodes=tuple(self.nodes), steps=steps)
-
-
-def spiking(seed: int, rule: str, strict: bool, stride: int, padding: int, pool: type | None) -> Network:
-    b = Builder(seed)
-    b.add(Conv2d, weight=b.weights(3, 2, 3, 2), weight_bits=3, stride=stride, padding=padding)
-    b.fire(3, rule=rule, strict=strict)
-    if pool:
-        b.add(pool, kernel=2, stride=1)
-    b.add(Conv2d, weight=b.weights(2, 3, 2, 2), weight_bits=3, stride=1, padding=1).fire(2, rule=rule, strict=strict)
-    b.add(Flatten)
-    size = probe(b, 2)
-    return b.add(Linear, weight=b.weights(4, size), weight_bits=3).add(Readout, bias=b.weights(4)).network(5)
-
-
-def probe(b: Builder, steps: int) -> int:
-    """Length of the vector at the end of an unfinished chain."""
-    for size in range(1, 400):
-        nodes = [
-            *b.nodes,
-            Linear(name="l", source=b.nodes[-1].name, weight=np.ones((1, size), int), weight_bits=2),
-            Readout(name="r", source="l", bias=[0]),
-        ]
-        try:
-            return Network(nodes=tuple(nodes), steps=steps).signals["l"].shape[0] * size
-        except NetworkError:
-            continue
-    raise AssertionError
-
-
-def compare(network: Network, seed: int, frames: int = 3) -> golden.Result:
-    x = np.random.default_rng(seed).integers(0, network.input.high + 1, (frames, *network.input.shape))
-    result = golden.run(network, x, batch=2)
-    assert list(result.outputs) == [n.name for n in network]
-    for k, frame in enumerate(x):
-        for name, want in naive(network, frame).items():
-            got = result[name][k]
-            assert got.shape == want.shape and got.dtype.kind == "i", name
-            assert np.array_equal(got, want), f"frame {k}, {name}: {got[got != want]} != {want[got != want]} (expected)"
-    assert result.classes.tolist() == [list(row).index(max(row)) for row in result.logits.tolist()]
-    return result
 
 
 @pytest.mark.parametrize("strict", [False, True])
@@ -390,85 +182,9 @@ def test_max_pool_on_spikes_passes_the_largest_running_count() -> None:
     assert result["p"].ravel().tolist() == [0, 1, 0, 0]
 
 
-def plain(weight: np.ndarray, bias: np.ndarray, high: int = 255) -> Network:
-    bits = max(2, int(np.abs(weight).max()).bit_length() + 1)
-    return Network(
-        nodes=(
-            Input(name="in", shape=(weight.shape[1], 1, 1), high=high),
-            Linear(name="l", source="in", weight=weight, weight_bits=bits),
-            Readout(name="r", source="l", bias=bias),
-        ),
-        steps=1,
-    )
-
-
 def test_ties_give_the_lowest_index() -> None:
     network = plain(np.array([[0, 1], [1, 0], [1, 0], [0, 1]]), np.zeros(4))
     assert golden.run(network, np.array([[3, 3], [1, 2], [2, 1]])[:, :, None, None]).classes.tolist() == [0, 0, 1]
-
-
-def test_bounds_choose_the_type() -> None:
-    assert golden.exact_dtype((1 << 24) - 1) is torch.float32
-    assert golden.exact_dtype(1 << 24) is torch.float64
-    assert golden.exact_dtype((1 << 53) - 1) is torch.float64
-    assert golden.exact_dtype(1 << 53) is torch.int64
-
-
-@pytest.mark.parametrize("kernel", [1, 3, 5])
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("groups", [1, 4])
-def test_float32_convolutions_are_exact_up_to_their_bound(kernel: int, stride: int, groups: int) -> None:
-    """A transform (Winograd) or shorter floats anywhere below PyTorch would lose the last bits of such sums."""
-    generator = torch.Generator().manual_seed(kernel)
-    for channels, size in ((4, 16), (16, 16), (64, 8)):
-        x = torch.randint(0, 256, (32, channels, size, size), generator=generator)
-        top = ((1 << 24) - 1) // (255 * channels // groups * kernel**2)
-        weight = torch.randint(-top, top + 1, (2 * channels, channels // groups, kernel, kernel), generator=generator)
-        weight[0] = top
-        x[0] = 255
-        with golden.exact_math():
-            found = golden.synapse(x, weight, stride, kernel // 2, torch.float32, groups)
-        assert torch.equal(found.long(), golden.synapse(x, weight, stride, kernel // 2, torch.int64, groups))
-        assert int(found.max()) > 1 << 23
-
-
-def test_sums_beyond_float32_are_exact() -> None:
-    """1,037 products of 127 * 255 and one of 1: an odd number above 2**24, which float32 cannot hold."""
-    weight = np.full((1, 1038), 127)
-    weight[0, -1] = 1
-    frame = np.full((1, 1038, 1, 1), 255)
-    frame[0, -1] = 2 if (1037 * 127 * 255) % 2 else 1
-    want = 1037 * 127 * 255 + int(frame[0, -1, 0, 0])
-    assert want > 1 << 24 and want % 2
-    assert int(np.float32(want)) != want
-    assert golden.run(plain(weight, np.zeros(1)), frame).logits[0, 0] == want
-
-
-@pytest.mark.parametrize(("stride", "padding"), [(1, 0), (2, 1), (1, 2), (3, 2)])
-def test_the_three_types_agree(stride: int, padding: int) -> None:
-    rng = np.random.default_rng(stride)
-    x = torch.from_numpy(rng.integers(0, 256, (3, 4, 7, 6)))
-    w = torch.from_numpy(rng.integers(-8, 8, (5, 4, 3, 3)))
-    found = [golden.synapse(x, w, stride, padding, t) for t in (torch.float32, torch.float64, torch.int64)]
-    assert torch.equal(found[0], found[2]) and torch.equal(found[1], found[2])
-    big = golden.synapse(x + (1 << 55), w, stride, padding, torch.int64)
-    ones = golden.synapse(torch.ones_like(x), w, stride, padding, torch.int64)
-    assert torch.equal(big, found[2] + (ones << 55)), "int64 sums must be exact beyond 2**53"
-
-
-def test_int64_is_taken_where_the_bound_asks(monkeypatch) -> None:
-    network, x = spiking(0, "causal", False, 2, 1, SumPool), np.random.default_rng(0).integers(0, 8, (4, 2, 6, 5))
-    want = golden.run(network, x)
-    monkeypatch.setattr(golden, "exact_dtype", lambda bound: torch.int64)
-    got = golden.run(network, x)
-    assert all(np.array_equal(got[n.name], want[n.name]) for n in network)
-
-
-def test_the_bound_is_that_of_the_worst_output(monkeypatch) -> None:
-    seen: list[int] = []
-    monkeypatch.setattr(golden, "exact_dtype", lambda bound: seen.append(bound) or torch.float32)
-    golden.run(plain(np.array([[7, -7, 0], [1, 1, 1]]), np.zeros(2), high=15), np.zeros((1, 3, 1, 1), int))
-    assert seen == [14 * 15]
 
 
 def test_keep_progress_and_dtype() -> None:
@@ -524,13 +240,3 @@ def test_classes_over_time() -> None:
     network = spiking(0, "causal", False, 1, 0, None)
     x = np.random.default_rng(0).integers(0, 8, (9, 2, 6, 5))
     assert np.array_equal(by_step(network, x)[:, -1], golden.run(network, x).classes)
-
-
-def test_reduced_precision_settings_of_the_caller_do_no_harm() -> None:
-    """An AMX machine would otherwise be allowed bfloat16 products."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
-    try:
-        compare(plain(np.random.default_rng(0).integers(-127, 128, (4, 90)), np.zeros(4)), 0)
-    finally:
-        torch.set_float32_matmul_precision(before)

@@ -1,0 +1,91 @@
+"""The types that the golden model computes in: float32 up to its bound, float64, int64, and nothing less."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from golden_loops import (
+    compare,
+    plain,
+    spiking,
+)
+
+from spikeloom.quant import golden
+from spikeloom.quant.nodes import (
+    SumPool,
+)
+
+
+def test_bounds_choose_the_type() -> None:
+    assert golden.exact_dtype((1 << 24) - 1) is torch.float32
+    assert golden.exact_dtype(1 << 24) is torch.float64
+    assert golden.exact_dtype((1 << 53) - 1) is torch.float64
+    assert golden.exact_dtype(1 << 53) is torch.int64
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_float32_convolutions_are_exact_up_to_their_bound(kernel: int, stride: int, groups: int) -> None:
+    """A transform (Winograd) or shorter floats anywhere below PyTorch would lose the last bits of such sums."""
+    generator = torch.Generator().manual_seed(kernel)
+    for channels, size in ((4, 16), (16, 16), (64, 8)):
+        x = torch.randint(0, 256, (32, channels, size, size), generator=generator)
+        top = ((1 << 24) - 1) // (255 * channels // groups * kernel**2)
+        weight = torch.randint(-top, top + 1, (2 * channels, channels // groups, kernel, kernel), generator=generator)
+        weight[0] = top
+        x[0] = 255
+        with golden.exact_math():
+            found = golden.synapse(x, weight, stride, kernel // 2, torch.float32, groups)
+        assert torch.equal(found.long(), golden.synapse(x, weight, stride, kernel // 2, torch.int64, groups))
+        assert int(found.max()) > 1 << 23
+
+
+def test_sums_beyond_float32_are_exact() -> None:
+    """1,037 products of 127 * 255 and one of 1: an odd number above 2**24, which float32 cannot hold."""
+    weight = np.full((1, 1038), 127)
+    weight[0, -1] = 1
+    frame = np.full((1, 1038, 1, 1), 255)
+    frame[0, -1] = 2 if (1037 * 127 * 255) % 2 else 1
+    want = 1037 * 127 * 255 + int(frame[0, -1, 0, 0])
+    assert want > 1 << 24 and want % 2
+    assert int(np.float32(want)) != want
+    assert golden.run(plain(weight, np.zeros(1)), frame).logits[0, 0] == want
+
+
+@pytest.mark.parametrize(("stride", "padding"), [(1, 0), (2, 1), (1, 2), (3, 2)])
+def test_the_three_types_agree(stride: int, padding: int) -> None:
+    rng = np.random.default_rng(stride)
+    x = torch.from_numpy(rng.integers(0, 256, (3, 4, 7, 6)))
+    w = torch.from_numpy(rng.integers(-8, 8, (5, 4, 3, 3)))
+    found = [golden.synapse(x, w, stride, padding, t) for t in (torch.float32, torch.float64, torch.int64)]
+    assert torch.equal(found[0], found[2]) and torch.equal(found[1], found[2])
+    big = golden.synapse(x + (1 << 55), w, stride, padding, torch.int64)
+    ones = golden.synapse(torch.ones_like(x), w, stride, padding, torch.int64)
+    assert torch.equal(big, found[2] + (ones << 55)), "int64 sums must be exact beyond 2**53"
+
+
+def test_int64_is_taken_where_the_bound_asks(monkeypatch) -> None:
+    network, x = spiking(0, "causal", False, 2, 1, SumPool), np.random.default_rng(0).integers(0, 8, (4, 2, 6, 5))
+    want = golden.run(network, x)
+    monkeypatch.setattr(golden, "exact_dtype", lambda bound: torch.int64)
+    got = golden.run(network, x)
+    assert all(np.array_equal(got[n.name], want[n.name]) for n in network)
+
+
+def test_the_bound_is_that_of_the_worst_output(monkeypatch) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(golden, "exact_dtype", lambda bound: seen.append(bound) or torch.float32)
+    golden.run(plain(np.array([[7, -7, 0], [1, 1, 1]]), np.zeros(2), high=15), np.zeros((1, 3, 1, 1), int))
+    assert seen == [14 * 15]
+
+
+def test_reduced_precision_settings_of_the_caller_do_no_harm() -> None:
+    """An AMX machine would otherwise be allowed bfloat16 products."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        compare(plain(np.random.default_rng(0).integers(-127, 128, (4, 90)), np.zeros(4)), 0)
+    finally:
+        torch.set_float32_matmul_precision(before)
