@@ -1,5 +1,6 @@
 """The committed networks, the standing workloads and some random designs: their emitted Verilog in every simulator."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -64,19 +65,30 @@ def test_committed_networks_for_mnist_and_fashion(path: Path, data_dir: Path, tm
     assert np.array_equal(run.answers, golden.run(network, images).classes)
 
 
+def resnets() -> list:
+    """The networks for CIFAR-10 with file names of folds, "" where these do not name all their stages: a network that
+    was not trained has more of them, and many time steps."""
+    found = []
+    for param in of_data("cifar10"):
+        trained = json.loads(MODELS[param.values[0]].meta["recipe"])["method"] != "spiking_resnet"
+        for folds in ("cifar_resnet20_fold", "cifar_resnet20_skip_fold") if trained else ("",):
+            found.append(pytest.param(*param.values, folds, id=f"{param.id}-{folds or 'searched'}"))
+    return found
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("folds", ["cifar_resnet20_fold.toml", "cifar_resnet20_skip_fold.toml"])
-@pytest.mark.parametrize("path", of_data("cifar10"))
+@pytest.mark.parametrize(("path", "folds"), resnets())
 def test_committed_networks_for_cifar10(path: Path, folds: str, tmp_path: Path) -> None:
-    """The ResNet-20 with the folds that fit an LFE5U-85F, dense and with words skipped, 20 test images."""
+    """The ResNet-20 with the folds that fit an LFE5U-85F, dense and with words skipped, or with those of a search."""
     folder = os.environ.get("SPIKELOOM_CIFAR10", "")
     if not Path(folder, "test_batch.bin").is_file():
         pytest.skip("no CIFAR-10: SPIKELOOM_CIFAR10 does not name a folder of its binary version")
     network, cifar = MODELS[path], data.load(f"cifar10:{folder}")
-    design = Design(network, read_folds(ROOT / "examples" / folds))
-    run = verify(design, emit.write(design, tmp_path), tmp_path, cifar.test_x[:20])
+    images = cifar.test_x[: 20 if folds else 3]
+    design = Design(network, read_folds(ROOT / "examples" / f"{folds}.toml") if folds else auto(network, 1_000_000))
+    run = verify(design, emit.write(design, tmp_path), tmp_path, images)
     assert run.passed, str(run.differences[0])
-    assert np.array_equal(run.answers, golden.run(network, cifar.test_x[:20]).classes)
+    assert np.array_equal(run.answers, golden.run(network, images).classes)
 
 
 @pytest.mark.parametrize(("key", "cycles"), [("mlp", 700), ("mlp", 64), ("cnn", 600)])

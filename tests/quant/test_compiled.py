@@ -81,5 +81,9 @@ def trial() -> None:
 def test_rows_that_agree():
     row = torch.tensor([1.0, -2.0, 3.0, 0.0])
     assert agree(row, row) and agree(row, row + 0.1) and agree(torch.zeros(3), torch.zeros(3))
+    generator = torch.Generator().manual_seed(5)
+    gradient, rounding, memory = torch.randn(3, 100_000, generator=generator)
+    assert agree(gradient, gradient + 1.5 * rounding)  # a cosine of 0.55
+    assert not agree(gradient, memory) and not agree(gradient, gradient + 10 * memory)
     for other in (-row, 5 * row, row + 4.8e14, row * torch.nan, row[:2], torch.zeros(4), row.flip(0)):
         assert not agree(row, other)
