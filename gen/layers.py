@@ -24,12 +24,13 @@ class Skip:
     """A shortcut into a stage.
 
     Attributes: ``node``, whose result comes in; ``gain``, the identity shortcut, None where currents come in;
-    ``signal``, what is added: of a strided shortcut the pixels that it keeps; ``counts``, whether spikes come in as
-    their counts.
+    ``maker``, then the layer that makes them; ``signal``, what is added: of a strided shortcut the pixels that it
+    keeps; ``counts``, whether spikes come in as their counts.
     """
 
     node: str
     gain: Gain | None
+    maker: Layer | None
     signal: Signal
     counts: bool
 
@@ -189,11 +190,13 @@ def _skip(network: Network, add: Add, main: str, timed: bool, counting: set[str]
             f"({main}); supported: the other way round, or both of one kind"
         )
     if not isinstance(node, Gain):
-        return Skip(name, None, signal, False)
+        root = _root(network, name)
+        assert root is not None  # of two branches that end in no Gain each has one
+        return Skip(name, None, _layer(network, root, counting), signal, False)
     origin = node.source
     if isinstance(network[origin], Flatten):
         raise PlanError(f"{node.name}: a shortcut behind a Flatten has no hardware; take it before the Flatten")
     source = network.signals[origin]
     shape = (source.shape[0], *signal.shape[1:])
     kept = Signal(source.kind, shape, source.timed, source.low, source.high)
-    return Skip(origin, node, kept, origin in counting)
+    return Skip(origin, node, None, kept, origin in counting)

@@ -273,9 +273,11 @@ def _lanes(layer: Layer, synapse: SynapseSpec, cycles: int) -> int:
 
 def _merge(layer: Layer, skip: Skip, synapse: SynapseSpec, i_format: WordFormat, ranges: np.ndarray) -> MergeSpec:
     channels, signal = skip.signal.shape[0], skip.signal
-    form = WordFormat(i_format.lanes, layer.steps if signal.timed else 1, signal.low, signal.high)
-    if skip.counts or (skip.gain is None and layer.sums):  # added up over time where they were made
-        form = form.summed
+    if skip.maker is not None:  # the words that it hands out are the same with every fold, but for their lanes
+        form = replace(build_stage(skip.maker, Fold(1, 1, 1)).o_format, lanes=i_format.lanes)
+    else:
+        form = WordFormat(i_format.lanes, layer.steps if signal.timed else 1, signal.low, signal.high)
+        form = form.summed if skip.counts else form
     gain = np.zeros(len(ranges), np.int64)
     gain[skip.offset : skip.offset + channels] = (
         1 if skip.gain is None else skip.gain.gain[skip.offset : skip.offset + channels]

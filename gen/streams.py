@@ -194,6 +194,9 @@ def connect(network: Network, layers: list[Layer], stages: list[StageSpec]) -> t
             if skip.stride > 1:
                 stream = wiring.decimator(f"{name}.stride", stream, skip.stride)
             ins.append(wiring.gearboxes(f"{name}.width", stream, merge.skip_format.lanes))
+        for stream, form in zip(ins, (stage.i_format, *(merge.skip_format for merge in stage.merges)), strict=True):
+            if (found := wiring.boundaries[stream].format) != form:
+                raise AssertionError(f"{layer.name}: takes words {form}, but the stream {stream!r} has {found}")
         node = layer.nodes[-1].name
         wiring.stream(layer.name, stage.o_width, stage.o_format, network.signals[node].shape, node)
         wiring.elements.append(Element(layer.name, stage, tuple(ins), (layer.name,)))

@@ -97,6 +97,34 @@ def test_shortcuts(case: str) -> None:
     check(Design(made, auto(made)))
 
 
+@pytest.mark.parametrize(("rule", "bits"), [("causal", 4), ("lossless", 5)])
+def test_a_sum_that_is_narrower_than_its_addends_say(rule: Any, bits: int) -> None:
+    """Convolution 0..4 and shortcut -4..0 in one channel, the other way round in the other: -4..4, where the ranges of
+    the two over all channels would add up to -8..8. The sum is itself a shortcut, past a larger convolution."""
+    weight = np.array([[4, 0], [0, -4]]).reshape(2, 2, 1, 1)
+    made = Network(
+        (
+            Input(name="input", shape=(2, 4, 3), high=15),
+            conv("first", "input", 2, 2),
+            IF(name="first_if", source="first", threshold=[60, 60], bias=[3, 9], v0=[30, 30], rule=rule),
+            Conv2d(name="a", source="first_if", weight=weight, weight_bits=4),
+            Gain(name="skip0", source="first_if", gain=[-4, 4]),
+            Add(name="add0", source="a", other="skip0"),
+            conv("b", "first_if", 2, 2),
+            Add(name="add1", source="b", other="add0"),
+            IF(name="b_if", source="add1", threshold=[5, 7], bias=[1, -1], v0=[2, 3], rule=rule),
+            Flatten(name="flat", source="b_if"),
+            Linear(name="last", source="flat", weight=RNG.integers(-7, 8, (3, 24)), weight_bits=4),
+            Readout(name="readout", source="last", bias=[1, -1, 0]),
+        ),
+        steps=2,
+    )
+    design = Design(made, auto(made))
+    (merge,) = (merge for stage in design.stages if stage.name == "b" for merge in stage.merges)
+    assert merge.skip_format.bits == bits
+    check(design)
+
+
 @pytest.mark.parametrize("outputs", [1, 4])
 def test_folded_steps(outputs: int) -> None:
     """A window that is scanned for one time step after the other picks the steps of the shortcut's words."""
