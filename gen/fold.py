@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -68,12 +69,12 @@ def search(
     fastest that fits ``device``; without either the least LUTs x cycles of :data:`DEFAULT_AREA` LUTs or fewer.
     Stages in ``given`` have the folds given; ``counts`` as in :class:`~.design.Design`. With ``rates`` stages may skip
     all-zero words, and all cycles are means over its frames: those that a stage needs, which the search goes by, and
-    those of the cycle law, which has the last word.
+    those of the cycle law, which has the last word; where no design with skipping is fast enough, there is none in it.
 
     Raises PlanError naming the stage or the resource that makes it impossible.
     """
     goal = _Goal(network, cycles, _device(device), given or {}, counts, rates)
-    target = cycles
+    target, reached = cycles, math.inf
     while True:
         found, design = goal.settle(target)
         figures = performance(design, None if rates is None or not design.sparse else rates.frames)
@@ -83,7 +84,17 @@ def search(
         slower = goal.cycles_of(found)
         goal.log.append(f"the cycle law gives {figures['interval']:,.0f} cycles where the slowest stage needs "
                         f"{slower:,}: searching for a faster one")  # fmt: skip
-        target = slower - 1
+        target, reached = slower - 1, min(reached, figures["interval"])
+        if target < goal.fastest and rates is not None:
+            dense = search(network, cycles, device, given, counts)
+            goal.log.append("no faster one skips words: searching without")
+            return replace(dense, log=goal.log + dense.log)
+        if target < goal.fastest:
+            least = f"{math.ceil(reached):,}"
+            raise PlanError(
+                f"no design of {cycles:,} cycles a frame was found: stages wait for each other, so that by the cycle "
+                f"law the fastest that was tried takes {least}; choose a target of {least} or more"
+            )
     return goal.choice(found, design, figures)
 
 
@@ -162,6 +173,11 @@ class _Goal:
                 f"device: {device.name}, of whose {device.luts:,} LUTs and flip-flops {luts:,.0f} and of whose "
                 f"{device.ebr} block RAMs {ebr:.0f} may be used"
             )
+
+    @property
+    def fastest(self) -> int:
+        """Cycles that the slowest stage needs with every stage as fast as can be."""
+        return max(table.fastest for table in self.tables)
 
     def settle(self, target: int | None) -> tuple[Found, Design]:
         """The best design for ``target``, FIFOs of shortcuts as deep as the cycle law wants them in it."""

@@ -2,15 +2,20 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
 from spikeloom.gen import emit
 from spikeloom.gen.design import Design
 from spikeloom.gen.fold import search
+from spikeloom.gen.layers import PlanError
 from spikeloom.gen.plan import Fold, build_stage
 from spikeloom.gen.rates import WordRates
 from spikeloom.quant import data, golden, netfile
+from spikeloom.quant.network import Network
+from spikeloom.quant.nodes import IF, Add, Conv2d, Flatten, Input, Linear, Readout
 from spikeloom.sim.verify import verify
 
 ROOT = Path(__file__).parents[2]
@@ -88,3 +93,47 @@ def test_rates_by_hand() -> None:
             kept += taps.any(axis=(1, 3)).sum()
     assert rates.share("conv2", 2) == kept / (n * (height - 2) * (width - 2) * 9 * channels // 2)
     assert rates.cycles(build_stage(layer, Fold(16, 2, 4, skip=True))) >= kept / n
+
+
+def small() -> Network:
+    """A block whose second convolution, scanned for one group of time steps after the other, is one cycle long."""
+
+    def fire(source: str, channels: int, rule: Any) -> IF:
+        ones = np.ones(channels, np.int64)
+        return IF(name=f"{source}_if", source=source, threshold=ones, bias=0 * ones, v0=0 * ones, rule=rule)
+
+    def conv(name: str, source: str, co: int, *rest: int, stride: int = 1) -> Conv2d:
+        return Conv2d(name=name, source=source, weight=np.ones((co, *rest), np.int64), weight_bits=2, stride=stride)
+
+    return Network(
+        (
+            Input(name="input", shape=(4, 4, 3), high=2),
+            conv("first", "input", 1, 4, 2, 3, stride=3),
+            fire("first", 1, "lossless"),
+            conv("a", "first_if", 2, 1, 1, 1),
+            fire("a", 2, "lossless"),
+            conv("b", "a_if", 1, 2, 1, 1),
+            conv("past", "first_if", 1, 1, 1, 1),
+            Add(name="sum", source="b", other="past"),
+            fire("sum", 1, "signed"),
+            Flatten(name="flat", source="sum_if"),
+            Linear(name="last", source="flat", weight=[[1], [-1]], weight_bits=2),
+            Readout(name="readout", source="last", bias=[0, 0]),
+        ),
+        steps=8,
+    )
+
+
+def test_where_skipping_stages_wait_the_search_goes_on_without() -> None:
+    network = small()
+    rates = WordRates(network, golden.run(network, np.zeros((2, *network.input.shape), np.int64)).outputs)
+    found = search(network, 12, rates=rates)
+    assert found.interval <= 12 and not found.design.sparse
+    assert "no faster one skips words: searching without" in found.log
+
+
+def test_no_design_without_waiting() -> None:
+    rule = "no design of 12 cycles a frame was found: stages wait for each other, so that by the cycle law the fastest "
+    with pytest.raises(PlanError, match=f"{rule}that was tried takes 16; choose a target of 16 or more"):
+        search(small(), 12, given={"b": Fold(1, 1, 2, skip=True)})
+    assert search(small(), 16, given={"b": Fold(1, 1, 2, skip=True)}).interval == 16
