@@ -43,10 +43,11 @@ def drive(jobs: Sequence[Job], crew: Crew, take: Callable[[Job, Any], None]) -> 
     """Have ``crew`` do ``jobs``; ``take`` what :func:`~.perform.perform` gives for each, as it comes.
 
     Jobs under way when a worker died are suspects: they are done again, after all others and one by one, so that
-    the next death is a job's own. Raises JobError for one over which a worker died :attr:`Crew.tries` times, and
-    whatever ``take`` raises for the first Failure, after all that is finished was taken.
+    the next death is a job's own. Raises JobError for one over which a worker died :attr:`Crew.tries` times, after all
+    others are done, and whatever ``take`` raises for the first Failure, after all that is finished was taken.
     """
     queue, under_way, deaths = deque(jobs), dict[Future[Any], "Job"](), Counter[str]()
+    fatal: list[JobError] = []
     try:
         while queue or under_way:
             while queue and len(under_way) < _room(crew, [queue[0], *under_way.values()], deaths):
@@ -58,11 +59,15 @@ def drive(jobs: Sequence[Job], crew: Crew, take: Callable[[Job, Any], None]) -> 
                 crew.renew()
                 for future in [future for future in under_way if _dead(future, crew)]:
                     job = under_way.pop(future)
-                    queue.append(job)
                     deaths[job.key] += 1
-                    if deaths[job.key] == crew.tries:
-                        raise JobError(f"its worker died, {crew.tries} times ({job})") from future.exception()
+                    if deaths[job.key] < crew.tries:
+                        queue.append(job)
+                    else:
+                        fatal.append(JobError(f"its worker died, {crew.tries} times ({job})"))
+                        fatal[-1].__cause__ = future.exception()
             _collect(under_way, crew, take)
+        if fatal:
+            raise fatal[0]
     except BaseException:
         _collect(under_way, crew, take, failures=False)
         raise

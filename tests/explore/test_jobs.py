@@ -10,12 +10,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from spikeloom.explore import jobs, perform
+from spikeloom.explore.crew import drive
 from spikeloom.explore.jobs import Job, JobError
+from spikeloom.explore.pool import Pool
 from spikeloom.explore.store import Store
 from spikeloom.gen.layers import PlanError
 from spikeloom.quant.netfile import load
@@ -117,6 +120,16 @@ def test_work_that_kills_its_worker(tmp_path: Path) -> None:
     with pytest.raises(JobError, match=r"^its worker died, 3 times \(explore.work:dies \{\"x\":7\}\)$"):
         jobs.run([Job("explore.work:dies", {"x": 7}), *squares(12, 0.001)], store, workers=2)
     assert set(store.keys()) >= {job.key for job in squares(12, 0.001)}, "all others are done"
+
+
+def test_what_was_under_way_beside_it_is_done_all_the_same() -> None:
+    class Twice(Pool):
+        tries = 2
+
+    done, (slow,) = list[Any](), squares(1, 1.0)
+    with Twice(2) as crew, pytest.raises(JobError, match="its worker died, 2 times"):
+        drive([Job("explore.work:dies", {"x": 7}), slow], crew, lambda job, _: done.append(job))
+    assert done == [slow]
 
 
 def started(store: Store, asked: list[Job], mark: str) -> subprocess.Popen[str]:
