@@ -61,9 +61,9 @@ class SBN(nn.Module):
         return floor_ste(y).clamp(self.low, self.high).to(a.dtype)
 
     def _average(self, mean: Tensor, std: Tensor) -> None:
-        share = MOMENTUM if self.batches.item() else 1.0
-        self.running_mean.mul_(1 - share).add_(mean, alpha=share)
-        self.running_std.mul_(1 - share).add_(std, alpha=share)
+        share = torch.where(self.batches == 0, 1.0, MOMENTUM)  # a tensor: a number would cut a compiled graph here
+        self.running_mean.lerp_(mean, share)
+        self.running_std.lerp_(std, share)
         self.batches += 1
 
     def integers(self) -> ShiftNorm:
