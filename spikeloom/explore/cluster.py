@@ -49,7 +49,8 @@ class Cluster:
         except Exception as error:  # whatever comes of a server that is something else
             line = str(error).partition("\n")[0]
             raise JobError(f"no dask scheduler answers at {address}: {line}; 'dask scheduler' starts one") from None
-        self._executor, self._seen = self._client.get_executor(), time.monotonic()
+        # Impure, or a job that is tried once more would have the name and so the error of the first try.
+        self._executor, self._seen = self._client.get_executor(pure=False), time.monotonic()
 
     def __enter__(self) -> Cluster:
         try:

@@ -193,6 +193,15 @@ def test_work_that_kills_its_workers(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_job_over_which_dask_gives_up_is_tried_once_more(tmp_path: Path) -> None:
+    times = 4  # dask's allowed-failures and one
+    job = Job("explore.work:dies_first", {"x": 3, "folder": str(tmp_path), "times": times})
+    with cluster(tmp_path, 2, nanny=True) as dask:
+        found = jobs.run([job, *squares(4)], Store(tmp_path / "store"), scheduler=dask.address)
+    assert found[job.key] == 3
+
+
+@pytest.mark.slow
 def test_a_cluster_whose_workers_are_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from spikeloom.explore import cluster as module
 

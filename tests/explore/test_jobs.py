@@ -115,7 +115,8 @@ def test_a_worker_with_other_code_refuses() -> None:
 
 
 def test_work_that_kills_its_worker(tmp_path: Path) -> None:
-    store, once = Store(tmp_path / "store"), Job("explore.work:dies_once", {"x": 1, "folder": str(tmp_path)})
+    store = Store(tmp_path / "store")
+    once = Job("explore.work:dies_first", {"x": 1, "folder": str(tmp_path), "times": 1})
     assert jobs.run([*squares(3), once, *squares(9)], store, workers=2)[once.key] == 1
     with pytest.raises(JobError, match=r"^its worker died, 3 times \(explore.work:dies \{\"x\":7\}\)$"):
         jobs.run([Job("explore.work:dies", {"x": 7}), *squares(12, 0.001)], store, workers=2)

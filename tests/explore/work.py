@@ -54,10 +54,12 @@ def dies(x: int) -> int:
     return x
 
 
-def dies_once(x: int, folder: str) -> int:
-    mark = Path(folder) / f"died-{x}"
-    if not mark.exists():
-        mark.touch()
+def dies_first(x: int, folder: str, times: int) -> int:
+    """Kill its process ``times`` times, then give back ``x``."""
+    deaths = Path(folder) / f"deaths-{x}"
+    with deaths.open("a") as file:
+        file.write(".")
+    if deaths.stat().st_size <= times:
         os.kill(os.getpid(), signal.SIGKILL)
     return x
 
