@@ -322,7 +322,9 @@ def test_a_tiny_network_becomes_a_bitstream(tiny: Design, tmp_path: Path, monkey
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("nextpnr")
-@pytest.mark.parametrize(("name", "least_mhz"), [("digits-icebreaker", 24), ("mnist-ulx3s-85f", 50)])
+@pytest.mark.parametrize(
+    ("name", "least_mhz"), [("digits-icebreaker", 24), ("digits-tang-nano-9k", 27), ("mnist-ulx3s-85f", 50)]
+)
 def test_one_command_makes_the_bitstream(name: str, least_mhz: float, tmp_path: Path) -> None:
     command = shown.SHOWN[name].command(str(tmp_path))
     network = shown.ROOT / command[1]
