@@ -1,6 +1,6 @@
 """Measure all standing works, compare with the figures before, and write ``results.json``.
 
-    python -m benchmarks.run [WORK ...]
+    python -m benchmarks.run [WORK ...] [--network NAME ...]
 
 A figure is written only for a design that passed: every word in every cycle on every boundary equals the prediction
 for all test frames, so that the cycles below are those of the RTL, and the logits are those of the golden model.
@@ -12,7 +12,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -219,10 +219,12 @@ def measure_cost(folder: Path, console: Console) -> list[Subject]:
         return list(pool.map(compared, cost_designs.NAMES))
 
 
-def measure_accuracy(console: Console) -> list[Subject]:
-    """The committed networks on their test splits, where the data are here."""
+def measure_accuracy(networks: Sequence[str], console: Console) -> list[Subject]:
+    """The committed networks, or those of these names, on their test splits, where the data are here."""
     subjects = []
     for network in accuracy.trained():
+        if networks and network.name not in networks:
+            continue
         console.print(f"accuracy: {network.name}")
         subject = Subject("accuracy", network.name, network.path.parent, {}, {})
         if why := accuracy.reason(network):
@@ -294,8 +296,8 @@ def measure_da4ml(work: Work, folder: Path, environment: Path) -> Subject:
     return subject
 
 
-def measure(names: list[str], folder: Path, console: Console) -> list[Subject]:
-    """The figures of all works in ``names``."""
+def measure(names: list[str], networks: Sequence[str], folder: Path, console: Console) -> list[Subject]:
+    """The figures of all works in ``names``; ``networks`` as :func:`measure_accuracy` takes them."""
     subjects: list[Subject] = []
     regressions = [s for n in ("bulk", "netlist") if n in names for s in measure_regression(n, folder, console)]
     for name in [n for n in names if n in WORKS]:
@@ -322,7 +324,7 @@ def measure(names: list[str], folder: Path, console: Console) -> list[Subject]:
     subjects += regressions
     subjects += measure_exploration(folder, console) if "explore" in names else []
     subjects += measure_spiking(folder, console) if "spiking" in names else []
-    return [*subjects, *(measure_accuracy(console) if "accuracy" in names else ())]
+    return [*subjects, *(measure_accuracy(networks, console) if "accuracy" in names else ())]
 
 
 def to_records(subjects: list[Subject]) -> list[Record]:
@@ -364,21 +366,27 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description="Measure the standing works.")
     names = [*WORKS, "array", "cost", "da4ml", "accuracy", "bulk", "netlist", "explore", "spiking"]
     parser.add_argument("works", nargs="*", metavar="WORK", help=f"{', '.join(names)}; all without this argument")
-    works = parser.parse_args(argv).works or names
+    trained = [network.name for network in accuracy.trained()]
+    parser.add_argument("--network", action="append", default=[], choices=trained, metavar="NAME",
+                        help=f"a network that 'accuracy' measures, all without: {', '.join(trained)}")  # fmt: skip
+    options = parser.parse_args(argv)
+    works, networks = options.works or names, options.network
     if unknown := set(works) - set(names):
         parser.error(f"no such work: {', '.join(sorted(unknown))}; choose from {', '.join(names)}")
     console = Console(width=160)
     start = time.perf_counter()
     try:
         with tempfile.TemporaryDirectory() as folder:
-            subjects = measure(works, Path(folder), console)
+            subjects = measure(works, networks, Path(folder), console)
     except BenchmarkError as error:
         console.print(f"[red]{error}[/red]")
         return 1
     before, after = read(), to_records(subjects)
     show([subject for subject in subjects if subject.work != "cost"], console)
     show_changes(before, after, console)
-    kept = [r for r in before if r.measured and r.command.removeprefix(COMMAND) not in works]
+    done = {(subject.work, subject.name) for subject in subjects}
+    kept = [r for r in before if r.measured and r.command.removeprefix(COMMAND) not in works
+            or (r.work == "accuracy" and networks and (r.work, r.design) not in done)]  # fmt: skip
     write(sorted([*kept, *after], key=lambda r: names.index(r.work)) + published(), RESULTS)
     console.print(f"{len(after)} figures in {time.perf_counter() - start:.0f} s")
     return 0
