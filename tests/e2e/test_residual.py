@@ -128,7 +128,7 @@ def test_a_sum_that_is_narrower_than_its_addends_say(rule: Any, bits: int) -> No
 @pytest.mark.parametrize("outputs", [1, 4])
 def test_folded_steps(outputs: int) -> None:
     """A window that is scanned for one time step after the other picks the steps of the shortcut's words."""
-    made = network(channels=8, shortcuts=[("gain", 4)])
+    made = network(steps=2, channels=8, shortcuts=[("gain", 4)])
     folds = auto(made) | {"b": Fold(outputs, 1, 1)}
     check(Design(made, folds))
 
