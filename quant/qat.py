@@ -26,7 +26,7 @@ from .rounding import LayerIntegers, readout_integers
 from .stage import Stage
 from .structure import terms_of
 
-__all__ = ["IntegerGraph", "Scales", "sources_of"]
+__all__ = ["IntegerGraph", "Scales", "skipped", "sources_of"]
 
 
 class Scales(NamedTuple):
@@ -234,7 +234,7 @@ class IntegerGraph(nn.Module):
         for part, weight in zip(stage.parts, integers.weights, strict=True):
             yield part.source, part.current(_like(weight, found[part.source]), weight)
         for shortcut, gain in zip(stage.shortcuts, integers.gains, strict=True):
-            yield shortcut.sources[0], _shortcut(shortcut, found[shortcut.sources[0]], gain)
+            yield shortcut.sources[0], skipped(shortcut, found[shortcut.sources[0]], gain)
 
     def _total(
         self, stage: Stage, integers: LayerIntegers, found: Mapping[str, Tensor], timed: Mapping[str, bool]
@@ -263,7 +263,7 @@ class IntegerGraph(nn.Module):
             if source in trains:
                 timed.append(functools.partial(_shortcut_at, shortcut, trains[source], gain))
             else:
-                steady.append(_shortcut(shortcut, found[source], gain))
+                steady.append(skipped(shortcut, found[source], gain))
         return firing.Drive(functools.reduce(torch.add, steady) if steady else None, timed)
 
 
@@ -296,7 +296,8 @@ def _passed_trains(layer: Pool | Flat, x: Tensor) -> Tensor:
     return torch.cat((y[:1], y[1:] - y[:-1])) if gate else y
 
 
-def _shortcut(shortcut: Shortcut, x: Tensor, gain: Tensor) -> Tensor:
+def skipped(shortcut: Shortcut, x: Tensor, gain: Tensor) -> Tensor:
+    """The currents (N, Co, ...) of a shortcut for values or counts ``x`` (N, C, ...) and its gains (Co,)."""
     if shortcut.stride > 1 and x.ndim > 2:  # of a map every so manyth pixel; slicing would lose the memory format
         x = F.avg_pool2d(x, 1, shortcut.stride)
     if shortcut.before or shortcut.after:
@@ -305,4 +306,4 @@ def _shortcut(shortcut: Shortcut, x: Tensor, gain: Tensor) -> Tensor:
 
 
 def _shortcut_at(shortcut: Shortcut, x: Tensor, gain: Tensor, t: int) -> Tensor:
-    return _shortcut(shortcut, x[t], gain)
+    return skipped(shortcut, x[t], gain)

@@ -21,12 +21,19 @@ class ShiftNorm(NamedTuple):
 
 
 def shift_batch_norm(
-    mean: np.ndarray, std: np.ndarray, bits: int, signed: bool = False, *, name: str = "shift batch norm"
+    mean: np.ndarray,
+    std: np.ndarray,
+    bits: int,
+    signed: bool = False,
+    *,
+    beta: np.ndarray | float = 0.0,
+    name: str = "shift batch norm",
 ) -> ShiftNorm:
     """Integers of a shift-based batch norm, from the mean and standard deviation of each channel's accumulator.
 
-    bias = round(mean) and shift = round(log2(std)) + (3 if signed else 2) - bits, both rounded half to even; the
-    window is 0..4 sigma unsigned, -4..4 sigma signed. Ranges are 0..2^n - 1, or -(2^(n-1) - 1)..2^(n-1) - 1.
+    bias = round(mean - beta * 2^shift) and shift = round(log2(std)) + (3 if signed else 2) - bits, both rounded half to
+    even; without ``beta``, as published, the window is 0..4 sigma unsigned, -4..4 sigma signed. Ranges are 0..2^n - 1,
+    or -(2^(n-1) - 1)..2^(n-1) - 1.
     A shift may come out negative (a small sigma), which is a shift to the left. Raises NetworkError, naming the layer
     ``name`` and the channel, for a dead channel (std 0, whose logarithm does not exist) and for NaN.
     """
@@ -36,7 +43,7 @@ def shift_batch_norm(
     low = 2 if signed else 1
     if not low <= bits <= 8:
         raise NetworkError(f"{name}: bits must be in {low}..8, not {bits}")
-    if (bad := np.flatnonzero(~np.isfinite(mean) | ~np.isfinite(std))).size:
+    if (bad := np.flatnonzero(~np.isfinite(mean) | ~np.isfinite(std) | ~np.isfinite(beta))).size:
         raise NetworkError(
             f"{name}: mean {mean[bad[0]]} and std {std[bad[0]]} of channel {bad[0]} are not finite; "
             f"the training diverged"
@@ -48,4 +55,5 @@ def shift_batch_norm(
         )
     shift = np.rint(np.log2(std)).astype(np.int64) + (3 if signed else 2) - bits
     hi = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1
-    return ShiftNorm(np.rint(mean).astype(np.int64), shift, -hi if signed else 0, hi)
+    bias = np.rint(mean - beta * np.exp2(shift)).astype(np.int64)
+    return ShiftNorm(bias, shift, -hi if signed else 0, hi)

@@ -13,7 +13,7 @@ from .layers import Activation, Shortcut, UnsupportedLayer, Weights
 from .nodes import NetworkError
 from .rounding import LayerIntegers, Term, half_threshold, layer_integers, round_ste
 
-__all__ = ["Stage", "Synapses"]
+__all__ = ["Stage", "Synapses", "inside"]
 
 
 class Synapses(nn.Module):
@@ -110,7 +110,7 @@ class Stage(nn.Module):
         terms = [Term(s.weight, units[s.source], highs[s.source], s.bits, s.scale, s.grid) for s in self.parts]
         threshold = self.threshold if self.boost is None else self.threshold / self.boost
         found = layer_integers(terms, [units[s.sources[0]] for s in self.shortcuts], self.bias, threshold, steps)
-        return found._replace(gains=[_inside(s, g) for s, g in zip(self.shortcuts, found.gains, strict=True)])
+        return found._replace(gains=[inside(s, g) for s, g in zip(self.shortcuts, found.gains, strict=True)])
 
     def initial(self, threshold: Tensor, strict: bool) -> Tensor:
         """The whole initial membrane, (Co,) or (Co, H, W), of whole thresholds (Co,): half of them, rounded so
@@ -122,7 +122,7 @@ class Stage(nn.Module):
         return half.view(channel) + round_ste(self.charge.to(threshold.dtype) * threshold.view(channel))
 
 
-def _inside(shortcut: Shortcut, gain: Tensor) -> Tensor:
+def inside(shortcut: Shortcut, gain: Tensor) -> Tensor:
     """Gain 0 where the shortcut has no channel."""
     channel = torch.arange(len(gain), device=gain.device)
     return gain * ((channel >= shortcut.before) & (channel < len(gain) - shortcut.after))

@@ -10,10 +10,14 @@ with rounding half to even, one bias and shift a channel, 0..2^n - 1 behind hidd
 and the signed range of the weights behind the last, whose y are the logits. In training mean and std are those of the
 batch, and gradients pass round and floor unchanged, through mean and shift as well; in evaluation they are the running
 averages, and the module computes the integer network to the last bit.
+
+Not in the paper, and only where asked for: shortcuts without weights, whose values are multiplied by an integer a
+channel (:class:`IntegerGains`), a learned beta of the SBN, and a start from trained floats (``methods.integer_start``).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,14 +28,19 @@ from torch import Tensor, nn
 
 from ..graph import trace
 from ..integers import link
-from ..layers import IMAGE, Activation, Flat, Pool, UnsupportedLayer, Weights
+from ..layers import IMAGE, Activation, Flat, Pool, Shortcut, UnsupportedLayer, Weights, refuse
 from ..network import Network
-from ..nodes import Add, Conv2d, Flatten, Input, Linear, MaxPool, Node, Readout, Requant, SumPool
+from ..nodes import Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout, Requant, SumPool
+from ..qat import skipped
 from ..rounding import round_ste
+from ..stage import inside
 from ..structure import terms_of
 from .sbn import SBN
 
-__all__ = ["SBN", "IntegerLayer", "IntegerNet", "convert", "prepare"]
+__all__ = ["GAIN_BITS", "SBN", "IntegerGains", "IntegerLayer", "IntegerNet", "convert", "pooled", "prepare"]
+
+GAIN_BITS = 8
+"""Of the gains of shortcuts without weights, the sign included."""
 
 
 class IntegerWeights(nn.Module):
@@ -61,20 +70,51 @@ class IntegerWeights(nn.Module):
         return F.conv2d(x, weight, stride=self.stride, padding=self.padding, groups=self.groups)
 
 
-class IntegerLayer(IntegerWeights):
-    """Integer weights, those that are added to them, if any, the SBN of the sum, and the max-pool behind it, if any.
+class IntegerGains(nn.Module):
+    """The integer gains, one a channel, of a shortcut without weights: values become sums by them alone.
 
-    Attributes: ``others``, further weights (the shortcut of a residual block), and ``additions``, the names of the
-    sums with them; ``norm``, the SBN; ``pool``.
+    Attributes: ``shortcut``; ``shadow`` (Co,), the parameter, drawn for nobody: at first all are ``gain``, clamped.
+    """
+
+    def __init__(self, shortcut: Shortcut, channels: int, gain: float) -> None:
+        super().__init__()
+        self.shortcut, self.name, self.source = shortcut, shortcut.name, shortcut.sources[0]
+        self.top = (1 << (GAIN_BITS - 1)) - 1
+        self.shadow = nn.Parameter(torch.full((channels,), gain).clamp(max=self.top))
+
+    @property
+    def gain(self) -> Tensor:
+        """The integers, 0 where the shortcut has no channel."""
+        return inside(self.shortcut, round_ste(self.shadow).clamp(-self.top, self.top))
+
+    def sums(self, x: Tensor) -> Tensor:
+        """Values to sums."""
+        return skipped(self.shortcut, x, self.gain.to(x.dtype))
+
+
+class IntegerLayer(IntegerWeights):
+    """Integer weights, those and shortcuts that are added to them, if any, the SBN of the sum, and the max-pool behind
+    it, if any.
+
+    Attributes: ``others``, further weights (the shortcut of a residual block), ``gains``, shortcuts without weights,
+    and ``additions``, the names of the sums with them; ``norm``, the SBN; ``pool``.
     """
 
     def __init__(
-        self, weights: Sequence[Weights], additions: Sequence[str], bits: int, neuron: str, *, signed: bool
+        self,
+        weights: Sequence[Weights],
+        shortcuts: Sequence[Shortcut],
+        additions: Sequence[str],
+        bits: int,
+        norm: SBN,
     ) -> None:
         super().__init__(weights[0], bits)
         self.pool: Pool | None = None
-        self.norm = SBN(len(weights[0].weight), bits, signed=signed, name=neuron)
+        self.norm = norm
         self.others = nn.ModuleList(IntegerWeights(layer, bits) for layer in weights[1:])
+        channels, *fan_in = weights[0].weight.shape
+        even = 2.0 ** (bits - 3) * math.prod(fan_in) ** 0.5  # as much as the weights, of values of one size, at first
+        self.gains = nn.ModuleList(IntegerGains(shortcut, channels, even) for shortcut in shortcuts)
         self.additions = list(additions)
 
     @property
@@ -83,19 +123,30 @@ class IntegerLayer(IntegerWeights):
         return [self, *(other for other in self.others if isinstance(other, IntegerWeights))]
 
     @property
+    def shortcuts(self) -> list[IntegerGains]:
+        """``gains``, for the type checker."""
+        return [shortcut for shortcut in self.gains if isinstance(shortcut, IntegerGains)]
+
+    @property
     def result(self) -> str:
         """The name of what it gives."""
         return self.pool.name if self.pool else self.norm.name
 
     def forward(self, found: Mapping[str, Tensor]) -> Tensor:
         """Values to values. The pool comes before the quantiser, a rising function, which then has less to do."""
+        sums = self.total(found)
+        return self.norm(sums if self.pool is None else pooled(sums, self.pool), sums)
+
+    def total(self, found: Mapping[str, Tensor]) -> Tensor:
+        """Values to the sums that the SBN sees."""
         sums = self.sums(found[self.source])
-        for other in self.parts[1:]:
+        for other in (*self.parts[1:], *self.shortcuts):
             sums = sums + other.sums(found[other.source])
-        return self.norm(sums if self.pool is None else _pooled(sums, self.pool), sums)
+        return sums
 
 
-def _pooled(x: Tensor, pool: Pool) -> Tensor:
+def pooled(x: Tensor, pool: Pool) -> Tensor:
+    """Values behind a pool; an average is a sum."""
     if pool.kind == "max":
         return F.max_pool2d(x, pool.kernel, pool.stride)
     return F.avg_pool2d(x, pool.kernel, pool.stride, divisor_override=1)  # the norm behind it divides
@@ -125,17 +176,20 @@ class IntegerNet(nn.Module):
                 case IntegerLayer():
                     x = found[layer.result] = layer(found)
                 case Pool():
-                    x = found[layer.name] = _pooled(found[layer.sources[0]], layer)
+                    x = found[layer.name] = pooled(found[layer.sources[0]], layer)
                 case Flat():
                     x = found[layer.name] = found[layer.sources[0]].flatten(1)
         return x
 
 
-def prepare(model: nn.Module, bits: int, shape: tuple[int, int, int] | None = None) -> IntegerNet:
+def prepare(
+    model: nn.Module, bits: int, shape: tuple[int, int, int] | None = None, *, beta: bool = False
+) -> IntegerNet:
     """The trainable integer form of ``model``, with new weights and activations of ``bits`` bits.
 
     ``model`` is made of Conv2d or Linear, batch norm (or none), sums of such branches (the authors' residual block: its
-    shortcut is a 1x1 convolution, and there is one quantiser, behind the sum), ReLU, pools, Flatten, and a last Linear.
+    shortcut is a 1x1 convolution, and there is one quantiser, behind the sum; shortcuts without weights get a gain a
+    channel), ReLU, pools, Flatten, and a last Linear. ``beta`` gives every SBN a learned one.
     Its weights, biases and batch norms are left behind: the shift-based ones take their place, which also do the
     division of an average. ``shape`` (C, H, W) of the image is needed where a pool covers the whole map.
     Raises UnsupportedLayer, naming the module, for anything else, and NetworkError for ``bits`` outside 2..8.
@@ -150,13 +204,11 @@ def prepare(model: nn.Module, bits: int, shape: tuple[int, int, int] | None = No
             raise UnsupportedLayer(f"{layer.name}: QCFS is not supported with IntegerNet; supported: ReLU")
         if isinstance(layer, Activation) or last:
             weights, shortcuts, additions = terms_of(layer.name if last else layer.sources[0], kinds)
-            if shortcuts:
-                raise UnsupportedLayer(
-                    f"{shortcuts[0].name}: a shortcut without weights is not supported with IntegerNet; supported: a "
-                    f"1x1 convolution, as in the authors' blocks"
-                )
-            neuron = f"{layer.name}_quant" if last else layer.name
-            order.append(IntegerLayer(weights, additions, bits, neuron, signed=last))
+            if not weights:
+                refuse(layer.name, "a sum of shortcuts alone", "a convolution or linear layer in every sum")
+            name = f"{layer.name}_quant" if last else layer.name
+            norm = SBN(len(weights[0].weight), bits, signed=last, name=name, moved=beta)
+            order.append(IntegerLayer(weights, shortcuts, additions, bits, norm))
         elif isinstance(layer, Pool | Flat):
             before = order[-1] if order else None
             source = layer.sources[0]
@@ -210,6 +262,12 @@ def _layer_nodes(layer: IntegerLayer, before: list[Node], node_of: Mapping[str, 
             nodes.append(Linear(**fields))
         else:
             nodes.append(Conv2d(**fields, stride=part.stride, padding=part.padding, groups=part.groups))
+        currents.append(nodes[-1].name)
+    for skip in layer.shortcuts:
+        gain = skip.gain.detach().cpu().double().numpy()
+        shortcut = skip.shortcut
+        fields = link(nodes, skip.name, node_of[skip.source])
+        nodes.append(Gain(**fields, gain=gain, stride=shortcut.stride, offset=shortcut.before))
         currents.append(nodes[-1].name)
     for name, other in zip(layer.additions, currents[1:], strict=True):
         nodes.append(Add(**link(nodes, name, currents[0]), other=other))

@@ -21,7 +21,9 @@ LEAST_SHIFT = -8
 class SBN(nn.Module):
     """Shift-based batch norm and quantiser, see the head of ``methods.integernet``; channels are the second axis.
 
-    Parameters: ``channels``; ``bits``, n, 2..8; ``signed``, the range of the result; ``name``, for messages.
+    Parameters: ``channels``; ``bits``, n, 2..8; ``signed``, the range of the result; ``name``, for messages; ``moved``,
+    whether there is a ``beta`` (C,), learned, at first 0: the one of batch norm, added to y. The authors tried such
+    offsets and have none; without them, half of the values of every layer are 0 whatever it learns.
     Buffers: ``running_mean`` and ``running_std`` (C,), averages of the batches' mean and unbiased std (of the std
     itself, not of the variance); ``batches``, how many there were, of which the first sets the averages.
     """
@@ -30,7 +32,9 @@ class SBN(nn.Module):
     running_std: Tensor
     batches: Tensor
 
-    def __init__(self, channels: int, bits: int, *, signed: bool = False, name: str = "SBN") -> None:
+    def __init__(
+        self, channels: int, bits: int, *, signed: bool = False, name: str = "SBN", moved: bool = False
+    ) -> None:
         super().__init__()
         if not 2 <= bits <= 8:
             raise NetworkError(f"{name}: bits must be in 2..8, not {bits}")
@@ -38,6 +42,7 @@ class SBN(nn.Module):
         self.offset = (3 if signed else 2) - bits
         self.high = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1
         self.low = -self.high if signed else 0
+        self.beta = nn.Parameter(torch.zeros(channels)) if moved else None
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_std", torch.ones(channels))
         self.register_buffer("batches", torch.tensor(0))
@@ -55,8 +60,8 @@ class SBN(nn.Module):
             raise ValueError(f"{self.name}: training needs two values a channel, not one of shape {tuple(over.shape)}")
         std, mean = torch.std_mean(over.float(), (0, *range(2, over.ndim)))
         self._average(mean.detach(), std.detach())
-        bias = round_ste(mean)
         shift = round_ste(std.clamp(min=2.0 ** (LEAST_SHIFT - self.offset)).log2()) + self.offset
+        bias = round_ste(mean if self.beta is None else mean - self.beta * torch.exp2(shift))
         y = (a - bias.view(channel)) * torch.exp2(-shift).view(channel)
         return floor_ste(y).clamp(self.low, self.high).to(a.dtype)
 
@@ -71,7 +76,20 @@ class SBN(nn.Module):
         if not self.batches.item():
             raise NetworkError(f"{self.name}: has seen no batch in training, so it has neither a mean nor a std")
         mean, std = (buffer.detach().cpu().double().numpy() for buffer in (self.running_mean, self.running_std))
-        return shift_batch_norm(mean, std, self.bits, self.signed, name=self.name)
+        beta = 0.0 if self.beta is None else self.beta.detach().cpu().double().numpy()
+        return shift_batch_norm(mean, std, self.bits, self.signed, beta=beta, name=self.name)
+
+    @torch.no_grad()
+    def start(self, a: Tensor, bias: Tensor) -> Tensor:
+        """Become, as nearly as whole numbers can, y = a + ``bias`` rounded, in units (C,) that are returned: 2^shift.
+
+        ``a`` are sums of a few images, ``bias`` (C,) is what a trained layer adds to them. Without a ``beta`` only
+        the unit follows."""
+        std, mean = torch.std_mean(a.double(), (0, *range(2, a.ndim)))
+        unit = torch.exp2(std.clamp(min=2.0 ** (LEAST_SHIFT - self.offset)).log2().round() + self.offset)
+        if self.beta is not None:
+            self.beta.copy_((mean + bias) / unit + 0.5)
+        return unit
 
     def extra_repr(self) -> str:
         """The settings, for print(model)."""

@@ -1,4 +1,4 @@
-"""IntegerNet in one phase: weights and activations are integers from the first batch on."""
+"""IntegerNet in one phase: weights and activations are integers from the first batch on, drawn or from floats."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ from torch import nn
 
 from ..data import Dataset
 from ..fit import Fit
-from ..methods import integernet
+from ..methods import integer_start, integernet
 from ..network import Network
 from ..recipe import IntegerNetRecipe
-from .start import teacher
+from .start import start, teacher
 
 __all__ = ["phases"]
 
 
 def phases(recipe: IntegerNetRecipe, model: nn.Module, data: Dataset, fit: Fit) -> tuple[nn.Module, dict[str, Network]]:
     """Follow ``recipe``; see ``quant.phases``."""
-    fit.teach(teacher(recipe, data))
-    net = integernet.prepare(model, recipe.bits, data.shape)
-    optimiser = torch.optim.Adam(net.to(fit.device).parameters(), lr=recipe.rate)
+    start(model, recipe.start)
+    fit.teach(teacher(recipe, data, model))
+    net = integernet.prepare(model, recipe.bits, data.shape, beta=recipe.beta).to(fit.device)
+    if recipe.start:
+        fit.measure("float", model.to(fit.device))
+        integer_start.start(net, model, fit.train_x[: recipe.images], data.high)
+    optimiser = torch.optim.Adam(net.parameters(), lr=recipe.rate)
     falling = recipe.last_rate / recipe.rate
     fit(net, "integers", recipe.epochs, optimiser, lambda done: falling**done)
     fit.measure("fake-quantised", net)

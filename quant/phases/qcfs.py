@@ -1,22 +1,25 @@
-"""QCFS in three phases: float with ReLU, QCFS, QCFS with integers in the loop."""
+"""QCFS in three phases: float with ReLU, QCFS, QCFS with integers in the loop; or the last alone, from a network."""
 
 from __future__ import annotations
 
 import copy
 import functools
-from typing import cast
+from typing import Any
 
 from torch import nn
 
 from ..data import Dataset
 from ..fit import Fit
 from ..integers import integer_network
+from ..layers import Layer
 from ..methods.qcfs import calibrate, prepare
+from ..netfile import load
 from ..network import Network
-from ..nodes import Rule
+from ..nodes import NetworkError, Rule
 from ..qat import IntegerGraph
 from ..rates import one_cycle, optimiser_of
-from ..recipe import QcfsRecipe
+from ..reals import layers_of, scale_logits
+from ..recipe import QcfsRecipe, RecipeError
 from ..weight_rounding import round_weights
 from .start import start, teacher
 
@@ -32,29 +35,42 @@ def phases(recipe: QcfsRecipe, model: nn.Module, data: Dataset, fit: Fit) -> tup
         )
         fit(model, name, getattr(recipe.epochs, name), optimiser, functools.partial(one_cycle, warm_up=recipe.warm_up))
 
-    start(model, recipe.start)
-    phase(model, "float")
-    fit.measure("float", model)
-    fit.teach(teacher(recipe, data, model))
-    model = prepare(model, recipe.levels, average_pools=False)
-    calibrate(model, fit.real(fit.train_x[:1024]), quantile=recipe.quantile)
+    settings: dict[str, Any] = {"input_high": data.high, "steps": recipe.steps, "shape": data.shape}
+    settings |= {"rule": recipe.rule, "shortcut_bits": recipe.shortcut_bits}
     bits = {"weight_bits": recipe.weight_bits, "first_bits": recipe.first_bits, "last_bits": recipe.last_bits}
-    if recipe.rounded:
-        round_weights(model, **bits)
-    phase(model, "qcfs")
-    fit.measure("qcfs", model)
-    graph = IntegerGraph(
-        model.cpu().eval(),
-        input_high=data.high,
-        steps=recipe.steps,
-        shortcut_bits=recipe.shortcut_bits,
-        rule=cast(Rule, recipe.rule),
-        shape=data.shape,
-        **bits,
-    )
+    if recipe.tune:
+        fit.teach(teacher(recipe, data))
+        graph = IntegerGraph(_tuned(recipe, data), **bits, **settings).to(fit.device)
+        scale_logits(graph, fit.train_x[:512], fit.train_y[:512])
+    else:
+        start(model, recipe.start)
+        phase(model, "float")
+        fit.measure("float", model)
+        fit.teach(teacher(recipe, data, model))
+        model = prepare(model, recipe.levels, average_pools=False)
+        calibrate(model, fit.real(fit.train_x[:1024]), quantile=recipe.quantile)
+        if recipe.rounded:
+            round_weights(model, **bits)
+        phase(model, "qcfs")
+        fit.measure("qcfs", model)
+        graph = IntegerGraph(model.cpu().eval(), **bits, **settings)
     fit.measure("converted", graph.to(fit.device))
     phase(graph, "integers")
     fit.measure("fake-quantised", graph)
     graph = copy.deepcopy(graph).cpu().eval()
     rules: tuple[Rule, ...] = ("lossless", "causal")
     return graph, {r: integer_network(graph, shape=data.shape, rule=r, meta={"rule": r}) for r in rules}
+
+
+def _tuned(recipe: QcfsRecipe, data: Dataset) -> list[Layer]:
+    """The layers of the network that ``recipe`` goes on from. Raises RecipeError where there is none that fits."""
+    try:
+        network = load(recipe.tune)
+        if (network.input.shape, network.input.high) != (data.shape, data.high):
+            raise NetworkError(
+                f"{recipe.tune}: takes {network.input.shape} pixels 0..{network.input.high}, but {data.name} has "
+                f"{data.shape}, 0..{data.high}"
+            )
+        return layers_of(network)
+    except NetworkError as error:
+        raise RecipeError(f"Recipe: tune: {error}") from None

@@ -18,7 +18,8 @@ class QcfsRecipe(Recipe):
     ``first_bits``, ``last_bits``, ``shortcut_bits``; ``rule``, the neuron the last phase trains for; ``start``,
     trained weights; ``quantile``, of the activations, that the first thresholds are; ``rounded``, whether weights are
     rounded to their bits in the second phase already; ``optimiser``, "adamw" or "sgd"; ``warm_up``, the share of a
-    phase in which the rate rises before it falls; ``weight_decay``.
+    phase in which the rate rises before it falls; ``weight_decay``; ``tune``, the file of an integer network of spikes
+    that the last phase alone goes on from, in place of ``model``: for more epochs, other time steps, another rule.
     """
 
     NAME: ClassVar[str] = "qcfs"
@@ -38,6 +39,7 @@ class QcfsRecipe(Recipe):
     rates: Rates = field(default_factory=Rates)
     warm_up: float = 0.0
     weight_decay: float = 5e-4
+    tune: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,6 +53,9 @@ class QcfsRecipe(Recipe):
             ("epochs", min(asdict(self.epochs).values()) >= 0, "0 or more in each phase"),
             ("quantile", 0 < self.quantile <= 1, "above 0 and at most 1"),
             ("optimiser", self.optimiser in ("adamw", "sgd"), "'adamw' or 'sgd'"),
+            ("tune", not (self.tune and self.start), "left out where there is a start"),
+            ("epochs", not self.tune or self.epochs.float == self.epochs.qcfs == 0, "0 for float and qcfs with tune"),
+            ("distill", not (self.tune and self.distill) or bool(self.distill.model), "with a model, with tune"),
             ("warm_up", 0 <= self.warm_up < 1, "at least 0 and below 1"),
         )
 

@@ -1,0 +1,134 @@
+"""An integer network trained further: to real weights and back to the same integers, logits with a scale, recipes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from own_model import Own, look_trained
+
+from spikeloom.quant import golden, netfile
+from spikeloom.quant.data import digits
+from spikeloom.quant.integers import integer_network
+from spikeloom.quant.methods.qcfs import QCFS, prepare
+from spikeloom.quant.network import Network
+from spikeloom.quant.nodes import IF, Add, Gain, Input, NetworkError, Synapse
+from spikeloom.quant.qat import IntegerGraph
+from spikeloom.quant.reals import layers_of, scale_logits
+from spikeloom.quant.recipe import Epochs, QcfsRecipe, RecipeError
+from spikeloom.quant.train import train
+
+SHAPE = (2, 8, 8)
+PIXELS = torch.from_numpy(np.random.default_rng(0).integers(0, 16, (60, *SHAPE)))
+BITS = {"input_high": 15, "weight_bits": 4, "first_bits": 8, "last_bits": 8}
+
+
+def graph_of(model: Any, steps: int = 4, **settings: Any) -> IntegerGraph:
+    return IntegerGraph(model, steps=steps, shape=SHAPE, **{**BITS, **settings}).eval()
+
+
+def own(seed: int = 0) -> Network:
+    """The user's own network with random thresholds that differ from layer to layer."""
+    torch.manual_seed(seed)
+    model = prepare(look_trained(Own(SHAPE, 5)), 4)
+    for module in model.modules():
+        if isinstance(module, QCFS):
+            module.log_threshold.data.uniform_(-0.5, 1.0)
+    return integer_network(graph_of(model), shape=SHAPE)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_integers_come_back(seed: int) -> None:
+    """Weights of identity and projected blocks, of pools and linear layers, biases, thresholds; and gains, within what
+    their own rounding and that of the threshold can move them by."""
+    network = own(seed)
+    again = integer_network(graph_of(layers_of(network)), shape=SHAPE)
+    assert [type(n) for n in network] == [type(n) for n in again] and any(isinstance(n, Add) for n in network)
+    for old, new in zip(network, again, strict=True):
+        if isinstance(old, Gain):
+            assert isinstance(new, Gain)
+            (threshold,) = (n.threshold for n in network if isinstance(n, IF) and n.source == "add")
+            assert (np.abs(old.gain - new.gain) <= 1 + old.gain / threshold).all() and old.gain.min() > 3
+        elif isinstance(old, Synapse | IF | Input):
+            assert old == new, old.name
+
+
+def test_a_last_layer_of_another_scale_gives_the_same_answers_and_the_least_loss() -> None:
+    network = own()
+    graph = graph_of(layers_of(network))
+    before = graph(PIXELS).detach()
+    labels = before.argmax(1)
+    labels[::3] = 0  # not all right, so that the scale is finite
+    factor = scale_logits(graph, PIXELS, labels)
+    after = graph(PIXELS).detach()
+    assert torch.allclose(after, before * factor, rtol=1e-4) and factor != 1
+    losses = [F.cross_entropy(before * factor * k, labels).item() for k in (0.8, 1.0, 1.25)]
+    assert losses[1] == min(losses)
+    assert integer_network(graph, shape=SHAPE).hash == integer_network(graph_of(layers_of(network)), shape=SHAPE).hash
+
+
+def test_more_time_steps_and_other_rules() -> None:
+    """A spike is worth the same however many there may be: with 32 steps the rates are those of any rule."""
+    network = own()
+    rates = [graph_of(layers_of(network), 32, rule=rule)(PIXELS).detach() for rule in ("lossless", "causal")]
+    assert torch.corrcoef(torch.stack([r.flatten() for r in rates]))[0, 1] > 0.97
+    assert (rates[0].argmax(1) == rates[1].argmax(1)).float().mean() > 0.85
+
+
+def test_what_cannot_be_trained_further_is_named() -> None:
+    network = own()
+    nodes = [replace(n, gain=n.gain - n.gain.max()) if isinstance(n, Gain) else n for n in network]
+    name = next(n.name for n in nodes if isinstance(n, Gain))
+    with pytest.raises(NetworkError, match=rf"{name}: a gain of -\d+ cannot be trained further; supported: gains"):
+        layers_of(Network(tuple(nodes), 4))
+    values = netfile.load(Path(__file__).parents[2] / "models" / "mnist-integernet-w4a4.safetensors")
+    with pytest.raises(NetworkError, match="a quantiser cannot be trained further; supported: IF neurons"):
+        layers_of(values)
+
+
+SHORT = QcfsRecipe(
+    data="digits",
+    model="cnn",
+    model_args={"channels": [4, 8]},
+    steps=2,
+    weight_bits=4,
+    rule="lossless",
+    batch=50,
+    epochs=Epochs(float=6, qcfs=4, integers=1),
+)
+
+
+def test_a_recipe_goes_on_from_a_network(tmp_path: Path) -> None:
+    """From two lossless steps to four causal ones: the committed integers are what is trained further."""
+    file = tmp_path / "a.safetensors"
+    first = train(SHORT)
+    netfile.save(first.network, file)
+    further = replace(SHORT, tune=str(file), rule="causal", steps=4, epochs=Epochs(float=0, qcfs=0, integers=6))
+    trained = train(further)
+    found, data = trained.report.accuracy, digits()
+    assert list(found) == ["converted", "fake-quantised", "lossless", "causal"]
+    assert found["converted"] >= 0.6, "a start from the integers, not from new weights"
+    assert found["causal"] == found["fake-quantised"] > found["converted"]
+    assert trained.network.steps == 4 and golden.accuracy(trained.network, data.test_x, data.test_y) == found["causal"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tune": "none.safetensors"}, r"Recipe: tune: none\.safetensors: no such file"),
+        ({"epochs": Epochs(float=1, qcfs=0, integers=1)}, "Recipe: epochs must be 0 for float and qcfs with tune"),
+        ({"tune": "OTHER"}, r"Recipe: tune: .*: takes \(2, 8, 8\) pixels 0\.\.15, but digits has \(1, 8, 8\), 0\.\.15"),
+    ],
+)
+def test_recipes_that_cannot_go_on(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    if change.get("tune") == "OTHER":
+        netfile.save(own(), tmp_path / "other.safetensors")
+        change = {"tune": str(tmp_path / "other.safetensors")}
+    settings = {"tune": "x.safetensors", "epochs": Epochs(float=0, qcfs=0, integers=1), **change}
+    with pytest.raises(RecipeError, match=message):
+        train(replace(SHORT, **settings))
