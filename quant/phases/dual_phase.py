@@ -66,7 +66,8 @@ def phases(recipe: DualPhaseRecipe, model: nn.Module, data: Dataset, fit: Fit) -
         best, _ = phase_two(graph, fit.train_x[:images], held_x, held_y, strict=recipe.strict, **settings)
         spiking.load_state_dict(best.state_dict())
 
-    fit.measure("not calibrated", spiking)
+    if graph.rule != "causal":  # else those are the integers measured before
+        fit.measure("not calibrated", spiking)
     fit.step("calibration", spiking, calibrated)
     spiking, graph = copy.deepcopy(spiking).cpu().eval(), copy.deepcopy(graph).cpu().eval()
     networks = {

@@ -25,6 +25,7 @@ def phases(recipe: IntegerNetRecipe, model: nn.Module, data: Dataset, fit: Fit) 
     if recipe.start:
         fit.measure("float", model.to(fit.device))
         integer_start.start(net, model, fit.train_x[: recipe.images], data.high)
+        fit.measure("started", net)
     optimiser = torch.optim.Adam(net.parameters(), lr=recipe.rate)
     falling = recipe.last_rate / recipe.rate
     fit(net, "integers", recipe.epochs, optimiser, lambda done: falling**done)

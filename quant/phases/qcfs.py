@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
@@ -27,7 +27,8 @@ __all__ = ["phases"]
 
 
 def phases(recipe: QcfsRecipe, model: nn.Module, data: Dataset, fit: Fit) -> tuple[nn.Module, dict[str, Network]]:
-    """Follow ``recipe``; the networks are those of both rules, see ``quant.phases``."""
+    """Follow ``recipe``; the networks are those of both rules, see ``quant.phases``, or with ``tune`` of the recipe's:
+    many steps take long to measure."""
 
     def phase(model: nn.Module, name: str) -> None:
         optimiser = optimiser_of(
@@ -54,11 +55,12 @@ def phases(recipe: QcfsRecipe, model: nn.Module, data: Dataset, fit: Fit) -> tup
         phase(model, "qcfs")
         fit.measure("qcfs", model)
         graph = IntegerGraph(model.cpu().eval(), **bits, **settings)
-    fit.measure("converted", graph.to(fit.device))
+        fit.measure("converted", graph.to(fit.device))
     phase(graph, "integers")
-    fit.measure("fake-quantised", graph)
+    if not recipe.tune:
+        fit.measure("fake-quantised", graph)
     graph = copy.deepcopy(graph).cpu().eval()
-    rules: tuple[Rule, ...] = ("lossless", "causal")
+    rules: tuple[Rule, ...] = (cast(Rule, recipe.rule),) if recipe.tune else ("lossless", "causal")
     return graph, {r: integer_network(graph, shape=data.shape, rule=r, meta={"rule": r}) for r in rules}
 
 

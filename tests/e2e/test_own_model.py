@@ -14,7 +14,7 @@ from spikeloom.gen.design import Design
 from spikeloom.gen.fold import auto
 from spikeloom.quant import golden
 from spikeloom.quant.integers import integer_network
-from spikeloom.quant.methods import fast_snn, spiking_resnet
+from spikeloom.quant.methods import fast_snn, integer_start, integernet, spiking_resnet
 from spikeloom.quant.methods.dual_phase import calibrate_membranes
 from spikeloom.quant.methods.layerwise import spiking_copy
 from spikeloom.quant.methods.qcfs import calibrate, prepare
@@ -24,7 +24,7 @@ from spikeloom.sim.verify import verify
 
 
 def converted(method: str) -> Network:
-    """The trained network by a method, T = 4, 3 or 8."""
+    """The trained network by a method, T = 4, 3 or 8, or in values."""
     model, data, _ = small_digits()
     x, y = torch.from_numpy(data.train_x).float() / 15, torch.from_numpy(data.train_y)
     torch.manual_seed(0)
@@ -33,6 +33,11 @@ def converted(method: str) -> Network:
             model, x[:200] * 15, shape=data.shape, percentile=99.5, input_high=15, steps=8, weight_bits=6
         )
         return integer_network(graph, shape=data.shape)
+    if method == "integernet":
+        net = integernet.prepare(model, 4, data.shape, beta=True)
+        integer_start.start(net, model, x[:300] * 15, 15)
+        learn(net, x[:1200] * 15, y[:1200], 6, 2e-2)
+        return integernet.convert(net, shape=data.shape, input_high=15)
     if method == "fast_snn":
         quantised: Any = fast_snn.prepare(model, 2, weight_bits=4, grid="uniform")
         calibrate(quantised, x[:500], quantile=0.99)
@@ -51,7 +56,7 @@ def converted(method: str) -> Network:
     return integer_network(graph, shape=data.shape, rule="lossless" if method == "qcfs_lossless" else "causal")
 
 
-SLOW = ["qcfs_lossless", "dual_phase", "spiking_resnet"]
+SLOW = ["qcfs_lossless", "dual_phase", "spiking_resnet", "integernet"]
 
 
 @pytest.mark.parametrize("method", ["qcfs", "fast_snn", *(pytest.param(m, marks=pytest.mark.slow) for m in SLOW)])

@@ -147,7 +147,7 @@ def test_a_recipe_starts_from_weights_and_is_taught_by_them(tmp_path: Path) -> N
     torch.save(resnet((1, 8, 8), 10, depth=8, width=4).state_dict(), tmp_path / "w.pth")
     recipe = replace(GOOD, start=Start(file=str(tmp_path / "w.pth")), distill=Distill(weight=0.1, temperature=2.0))
     trained = train(recipe)
-    assert list(trained.report.accuracy) == ["float", "fake-quantised", "integers"]
+    assert list(trained.report.accuracy) == ["float", "started", "fake-quantised", "integers"]
     assert any(isinstance(node, Gain) for node in trained.network)
     biases = [node.bias for node in trained.network if isinstance(node, Requant)]
     other = train(replace(recipe, start=None, distill=None)).network
