@@ -225,7 +225,8 @@ def _step(node: Node, found: dict[str, Tensor], network: Network, summed: set[st
             y = found[node.other]
             if source.timed != signals[node.other].timed:
                 x, y = (v if s.timed else v[:, None] for v, s in ((x, source), (y, signals[node.other])))
-            return x + y
+            narrow = max(-signals[node.name].low, signals[node.name].high) < 1 << 24  # then 32 bits, see _fire
+            return x + y if narrow else x.long() + y
         case IF(rule="lossless"):
             count = _count(node, total(node.source), steps)
             return count if node.name in summed else (torch.arange(steps).view(-1, 1, 1, 1) < count[:, None]).long()
@@ -258,7 +259,7 @@ def _layer(node: Node, x: Tensor, source: Signal) -> Tensor:
         case Gain():
             after = len(node.gain) - node.offset - source.shape[0]
             x = F.pad(x[..., :: node.stride, :: node.stride], (0, 0, 0, 0, node.offset, after))
-            return x * _channel(node.gain)
+            return x * _channel(node.gain).int()  # of spikes (int8) below 2^24; all else is wider, and stays so
         case Requant():
             x = x - _channel(node.bias)
             shift = _channel(node.shift)

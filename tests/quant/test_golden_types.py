@@ -12,9 +12,8 @@ from golden_loops import (
 )
 
 from spikeloom.quant import golden
-from spikeloom.quant.nodes import (
-    SumPool,
-)
+from spikeloom.quant.network import Network
+from spikeloom.quant.nodes import IF, Add, Conv2d, Flatten, Input, Linear, Readout, SumPool
 
 
 def test_bounds_choose_the_type() -> None:
@@ -89,3 +88,27 @@ def test_reduced_precision_settings_of_the_caller_do_no_harm() -> None:
         compare(plain(np.random.default_rng(0).integers(-127, 128, (4, 90)), np.zeros(4)), 0)
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def test_sums_of_currents_below_the_bound_are_exact_over_time() -> None:
+    """Two currents just below 2**24 make a sum above it, of which 64 steps, with the bias, do not fit 32 bits."""
+    channels, steps = 512, 64
+    weight = np.full((1, channels), 127)
+    pooled = 16 * 16  # spikes of a step
+    assert (1 << 23) < 127 * channels * pooled < 1 << 24
+    nodes = (
+        Input(name="input", shape=(1, 16, 16), high=1),
+        Conv2d(name="conv", source="input", weight=np.ones((channels, 1, 1, 1)), weight_bits=2),
+        IF(name="if1", source="conv", threshold=np.ones(channels), bias=np.zeros(channels), v0=np.zeros(channels)),
+        SumPool(name="pool", source="if1", kernel=16, stride=16),
+        Flatten(name="flat", source="pool"),
+        Linear(name="a", source="flat", weight=weight, weight_bits=8),
+        Linear(name="b", source="flat", weight=weight, weight_bits=8),
+        Add(name="sum", source="a", other="b"),
+        IF(name="if2", source="sum", threshold=[1], bias=[(1 << 23) - 1], v0=[0]),
+        Linear(name="last", source="if2", weight=[[1]], weight_bits=2),
+        Readout(name="readout", source="last", bias=[0]),
+    )
+    result = golden.run(Network(nodes, steps), np.ones((1, 1, 16, 16), int))
+    assert (result["sum"] == 2 * 127 * channels * pooled).all()
+    assert result.logits[0, 0] == steps
