@@ -1,0 +1,31 @@
+"""The networks in models/: each has a row in models/README.md, and was made by the recipe that stands there."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from spikeloom.quant import netfile
+from spikeloom.quant.recipe import read
+
+ROOT = Path(__file__).parents[2]
+ROW = re.compile(r"^\| `(\S+)\.safetensors` \| `spikeloom train (examples/\S+\.toml)", re.MULTILINE)
+MADE = dict(ROW.findall((ROOT / "models" / "README.md").read_text()))
+
+
+def test_every_network_has_a_row() -> None:
+    assert sorted(MADE) == sorted(path.stem for path in (ROOT / "models").glob("*.safetensors"))
+
+
+@pytest.mark.parametrize("name", sorted(MADE))
+def test_the_recipe_in_a_network_is_the_one_in_examples(name: str) -> None:
+    meta = netfile.load(ROOT / "models" / f"{name}.safetensors").meta
+    followed, wanted = json.loads(meta["recipe"]), asdict(read(ROOT / MADE[name]))
+    for recipe in (followed, wanted):
+        assert recipe.pop("data").partition(":")[0] == meta["data"]
+    assert followed == {key: wanted[key] for key in followed}, "but for keys that came later"
+    assert json.loads(meta["accuracy"])
