@@ -12,14 +12,16 @@ lambda / threshold, in every channel on its own, and with u, what a value of the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .data import Dataset
 from .layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, Sum, Weights
 from .methods.qcfs import QCFS
+from .netfile import load
 from .network import Network
 from .nodes import (
     IF,
@@ -38,9 +40,24 @@ from .nodes import (
     Synapse,
 )
 from .qat import IntegerGraph
+from .recipe import RecipeError
 from .stage import Stage
 
-__all__ = ["layers_of", "scale_logits"]
+__all__ = ["keep_grid", "layers_of", "scale_logits", "tuned_network"]
+
+
+def tuned_network(file: str, data: Dataset) -> Network:
+    """The network in ``file``, which a recipe goes on from with ``data``. Raises RecipeError where it does not fit."""
+    try:
+        network = load(file)
+    except NetworkError as error:
+        raise RecipeError(f"Recipe: tune: {error}") from None
+    if (network.input.shape, network.input.high) != (data.shape, data.high):
+        raise RecipeError(
+            f"Recipe: tune: {file}: takes {network.input.shape} pixels 0..{network.input.high}, but {data.name} has "
+            f"{data.shape}, 0..{data.high}"
+        )
+    return network
 
 
 def layers_of(network: Network) -> list[Layer]:
@@ -128,6 +145,19 @@ def _weights(network: Network, node: Synapse, sources: tuple[str, ...], worth: d
         return Weights(node.name, sources, weight, bias, node.stride, node.padding, node.groups)
     assert isinstance(node, Linear)
     return Weights(node.name, sources, weight, bias)
+
+
+def keep_grid(graph: IntegerGraph, network: Network, grid: Sequence[int]) -> None:
+    """Let the hidden layers of ``graph``, of the layers of ``network``, have weights out of +-``grid`` only, magnitudes
+    rising from 0, in the scale that they have now, as Fast-SNN's are; its first and last layer have others."""
+    for stage in list(graph.stages)[1:-1]:
+        assert isinstance(stage, Stage)
+        part, node = stage.parts[0], network[stage.parts[0].name]
+        assert isinstance(node, Synapse)
+        most = torch.from_numpy(np.abs(node.weight).reshape(len(node.weight), -1).max(1)).float()
+        part.scale = (part.weight.detach().flatten(1).abs().amax(1) / most.clamp(min=1)).clamp(min=1e-12)
+        part.grid = torch.tensor(grid, dtype=torch.float32)
+        part.bits = int(grid[-1]).bit_length() + 1
 
 
 def scale_logits(graph: IntegerGraph, pixels: Tensor, labels: Tensor) -> float:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import copy
 import functools
 from dataclasses import asdict
+from typing import Any
 
 from torch import nn
 
 from ..data import Dataset
 from ..fit import Fit
 from ..integers import integer_network
-from ..methods.fast_snn import integer_graph, narrow, prepare, tune_layers
+from ..methods.apot import magnitudes
+from ..methods.fast_snn import integer_graph, narrow, prepare, steps_of, tune_layers
 from ..methods.layerwise import spiking_copy
 from ..methods.qcfs import calibrate
 from ..network import Network
+from ..qat import IntegerGraph
 from ..rates import one_cycle, optimiser_of
+from ..reals import keep_grid, layers_of, scale_logits, tuned_network
 from ..recipe import FastSnnRecipe
 from .start import held_out, start, teacher
 
@@ -23,19 +27,31 @@ __all__ = ["phases"]
 
 
 def phases(recipe: FastSnnRecipe, model: nn.Module, data: Dataset, fit: Fit) -> tuple[nn.Module, dict[str, Network]]:
-    """Follow ``recipe``; the networks are the tuned one, "signed", and the quantised one, "lossless"."""
+    """Follow ``recipe``; the networks: the spiking one, "signed", and, without ``tune``, the quantised, "lossless"."""
 
     def phase(model: nn.Module, name: str, epochs: int, rate: float) -> None:
         optimiser = optimiser_of(model.to(fit.device), recipe.optimiser, rate, recipe.weight_decay)
         fit(model, name, epochs, optimiser, functools.partial(one_cycle, warm_up=recipe.warm_up))
-        fit.measure(name, model)
+        if not recipe.tune:
+            fit.measure(name, model)
 
+    ends = {"first_bits": recipe.first_bits, "last_bits": recipe.last_bits}
+    if recipe.tune:
+        network = tuned_network(recipe.tune, data)
+        fit.teach(teacher(recipe, data))
+        wide: dict[str, Any] = {"weight_bits": 8, "shortcut_bits": recipe.shortcut_bits, "rule": "signed", **ends}
+        steps = steps_of(recipe.bits[-1])
+        spiking = IntegerGraph(layers_of(network), input_high=data.high, steps=steps, shape=data.shape, **wide)
+        keep_grid(spiking, network, magnitudes(recipe.weight_bits[-1], recipe.grid))
+        scale_logits(spiking.to(fit.device), fit.train_x[:512], fit.train_y[:512])
+        phase(spiking, "signed epochs", recipe.signed_epochs, recipe.signed_rate)
+        spiking = copy.deepcopy(spiking).cpu().eval()
+        return spiking, {"signed": integer_network(spiking, shape=data.shape, meta={"rule": "signed"})}
     settings = asdict(recipe.tuning)
     images, (held_x, held_y) = settings.pop("images"), held_out(fit, settings.pop("held_out"))
     start(model, recipe.start)
     phase(model, "float", recipe.float_epochs, recipe.float_rate)
     fit.teach(teacher(recipe, data, model))
-    ends = {"first_bits": recipe.first_bits, "last_bits": recipe.last_bits}
     model = prepare(model, recipe.bits[0], weight_bits=recipe.weight_bits[0], grid=recipe.grid, **ends).to(fit.device)
     calibrate(model, fit.real(fit.train_x[:1024]), quantile=recipe.quantile)
     for bits, of_weights, epochs, rate in zip(

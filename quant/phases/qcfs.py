@@ -11,15 +11,13 @@ from torch import nn
 from ..data import Dataset
 from ..fit import Fit
 from ..integers import integer_network
-from ..layers import Layer
 from ..methods.qcfs import calibrate, prepare
-from ..netfile import load
 from ..network import Network
-from ..nodes import NetworkError, Rule
+from ..nodes import Rule
 from ..qat import IntegerGraph
 from ..rates import one_cycle, optimiser_of
-from ..reals import layers_of, scale_logits
-from ..recipe import QcfsRecipe, RecipeError
+from ..reals import layers_of, scale_logits, tuned_network
+from ..recipe import QcfsRecipe
 from ..weight_rounding import round_weights
 from .start import start, teacher
 
@@ -41,7 +39,7 @@ def phases(recipe: QcfsRecipe, model: nn.Module, data: Dataset, fit: Fit) -> tup
     bits = {"weight_bits": recipe.weight_bits, "first_bits": recipe.first_bits, "last_bits": recipe.last_bits}
     if recipe.tune:
         fit.teach(teacher(recipe, data))
-        graph = IntegerGraph(_tuned(recipe, data), **bits, **settings).to(fit.device)
+        graph = IntegerGraph(layers_of(tuned_network(recipe.tune, data)), **bits, **settings).to(fit.device)
         scale_logits(graph, fit.train_x[:512], fit.train_y[:512])
     else:
         start(model, recipe.start)
@@ -62,17 +60,3 @@ def phases(recipe: QcfsRecipe, model: nn.Module, data: Dataset, fit: Fit) -> tup
     graph = copy.deepcopy(graph).cpu().eval()
     rules: tuple[Rule, ...] = (cast(Rule, recipe.rule),) if recipe.tune else ("lossless", "causal")
     return graph, {r: integer_network(graph, shape=data.shape, rule=r, meta={"rule": r}) for r in rules}
-
-
-def _tuned(recipe: QcfsRecipe, data: Dataset) -> list[Layer]:
-    """The layers of the network that ``recipe`` goes on from. Raises RecipeError where there is none that fits."""
-    try:
-        network = load(recipe.tune)
-        if (network.input.shape, network.input.high) != (data.shape, data.high):
-            raise NetworkError(
-                f"{recipe.tune}: takes {network.input.shape} pixels 0..{network.input.high}, but {data.name} has "
-                f"{data.shape}, 0..{data.high}"
-            )
-        return layers_of(network)
-    except NetworkError as error:
-        raise RecipeError(f"Recipe: tune: {error}") from None

@@ -33,7 +33,9 @@ class FastSnnRecipe(Recipe):
     the weights; ``first_bits``, ``last_bits``, ``shortcut_bits``; ``float_epochs`` and ``float_rate``, with ReLUs
     before; ``integer_epochs`` and ``integer_rate``, with rounded thresholds and batch norm folded, after;
     ``signed_epochs`` and ``signed_rate``, of the spiking network as a whole, before its ``tuning`` (not in the paper);
-    ``start``, trained weights; ``quantile`` of the activations that the first thresholds are; ``optimiser``,
+    ``tune``, the file of an integer network, of the last of ``bits`` and with weights of ``grid``, that the epochs of
+    the spiking network alone go on from; ``start``, trained weights; ``quantile`` of the activations that the first
+    thresholds are; ``optimiser``,
     ``warm_up`` and ``weight_decay`` as in QCFS.
     """
 
@@ -59,6 +61,7 @@ class FastSnnRecipe(Recipe):
     optimiser: str = "sgd"
     warm_up: float = 0.0
     weight_decay: float = 1e-4
+    tune: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -75,6 +78,10 @@ class FastSnnRecipe(Recipe):
             ("epochs", min(self.epochs, default=0) >= 0, "0 or more in each round"),
             ("rates", len(self.rates) == rounds, f"a list of {rounds}, one for each of bits"),
             ("float_epochs", self.float_epochs >= 0, "0 or more"),
+            ("tune", not (self.tune and self.start), "left out where there is a start"),
+            ("tune", not self.tune or sum(self.epochs) + self.float_epochs + self.integer_epochs == 0,
+             "with signed_epochs alone"),
+            ("distill", not (self.tune and self.distill) or bool(self.distill.model), "with a model, with tune"),
             ("integer_epochs", self.integer_epochs >= 0, "0 or more"),
             ("tuning", min(self.tuning.images, self.tuning.held_out) > 0, "on images, 1 or more"),
             ("quantile", 0 < self.quantile <= 1, "above 0 and at most 1"),

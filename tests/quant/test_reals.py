@@ -17,10 +17,11 @@ from spikeloom.quant.data import digits
 from spikeloom.quant.integers import integer_network
 from spikeloom.quant.methods.qcfs import QCFS, prepare
 from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Add, Gain, Input, NetworkError, Synapse
+from spikeloom.quant.nodes import IF, Add, Conv2d, Gain, Input, NetworkError, Synapse
 from spikeloom.quant.qat import IntegerGraph
 from spikeloom.quant.reals import layers_of, scale_logits
-from spikeloom.quant.recipe import Epochs, QcfsRecipe, RecipeError
+from spikeloom.quant.recipe import Epochs, FastSnnRecipe, QcfsRecipe, RecipeError
+from spikeloom.quant.recipes.fast_snn import Tuning
 from spikeloom.quant.train import train
 
 SHAPE = (2, 8, 8)
@@ -116,6 +117,27 @@ def test_a_recipe_goes_on_from_a_network(tmp_path: Path) -> None:
     assert none.report.accuracy["causal"] >= 0.6, "a start from the integers, not from new weights"
     assert found["causal"] > none.report.accuracy["causal"]
     assert trained.network.steps == 4 and golden.accuracy(trained.network, data.test_x, data.test_y) == found["causal"]
+
+
+def test_fast_snn_goes_on_with_the_weights_it_allows(tmp_path: Path) -> None:
+    """T = 3, spikes of both signs, weights that are sums of two powers of two before and after."""
+    file = tmp_path / "a.safetensors"
+    recipe = FastSnnRecipe(
+        data="digits", model="resnet", model_args={"depth": 8, "width": 4}, batch=50, bits=[2], weight_bits=[4],
+        epochs=[3], rates=[0.05], float_epochs=3, tuning=Tuning(images=100, held_out=200),
+    )  # fmt: skip
+    first = train(recipe)
+    netfile.save(first.network, file)
+    further = replace(recipe, tune=str(file), epochs=[0], float_epochs=0, signed_epochs=4, optimiser="adamw")
+    trained = train(further)
+    found = trained.report.accuracy
+    assert list(found) == ["signed"] and found["signed"] >= first.report.accuracy["signed"] - 0.02
+    assert {node.rule for node in trained.network if isinstance(node, IF)} == {"signed"} and trained.network.steps == 3
+    hidden = [node for node in trained.network if isinstance(node, Conv2d)][1:]
+    assert all(set(np.abs(node.weight).flat) <= {0, 1, 2, 3, 4, 6, 8, 10} for node in hidden)
+    assert any((node.weight != first.network[node.name].weight).any() for node in hidden if isinstance(node, Conv2d))
+    with pytest.raises(RecipeError, match="tune must be with signed_epochs alone"):
+        replace(further, float_epochs=1)
 
 
 @pytest.mark.parametrize(
