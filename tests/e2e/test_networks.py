@@ -68,7 +68,7 @@ def test_committed_networks_for_mnist_and_fashion(path: Path, data_dir: Path, tm
 
 def resnets() -> list:
     """The networks for CIFAR-10 with file names of folds, "" where these do not name all their stages (a network that
-    was not trained has more of them, and many time steps). Folds that skip words are for neurons shared over outputs."""
+    was not trained has more of them, and many time steps). Folds that skip words are for neurons that are shared."""
     found = []
     for param in of_data("cifar10"):
         network = MODELS[param.values[0]]
