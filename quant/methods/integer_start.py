@@ -31,9 +31,10 @@ def start(net: IntegerNet, model: nn.Module, pixels: Tensor, high: int) -> None:
     ``pixels`` (N, C, H, W) are training images, integers, that deviations are measured on; a few hundred are enough.
     Raises NetworkError, naming the layer, for weights or gains that are all zero.
     """
-    trained = {w.name: w for w in trace(model, tuple(pixels.shape[1:])) if isinstance(w, Weights)}
+    _, channels, height, width = pixels.shape
+    trained = {w.name: w for w in trace(model, (channels, height, width)) if isinstance(w, Weights)}
     found = {IMAGE: pixels.float().contiguous(memory_format=torch.channels_last)}
-    units = {IMAGE: torch.full((pixels.shape[1],), 1.0 / high, device=pixels.device)}
+    units = {IMAGE: torch.full((channels,), 1.0 / high, device=pixels.device)}
     net.train()
     for layer in net.order:
         match layer:

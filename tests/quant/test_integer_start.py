@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,8 +48,8 @@ def test_shortcuts_without_weights_are_gains_before_the_one_quantiser(bits: int,
     net = prepare(model, bits, shape, beta=True)
     skips = [skip for layer in layers(net) for skip in layer.shortcuts]
     assert len(skips) == (1 if own else 3)
-    channels, *fan_in = net.layers[next(k for k, x in net.layers.items() if skips[0] in x.shortcuts)].shadow.shape  # type: ignore[union-attr]
-    first = min(127, round(2.0 ** (bits - 3) * np.prod(fan_in) ** 0.5))
+    channels, *fan_in = next(x for x in layers(net) if skips[0] in x.shortcuts).shadow.shape
+    first = min(127, round(2.0 ** (bits - 3) * math.prod(fan_in) ** 0.5))
     assert skips[0].gain.tolist() == [first] * channels, "as much as the weights, at first"
     pixels = torch.randint(256, (60, *shape))
     optimiser = torch.optim.Adam(net.parameters(), lr=0.5)
