@@ -40,7 +40,9 @@ def trained() -> list[Trained]:
         kind = f"T = {network.steps}, {', '.join(sorted(rules))}" if rules else "values"
         name = network.meta["data"]
         data = f"{name}:{DATA / FOLDERS[name]}" if name in FOLDERS else name
-        found.append(Trained(path.stem, path, data, f"{recipe['method']}, W{recipe.get('weight_bits') or 4}, {kind}"))
+        bits = recipe.get("weight_bits") or recipe.get("bits")
+        bits = bits[-1] if isinstance(bits, list) else bits  # of rounds the last one
+        found.append(Trained(path.stem, path, data, f"{recipe['method']}, W{bits}, {kind}"))
     return found
 
 
