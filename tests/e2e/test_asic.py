@@ -194,7 +194,7 @@ def check(design: Design, data: st.DataObject, folder: Path, builds: Path) -> No
         assert not differences, "\n".join(map(str, differences))
 
 
-@pytest.mark.parametrize("cases", [3, pytest.param(25, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("cases", [2, pytest.param(25, marks=pytest.mark.slow)])
 def test_random_designs(cases: int, tmp_path: Path, builds: Path) -> None:
     @seed(cases)
     @settings(

@@ -169,7 +169,9 @@ def test_sixteen_steps_in_parallel(rule: str) -> None:
     check(network, smallest(network) | {"two": Fold(2, 2, 1 if rule == "lossless" else 16)})
 
 
-@pytest.mark.parametrize(("rule", "steps"), [("causal", 1), ("causal", 4), ("signed", 1), ("signed", 2)])
+@pytest.mark.parametrize(
+    ("rule", "steps"), [pytest.param("causal", 1, marks=pytest.mark.slow), ("causal", 4), ("signed", 1), ("signed", 2)]
+)
 def test_sixty_four_steps_in_series(rule: str, steps: int) -> None:
     m = Maker((1, 2, 3))
     m.conv("one", (2, 1, 1, 1))
