@@ -149,11 +149,15 @@ def _weights(network: Network, node: Synapse, sources: tuple[str, ...], worth: d
 
 def keep_grid(graph: IntegerGraph, network: Network, grid: Sequence[int]) -> None:
     """Let the hidden layers of ``graph``, of the layers of ``network``, have weights out of +-``grid`` only, magnitudes
-    rising from 0, in the scale that they have now, as Fast-SNN's are; its first and last layer have others."""
+    rising from 0, in the scale that they have now, as Fast-SNN's are; its first and last layer have others. Raises
+    NetworkError, naming the layer, where the network has other weights."""
     for stage in list(graph.stages)[1:-1]:
         assert isinstance(stage, Stage)
         part, node = stage.parts[0], network[stage.parts[0].name]
         assert isinstance(node, Synapse)
+        if others := sorted(set(np.abs(node.weight).flat) - set(grid)):
+            allowed = ", ".join(map(str, grid))
+            raise NetworkError(f"{node.name}: weights of +-{others[0]} are not of the grid; supported: {allowed}")
         most = torch.from_numpy(np.abs(node.weight).reshape(len(node.weight), -1).max(1)).float()
         part.scale = (part.weight.detach().flatten(1).abs().amax(1) / most.clamp(min=1)).clamp(min=1e-12)
         part.grid = torch.tensor(grid, dtype=torch.float32)

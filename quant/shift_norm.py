@@ -44,8 +44,9 @@ def shift_batch_norm(
     if not low <= bits <= 8:
         raise NetworkError(f"{name}: bits must be in {low}..8, not {bits}")
     if (bad := np.flatnonzero(~np.isfinite(mean) | ~np.isfinite(std) | ~np.isfinite(beta))).size:
+        moved = f", or beta {np.broadcast_to(beta, mean.shape)[bad[0]]}," if np.ndim(beta) else ""
         raise NetworkError(
-            f"{name}: mean {mean[bad[0]]} and std {std[bad[0]]} of channel {bad[0]} are not finite; "
+            f"{name}: mean {mean[bad[0]]} and std {std[bad[0]]}{moved} of channel {bad[0]} are not finite; "
             f"the training diverged"
         )
     if (bad := np.flatnonzero(std <= 0)).size:

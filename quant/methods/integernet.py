@@ -73,7 +73,7 @@ class IntegerWeights(nn.Module):
 class IntegerGains(nn.Module):
     """The integer gains, one a channel, of a shortcut without weights: values become sums by them alone.
 
-    Attributes: ``shortcut``; ``shadow`` (Co,), the parameter, drawn for nobody: at first all are ``gain``, clamped.
+    Attributes: ``shortcut``; ``shadow`` (Co,), the parameter: at first all are ``gain``, clamped.
     """
 
     def __init__(self, shortcut: Shortcut, channels: int, gain: float) -> None:

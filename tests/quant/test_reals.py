@@ -19,7 +19,7 @@ from spikeloom.quant.methods.qcfs import QCFS, prepare
 from spikeloom.quant.network import Network
 from spikeloom.quant.nodes import IF, Add, Conv2d, Gain, Input, NetworkError, Synapse
 from spikeloom.quant.qat import IntegerGraph
-from spikeloom.quant.reals import layers_of, scale_logits
+from spikeloom.quant.reals import keep_grid, layers_of, scale_logits
 from spikeloom.quant.recipe import Epochs, FastSnnRecipe, QcfsRecipe, RecipeError
 from spikeloom.quant.recipes.fast_snn import Tuning
 from spikeloom.quant.train import train
@@ -90,6 +90,9 @@ def test_what_cannot_be_trained_further_is_named() -> None:
     values = netfile.load(Path(__file__).parents[2] / "models" / "mnist-integernet-w4a4.safetensors")
     with pytest.raises(NetworkError, match="a quantiser cannot be trained further; supported: IF neurons"):
         layers_of(values)
+    graph = graph_of(layers_of(network))
+    with pytest.raises(NetworkError, match=r"left: weights of \+-5 are not of the grid; supported: 0, 1, 2"):
+        keep_grid(graph, network, (0, 1, 2, 3, 4, 6, 8, 10))
 
 
 SHORT = QcfsRecipe(
