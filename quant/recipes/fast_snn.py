@@ -35,8 +35,7 @@ class FastSnnRecipe(Recipe):
     ``signed_epochs`` and ``signed_rate``, of the spiking network as a whole, before its ``tuning`` (not in the paper);
     ``tune``, the file of an integer network, of the last of ``bits`` and with weights of ``grid``, that the epochs of
     the spiking network alone go on from; ``start``, trained weights; ``quantile`` of the activations that the first
-    thresholds are; ``optimiser``,
-    ``warm_up`` and ``weight_decay`` as in QCFS.
+    thresholds are; ``optimiser``, ``warm_up`` and ``weight_decay`` as in QCFS.
     """
 
     NAME: ClassVar[str] = "fast_snn"
