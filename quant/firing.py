@@ -37,6 +37,7 @@ class _Counts(torch.autograd.Function):
         ctx: Any, total: Tensor, theta: Tensor, steps: int, v0: Tensor, strict: bool, known: Tensor | None
     ) -> Tensor:
         ctx.save_for_backward(total, theta)
+        ctx.v0_shape = v0.shape
         ctx.steps = steps
         if known is not None:
             return known.clone()
@@ -46,14 +47,16 @@ class _Counts(torch.autograd.Function):
         return (quotient.ceil_().sub_(1) if strict else quotient.floor_()).clamp_(0, steps)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, Tensor | None, None, None]:
         total, theta = ctx.saved_tensors
         grad = grads[0] / theta
         # Comparisons that give 0.0 and 1.0 are several times as fast as booleans, here and below.
         grad *= torch.ge(total, torch.zeros_like(theta), out=torch.empty_like(total))
         grad *= torch.le(total, ctx.steps * theta, out=torch.empty_like(total))
         axes = (0, *range(2, total.ndim))
-        return grad, -((grad * total).sum(axes) / theta.flatten()).view_as(theta), None, None, None, None
+        of_theta = -((grad * total).sum(axes) / theta.flatten()).view_as(theta)
+        of_v0 = grad.sum_to_size(ctx.v0_shape) if ctx.needs_input_grad[3] else None
+        return grad, of_theta, None, of_v0, None, None
 
 
 def counts(
@@ -61,7 +64,8 @@ def counts(
 ) -> Tensor:
     """Spike counts (N, C, ...) 0..``steps`` for currents ``total`` of all steps, bias included, and thresholds (C,).
 
-    Those of the lossless rule, or ``known``, those of another rule; the gradient is the same.
+    Those of the lossless rule, or ``known``, those of another rule; the gradient is the same, and that of ``v0`` the sum
+    of the currents'.
     """
     theta, v0 = over_channels(theta, total), over_channels(v0, total)
     return cast(Tensor, _Counts.apply(total, theta, steps, v0, strict, known))

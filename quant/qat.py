@@ -169,7 +169,7 @@ class IntegerGraph(nn.Module):
                 )
         if count is None or torch.is_grad_enabled():
             total = self._total(stage, integers, found, scales.timed)
-            count = firing.counts(total, theta, self.steps, v0.detach(), strict=self.strict, known=count)
+            count = firing.counts(total, theta, self.steps, v0, strict=self.strict, known=count)
         return count.to(dtype)
 
     def _exact(self, stage: Stage, integers: LayerIntegers, highs: Mapping[str, int]) -> LayerIntegers:

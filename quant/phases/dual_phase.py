@@ -1,11 +1,12 @@
-"""Dual-phase: clip, noisy quantiser, integers in the loop; then membranes and weights calibrated layer by layer."""
+"""Dual-phase: clip, noisy quantiser, integers in the loop; then membranes and weights calibrated layer by layer. Or
+from an integer network: calibration, and then epochs of the spiking network."""
 
 from __future__ import annotations
 
 import copy
 import functools
 from dataclasses import asdict
-from typing import cast
+from typing import Any, cast
 
 from torch import nn
 
@@ -19,6 +20,7 @@ from ..network import Network
 from ..nodes import Rule
 from ..qat import IntegerGraph
 from ..rates import one_cycle, optimiser_of
+from ..reals import layers_of, scale_logits, tuned_network
 from ..recipe import DualPhaseRecipe
 from ..weight_rounding import round_weights
 from .start import held_out, start, teacher
@@ -34,37 +36,43 @@ def phases(recipe: DualPhaseRecipe, model: nn.Module, data: Dataset, fit: Fit) -
             model.to(fit.device), recipe.optimiser, getattr(recipe.rates, name), recipe.weight_decay
         )
         fit(model, name, getattr(recipe.epochs, name), optimiser, functools.partial(one_cycle, warm_up=recipe.warm_up))
-        fit.measure(name, model)
+        if not recipe.tune:
+            fit.measure(name, model)
 
-    settings = asdict(recipe.calibration)
+    settings = asdict(recipe.calibration) | {"strict": recipe.strict}
     images, (held_x, held_y) = settings.pop("images"), held_out(fit, settings.pop("held_out"))
+
+    def calibrated() -> None:
+        best, _ = phase_two(graph, fit.train_x[:images], held_x, held_y, **settings)
+        spiking.load_state_dict(best.state_dict())
+
+    bits = {"weight_bits": recipe.weight_bits, "first_bits": recipe.first_bits, "last_bits": recipe.last_bits}
+    wide: dict[str, Any] = {"input_high": data.high, "steps": recipe.steps, "shortcut_bits": recipe.shortcut_bits}
+    wide |= {"strict": recipe.strict, "shape": data.shape, **bits}
+    if recipe.tune:
+        fit.teach(teacher(recipe, data))
+        graph = IntegerGraph(layers_of(tuned_network(recipe.tune, data)), **wide).to(fit.device)
+        scale_logits(graph, fit.train_x[:512], fit.train_y[:512])
+        spiking = spiking_copy(graph, "causal", recipe.strict)
+        fit.measure("not calibrated", spiking)
+        fit.step("calibration", spiking, calibrated)
+        fit.measure("calibrated", spiking)
+        phase(spiking, "integers")
+        spiking = copy.deepcopy(spiking).cpu().eval()
+        return spiking, {"causal": integer_network(spiking, shape=data.shape, meta={"rule": "causal"})}
     start(model, recipe.start)
     fit.teach(teacher(recipe, data, model))
     model = prepare(model.to(fit.device), recipe.steps)
     calibrate(model, fit.real(fit.train_x[:1024]), quantile=recipe.quantile)
     phase(model, "clip")
     model = quantised(model, noise=recipe.noise, fold=recipe.fold)
-    bits = {"weight_bits": recipe.weight_bits, "first_bits": recipe.first_bits, "last_bits": recipe.last_bits}
     if recipe.rounded:
         round_weights(model, **bits)
     phase(model, "noisy")
-    graph = IntegerGraph(
-        model.cpu().eval(),
-        input_high=data.high,
-        steps=recipe.steps,
-        shortcut_bits=recipe.shortcut_bits,
-        rule=cast(Rule, recipe.rule),
-        strict=recipe.strict,
-        shape=data.shape,
-        **bits,
-    )
+    graph = IntegerGraph(model.cpu().eval(), rule=cast(Rule, recipe.rule), **wide)
     fit.measure("converted", graph.to(fit.device))
     phase(graph, "integers")
     spiking = spiking_copy(graph, "causal", recipe.strict)
-
-    def calibrated() -> None:
-        best, _ = phase_two(graph, fit.train_x[:images], held_x, held_y, strict=recipe.strict, **settings)
-        spiking.load_state_dict(best.state_dict())
 
     if graph.rule != "causal":  # else those are the integers measured before
         fit.measure("not calibrated", spiking)

@@ -53,7 +53,8 @@ class DualPhaseRecipe(Recipe):
     ``rounded``, whether weights are rounded to their bits with it already; ``rule``, "lossless" or "causal", what the
     epochs with integers train for; ``calibration``; ``strict``, the test > of the neurons; ``start``, trained weights;
     ``quantile`` of the activations that the first thresholds are; ``optimiser``, ``warm_up`` and ``weight_decay`` as
-    in QCFS.
+    in QCFS; ``tune``, a file of a network that rule "lossless" is good for and that stands for phase I: it is
+    calibrated, and then trained for ``epochs.integers`` as the spiking network that it is, initial membranes included.
     """
 
     NAME: ClassVar[str] = "dual_phase"
@@ -72,6 +73,7 @@ class DualPhaseRecipe(Recipe):
     calibration: Calibration = field(default_factory=Calibration)
     strict: bool = False
     start: Start | None = None
+    tune: str = ""
     quantile: float = 0.999
     optimiser: str = "sgd"
     warm_up: float = 0.0
@@ -88,6 +90,10 @@ class DualPhaseRecipe(Recipe):
             ("calibration", self.calibration.per in ("neuron", "channel"), "per 'neuron' or 'channel'"),
             ("calibration", self.calibration.loss in ("kl", "mse"), "of loss 'kl' or 'mse'"),
             ("calibration", min(self.calibration.images, self.calibration.held_out) > 0, "on images, 1 or more"),
+            ("tune", not (self.tune and self.start), "left out where there is a start"),
+            ("tune", not self.tune or self.rule == "causal", "left out with rule 'lossless'"),
+            ("epochs", not self.tune or self.epochs.clip == self.epochs.noisy == 0, "0 for clip and noisy with tune"),
+            ("distill", not (self.tune and self.distill) or bool(self.distill.model), "with a model, with tune"),
             ("quantile", 0 < self.quantile <= 1, "above 0 and at most 1"),
             ("optimiser", self.optimiser in ("adamw", "sgd"), "'adamw' or 'sgd'"),
             ("warm_up", 0 <= self.warm_up < 1, "at least 0 and below 1"),

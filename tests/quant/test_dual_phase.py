@@ -243,6 +243,21 @@ def test_the_gradient_goes_through_time() -> None:
     assert np.allclose(got[0].flatten(), want) and got[1].item() == pytest.approx(want[0])
 
 
+@pytest.mark.parametrize("shape", [(3,), (3, 4, 4)])
+def test_the_gradient_of_initial_membranes(shape: tuple[int, ...]) -> None:
+    """That of clip((total + v0) / theta, 0, T) inside 0..T thresholds, summed over images and, per channel, places."""
+    torch.manual_seed(0)
+    theta = torch.tensor([2.0, 3.0, 5.0], dtype=torch.float64)
+    total = torch.randint(-8, 30, (6, 3, 4, 4)).double().requires_grad_()
+    v0 = torch.zeros(shape, dtype=torch.float64, requires_grad=True)
+    weight = torch.rand(6, 3, 4, 4, dtype=torch.float64)
+    (got,) = torch.autograd.grad((firing.counts(total, theta, 4, v0) * weight).sum(), v0)
+    line = (total + firing.over_channels(v0, total)) / theta.view(-1, 1, 1)
+    inside = (line.detach() == line.detach().clamp(0, 4)).double()
+    (want,) = torch.autograd.grad((line * inside * weight).sum(), v0)
+    assert got.shape == shape and torch.allclose(got, want)
+
+
 def test_phase_two_on_digits() -> None:
     """The user's own network: phase I and II on the digits, integers, and none of the test split in what is chosen."""
     model, data, _ = small_digits()

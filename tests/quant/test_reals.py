@@ -20,7 +20,8 @@ from spikeloom.quant.network import Network
 from spikeloom.quant.nodes import IF, Add, Conv2d, Gain, Input, NetworkError, Synapse
 from spikeloom.quant.qat import IntegerGraph
 from spikeloom.quant.reals import keep_grid, layers_of, scale_logits
-from spikeloom.quant.recipe import Epochs, FastSnnRecipe, QcfsRecipe, RecipeError
+from spikeloom.quant.recipe import DualPhaseRecipe, Epochs, FastSnnRecipe, QcfsRecipe, RecipeError
+from spikeloom.quant.recipes.dual_phase import Calibration, DualPhaseEpochs
 from spikeloom.quant.recipes.fast_snn import Tuning
 from spikeloom.quant.train import train
 
@@ -141,6 +142,31 @@ def test_fast_snn_goes_on_with_the_weights_it_allows(tmp_path: Path) -> None:
     assert any(node != first.network[node.name] for node in hidden)
     with pytest.raises(RecipeError, match="tune must be with signed_epochs alone"):
         replace(further, float_epochs=1)
+
+
+def test_dual_phase_goes_on_with_calibrated_membranes(tmp_path: Path) -> None:
+    """Phase II for a network of lossless steps, and epochs in which its initial membranes move as well."""
+    file = tmp_path / "a.safetensors"
+    netfile.save(train(replace(SHORT, steps=4)).network, file)
+    recipe = DualPhaseRecipe(
+        data="digits", model="cnn", batch=50, steps=4, weight_bits=4, rule="causal", tune=str(file), optimiser="adamw",
+        epochs=DualPhaseEpochs(clip=0, noisy=0), calibration=Calibration(images=200, held_out=100, epochs=2),
+    )  # fmt: skip
+    checkpoint = tmp_path / "c.ckpt"
+    calibrated, more = (
+        train(replace(recipe, epochs=replace(recipe.epochs, integers=n)), checkpoint=checkpoint if n else None)
+        for n in (0, 4)
+    )
+    found = more.report.accuracy
+    assert list(found) == ["not calibrated", "calibrated", "causal"] and list(more.networks) == ["causal"]
+    assert found["calibrated"] == calibrated.report.accuracy["causal"] and found["causal"] > found["not calibrated"]
+    before, after = ([n.v0 for n in t.network if isinstance(n, IF)] for t in (calibrated, more))
+    assert all(a.ndim == b.ndim == 3 and (a != b).any() for a, b in zip(before, after, strict=True))
+    again = train(replace(recipe, epochs=replace(recipe.epochs, integers=4)), checkpoint=checkpoint)
+    assert again.network.hash == more.network.hash, "what is continued is the same"
+    for change in ({"rule": "lossless"}, {"epochs": DualPhaseEpochs(clip=1, noisy=0)}):
+        with pytest.raises(RecipeError, match="left out with rule 'lossless'|0 for clip and noisy with tune"):
+            replace(recipe, **change)
 
 
 @pytest.mark.parametrize(
