@@ -64,8 +64,8 @@ def counts(
 ) -> Tensor:
     """Spike counts (N, C, ...) 0..``steps`` for currents ``total`` of all steps, bias included, and thresholds (C,).
 
-    Those of the lossless rule, or ``known``, those of another rule; the gradient is the same, and that of ``v0`` the sum
-    of the currents'.
+    Those of the lossless rule, or ``known``, those of another rule; the gradient is the same, that of ``v0`` the
+    currents', summed.
     """
     theta, v0 = over_channels(theta, total), over_channels(v0, total)
     return cast(Tensor, _Counts.apply(total, theta, steps, v0, strict, known))

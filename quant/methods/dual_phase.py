@@ -182,13 +182,15 @@ def phase_two(
     rate: float = 1e-4,
     batch: int = 128,
     patience: int = 5,
+    rounds: int = 1,
     strict: bool = False,
 ) -> tuple[IntegerGraph, dict[str, float]]:
-    """Phase II: membranes, weights, membranes again, each from what the one before left; the best is kept.
+    """Phase II: membranes, weights, membranes again, each from what the one before left; the best is kept. With more
+    ``rounds`` than the paper's one, weights and membranes follow as often.
 
     ``graph`` is the trained quantised network (rule ``lossless``); ``pixels`` (N, C, H, W) are integers of the training
-    split (the authors use 1,024 images); ``held_x``, ``held_y`` are images held out of it, on which the best of the
-    three is chosen, or none of them: the authors choose by the test split, which would make its accuracy worthless.
+    split (the authors use 1,024 images); ``held_x``, ``held_y`` are images held out of it, on which the best of these
+    states is chosen, the start included: the authors choose by the test split, which would make its accuracy worthless.
     Returns the spiking graph (rule ``causal``) and the accuracies on the images held out, by name.
     """
     target = copy.deepcopy(graph).eval()
@@ -196,8 +198,11 @@ def phase_two(
     spiking = spiking_copy(graph, "causal", strict)
     found = {"none": accuracy(spiking, held_x, held_y)}
     best = copy.deepcopy(spiking)
-    for name in ("membranes", "weights", "membranes again"):
-        if name == "weights":
+    names = ["membranes"]
+    for n in range(1, rounds + 1):
+        names += [f"weights {n}", f"membranes after {n}"]
+    for name in names:
+        if name.startswith("weights"):
             settings = {"loss": loss, "epochs": epochs, "rate": rate, "batch": batch, "patience": patience}
             calibrate_weights(spiking, target, pixels, **settings)
         else:

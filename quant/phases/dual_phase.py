@@ -56,7 +56,8 @@ def phases(recipe: DualPhaseRecipe, model: nn.Module, data: Dataset, fit: Fit) -
         spiking = spiking_copy(graph, "causal", recipe.strict)
         fit.measure("not calibrated", spiking)
         fit.step("calibration", spiking, calibrated)
-        fit.measure("calibrated", spiking)
+        if recipe.epochs.integers:  # else that is the final one
+            fit.measure("calibrated", spiking)
         phase(spiking, "integers")
         spiking = copy.deepcopy(spiking).cpu().eval()
         return spiking, {"causal": integer_network(spiking, shape=data.shape, meta={"rule": "causal"})}

@@ -32,7 +32,8 @@ class DualPhaseRates:
 class Calibration:
     """Phase II: ``images`` of the training split, and as many others, ``held_out``, never trained on, by which the best
     of its steps is chosen; ``per``, "neuron" or "channel", the initial membranes; ``loss``, "kl" or "mse", ``epochs``,
-    ``rate``, ``batch`` and ``patience`` of the weights of each layer."""
+    ``rate``, ``batch`` and ``patience`` of the weights of each layer; ``rounds`` of weights and membranes, 1 as in the
+    paper or more."""
 
     images: int = 1024
     held_out: int = 1000
@@ -42,6 +43,7 @@ class Calibration:
     rate: float = 1e-4
     batch: int = 128
     patience: int = 5
+    rounds: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +96,7 @@ class DualPhaseRecipe(Recipe):
             ("tune", not self.tune or self.rule == "causal", "left out with rule 'lossless'"),
             ("epochs", not self.tune or self.epochs.clip == self.epochs.noisy == 0, "0 for clip and noisy with tune"),
             ("distill", not (self.tune and self.distill) or bool(self.distill.model), "with a model, with tune"),
+            ("calibration", self.calibration.rounds > 0, "of 1 round or more"),
             ("quantile", 0 < self.quantile <= 1, "above 0 and at most 1"),
             ("optimiser", self.optimiser in ("adamw", "sgd"), "'adamw' or 'sgd'"),
             ("warm_up", 0 <= self.warm_up < 1, "at least 0 and below 1"),

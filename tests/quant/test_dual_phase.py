@@ -270,8 +270,11 @@ def test_phase_two_on_digits() -> None:
     learn(noisy, x[:1200] / 15, y[:1200], 2, 1e-3)
     graph = IntegerGraph(noisy, input_high=15, steps=4, weight_bits=4, shape=data.shape).eval()
     spiking, found = method.phase_two(graph, x[:200], x[1200:], y[1200:], epochs=3, rate=1e-3)
-    assert list(found) == ["none", "membranes", "weights", "membranes again"]
+    assert list(found) == ["none", "membranes", "weights 1", "membranes after 1"]
     assert accuracy(spiking, x[1200:], y[1200:]) == max(found.values())
+    torch.manual_seed(0)
+    _, more = method.phase_two(graph, x[:100], x[1200:], y[1200:], epochs=1, rounds=2)
+    assert list(more) == [*found, "weights 2", "membranes after 2"]
     network = integer_network(spiking, shape=data.shape)
     good = right(noisy, torch.from_numpy(data.test_x).float() / 15, torch.from_numpy(data.test_y))
     assert good > 0.9 and golden.accuracy(network, data.test_x, data.test_y) > good - 0.08

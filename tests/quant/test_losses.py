@@ -93,8 +93,7 @@ def test_images_held_out_by_the_recipe_are_watched_and_not_trained_on() -> None:
     assert train(recipe, held_out=200).network.hash != trained.network.hash
 
 
-NEW = ("fashion_qcfs", "mnist_qcfs", "cifar_resnet20_t4", "cifar_resnet20_t2", "cifar_resnet20_causal_t8",
-       "cifar_integernet")  # fmt: skip
+NEW = ("fashion_qcfs", "mnist_qcfs", "cifar_resnet20_t4", "cifar_resnet20_t2", "cifar_integernet")
 
 
 @pytest.mark.parametrize("name", NEW)
