@@ -39,7 +39,7 @@ def phases(recipe: DualPhaseRecipe, model: nn.Module, data: Dataset, fit: Fit) -
         if not recipe.tune:
             fit.measure(name, model)
 
-    settings = asdict(recipe.calibration) | {"strict": recipe.strict}
+    settings: dict[str, Any] = {**asdict(recipe.calibration), "strict": recipe.strict}
     images, (held_x, held_y) = settings.pop("images"), held_out(fit, settings.pop("held_out"))
 
     def calibrated() -> None:
