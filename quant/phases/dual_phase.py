@@ -29,7 +29,7 @@ __all__ = ["phases"]
 
 
 def phases(recipe: DualPhaseRecipe, model: nn.Module, data: Dataset, fit: Fit) -> tuple[nn.Module, dict[str, Network]]:
-    """Follow ``recipe``; the networks are the calibrated one, "causal", and the quantised one, "lossless"."""
+    """Follow ``recipe``; networks: the calibrated one, "causal", and, without ``tune``, the quantised, "lossless"."""
 
     def phase(model: nn.Module, name: str) -> None:
         optimiser = optimiser_of(
@@ -74,7 +74,6 @@ def phases(recipe: DualPhaseRecipe, model: nn.Module, data: Dataset, fit: Fit) -
     fit.measure("converted", graph.to(fit.device))
     phase(graph, "integers")
     spiking = spiking_copy(graph, "causal", recipe.strict)
-
     if graph.rule != "causal":  # else those are the integers measured before
         fit.measure("not calibrated", spiking)
     fit.step("calibration", spiking, calibrated)
