@@ -33,7 +33,8 @@ __all__ = ["Fit", "Progress"]
 Progress = Callable[[str, float, int, dict[str, float]], None]
 """Called as progress(phase, epochs done, epochs, {"loss": ..., "train": accuracy}) after every epoch, and at most twice
 a second in between, then with a fraction of an epoch and the figures so far. After an epoch there is "held out" as well
-where images are held out: the accuracy on these."""
+where images are held out: the accuracy on these. Layer-wise work is shown as one epoch; of the figures it has those
+that it knows."""
 
 
 class Fit:
@@ -153,6 +154,11 @@ class Fit:
             start = time.perf_counter()
             function()
             self._finished(name, model, time.perf_counter() - start)
+
+    def show(self, name: str, share: float, figures: dict[str, float]) -> None:
+        """Show how much of something ``name`` that is no epochs is done; ``figures`` as in :data:`Progress`."""
+        if self.progress:
+            self.progress(name, share, 1, figures)
 
     def measure(self, name: str, model: nn.Module) -> float:
         """Accuracy of ``model`` on the test split, put into the report as ``name``."""

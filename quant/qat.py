@@ -10,7 +10,7 @@ gradient the quantised one's), or, where a graph is told so, that of the membran
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -157,7 +157,9 @@ class IntegerGraph(nn.Module):
         dtype = self._dtype(theta)
         if self.through_time and torch.is_grad_enabled():
             drive = self._drive(stage, integers, found, trains)
-            trains[stage.name] = firing.through_time(drive, theta, integers.bias, v0, self.steps, strict=self.strict)
+            trains[stage.name] = firing.through_time(
+                drive, theta, integers.bias, v0, self.steps, dtype, strict=self.strict
+            )
             return trains[stage.name].sum(0)
         count = None
         if self.rule != "lossless":
@@ -250,21 +252,21 @@ class IntegerGraph(nn.Module):
         self, stage: Stage, integers: LayerIntegers, found: Mapping[str, Tensor], trains: Mapping[str, Tensor]
     ) -> firing.Drive:
         """The currents of a stage in every step, without bias."""
-        steady, timed = list[Tensor](), list[Callable[[int], Tensor]]()
+        steady, timed, skips = list[Tensor](), list[Tensor](), list[tuple[Tensor, Tensor]]()
         for part, weight in zip(stage.parts, integers.weights, strict=True):
             if part.source in trains:
                 x = trains[part.source]
-                every = part.current(_like(weight, x.flatten(0, 1)), weight).unflatten(0, x.shape[:2])
-                timed.append(every.__getitem__)
+                timed.append(part.current(_like(weight, x.flatten(0, 1)), weight).unflatten(0, x.shape[:2]))
             else:
                 steady.append(part.current(_like(weight, found[part.source]), weight))
         for shortcut, gain in zip(stage.shortcuts, integers.gains, strict=True):
             source = shortcut.sources[0]
             if source in trains:
-                timed.append(functools.partial(_shortcut_at, shortcut, trains[source], gain))
+                x = trains[source]
+                skips.append((aligned(shortcut, x.flatten(0, 1)).unflatten(0, x.shape[:2]), gain))
             else:
                 steady.append(skipped(shortcut, found[source], gain))
-        return firing.Drive(functools.reduce(torch.add, steady) if steady else None, timed)
+        return firing.Drive(functools.reduce(torch.add, steady) if steady else None, timed, skips)
 
 
 def sources_of(layer: Stage | Pool | Flat) -> list[str]:
@@ -296,14 +298,15 @@ def _passed_trains(layer: Pool | Flat, x: Tensor) -> Tensor:
     return torch.cat((y[:1], y[1:] - y[:-1])) if gate else y
 
 
-def skipped(shortcut: Shortcut, x: Tensor, gain: Tensor) -> Tensor:
-    """The currents (N, Co, ...) of a shortcut for values or counts ``x`` (N, C, ...) and its gains (Co,)."""
+def aligned(shortcut: Shortcut, x: Tensor) -> Tensor:
+    """Values, spikes or counts (N, C, ...) where a shortcut adds them, (N, Co, ...)."""
     if shortcut.stride > 1 and x.ndim > 2:  # of a map every so manyth pixel; slicing would lose the memory format
         x = F.avg_pool2d(x, 1, shortcut.stride)
     if shortcut.before or shortcut.after:
         x = F.pad(x, (*[0, 0] * (x.ndim - 2), shortcut.before, shortcut.after))
-    return x.to(gain.dtype) * over_channels(gain, x)
+    return x
 
 
-def _shortcut_at(shortcut: Shortcut, x: Tensor, gain: Tensor, t: int) -> Tensor:
-    return skipped(shortcut, x[t], gain)
+def skipped(shortcut: Shortcut, x: Tensor, gain: Tensor) -> Tensor:
+    """The currents (N, Co, ...) of a shortcut for values or counts ``x`` (N, C, ...) and its gains (Co,)."""
+    return aligned(shortcut, x).to(gain.dtype) * over_channels(gain, x)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .console import bars, need, percent, print_json, print_text, table, writable
+from .console import bars, figures_of, need, percent, print_json, print_text, table, writable
 
 __all__ = ["JsonOption", "eval_", "train"]
 
@@ -46,7 +46,7 @@ def train(recipe: Annotated[Path, typer.Argument(help="TOML file: data, model, m
             followed, held_out=held_out, threads=threads, device=device, checkpoint=checkpoint.path,
             restart=restart, notice=lambda text: typer.echo(text, err=True),
             tested=lambda done, total: step("golden model", done, total),
-            progress=lambda phase, done, total, figures: step(f"{phase}, {_figures(figures)}", done, total))
+            progress=lambda phase, done, total, figures: step(f"{phase}, {figures_of(figures)}", done, total))
     if os.environ.get("RANK", "0") != "0":  # torchrun's first process alone writes and reports
         return
     held_out = held_out or followed.held_out
@@ -63,11 +63,6 @@ def train(recipe: Annotated[Path, typer.Argument(help="TOML file: data, model, m
                       for name, share in report.accuracy.items()]),
                f"{output}: {followed.kind}, T = {network.steps}, hash {network.hash[:16]}, "
                f"{sum(report.seconds.values()):.1f} s of training")
-
-
-def _figures(figures: dict[str, float]) -> str:
-    held_out = f", held out {percent(figures['held out'])}" if "held out" in figures else ""
-    return f"{percent(figures['train'])} of the training images, loss {figures['loss']:.3f}{held_out}"
 
 
 def eval_(network: Annotated[Path, typer.Argument(help="Network file.")],

@@ -127,6 +127,13 @@ def percent(share: float) -> str:
     return f"{100 * share:.2f} %"
 
 
+def figures_of(training: dict[str, float]) -> str:
+    """The figures that a training shows (``quant.fit.Progress``), those that there are."""
+    words = {"train": lambda x: f"{percent(x)} of the training images", "loss": lambda x: f"loss {x:.3f}"}
+    words["held out"] = lambda x: f"held out {percent(x)}"
+    return ", ".join(word(training[name]) for name, word in words.items() if name in training)
+
+
 @contextmanager
 def bars() -> Iterator[Step]:
     """Progress bars on stderr, one for each thing that is done; nothing where stderr is not a terminal."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from . import api
 from .commands_design import outcome_figures
-from .console import Step, percent
+from .console import Step, figures_of, percent
 from .quant.data import load as load_data
 from .quant.files import replacing
 from .quant.recipe import read as read_recipe
@@ -74,7 +74,7 @@ def run(folder: Path, recipe: Path | None, step: Step, checks: tuple[Check, ...]
 
     with _timed(seconds, "training"):
         trained = api.train(settings, progress=lambda phase, done, total, figures: step(
-            f"{phase}, {percent(figures['train'])} of the training images", done, total))
+            f"{phase}, {figures_of(figures)}", done, total))
         network = trained.network
         api.save(network, folder / "network.safetensors")
     with _timed(seconds, "generating"):

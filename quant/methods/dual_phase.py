@@ -30,7 +30,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from ..qat import IntegerGraph
 from ..stage import Stage
 from . import qcfs
-from .layerwise import Inputs, accuracy, fit, spiking_copy, walk
+from .layerwise import Inputs, Share, accuracy, fit, nothing, spiking_copy, walk
 
 __all__ = ["NoisyQC", "TClamp", "calibrate_membranes", "calibrate_weights", "phase_two", "prepare", "quantised"]
 
@@ -98,7 +98,14 @@ def _folded(model: fx.GraphModule) -> fx.GraphModule:
     return cast(fx.GraphModule, model.train(training))
 
 
-def calibrate_membranes(spiking: IntegerGraph, target: IntegerGraph, pixels: Tensor, *, per: str = "neuron") -> None:
+def calibrate_membranes(
+    spiking: IntegerGraph,
+    target: IntegerGraph,
+    pixels: Tensor,
+    *,
+    per: str = "neuron",
+    progress: Share = nothing,
+) -> None:
     """Layer after layer, v0 += (mean over images of the target's output - mean of the spiking one) * T.
 
     ``per`` "neuron" gives every neuron its own initial membrane, as in the paper, "channel" the mean over the map,
@@ -117,7 +124,7 @@ def calibrate_membranes(spiking: IntegerGraph, target: IntegerGraph, pixels: Ten
             wide = [x.view(*x.shape, *[1] * (most - x.ndim)) for x in (old, missing)]
             stage.charge = nn.Parameter(wide[0] + wide[1])
 
-    walk(spiking, target, pixels, tune)
+    walk(spiking, target, pixels, tune, progress)
 
 
 def calibrate_weights(
@@ -130,6 +137,7 @@ def calibrate_weights(
     rate: float = 1e-4,
     batch: int = 128,
     patience: int = 5,
+    progress: Share = nothing,
 ) -> None:
     """Layer after layer, train weights, bias and initial membrane for the layer's own T steps, by back-propagation
     through its membrane over time, so that its rates come near to the target's.
@@ -158,7 +166,7 @@ def calibrate_weights(
 
     spiking.through_time = True
     try:
-        walk(spiking, target, pixels, tune)
+        walk(spiking, target, pixels, tune, progress)
     finally:
         spiking.through_time = False
 
@@ -184,14 +192,16 @@ def phase_two(
     patience: int = 5,
     rounds: int = 1,
     strict: bool = False,
+    progress: Callable[[str, float, dict[str, float]], object] | None = None,
 ) -> tuple[IntegerGraph, dict[str, float]]:
-    """Phase II: membranes, weights, membranes again, each from what the one before left; the best is kept. With more
-    ``rounds`` than the paper's one, weights and membranes follow as often.
+    """Phase II: membranes, weights, membranes again, each from what the one before left; the best is kept. With other
+    ``rounds`` than the paper's one, weights and membranes follow as often, or not at all.
 
     ``graph`` is the trained quantised network (rule ``lossless``); ``pixels`` (N, C, H, W) are integers of the training
     split (the authors use 1,024 images); ``held_x``, ``held_y`` are images held out of it, on which the best of these
     states is chosen, the start included: the authors choose by the test split, which would make its accuracy worthless.
-    Returns the spiking graph (rule ``causal``) and the accuracies on the images held out, by name.
+    ``progress`` is called with (name of the state it works on, share of it, accuracies held out so far). Returns the
+    spiking graph (rule ``causal``) and these accuracies, by name.
     """
     target = copy.deepcopy(graph).eval()
     target.rule = "lossless"
@@ -202,11 +212,16 @@ def phase_two(
     for n in range(1, rounds + 1):
         names += [f"weights {n}", f"membranes after {n}"]
     for name in names:
+
+        def show(share: float, name: str = name) -> None:
+            if progress:
+                progress(name, share, found)
+
         if name.startswith("weights"):
             settings = {"loss": loss, "epochs": epochs, "rate": rate, "batch": batch, "patience": patience}
-            calibrate_weights(spiking, target, pixels, **settings)
+            calibrate_weights(spiking, target, pixels, progress=show, **settings)
         else:
-            calibrate_membranes(spiking, target, pixels, per=per)
+            calibrate_membranes(spiking, target, pixels, per=per, progress=show)
         found[name] = accuracy(spiking, held_x, held_y)
         if found[name] > max(v for k, v in found.items() if k != name):
             best = copy.deepcopy(spiking)

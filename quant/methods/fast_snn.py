@@ -16,7 +16,7 @@ from half a threshold) round half up. The authors' test v <= -1e-3 for a negativ
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -168,6 +168,7 @@ def tune_layers(
     batch: int = 128,
     weight_decay: float = 1e-4,
     force: bool = False,
+    progress: Callable[[float, dict[str, float]], object] | None = None,
 ) -> list[tuple[str, float, bool]]:
     """Layer-wise fine-tuning of ``spiking``, in place.
 
@@ -175,8 +176,8 @@ def tune_layers(
     drawn to that of ``target`` (mean squared difference, SGD with momentum), with the gradient of the quantised layer
     at the mean input. The weights are kept if the accuracy on ``held_x``, ``held_y``, images held out of the training
     split, does not fall (``force``: always; the authors look at the training accuracy); ``pixels`` (N, C, H, W) are
-    integers of the training split. Returns, for each layer, its name, the accuracy with its new weights, and whether
-    they stayed.
+    integers of the training split. ``progress`` is called with the share of the layers that is done and the
+    accuracy held out. Returns, for each layer, its name, the accuracy with its new weights, and whether they stayed.
     """
     best, first = accuracy(spiking, held_x, held_y), True
     log: list[tuple[str, float, bool]] = []
@@ -199,7 +200,7 @@ def tune_layers(
         else:
             _restore(learned, before)
 
-    walk(spiking, target, pixels, tune)
+    walk(spiking, target, pixels, tune, lambda share: progress and progress(share, {"held out": best}))
     return log
 
 

@@ -20,7 +20,15 @@ from ..nodes import Rule
 from ..qat import IntegerGraph, Scales, sources_of
 from ..stage import Stage
 
-__all__ = ["Inputs", "accuracy", "fit", "spiking_copy", "walk"]
+__all__ = ["Inputs", "Share", "accuracy", "fit", "nothing", "spiking_copy", "walk"]
+
+Share = Callable[[float], object]
+"""Called with the share of a walk that is done."""
+
+
+def nothing(share: float) -> None:
+    """No progress is shown."""
+
 
 CHUNK = 64
 """Images at a time where nothing is learned."""
@@ -76,16 +84,20 @@ def walk(
     target: IntegerGraph,
     pixels: Tensor,
     tune: Callable[[Stage, Inputs, Tensor], None],
+    progress: Share = nothing,
 ) -> None:
     """Call ``tune`` with every hidden layer of ``spiking`` in their order, what it takes, and the spike counts (N, ...)
     of ``target``, for ``pixels``, integers (N, C, H, W)."""
     mine, theirs = _Run(spiking, pixels), _Run(target, pixels)
-    for layer, other in list(zip(spiking.order, target.order, strict=True))[:-1]:
+    pairs = list(zip(spiking.order, target.order, strict=True))[:-1]
+    for k, (layer, other) in enumerate(pairs):
+        progress(k / len(pairs))
         want = theirs.inputs(other).kept()[0]
         if isinstance(layer, Stage):
             tune(layer, mine.inputs(layer), want.float())
         mine.put(layer, *mine.inputs(layer).kept())
         theirs.put(other, want, False)
+    progress(1.0)
 
 
 class _Run:

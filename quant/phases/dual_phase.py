@@ -43,7 +43,10 @@ def phases(recipe: DualPhaseRecipe, model: nn.Module, data: Dataset, fit: Fit) -
     images, (held_x, held_y) = settings.pop("images"), held_out(fit, settings.pop("held_out"))
 
     def calibrated() -> None:
-        best, _ = phase_two(graph, fit.train_x[:images], held_x, held_y, **settings)
+        def show(name: str, share: float, found: dict[str, float]) -> None:
+            fit.show(name, share, {"held out": list(found.values())[-1]})
+
+        best, _ = phase_two(graph, fit.train_x[:images], held_x, held_y, progress=show, **settings)
         spiking.load_state_dict(best.state_dict())
 
     bits = {"weight_bits": recipe.weight_bits, "first_bits": recipe.first_bits, "last_bits": recipe.last_bits}
@@ -58,7 +61,9 @@ def phases(recipe: DualPhaseRecipe, model: nn.Module, data: Dataset, fit: Fit) -
         fit.step("calibration", spiking, calibrated)
         if recipe.epochs.integers:  # else that is the final one
             fit.measure("calibrated", spiking)
+        spiking.through_time = recipe.through_time
         phase(spiking, "integers")
+        spiking.through_time = False
         spiking = copy.deepcopy(spiking).cpu().eval()
         return spiking, {"causal": integer_network(spiking, shape=data.shape, meta={"rule": "causal"})}
     start(model, recipe.start)

@@ -69,7 +69,8 @@ def phases(recipe: FastSnnRecipe, model: nn.Module, data: Dataset, fit: Fit) -> 
         phase(spiking, "signed epochs", recipe.signed_epochs, recipe.signed_rate)
 
     def tuned() -> None:
-        tune_layers(spiking.eval(), graph, fit.train_x[:images], held_x, held_y, **settings)
+        show = functools.partial(fit.show, "tuning")
+        tune_layers(spiking.eval(), graph, fit.train_x[:images], held_x, held_y, progress=show, **settings)
 
     fit.measure("not tuned", spiking)
     fit.step("tuning", spiking, tuned)

@@ -33,7 +33,7 @@ class Calibration:
     """Phase II: ``images`` of the training split, and as many others, ``held_out``, never trained on, by which the best
     of its steps is chosen; ``per``, "neuron" or "channel", the initial membranes; ``loss``, "kl" or "mse", ``epochs``,
     ``rate``, ``batch`` and ``patience`` of the weights of each layer; ``rounds`` of weights and membranes, 1 as in the
-    paper or more."""
+    paper, more, or 0: the first membranes alone."""
 
     images: int = 1024
     held_out: int = 1000
@@ -56,7 +56,8 @@ class DualPhaseRecipe(Recipe):
     epochs with integers train for; ``calibration``; ``strict``, the test > of the neurons; ``start``, trained weights;
     ``quantile`` of the activations that the first thresholds are; ``optimiser``, ``warm_up`` and ``weight_decay`` as
     in QCFS; ``tune``, a file of a network that rule "lossless" is good for and that stands for phase I: it is
-    calibrated, and then trained for ``epochs.integers`` as the spiking network that it is, initial membranes included.
+    calibrated, and then trained for ``epochs.integers`` as the spiking network that it is, initial membranes included;
+    ``through_time``, whether by the gradient of the membrane over time (``quant.firing``), not that of the counts.
     """
 
     NAME: ClassVar[str] = "dual_phase"
@@ -76,6 +77,7 @@ class DualPhaseRecipe(Recipe):
     strict: bool = False
     start: Start | None = None
     tune: str = ""
+    through_time: bool = False
     quantile: float = 0.999
     optimiser: str = "sgd"
     warm_up: float = 0.0
@@ -96,7 +98,8 @@ class DualPhaseRecipe(Recipe):
             ("tune", not self.tune or self.rule == "causal", "left out with rule 'lossless'"),
             ("epochs", not self.tune or self.epochs.clip == self.epochs.noisy == 0, "0 for clip and noisy with tune"),
             ("distill", not (self.tune and self.distill) or bool(self.distill.model), "with a model, with tune"),
-            ("calibration", self.calibration.rounds > 0, "of 1 round or more"),
+            ("calibration", self.calibration.rounds >= 0, "of 0 rounds or more"),
+            ("through_time", not self.through_time or bool(self.tune), "left out without tune"),
             ("quantile", 0 < self.quantile <= 1, "above 0 and at most 1"),
             ("optimiser", self.optimiser in ("adamw", "sgd"), "'adamw' or 'sgd'"),
             ("warm_up", 0 <= self.warm_up < 1, "at least 0 and below 1"),

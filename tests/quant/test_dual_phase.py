@@ -14,6 +14,7 @@ from own_model import Own, into_hardware, learn, look_trained, right, small_digi
 from torch import Tensor, nn
 
 from spikeloom.quant import firing, golden
+from spikeloom.quant.firing import over_channels
 from spikeloom.quant.integers import convert, integer_network
 from spikeloom.quant.methods import dual_phase as method
 from spikeloom.quant.methods.layerwise import accuracy, spiking_copy
@@ -224,8 +225,8 @@ def test_the_gradient_goes_through_time() -> None:
     """Against a membrane written out, with the surrogate 2.5/2 / cosh^2(2.5 (v - th)/th) / th for a spike's."""
     current = torch.tensor([[[0.4]], [[1.7]], [[-0.3]], [[0.9]]], dtype=torch.float64, requires_grad=True)
     theta, v0 = torch.tensor([2.0], dtype=torch.float64), torch.tensor([0.9], dtype=torch.float64, requires_grad=True)
-    drive = firing.Drive(None, [current.__getitem__])
-    spikes = firing.through_time(drive, theta, torch.zeros(1, dtype=torch.float64), v0, 4)
+    drive = firing.Drive(None, [current])
+    spikes = firing.through_time(drive, theta, torch.zeros(1, dtype=torch.float64), v0, 4, torch.float64)
     assert spikes.flatten().tolist() == [0, 1, 0, 0]
     got = torch.autograd.grad(spikes.sum(), (current, v0))
     slopes, v = [], 0.9
@@ -241,6 +242,47 @@ def test_the_gradient_goes_through_time() -> None:
             dv -= 2.0 * dv * slopes[t]
         want.append(total)
     assert np.allclose(got[0].flatten(), want) and got[1].item() == pytest.approx(want[0])
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("shape", [(3,), (3, 4, 4)])
+def test_the_gradient_through_time_of_all_that_a_membrane_takes(
+    shape: tuple[int, ...], strict: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Currents, of every step and of each, shortcuts' spikes and gains, thresholds, biases, initial membranes: against
+    PyTorch's own gradient of the membrane written out, ties included, with images in more than one block."""
+    monkeypatch.setattr(firing, "BLOCK", 3 * 4 * 4 * 2)
+    generator = torch.Generator().manual_seed(0)
+
+    def whole(low: int, high: int, *size: int) -> torch.Tensor:
+        return torch.randint(low, high, size, generator=generator).double().requires_grad_()
+
+    theta, bias, v0, gain = whole(6, 9, 3), whole(-2, 3, 3), whole(0, 5, *shape), whole(1, 4, 3)
+    steady, timed, skip = whole(-3, 4, 5, 3, 4, 4), whole(-6, 7, 4, 5, 3, 4, 4), whole(0, 2, 4, 5, 3, 4, 4)
+    leaves = (steady, timed, skip, gain, theta, bias, v0)
+    weight = torch.rand(4, 5, 3, 4, 4, dtype=torch.float64, generator=generator)
+
+    def written_out() -> torch.Tensor:
+        v, found = over_channels(v0, steady), []
+        for t in range(4):
+            v = v + steady + over_channels(bias, steady) + timed[t] + skip[t] * over_channels(gain, steady)
+            over = v / over_channels(theta, steady) - 1
+            spikes = ((over > 0) if strict else (over >= 0)).double()
+            surrogate = torch.tanh(firing.SLOPE * over) / 2
+            found.append(surrogate + (spikes - surrogate).detach())
+            v = v - found[-1] * over_channels(theta, steady)
+        return torch.stack(found)
+
+    want = written_out()
+    drive = firing.Drive(steady, [timed], [(skip, gain)])
+    got = firing.through_time(drive, theta, bias, v0, 4, torch.float64, strict=strict)
+    assert torch.allclose(got, want) and 0.2 < got.mean() < 0.8
+    with torch.no_grad():
+        again, counts = firing.trains(drive, theta, bias, v0, 4, torch.float64, strict=strict)
+    assert torch.equal(got, again) and torch.equal(counts, got.sum(0))
+    gradients = [torch.autograd.grad((spikes * weight).sum(), leaves) for spikes in (got, want)]
+    for a, b in zip(*gradients, strict=True):
+        assert a.shape == b.shape and torch.allclose(a, b)
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 4, 4)])
@@ -275,6 +317,14 @@ def test_phase_two_on_digits() -> None:
     torch.manual_seed(0)
     _, more = method.phase_two(graph, x[:100], x[1200:], y[1200:], epochs=1, rounds=2)
     assert list(more) == [*found, "weights 2", "membranes after 2"]
+    shown: list[tuple[str, float, dict[str, float]]] = []
+    _, none = method.phase_two(
+        graph, x[:100], x[1200:], y[1200:], rounds=0, progress=lambda *done: shown.append(copy.deepcopy(done))
+    )
+    shares = [share for _, share, _ in shown]
+    assert shares == sorted(shares) and (shares[0], shares[-1]) == (0, 1) and len(shares) == len(graph.order)
+    assert {name for name, _, _ in shown} == {"membranes"} and list(shown[0][2].values()) == [found["none"]]
+    assert none == {name: found[name] for name in ("none", "membranes")}
     network = integer_network(spiking, shape=data.shape)
     good = right(noisy, torch.from_numpy(data.test_x).float() / 15, torch.from_numpy(data.test_y))
     assert good > 0.9 and golden.accuracy(network, data.test_x, data.test_y) > good - 0.08

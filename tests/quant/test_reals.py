@@ -164,8 +164,15 @@ def test_dual_phase_goes_on_with_calibrated_membranes(tmp_path: Path) -> None:
     assert all(a.ndim == b.ndim == 3 and (a != b).any() for a, b in zip(before, after, strict=True))
     again = train(replace(recipe, epochs=replace(recipe.epochs, integers=4)), checkpoint=checkpoint)
     assert again.network.hash == more.network.hash, "what is continued is the same"
-    for change in ({"rule": "lossless"}, {"epochs": DualPhaseEpochs(clip=1, noisy=0)}):
-        with pytest.raises(RecipeError, match="left out with rule 'lossless'|0 for clip and noisy with tune"):
+    timed = train(replace(recipe, through_time=True, epochs=replace(recipe.epochs, integers=4)))
+    assert timed.report.accuracy["causal"] > found["not calibrated"] and timed.network.hash != more.network.hash
+    assert timed.report.accuracy["calibrated"] == found["calibrated"], "the gradient is for the epochs alone"
+    for change, message in (
+        ({"rule": "lossless"}, "tune must be left out with rule 'lossless'"),
+        ({"epochs": DualPhaseEpochs(clip=1, noisy=0)}, "epochs must be 0 for clip and noisy with tune"),
+        ({"tune": "", "through_time": True}, "through_time must be left out without tune"),
+    ):
+        with pytest.raises(RecipeError, match=message):
             replace(recipe, **change)
 
 
