@@ -105,7 +105,7 @@ class IntegerGraph(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Pixels as integers (N, C, H, W) to logits (N, classes); see the class."""
         # Pixels and spike counts, and for the other rules than lossless the trains (T, N, ...) that the counts are of.
-        found, trains = {IMAGE: pixels.to(self._dtype(pixels))}, dict[str, Tensor]()
+        found, trains = {IMAGE: pixels.to(self.dtype(pixels))}, dict[str, Tensor]()
         if not self.training and pixels.ndim == 4:
             found[IMAGE] = found[IMAGE].contiguous(memory_format=torch.channels_last)  # half the time
         scales = self.scales()
@@ -143,8 +143,8 @@ class IntegerGraph(nn.Module):
         """What :meth:`step` needs to know of all layers."""
         return Scales(self.units(), self.highs(), self.timed())
 
-    def _dtype(self, x: Tensor) -> torch.dtype:
-        """Of pixels and counts, which are exact in both."""
+    def dtype(self, x: Tensor) -> torch.dtype:
+        """Of pixels and counts on the device of ``x``; those of a neuron are exact in both."""
         mixed = self.training and torch.is_autocast_enabled(x.device.type)
         return torch.bfloat16 if mixed else torch.float32
 
@@ -154,7 +154,7 @@ class IntegerGraph(nn.Module):
         """The spike counts of a stage; its trains go into ``trains``."""
         integers = self._exact(stage, stage.integers(scales.units, scales.highs, self.steps), scales.highs)
         theta, v0 = integers.threshold, stage.initial(integers.threshold, self.strict)
-        dtype = self._dtype(theta)
+        dtype = self.dtype(theta)
         if self.through_time and torch.is_grad_enabled():
             drive = self._drive(stage, integers, found, trains)
             trains[stage.name] = firing.through_time(

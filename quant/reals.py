@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .data import Dataset
 from .layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, Sum, Weights
@@ -41,9 +41,10 @@ from .nodes import (
 )
 from .qat import IntegerGraph
 from .recipe import RecipeError
+from .rounding import half_threshold
 from .stage import Stage
 
-__all__ = ["keep_grid", "layers_of", "scale_logits", "tuned_network"]
+__all__ = ["keep_grid", "keep_membranes", "layers_of", "scale_logits", "tuned_network"]
 
 
 def tuned_network(file: str, data: Dataset) -> Network:
@@ -63,8 +64,8 @@ def tuned_network(file: str, data: Dataset) -> Network:
 def layers_of(network: Network) -> list[Layer]:
     """The layers of ``network``, which has IF neurons and one read-out, with real weights, for :class:`IntegerGraph`.
 
-    Initial membranes are left behind: those of the graph are half a threshold. Raises NetworkError, naming the node,
-    for quantisers (Requant), and for shortcuts whose gains are 0 or below.
+    Initial membranes are left behind: those of the graph are half a threshold (see :func:`keep_membranes`). Raises
+    NetworkError, naming the node, for quantisers (Requant), and for shortcuts whose gains are 0 or below.
     """
     if quantiser := next((node for node in network if isinstance(node, Requant)), None):
         raise NetworkError(f"{quantiser.name}: a quantiser cannot be trained further; supported: IF neurons")
@@ -145,6 +146,19 @@ def _weights(network: Network, node: Synapse, sources: tuple[str, ...], worth: d
         return Weights(node.name, sources, weight, bias, node.stride, node.padding, node.groups)
     assert isinstance(node, Linear)
     return Weights(node.name, sources, weight, bias)
+
+
+def keep_membranes(graph: IntegerGraph, network: Network) -> None:
+    """Let the layers of ``graph``, of the layers of ``network``, begin with its initial membranes."""
+    for stage in graph.stages:
+        assert isinstance(stage, Stage)
+        if stage.log_threshold is not None:
+            node = network[stage.name]
+            assert isinstance(node, IF)
+            threshold, v0 = (torch.from_numpy(x.astype(np.float32)) for x in (node.threshold, node.v0))
+            channel = (-1, *[1] * (v0.ndim - 1))
+            beyond = v0 - half_threshold(threshold, node.strict).view(channel)
+            stage.charge = nn.Parameter(beyond / threshold.view(channel)) if beyond.any() else None
 
 
 def keep_grid(graph: IntegerGraph, network: Network, grid: Sequence[int]) -> None:

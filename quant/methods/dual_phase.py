@@ -137,6 +137,7 @@ def calibrate_weights(
     rate: float = 1e-4,
     batch: int = 128,
     patience: int = 5,
+    bf16: bool = False,
     progress: Share = nothing,
 ) -> None:
     """Layer after layer, train weights, bias and initial membrane for the layer's own T steps, by back-propagation
@@ -162,6 +163,7 @@ def calibrate_weights(
             epochs=epochs,
             batch=batch,
             patience=patience,
+            bf16=bf16,
         )
 
     spiking.through_time = True
@@ -191,6 +193,7 @@ def phase_two(
     batch: int = 128,
     patience: int = 5,
     rounds: int = 1,
+    bf16: bool = False,
     strict: bool = False,
     progress: Callable[[str, float, dict[str, float]], object] | None = None,
 ) -> tuple[IntegerGraph, dict[str, float]]:
@@ -219,7 +222,7 @@ def phase_two(
 
         if name.startswith("weights"):
             settings = {"loss": loss, "epochs": epochs, "rate": rate, "batch": batch, "patience": patience}
-            calibrate_weights(spiking, target, pixels, progress=show, **settings)
+            calibrate_weights(spiking, target, pixels, bf16=bf16, progress=show, **settings)
         else:
             calibrate_membranes(spiking, target, pixels, per=per, progress=show)
         found[name] = accuracy(spiking, held_x, held_y)

@@ -30,7 +30,7 @@ def nothing(share: float) -> None:
     """No progress is shown."""
 
 
-CHUNK = 64
+CHUNK = 16
 """Images at a time where nothing is learned."""
 
 
@@ -51,9 +51,13 @@ class Inputs:
 
     def results(self, pick: Tensor | slice) -> tuple[Tensor, Tensor | None]:
         """Counts (n, ...) and spikes (T, n, ...) of the layer for the images picked."""
-        spikes = {name: x[:, pick].float() for name, x in self.found.items() if self.timed[name]}
-        found = {name: x.sum(0) for name, x in spikes.items()}
-        found |= {name: x[pick].float() for name, x in self.found.items() if not self.timed[name]}
+        spikes, found = dict[str, Tensor](), dict[str, Tensor]()
+        for name, x in self.found.items():
+            x = _channels_behind(x)
+            x = _channels_before((x[:, pick] if self.timed[name] else x[pick]).to(self.graph.dtype(x)))
+            found[name] = x.sum(0) if self.timed[name] else x
+            if self.timed[name]:
+                spikes[name] = x
         self.graph.step(self.stage, found, spikes, self.scales)
         return found[self.stage.name], spikes.get(self.stage.name)
 
@@ -66,10 +70,22 @@ class Inputs:
     @torch.no_grad()
     def kept(self) -> tuple[Tensor, bool]:
         """What the next layer takes of this one, as small integers: spikes, or counts where there are none."""
-        parts = [self.results(s) for s in _chunks(len(self))]
-        if all(spikes is not None for _, spikes in parts):
-            return torch.cat([spikes.to(torch.int8) for _, spikes in parts if spikes is not None], 1), True
-        return torch.cat([counts.to(torch.int16) for counts, _ in parts]), False
+        parts = list[Tensor]()
+        timed = False
+        for some in _chunks(len(self)):
+            counts, spikes = self.results(some)
+            timed = spikes is not None
+            parts.append(_channels_behind(counts.to(torch.int16) if spikes is None else spikes.to(torch.int8)))
+        return _channels_before(torch.cat(parts, int(timed))), timed
+
+
+def _channels_behind(x: Tensor) -> Tensor:
+    """Maps (..., C, H, W) as (..., H, W, C), which is how they lie in memory: convolutions are faster so."""
+    return x.movedim(-3, -1) if x.ndim > 3 else x
+
+
+def _channels_before(x: Tensor) -> Tensor:
+    return x.movedim(-1, -3) if x.ndim > 3 else x
 
 
 def spiking_copy(graph: IntegerGraph, rule: Rule, strict: bool) -> IntegerGraph:
@@ -104,6 +120,7 @@ class _Run:
     """A graph on all images, one layer at a time."""
 
     def __init__(self, graph: IntegerGraph, pixels: Tensor) -> None:
+        pixels = _channels_before(_channels_behind(pixels).contiguous())
         self.graph, self.found, self.timed = graph, {IMAGE: pixels}, {IMAGE: False}
         self.last_use = {source: layer.name for layer in graph.order for source in sources_of(layer)}
 
@@ -134,11 +151,13 @@ def fit(
     epochs: int,
     batch: int,
     patience: int = 0,
+    bf16: bool = False,
 ) -> float:
     """Train the parameters of ``optimiser`` so that ``loss(counts, want)`` of a layer falls; the last quarter of the
     images judges, and what was best on them, the start included, is kept. Returns the share of the loss that is left.
 
-    The rate falls along half a cosine; ``patience`` epochs without improvement end it (0: never).
+    The rate falls along half a cosine; ``patience`` epochs without improvement end it (0: never). ``bf16`` trains with
+    bfloat16, and judges without.
     """
     learned = [p for group in optimiser.param_groups for p in group["params"]]
     train = len(inputs) - len(inputs) // 4
@@ -154,11 +173,15 @@ def fit(
     best, waited = [p.detach().clone() for p in learned], 0
     for _ in range(epochs):
         order = torch.randperm(train)
+        inputs.graph.train()
         for pick in order.split(batch):
-            value = loss(inputs.counts(pick), want[pick])
+            with torch.autocast(want.device.type, torch.bfloat16, enabled=bf16):
+                found = inputs.counts(pick)
+            value = loss(found.float(), want[pick])
             optimiser.zero_grad()
             value.backward()
             optimiser.step()
+        inputs.graph.eval()
         schedule.step()
         now, waited = judged(), waited + 1
         if now < least:

@@ -1,5 +1,6 @@
 """Dual-phase: clip, noisy quantiser, integers in the loop; then membranes and weights calibrated layer by layer. Or
-from an integer network: calibration, and then epochs of the spiking network."""
+from an integer network: calibration, where it is not spiking with as many steps already, and then epochs of the
+spiking network."""
 
 from __future__ import annotations
 
@@ -17,10 +18,10 @@ from ..methods.dual_phase import phase_two, prepare, quantised
 from ..methods.layerwise import spiking_copy
 from ..methods.qcfs import calibrate
 from ..network import Network
-from ..nodes import Rule
+from ..nodes import IF, Rule
 from ..qat import IntegerGraph
 from ..rates import one_cycle, optimiser_of
-from ..reals import layers_of, scale_logits, tuned_network
+from ..reals import keep_membranes, layers_of, scale_logits, tuned_network
 from ..recipe import DualPhaseRecipe
 from ..weight_rounding import round_weights
 from .start import held_out, start, teacher
@@ -39,7 +40,7 @@ def phases(recipe: DualPhaseRecipe, model: nn.Module, data: Dataset, fit: Fit) -
         if not recipe.tune:
             fit.measure(name, model)
 
-    settings: dict[str, Any] = {**asdict(recipe.calibration), "strict": recipe.strict}
+    settings: dict[str, Any] = {**asdict(recipe.calibration), "strict": recipe.strict, "bf16": recipe.bf16}
     images, (held_x, held_y) = settings.pop("images"), held_out(fit, settings.pop("held_out"))
 
     def calibrated() -> None:
@@ -54,11 +55,17 @@ def phases(recipe: DualPhaseRecipe, model: nn.Module, data: Dataset, fit: Fit) -
     wide |= {"strict": recipe.strict, "shape": data.shape, **bits}
     if recipe.tune:
         fit.teach(teacher(recipe, data))
-        graph = IntegerGraph(layers_of(tuned_network(recipe.tune, data)), **wide).to(fit.device)
+        network = tuned_network(recipe.tune, data)
+        graph = IntegerGraph(layers_of(network), **wide)
+        spiking_already = network.steps == recipe.steps and {n.rule for n in network if isinstance(n, IF)} == {"causal"}
+        if spiking_already:
+            keep_membranes(graph, network)
+        graph = graph.to(fit.device)
         scale_logits(graph, fit.train_x[:512], fit.train_y[:512])
         spiking = spiking_copy(graph, "causal", recipe.strict)
-        fit.measure("not calibrated", spiking)
-        fit.step("calibration", spiking, calibrated)
+        if not spiking_already:
+            fit.measure("not calibrated", spiking)
+            fit.step("calibration", spiking, calibrated)
         if recipe.epochs.integers:  # else that is the final one
             fit.measure("calibrated", spiking)
         spiking.through_time = recipe.through_time

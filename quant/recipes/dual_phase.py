@@ -57,7 +57,8 @@ class DualPhaseRecipe(Recipe):
     ``quantile`` of the activations that the first thresholds are; ``optimiser``, ``warm_up`` and ``weight_decay`` as
     in QCFS; ``tune``, a file of a network that rule "lossless" is good for and that stands for phase I: it is
     calibrated, and then trained for ``epochs.integers`` as the spiking network that it is, initial membranes included;
-    ``through_time``, whether by the gradient of the membrane over time (``quant.firing``), not that of the counts.
+    or one of rule "causal" and as many steps, which is only trained; ``through_time``, whether by the gradient of the
+    membrane over time (``quant.firing``), not that of the counts.
     """
 
     NAME: ClassVar[str] = "dual_phase"

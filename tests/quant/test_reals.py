@@ -19,10 +19,11 @@ from spikeloom.quant.methods.qcfs import QCFS, prepare
 from spikeloom.quant.network import Network
 from spikeloom.quant.nodes import IF, Add, Conv2d, Gain, Input, NetworkError, Synapse
 from spikeloom.quant.qat import IntegerGraph
-from spikeloom.quant.reals import keep_grid, layers_of, scale_logits
+from spikeloom.quant.reals import keep_grid, keep_membranes, layers_of, scale_logits
 from spikeloom.quant.recipe import DualPhaseRecipe, Epochs, FastSnnRecipe, QcfsRecipe, RecipeError
 from spikeloom.quant.recipes.dual_phase import Calibration, DualPhaseEpochs
 from spikeloom.quant.recipes.fast_snn import Tuning
+from spikeloom.quant.stage import Stage
 from spikeloom.quant.train import train
 
 SHAPE = (2, 8, 8)
@@ -164,6 +165,9 @@ def test_dual_phase_goes_on_with_calibrated_membranes(tmp_path: Path) -> None:
     assert all(a.ndim == b.ndim == 3 and (a != b).any() for a, b in zip(before, after, strict=True))
     again = train(replace(recipe, epochs=replace(recipe.epochs, integers=4)), checkpoint=checkpoint)
     assert again.network.hash == more.network.hash, "what is continued is the same"
+    netfile.save(more.network, file_of_more := tmp_path / "b.safetensors")
+    further = replace(recipe, tune=str(file_of_more), epochs=replace(recipe.epochs, integers=1))
+    assert train(further).report.accuracy["calibrated"] == pytest.approx(found["causal"], abs=0.01)
     timed = train(replace(recipe, through_time=True, epochs=replace(recipe.epochs, integers=4)))
     assert timed.report.accuracy["causal"] > found["not calibrated"] and timed.network.hash != more.network.hash
     assert timed.report.accuracy["calibrated"] == found["calibrated"], "the gradient is for the epochs alone"
@@ -191,3 +195,22 @@ def test_recipes_that_cannot_go_on(change: dict[str, Any], message: str, tmp_pat
     settings = {"tune": "x.safetensors", "epochs": Epochs(float=0, qcfs=0, integers=1), **change}
     with pytest.raises(RecipeError, match=message):
         train(replace(SHORT, **settings))
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_initial_membranes_come_back(strict: bool) -> None:
+    """Of each neuron, and of each channel; half a threshold is left as it is."""
+    torch.manual_seed(0)
+    network = own()
+    graph = graph_of(layers_of(network), rule="causal", strict=strict)
+    for k, name in enumerate(n.name for n in network if isinstance(n, IF)):
+        (stage,) = (s for s in graph.stages if isinstance(s, Stage) and s.name == name)
+        shape = network.signals[name].shape
+        stage.charge = torch.nn.Parameter(torch.rand(shape if k % 2 else shape[:1]) - 0.5) if k < 3 else None
+    network = integer_network(graph, shape=SHAPE)
+    again = graph_of(layers_of(network), rule="causal", strict=strict)
+    keep_membranes(again, network)
+    found = integer_network(again, shape=SHAPE)
+    pairs = [(a.v0, b.v0) for a, b in zip(network, found, strict=True) if isinstance(a, IF) and isinstance(b, IF)]
+    assert [a.ndim for a, _ in pairs][:3] == [1, 3, 1] and all(np.array_equal(a, b) for a, b in pairs)
+    assert [s.charge is None for s in again.stages if isinstance(s, Stage)][:4] == [False, False, False, True]
