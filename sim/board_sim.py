@@ -21,7 +21,7 @@ import numpy as np
 
 from ..gen.design import Design
 from ..gen.link import TOP, verilog
-from .cocotb_run import MAKE_FLAGS, VERILATOR_ARGUMENTS, environment, explained, search_path
+from .cocotb_run import MAKE_FLAGS, VERILATOR_ARGUMENTS, build_environment, environment, explained
 from .toolchain import tail, verilator_version
 from .trace import SimulationError
 
@@ -44,7 +44,7 @@ def build(design: Design, cache: Path, *, cycles_per_bit: int = CYCLES_PER_BIT) 
     Parameters: ``cache``, a folder that keeps the builds of any number of designs under the hash of all they depend
     on. Raises SimulationError where a tool is missing or the build fails, PlanError where the design fits no link.
     """
-    path = search_path("verilator")
+    variables = build_environment("verilator", cache)
     from cocotb_tools.runner import get_runner
 
     text = verilog(design, CLOCK_HZ, CLOCK_HZ / cycles_per_bit)
@@ -60,7 +60,7 @@ def build(design: Design, cache: Path, *, cycles_per_bit: int = CYCLES_PER_BIT) 
     (folder / "settings.json").write_text(json.dumps({"cycles_per_bit": cycles_per_bit}))
     log = folder / "build.log"
     with (
-        environment(PATH=path, MAKEFLAGS=MAKE_FLAGS, VERILATOR_ROOT=None),
+        environment(**variables),
         explained("Building the simulated board", log),
     ):
         get_runner("verilator").build(

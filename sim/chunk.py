@@ -76,7 +76,7 @@ class Setup:
 
     Attributes: ``ports``, with the boundaries that are compared; ``verilog``, the file; ``pauses``, the share of paused
     cycles, at random by ``seed`` and the chunk; ``resets``, pairs (cycle, frame) in every chunk; ``work``, a folder for
-    files; ``model``, the program of the simulator "verilator".
+    files; ``cache``, one for builds; ``model``, the program of the simulator "verilator".
     """
 
     design: Design
@@ -87,6 +87,7 @@ class Setup:
     seed: int
     resets: tuple[tuple[int, int], ...]
     work: Path
+    cache: Path
     model: VerilatorModel | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -165,4 +166,4 @@ class Setup:
                 )
             return trace, 0.0, self.model.last_cycles_per_second
         engine = "icarus" if self.simulator == "cocotb-icarus" else "verilator"
-        return *run_cocotb(self.verilog, self.ports, stimulus, self.work / self.simulator, engine), 0.0
+        return *run_cocotb(self.verilog, self.ports, stimulus, self.work / self.simulator, engine, self.cache), 0.0

@@ -11,14 +11,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from .cache import cache_folder
 from .environment import checked
 from .npz import load_trace, save_stimulus
+from .object_cache import make_variable
 from .ports import DesignPorts
 from .toolchain import find_program, tail, verilator_root
 from .trace import SimulationError, Stimulus, Trace
 from .verilator_build import control_file
 
-__all__ = ["MAKE_FLAGS", "SIMULATORS", "VERILATOR_ARGUMENTS", "environment", "explained", "run_cocotb", "search_path"]
+__all__ = [
+    "MAKE_FLAGS", "SIMULATORS", "VERILATOR_ARGUMENTS", "build_environment", "environment", "explained", "run_cocotb",
+]
 
 SIMULATORS = ("verilator", "icarus")
 
@@ -37,17 +41,23 @@ MAKE_FLAGS = (
 
 
 def run_cocotb(
-    verilog_path: Path, ports: DesignPorts, stimulus: Stimulus, work_dir: Path, simulator: str = "verilator"
+    verilog_path: Path,
+    ports: DesignPorts,
+    stimulus: Stimulus,
+    work_dir: Path,
+    simulator: str = "verilator",
+    cache: Path | None = None,
 ) -> tuple[Trace, float]:
     """Build a design for a simulator, run it under cocotb; return all transfers and the seconds of the build.
 
-    Parameters: ``work_dir``, a folder for the build, the run and its logs; ``simulator``, one of :data:`SIMULATORS`.
+    Parameters: ``work_dir``, a folder for the build, the run and its logs; ``simulator``, one of :data:`SIMULATORS`;
+    ``cache``, the folder of builds (``sim.cache``).
 
     Raises SimulationError where a tool is missing or the run fails, with the end of its log.
     """
     if simulator not in SIMULATORS:
         raise ValueError(f"Simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
-    path = search_path(simulator)
+    variables = build_environment(simulator, cache)
     if not Path(verilog_path).is_file():
         raise SimulationError(f"There is no Verilog file {verilog_path}")
     from cocotb_tools.check_results import get_results
@@ -66,7 +76,7 @@ def run_cocotb(
     for name in ("trace.npz", "results.xml"):
         (work_dir / name).unlink(missing_ok=True)
 
-    with environment(PATH=path, MAKEFLAGS=MAKE_FLAGS, VERILATOR_ROOT=None, PYTEST_CURRENT_TEST=None):
+    with environment(**variables):
         runner = get_runner(simulator)
         build_log, run_log = work_dir / "build.log", work_dir / "run.log"
         start = time.perf_counter()
@@ -98,17 +108,18 @@ def run_cocotb(
     return load_trace(work_dir / "trace.npz"), build_seconds
 
 
-def search_path(simulator: str) -> str:
-    """Return the PATH on which cocotb finds the simulator, after checking that everything is there."""
+def build_environment(simulator: str, cache: Path | None = None) -> dict[str, str | None]:
+    """The variables with which cocotb finds and builds the simulator, after checking that everything is there."""
     if importlib.util.find_spec("cocotb_tools") is None:
         raise SimulationError("cocotb needs the Python package cocotb 2.1 or later: pip install cocotb")
-    path = os.environ.get("PATH", "")
     if simulator == "icarus":
         find_program("iverilog", "cocotb on Icarus")
-        return path
+        return {"PYTEST_CURRENT_TEST": None}
     for program in ("g++", "make", "perl"):
         find_program(program, "cocotb on Verilator")
-    return f"{verilator_root() / 'bin'}{os.pathsep}{path}"
+    flags = f"{MAKE_FLAGS} {make_variable(cache or cache_folder())}"
+    path = f"{verilator_root() / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {"PATH": path, "MAKEFLAGS": flags, "VERILATOR_ROOT": None, "PYTEST_CURRENT_TEST": None}
 
 
 @contextlib.contextmanager

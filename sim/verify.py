@@ -119,9 +119,8 @@ def verify(
     work = work if work is not None else folder / "sim"
     work.mkdir(parents=True, exist_ok=True)
     cache = cache if cache is not None else cache_folder()
-    setup = Setup(
-        design, DesignPorts.from_json(contents), folder / contents["verilog"], simulator, pauses, seed, resets, work
-    )
+    ports, verilog = DesignPorts.from_json(contents), folder / contents["verilog"]
+    setup = Setup(design, ports, verilog, simulator, pauses, seed, resets, work, cache)
     cells: dict[str, int] = {}
     built = 0.0
     if netlist:

@@ -30,7 +30,7 @@ VERILATOR_OPTIONS = (
     *("-Wno-fatal", "-Wno-lint", "-Wno-style", "--quiet-stats"),
 )
 RANDOM_START = ("--x-assign", "unique", "--x-initial", "unique")
-UNIT_BYTES = 200_000  # generated C++ in one run of the compiler: fewer runs for small designs, all cores for large ones
+UNIT_BYTES = 200_000  # generated C++ in one run of the compiler: one run for small designs, all cores for large ones
 
 
 def build_model(verilog: Path, ports: DesignPorts, cache: Path, *, waves: bool, optimize: str) -> tuple[Path, bool]:
@@ -89,16 +89,22 @@ def build_model(verilog: Path, ports: DesignPorts, cache: Path, *, waves: bool, 
 def _units(folder: Path, optimize: str) -> list[tuple[Path, str]]:
     """Gather the generated files into compilation units, each with its optimisation option."""
     shutil.copy(HARNESS, folder / "harness.cpp")
-    units = [(folder / "harness.cpp", "-O2")]
     files = sorted(path for path in folder.glob("Vdesign*.cpp"))
+    if sum(path.stat().st_size for path in files) <= UNIT_BYTES:
+        # The compiler reads Verilator's headers for longer than it works on a small design: once is enough.
+        return [(_unit(folder / "unit.cpp", [folder / "harness.cpp", *files]), optimize)]
+    units = [(folder / "harness.cpp", "-O2")]
     # What runs once only, and is often the larger part, is not worth the compiler's time.
     for kind, level in (("slow", "-O0"), ("fast", optimize)):
         chosen = [path for path in files if path.stem.endswith("Slow") == (kind == "slow")]
         for number, group in enumerate(_groups(chosen)):
-            unit = folder / f"unit_{kind}_{number}.cpp"
-            unit.write_text("".join(f'#include "{path.name}"\n' for path in group))
-            units.append((unit, level))
+            units.append((_unit(folder / f"unit_{kind}_{number}.cpp", group), level))
     return units
+
+
+def _unit(unit: Path, files: Iterable[Path]) -> Path:
+    unit.write_text("".join(f'#include "{path.name}"\n' for path in files))
+    return unit
 
 
 def _groups(files: Iterable[Path]) -> list[list[Path]]:

