@@ -91,8 +91,10 @@ def _units(folder: Path, optimize: str) -> list[tuple[Path, str]]:
     shutil.copy(HARNESS, folder / "harness.cpp")
     files = sorted(path for path in folder.glob("Vdesign*.cpp"))
     if sum(path.stat().st_size for path in files) <= UNIT_BYTES:
-        # The compiler reads Verilator's headers for longer than it works on a small design: once is enough.
-        return [(_unit(folder / "unit.cpp", [folder / "harness.cpp", *files]), optimize)]
+        # The compiler reads Verilator's headers for longer than it works on a small design: once is enough, and the
+        # harness is worth more optimisation than a large design.
+        level = "-O2" if optimize == "-O1" else optimize
+        return [(_unit(folder / "unit.cpp", [folder / "harness.cpp", *files]), level)]
     units = [(folder / "harness.cpp", "-O2")]
     # What runs once only, and is often the larger part, is not worth the compiler's time.
     for kind, level in (("slow", "-O0"), ("fast", optimize)):
