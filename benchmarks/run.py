@@ -370,26 +370,37 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--network", action="append", default=[], choices=trained, metavar="NAME",
                         help=f"a network that 'accuracy' measures, all without: {', '.join(trained)}")  # fmt: skip
     options = parser.parse_args(argv)
-    works, networks = options.works or names, options.network
+    works = options.works or names
     if unknown := set(works) - set(names):
         parser.error(f"no such work: {', '.join(sorted(unknown))}; choose from {', '.join(names)}")
     console = Console(width=160)
-    start = time.perf_counter()
+    # Every network by itself, so that its figures are kept when it is done.
+    parts = [([name for name in works if name != "accuracy"], [])]
+    parts += [(["accuracy"], [name]) for name in options.network or trained if "accuracy" in works]
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            subjects = measure(works, networks, Path(folder), console)
+        for part, networks in parts:
+            if part:
+                record(part, networks, names, console)
     except BenchmarkError as error:
         console.print(f"[red]{error}[/red]")
         return 1
+    return 0
+
+
+def record(works: list[str], networks: list[str], names: list[str], console: Console) -> None:
+    """Measure ``works``, of accuracy ``networks``; put what is found in the place of what is there, in the order of
+    ``names``."""
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        subjects = measure(works, networks, Path(folder), console)
     before, after = read(), to_records(subjects)
     show([subject for subject in subjects if subject.work != "cost"], console)
     show_changes(before, after, console)
-    done = {(subject.work, subject.name) for subject in subjects}
-    kept = [r for r in before if r.measured and r.command.removeprefix(COMMAND) not in works
-            or (r.work == "accuracy" and networks and (r.work, r.design) not in done)]  # fmt: skip
+    trained = {network.name for network in accuracy.trained()}
+    kept = [r for r in before if r.measured and (r.command.removeprefix(COMMAND) not in works
+            or (r.work == "accuracy" and r.design in trained - set(networks)))]  # fmt: skip
     write(sorted([*kept, *after], key=lambda r: names.index(r.work)) + published(), RESULTS)
     console.print(f"{len(after)} figures in {time.perf_counter() - start:.0f} s")
-    return 0
 
 
 if __name__ == "__main__":
