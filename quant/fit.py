@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from . import golden
-from .augment import mirrored, moved
+from .augment import erased, mirrored, moved
 from .checkpoint import Checkpoint, copied, identity, random_state, restore_random_state
 from .compiled import compiled
 from .data import Dataset
@@ -231,9 +231,12 @@ class Fit:
         # Drawn for the whole batch, so that all processes' random numbers stay the same.
         by = share(torch.randint(2 * shift + 1, (2, n)).T).T if shift else None
         turned = share(torch.rand(n) < 0.5) if self.recipe.flip else None
+        sides = self.train_x.shape[2:]
+        at = share(torch.stack([torch.randint(k, (n,)) for k in sides], 1)).T if self.recipe.erase else None
         pick = share(pick).to(self.device)
         x = moved(self.train_x[pick], shift, by)
-        return x if turned is None else mirrored(x, turned), self.train_y[pick]
+        x = x if turned is None else mirrored(x, turned)
+        return erased(x, self.recipe.erase, at), self.train_y[pick]
 
     def _taught(self, x: Tensor) -> dict[str, Any]:
         """What the teacher, if any, says of pixels ``x``, for the loss."""

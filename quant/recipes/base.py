@@ -62,7 +62,8 @@ class Recipe(ABC):
 
     Parameters: ``data``, see ``quant.data.load``; ``input_bits`` drops the lower bits of the pixels; ``model`` and
     ``model_args``, see ``quant.models``; ``method``; ``batch``; ``shift``, by how many pixels training images move at
-    random, each on its own; ``flip``, whether half of them are mirrored; ``label_smoothing``, see ``quant.losses``;
+    random, each on its own; ``flip``, whether half of them are mirrored; ``erase``, the side of a square of pixels that
+    they lose at random, see ``quant.augment``, 0 for none; ``label_smoothing``, see ``quant.losses``;
     ``distill``, a teacher; ``average``, the decay of a running average of the weights that a phase ends with, 0 for
     none; ``held_out``, so many of the last training images are tested on, and not trained on, in place of the test
     images; ``bf16``, training in bfloat16 where that is safe; ``compiled``, floats
@@ -81,6 +82,7 @@ class Recipe(ABC):
     batch: int = 64
     shift: int = 0
     flip: bool = False
+    erase: int = 0
     label_smoothing: float = 0.0
     distill: Distill | None = None
     average: float = 0.0
@@ -96,6 +98,7 @@ class Recipe(ABC):
             ("method", self.method == self.NAME, repr(self.NAME)),
             ("batch", self.batch >= 2, "at least 2 (batch norm needs two)"),
             ("shift", self.shift >= 0, "0 or more pixels"),
+            ("erase", self.erase >= 0, "0 or more pixels"),
             ("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1"),
             ("distill", self.distill is None or 0 < self.distill.weight <= 1, "of a weight above 0 and at most 1"),
             ("distill", self.distill is None or self.distill.temperature > 0, "of a positive temperature"),

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from spikeloom.quant import golden, netfile
-from spikeloom.quant.augment import mirrored
+from spikeloom.quant.augment import erased, mirrored
 from spikeloom.quant.data import Dataset, digits, load
 from spikeloom.quant.graph import trace
 from spikeloom.quant.integers import convert
@@ -175,7 +175,8 @@ def test_a_residual_network_trains_to_integers(tmp_path: Path) -> None:
     assert json.loads(trained.network.meta["recipe"])["start"]["mean"] == [0.3]
     plain = train(replace(recipe, flip=False, epochs=Epochs(float=1, qcfs=0, integers=0)))
     other = train(replace(recipe, epochs=Epochs(float=1, qcfs=0, integers=0)))
-    assert plain.network.hash != other.network.hash
+    holed = train(replace(recipe, erase=3, epochs=Epochs(float=1, qcfs=0, integers=0)))
+    assert len({plain.network.hash, other.network.hash, holed.network.hash}) == 3
 
 
 def test_half_of_the_images_are_mirrored() -> None:
@@ -184,6 +185,22 @@ def test_half_of_the_images_are_mirrored() -> None:
     got = mirrored(x)
     turned = (got == x.flip(3)).flatten(1).all(1)
     assert ((got == x).flatten(1).all(1) ^ turned).all() and 400 < turned.sum() < 600
+
+
+def test_a_square_is_erased_from_every_image() -> None:
+    x = 3 * torch.arange(2.0 * 3 * 5 * 6).view(2, 3, 5, 6) + 1000
+    got = erased(x, 3, torch.tensor([[0, 3], [5, 3]]))  # over a corner, inside
+    gone = torch.zeros(2, 5, 6, dtype=torch.bool)
+    gone[0, :2, 4:], gone[1, 2:5, 2:5] = True, True
+    assert torch.equal(got != x, gone[:, None].expand(2, 3, 5, 6))
+    assert all((got[n, c][gone[n]] == x[n, c].mean().round()).all() for n in range(2) for c in range(3))
+    assert torch.equal(erased(x, 0), x)
+    torch.manual_seed(0)
+    flat = torch.zeros(500, 1, 5, 6)
+    flat[:, :, 0, 0] = 300.0  # a mean of 10
+    holes = (erased(flat, 2) == 10).squeeze(1)
+    assert holes.any(0).all(), "everywhere"
+    assert len({tuple(hole.flatten().tolist()) for hole in holes}) == 30, "each image its own"
 
 
 def test_the_rate_rises_and_falls() -> None:

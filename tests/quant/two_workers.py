@@ -27,6 +27,7 @@ RECIPES = {
         batch=100,
         shift=1,
         flip=True,
+        erase=2,
         optimiser="sgd",
         distill=Distill(weight=0.5, temperature=2.0),
         rates=Rates(float=0.1, qcfs=0.1),
