@@ -26,6 +26,7 @@ from spikeloom.gen.plan import Fold
 from spikeloom.hdl.frames import CUT_WORD
 from spikeloom.quant.data import digits
 from spikeloom.quant.netfile import load, save
+from spikeloom.sim.toolchain import verilator_root
 
 pytestmark = pytest.mark.xdist_group("axi")
 
@@ -146,7 +147,7 @@ def test_lint_finds_nothing_but_the_style_of_written_verilog(core: Core, tmp_pat
         f"{'output' if _drives(port) else 'input'} [{ports[port] - 1}:0] {wire}" for port, wire in named
     )
     (tmp_path / "board.v").write_text(f"module board({wires});\n{example}endmodule\n")
-    verilator = axi_run.verilator_root()
+    verilator = verilator_root()
     done = subprocess.run(
         [
             verilator / "bin" / "verilator_bin",
