@@ -8,6 +8,7 @@ most of the time of a build, is kept in the cache of builds (``sim.cache``); eve
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shlex
@@ -45,21 +46,24 @@ def compile_object(cache: Path, command: Sequence[str]) -> int:
     kept = cache / f"object-{digest.hexdigest()[:24]}" / target.name
     if kept.is_file():
         shutil.copyfile(kept, target)
-        os.utime(kept.parent)  # see sim.cache.prune
+        with contextlib.suppress(OSError):
+            os.utime(kept.parent)  # see sim.cache.prune
         return 0
     status = subprocess.run(command, check=False).returncode
     if status == 0:
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="building-", dir=cache) as name:
-            folder = Path(name) / "finished"
-            folder.mkdir()
-            shutil.copyfile(target, folder / target.name)
-            try:
-                folder.rename(kept.parent)
-            except OSError:  # another build was faster
-                if not kept.is_file():
-                    raise
+        # The object is there; where another build was faster, or the folder cannot be written, it is not kept.
+        with contextlib.suppress(OSError):
+            _keep(target, kept.parent)
     return status
+
+
+def _keep(target: Path, folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="building-", dir=folder.parent) as name:
+        finished = Path(name) / "finished"
+        finished.mkdir()
+        shutil.copyfile(target, finished / target.name)
+        finished.rename(folder)
 
 
 if __name__ == "__main__":

@@ -66,6 +66,12 @@ def test_an_error_is_the_compilers_and_nothing_is_kept(include: Path, tmp_path: 
         assert status == 1 and not kept and calls(tmp_path) == times
 
 
+def test_a_folder_that_cannot_be_written_costs_time_only(include: Path, tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "cache").write_text("a file")
+    for times in (1, 2):
+        assert compiled(include / "verilated_one.cpp") == (0, []) and calls(tmp_path) == times
+
+
 def test_the_users_own_cache_of_objects_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("OBJCACHE", raising=False)
     assert object_cache.make_variable(tmp_path).startswith("OBJCACHE=")
