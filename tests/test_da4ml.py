@@ -9,8 +9,9 @@ import pytest
 
 from benchmarks import da4ml_design
 from benchmarks.da4ml_design import DESIGN, TOOL, Da4mlError
+from benchmarks.measure import measure_da4ml
 from benchmarks.records import Record, published, read, write
-from benchmarks.run import measure_da4ml, to_records
+from benchmarks.subject import to_records
 from benchmarks.tables import regenerated
 from benchmarks.works import WORKS
 from spikeloom.quant import golden
