@@ -242,7 +242,7 @@ def _over_time(records: list[Record]) -> str:
     steps = [t for t in range(1, last + 1) if t <= 8 or not t % 8]
     rows = [
         [f"`{design}`", *(_number(row.get(f"accuracy_percent_t{t}")) for t in steps)]
-        for (_, design), row in known.items()
+        for (_, design), row in sorted(known.items())
     ]
     return _table(["network", *(f"t = {t}" for t in steps)], rows)
 
