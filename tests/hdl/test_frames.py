@@ -123,6 +123,51 @@ def test_results_wait_for_their_status(lanes: int) -> None:
     assert found == [Result(s, int(r.argmax()), tuple(map(int, r))) for s, r in zip(statuses, want, strict=True)]
 
 
+def run_framer(framer: Framer, beats: list[tuple[int, bool]]) -> tuple[list[int], list[int]]:
+    """Words and statuses that come of beats (byte, last) that never pause."""
+    words, statuses = [], []
+    simulator = Simulator(framer)
+    simulator.add_clock(1e-6)
+
+    async def bench(ctx: Any) -> None:
+        k = 0
+        ctx.set(framer.o.ready, 1)
+        ctx.set(framer.status.ready, 1)
+        for _ in range(len(beats) + 20):
+            ctx.set(framer.i.valid, k < len(beats))
+            if k < len(beats):
+                ctx.set(framer.i.payload, {"data": beats[k][0], "last": beats[k][1]})
+            _, _, taken, word_valid, word, status_valid, status = await ctx.tick().sample(
+                framer.i.ready,
+                framer.o.valid,
+                framer.o.payload,
+                framer.status.valid,
+                framer.status.payload,
+            )
+            k += int(taken and k < len(beats))
+            words.extend([int(word)] if word_valid else [])
+            statuses.extend([int(status)] if status_valid else [])
+
+    simulator.add_testbench(bench)
+    simulator.run()
+    return words, statuses
+
+
+def test_statuses_are_the_numbers_that_hosts_read() -> None:
+    """0 good, 1 too short, 2 too long (docs/axi.md, docs/link.md): numbers, for hosts do not import these names."""
+    beats = [(k, k == n - 1) for n in (3, 2, 4, 3, 1, 7) for k in range(n)]
+    words, statuses = run_framer(Framer(WordFormat(1, 1, 0, 15), 3, 1), beats)
+    assert statuses == [0, 1, 2, 0, 1, 2]
+    assert words == [0, 1, 2, 0, 1, 0, 0, 1, 2, 0, 1, 2, 0, 0, 0, 0, 1, 2]
+    assert (GOOD, SHORT, LONG) == (0, 1, 2)
+
+
+@pytest.mark.parametrize("high", [1, 2, 3, 9, 127, 128, 254, 255])
+def test_every_byte_becomes_a_pixel(high: int) -> None:
+    words, _ = run_framer(Framer(WordFormat(1, 1, 0, high), 256, 1), [(k, k == 255) for k in range(256)])
+    assert words == [min(k, high) for k in range(256)]
+
+
 @pytest.mark.parametrize(("beats", "depth"), [(1, 1), (4, 1), (3, 2)])
 def test_a_framer_whose_statuses_wait(beats: int, depth: int) -> None:
     """Words and statuses of random packets, in order, whatever the two sinks do; no status is lost for want of room."""

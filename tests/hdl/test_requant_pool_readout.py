@@ -41,6 +41,25 @@ def test_quantiser(bias: list[int], shift: list[int], lo: int, hi: int, outputs:
     assert got.reshape(-1).tolist() == naive
 
 
+@pytest.mark.parametrize(("lo", "hi"), [(0, 15), (0, 1), (-8, 7), (-7, 7)])
+@pytest.mark.parametrize("beyond", [0, 1, 2])
+@pytest.mark.parametrize("shift", [-1, 0, 2])
+@pytest.mark.parametrize("bias", [0, 3])
+def test_a_range_that_ends_beside_the_bounds_of_the_quantiser(
+    lo: int, hi: int, beyond: int, shift: int, bias: int
+) -> None:
+    """Clamps are there as soon as the range of the shifted value goes ``beyond`` the output range, by as little as 1."""
+    low, high = ((edge << shift if shift >= 0 else -(-edge >> -shift)) + bias for edge in (lo - beyond, hi + beyond))
+    form = WordFormat(1, 1, low, high)
+    spec = RequantSpec(
+        bias=np.array([bias]), shift=np.array([shift]), lo=lo, hi=hi, i_format=form, ranges=np.array([[low, high]])
+    )
+    x = np.arange(low, high + 1)
+    _, came = run_pipe(Requantiser(spec), as_ints(form.pack(x.reshape(-1, 1, 1))), gaps=0.0, tail=4)
+    got = spec.o_format.unpack(as_words([w for _, w in came], spec.o_format)).reshape(-1)
+    assert got.tolist() == [max(lo, min(hi, int(np.floor((v - bias) / 2.0**shift)))) for v in x.tolist()]
+
+
 @pytest.mark.parametrize(
     ("kind", "form"),
     [
