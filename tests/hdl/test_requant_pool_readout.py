@@ -48,7 +48,7 @@ def test_quantiser(bias: list[int], shift: list[int], lo: int, hi: int, outputs:
 def test_a_range_that_ends_beside_the_bounds_of_the_quantiser(
     lo: int, hi: int, beyond: int, shift: int, bias: int
 ) -> None:
-    """Clamps are there as soon as the range of the shifted value goes ``beyond`` the output range, by as little as 1."""
+    """Clamps are there as soon as the shifted value can go ``beyond`` the output range, by as little as 1."""
     low, high = ((edge << shift if shift >= 0 else -(-edge >> -shift)) + bias for edge in (lo - beyond, hi + beyond))
     form = WordFormat(1, 1, low, high)
     spec = RequantSpec(
