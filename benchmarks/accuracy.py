@@ -12,13 +12,9 @@ from spikeloom.quant.data import DataError
 from spikeloom.quant.nodes import IF
 
 from .records import FOLDER
-from .works import DATA, MODELS
+from .works import MODELS
 
-__all__ = ["FOLDERS", "Trained", "measure", "papers", "trained"]
-
-FOLDERS = {"mnist": "mnist", "fashion": "fashion", "cifar10": "cifar10-bin"}
-"""Folder of each data set in :data:`.works.DATA`."""
-
+__all__ = ["Trained", "measure", "papers", "trained"]
 
 @dataclass(frozen=True)
 class Trained:
@@ -38,11 +34,9 @@ def trained() -> list[Trained]:
         recipe = json.loads(network.meta["recipe"])
         rules = {node.rule for node in network if isinstance(node, IF)}
         kind = f"T = {network.steps}, {', '.join(sorted(rules))}" if rules else "values"
-        name = network.meta["data"]
-        data = f"{name}:{DATA / FOLDERS[name]}" if name in FOLDERS else name
         bits = recipe.get("weight_bits") or recipe.get("bits")
         bits = bits[-1] if isinstance(bits, list) else bits  # of rounds the last one
-        found.append(Trained(path.stem, path, data, f"{recipe['method']}, W{bits}, {kind}"))
+        found.append(Trained(path.stem, path, network.meta["data"], f"{recipe['method']}, W{bits}, {kind}"))
     return found
 
 

@@ -25,10 +25,9 @@ from spikeloom.quant.network import Network
 from spikeloom.quant.nodes import IF
 from spikeloom.sim.verify import verify
 
-from .accuracy import FOLDERS
-from .works import DATA, MODELS
+from .works import MODELS
 
-__all__ = ["FORMS", "SUBJECTS", "Figures", "SpikingError", "Subject", "compare", "source", "with_rule"]
+__all__ = ["FORMS", "SUBJECTS", "Figures", "SpikingError", "Subject", "compare", "with_rule"]
 
 Figures = dict[str, tuple[float, str]]
 """Value and unit by metric."""
@@ -73,11 +72,6 @@ SUBJECTS = {
 """The checkpoints by the name of what they classify."""
 
 
-def source(subject: Subject) -> str:
-    """The data set as ``spikeloom eval`` takes it."""
-    return f"{subject.data}:{DATA / FOLDERS[subject.data]}" if subject.data in FOLDERS else subject.data
-
-
 def with_rule(network: Network, rule: str) -> Network:
     """``network`` with neurons of ``rule``; weights, thresholds, biases and initial membranes stay."""
     nodes = tuple(replace(n, rule=rule) if isinstance(n, IF) else n for n in network)
@@ -89,7 +83,7 @@ def compare(subject: Subject, folder: Path) -> Iterator[tuple[str, Figures]]:
     trained = api.load(MODELS / f"{subject.network}.safetensors")
     for rule in ("causal", "lossless"):
         network = with_rule(trained, rule)
-        images = api.frames(network, source(subject))
+        images = api.frames(network, subject.data)
         found = api.evaluate(network, images)
         sample = images.pixels[: subject.sample]
         rates = WordRates(network, golden.run(network, sample).outputs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,6 @@ from spikeloom.sim.verify import Simulator
 __all__ = ["WORKS", "Work"]
 
 FOLDER = Path(__file__).resolve().parent
-DATA = Path(os.environ.get("SPIKELOOM_DATA", FOLDER.parent.parent / "shared" / "data"))
-"""Folder of the data sets that are not in the repository: ``mnist`` (IDX files), ``cifar10-bin`` (binary batches)."""
 STANDING = FOLDER / "digits-w4a4.npz"
 MODELS = FOLDER.parent / "models"
 
@@ -74,14 +71,13 @@ def _digits() -> Work:
 
 
 def _mnist() -> Work:
-    source = f"mnist:{DATA / 'mnist'}"
-    return _model("mnist", "mnist-integernet-w4a4.safetensors", source, 100, targets=(2400,), device="25k")
+    return _model("mnist", "mnist-integernet-w4a4.safetensors", "mnist", 100, targets=(2400,), device="25k")
 
 
 def _resnet20(name: str, folds: str, design: str) -> Work:
-    file, source = "cifar-resnet20-t4w4.safetensors", f"cifar10:{DATA / 'cifar10-bin'}"
     path = FOLDER.parent / "examples" / folds
-    return _model(name, file, source, 20, targets=(None,), device="85k", folds=path, design=design)
+    more = {"device": "85k", "folds": path, "design": design}
+    return _model(name, "cifar-resnet20-t4w4.safetensors", "cifar10", 20, targets=(None,), **more)
 
 
 WORKS: dict[str, Callable[[], Work]] = {

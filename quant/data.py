@@ -1,7 +1,8 @@
 """Data sets as unsigned pixels, read from their standard files. Nothing is downloaded.
 
 ``digits`` comes with scikit-learn; ``mnist:DIR`` and ``fashion:DIR`` are four IDX files, plain or ``.gz``;
-``cifar10:DIR`` is the "binary version" (``data_batch_1.bin`` to ``data_batch_5.bin`` and ``test_batch.bin``).
+``cifar10:DIR`` is the "binary version" (``data_batch_1.bin`` to ``data_batch_5.bin`` and ``test_batch.bin``). Without
+``:DIR`` the folder is the one in SPIKELOOM_DATA (``quant.folders``).
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from .folders import VARIABLE, data_folder
+
 __all__ = ["DataError", "Dataset", "digits", "load"]
 
-SUPPORTED = "digits, mnist:DIR, fashion:DIR, cifar10:DIR"
+SUPPORTED = "digits, mnist:DIR, fashion:DIR, cifar10:DIR, or without :DIR from the folder in SPIKELOOM_DATA"
 
 
 class DataError(ValueError):
@@ -68,17 +71,27 @@ class Dataset:
 
 
 def load(spec: str) -> Dataset:
-    """Load the data set named ``spec``: ``digits``, ``mnist:DIR``, ``fashion:DIR`` or ``cifar10:DIR``."""
-    kind, colon, folder = spec.partition(":")
+    """Load the data set named ``spec``: ``digits``, ``mnist:DIR``, ``fashion:DIR`` or ``cifar10:DIR``.
+
+    Without ``:DIR`` the folder is that of the data set in SPIKELOOM_DATA. Raises DataError where it is not there.
+    """
+    kind, colon, given = spec.partition(":")
     if kind == "digits" and not colon:
         return digits()
     if kind not in ("mnist", "fashion", "cifar10"):
         raise DataError(f"Data set {spec!r} is unknown; supported: {SUPPORTED}")
-    if not folder:
-        raise DataError(f"Data set {kind!r} needs the folder of its files: {kind}:DIR")
-    if not Path(folder).is_dir():
-        raise DataError(f"{folder}: no such folder; {kind} is read from files that are already there")
-    return _cifar10(Path(folder)) if kind == "cifar10" else _idx_set(kind, Path(folder))
+    folder = Path(given) if given else data_folder(kind)
+    if folder is None:
+        raise DataError(
+            f"Data set {kind!r} needs the folder of its files: name it with {kind}:DIR, or set {VARIABLE} to a "
+            f"folder with a folder {kind!r} in it"
+        )
+    if not folder.is_dir():
+        raise DataError(
+            f"{folder}: no such folder; {kind} is read from files that are already there: name their folder with "
+            f"{kind}:DIR"
+        )
+    return _cifar10(folder) if kind == "cifar10" else _idx_set(kind, folder)
 
 
 def digits() -> Dataset:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -20,6 +21,7 @@ from . import golden
 from .checkpoint import Checkpoint
 from .data import Dataset, load
 from .fit import Fit, Progress
+from .folders import portable
 from .models import build
 from .network import Network
 from .phases import PHASES
@@ -95,11 +97,20 @@ def train(
             images, labels = data.test_x[mine], data.test_y[mine]
             (right,) = workers.sums([golden.accuracy(network, images, labels, progress=tested) * len(images)])
             report.accuracy[name] = round(right) / len(data.test_x)
-    # Of the data only the name: where they lie is of no use to others.
-    followed = asdict(recipe) | {"data": recipe.data.partition(":")[0]}
-    meta = {"recipe": json.dumps(followed), "data": data.name, **report.meta()}
+    meta = {"recipe": json.dumps(followed(recipe)), "data": data.name, **report.meta()}
     networks = {name: replace(network, meta=meta | network.meta) for name, network in networks.items()}
     return Trained(recipe, trained, networks[recipe.network], networks, report)
+
+
+def followed(recipe: Recipe) -> dict[str, Any]:
+    """``recipe`` as a network file keeps it: names of data and files, for where they lie is of no use to others."""
+    entries = asdict(recipe) | {"data": recipe.data.partition(":")[0]}
+    if entries.get("tune"):
+        entries["tune"] = portable(entries["tune"])
+    for start in (entries.get("start"), (entries["distill"] or {}).get("start")):
+        if start:
+            start["file"] = portable(start["file"])
+    return entries
 
 
 @contextmanager

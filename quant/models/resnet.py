@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..folders import VARIABLE, data_file
+
 __all__ = ["ResNet", "load_weights", "resnet"]
 
 
@@ -89,17 +91,19 @@ def resnet(
 
 
 def load_weights(model: nn.Module, path: str | Path, *, mean: Sequence[float] = (), std: Sequence[float] = ()) -> None:
-    """Load a PyTorch file of published weights into ``model``; nothing in the file is executed.
+    """Load a PyTorch file of published weights into ``model``; nothing in the file is executed. Where ``path`` is not
+    there it is looked for in SPIKELOOM_DATA (``quant.folders``).
 
     The tensors may lie below "state_dict" and their names begin with "module.". Were they trained on images
     (x - ``mean``) / ``std``, channel by channel, then the first convolution and the batch norm behind it are changed so
     that the model takes plain x in 0..1: exactly inside the image, and nearly so at its border, where zeros are now
     black and were the mean. Raises ValueError where names, shapes or the number of channels do not fit.
     """
+    path = data_file(path)
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise ValueError(f"{path}: no such file") from None
+        raise ValueError(f"{path}: no such file; {VARIABLE} may name the folder that it is found in") from None
     except Exception as error:  # pickle's own errors have no common class
         raise ValueError(f"{path}: not a file of PyTorch weights ({error})") from None
     state = found.get("state_dict", found) if isinstance(found, dict) else {}

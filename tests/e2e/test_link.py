@@ -260,7 +260,9 @@ def test_what_boards_show_answers_like_the_golden_model(
 ) -> None:
     """A hundred test images through the serial line, bit by bit, with the fold of the board's bitstream."""
     shown = SHOWN[name]
-    data = "digits" if "digits" in name else f"mnist:{request.getfixturevalue('data_dir') / 'mnist'}"
+    data = "digits" if "digits" in name else "mnist"
+    if data != "digits":
+        request.getfixturevalue("real")(data)
     network = str(ROOT / shown.network)
     made = CliRunner().invoke(app, ["generate", network, "--cycles", str(shown.cycles), "-o", str(tmp_path)])
     assert made.exit_code == 0, made.output

@@ -1,8 +1,8 @@
 """The committed networks, the standing workloads and some random designs: their emitted Verilog in every simulator."""
 
 import json
-import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from spikeloom.gen.design import Design
 from spikeloom.gen.fold import auto
 from spikeloom.gen.plan import read_folds
 from spikeloom.quant import data, golden, netfile
+from spikeloom.quant.data import Dataset
 from spikeloom.quant.nodes import IF
 from spikeloom.quant.workloads import from_workload, workload_frames
 from spikeloom.sim.verify import verify
@@ -54,12 +55,9 @@ def test_committed_networks(path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", of_data("mnist") + of_data("fashion"))
-def test_committed_networks_for_mnist_and_fashion(path: Path, data_dir: Path, tmp_path: Path) -> None:
+def test_committed_networks_for_mnist_and_fashion(path: Path, real: Callable[[str], Dataset], tmp_path: Path) -> None:
     network = MODELS[path]
-    name = network.meta["data"]
-    if not (data_dir / name).is_dir():
-        pytest.skip(f"no such data: {data_dir.name}/{name} is absent")
-    images = data.load(f"{name}:{data_dir / name}").test_x[:20]
+    images = real(network.meta["data"]).test_x[:20]
     design = Design(network, auto(network, 60_000))
     run = verify(design, emit.write(design, tmp_path), tmp_path, images)
     assert run.passed, str(run.differences[0])
@@ -81,13 +79,11 @@ def resnets() -> list:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("path", "folds"), resnets())
-def test_committed_networks_for_cifar10(path: Path, folds: str, tmp_path: Path) -> None:
+def test_committed_networks_for_cifar10(
+    path: Path, folds: str, real: Callable[[str], Dataset], tmp_path: Path
+) -> None:
     """The ResNet-20 with the folds that fit an LFE5U-85F, dense and with words skipped, or with those of a search."""
-    folder = os.environ.get("SPIKELOOM_CIFAR10", "")
-    if not Path(folder, "test_batch.bin").is_file():
-        pytest.skip("no CIFAR-10: SPIKELOOM_CIFAR10 does not name a folder of its binary version")
-    network, cifar = MODELS[path], data.load(f"cifar10:{folder}")
-    images = cifar.test_x[: 20 if folds else 3]
+    network, images = MODELS[path], real("cifar10").test_x[: 20 if folds else 3]
     design = Design(network, read_folds(ROOT / "examples" / f"{folds}.toml") if folds else auto(network, 1_000_000))
     run = verify(design, emit.write(design, tmp_path), tmp_path, images)
     assert run.passed, str(run.differences[0])

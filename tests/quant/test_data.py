@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from spikeloom.quant import data
 from spikeloom.quant.data import DataError, Dataset, load
+from spikeloom.quant.folders import VARIABLE, data_file, portable
 from spikeloom.quant.workloads import workload_frames
 
 ROOT = Path(__file__).parents[2]
@@ -130,11 +132,31 @@ def test_bad_cifar_files_are_named(cifar: Path, change, message: str) -> None:
         load(f"cifar10:{cifar}")
 
 
+def test_the_folder_of_a_data_set_is_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    with pytest.raises(DataError, match=r"'mnist' needs the folder of its files: name it with mnist:DIR, or set SPIKE"):
+        load("mnist")
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    with pytest.raises(DataError, match=rf"{tmp_path}/cifar10: no such folder"):
+        load("cifar10")
+    (tmp_path / "cifar-10-batches-bin").mkdir()
+    with pytest.raises(DataError, match=rf"{tmp_path}/cifar-10-batches-bin/data_batch_1.bin: no such file"):
+        load("cifar10")
+
+
+def test_a_file_of_weights_is_looked_for_there_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    assert data_file("weights/x.th") == tmp_path / "weights/x.th" and data_file("/a/x.th") == Path("/a/x.th")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.th").touch()
+    assert data_file("x.th") == Path("x.th"), "what is in the working folder comes first"
+    assert [portable(name) for name in ("w/x.th", "/a/x.th", "../a/x.th")] == ["w/x.th", "x.th", "x.th"]
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
         ("imagenet:x", r"Data set 'imagenet:x' is unknown; supported: digits, mnist:DIR"),
-        ("mnist", r"Data set 'mnist' needs the folder of its files: mnist:DIR"),
         ("mnist:/no/such/folder", r"/no/such/folder: no such folder"),
     ],
 )
@@ -144,10 +166,7 @@ def test_bad_names(spec: str, message: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["mnist", "fashion"])
-def test_the_real_files(kind: str) -> None:
-    folder = ROOT.parent / "shared" / "data" / kind
-    if not folder.is_dir():
-        pytest.skip(f"{kind}: its files are not there")
-    found: Dataset = load(f"{kind}:{folder}")
+def test_the_real_files(kind: str, real: Callable[[str], Dataset]) -> None:
+    found = real(kind)
     assert found.train_x.shape == (60000, 1, 28, 28) and found.test_x.shape == (10000, 1, 28, 28)
     assert np.bincount(found.test_y).min() > 800 and found.train_x.max() == 255

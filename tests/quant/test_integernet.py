@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeloom.quant import golden, netfile
-from spikeloom.quant.data import DataError, digits, load
+from spikeloom.quant.data import DataError, Dataset, digits
 from spikeloom.quant.layers import IMAGE, UnsupportedLayer
 from spikeloom.quant.methods.integernet import SBN, IntegerLayer, IntegerNet, convert, prepare
 from spikeloom.quant.methods.qcfs import QCFS
@@ -361,7 +362,7 @@ def test_a_recipe_s_class_and_its_method_agree() -> None:
         replace(SHORT, method="qcfs")
 
 
-def test_the_mnist_network(data_dir: Path) -> None:
+def test_the_mnist_network(real: Callable[[str], Dataset]) -> None:
     """The network in models/: its recipe is the one in examples/, its accuracy on the test split what it says."""
     network = netfile.load(ROOT / "models" / "mnist-integernet-w4a4.safetensors")
     recipe = read(ROOT / "examples" / "mnist_integernet.toml")
@@ -370,7 +371,5 @@ def test_the_mnist_network(data_dir: Path) -> None:
     stated = json.loads(network.meta["accuracy"])["integers"]
     assert {n.weight_bits for n in network if isinstance(n, Conv2d | Linear)} == {4}
     assert {(n.lo, n.hi) for n in network if isinstance(n, Requant)} == {(0, 15), (-7, 7)}
-    if not (data_dir / "mnist").is_dir():
-        pytest.skip("no MNIST in the folder of real data")
-    data = load(f"mnist:{data_dir / 'mnist'}")
+    data = real("mnist")
     assert golden.accuracy(network, data.test_x, data.test_y) == pytest.approx(stated, abs=1e-6) and stated >= 0.99

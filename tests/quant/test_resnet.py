@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from torch import nn
 
 from spikeloom.quant import golden, netfile
 from spikeloom.quant.augment import erased, mirrored
-from spikeloom.quant.data import Dataset, digits, load
+from spikeloom.quant.data import Dataset, digits
 from spikeloom.quant.graph import trace
 from spikeloom.quant.integers import convert
 from spikeloom.quant.layers import Shortcut, Sum, Weights
@@ -249,16 +249,9 @@ def test_bad_recipes_are_named(old: str, new: str, message: str, tmp_path: Path)
         read(path)
 
 
-def cifar(data_dir: Path) -> Dataset:
-    folder = Path(os.environ.get("SPIKELOOM_CIFAR10") or data_dir / "cifar10")
-    if not (folder / "test_batch.bin").exists():
-        pytest.skip("no unpacked CIFAR-10 in the folder of real data or in SPIKELOOM_CIFAR10")
-    return load(f"cifar10:{folder}")
-
-
-def test_the_given_weights_keep_their_accuracy(data_dir: Path) -> None:
+def test_the_given_weights_keep_their_accuracy(data_dir: Path, real: Callable[[str], Dataset]) -> None:
     """Folding the normalisation changes the border alone: 91.73 % of all test images before."""
-    data, weights = cifar(data_dir), data_dir / "weights" / "akamaster-resnet20-12fca82f.th"
+    data, weights = real("cifar10"), data_dir / "weights" / "akamaster-resnet20-12fca82f.th"
     if not weights.exists():
         pytest.skip("no trained ResNet-20 in the folder of real data")
     model = resnet((3, 32, 32), 10).eval()
@@ -292,8 +285,8 @@ def test_the_cifar_network() -> None:
 
 
 @pytest.mark.slow
-def test_the_cifar_network_is_as_good_as_it_says(data_dir: Path) -> None:
-    data = cifar(data_dir)
+def test_the_cifar_network_is_as_good_as_it_says(real: Callable[[str], Dataset]) -> None:
+    data = real("cifar10")
     network = netfile.load(ROOT / "models" / "cifar-resnet20-t4w4.safetensors")
     stated = json.loads(network.meta["accuracy"])["lossless"]
     assert golden.accuracy(network, data.test_x, data.test_y) == pytest.approx(stated, abs=1e-6)
