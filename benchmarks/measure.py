@@ -18,7 +18,7 @@ from rich.console import Console
 from spikeloom.gen import emit
 from spikeloom.gen.design import Design
 from spikeloom.gen.fold import auto
-from spikeloom.gen.plan import read_folds
+from spikeloom.gen.fold_file import read_folds
 from spikeloom.quant import golden
 from spikeloom.quant.data import DataError
 from spikeloom.sim.verify import Simulator, verify

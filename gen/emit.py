@@ -24,8 +24,9 @@ from ..quant.netfile import load, save
 from . import asic, yosys
 from .cost import estimate
 from .design import Design, Top
+from .design_file import FORMAT, NAME, check_stages, read_contents
+from .fold_file import parse_folds
 from .layers import PlanError
-from .plan import parse_folds
 
 __all__ = ["TOP", "Performance", "describe", "module", "performance", "read", "verilog", "write"]
 
@@ -99,7 +100,7 @@ def describe(design: Design) -> dict[str, Any]:
     figures = performance(design)
     network = design.network
     return {
-        "format": 1,
+        "format": FORMAT,
         "network": {
             "hash": network.hash,
             "steps": network.steps,
@@ -189,7 +190,7 @@ def write(
     with replacing(folder / f"{TOP}.v") as path:
         path.write_text(text)
     save(design.network, folder / "network.safetensors")
-    with replacing(folder / "design.json") as path:
+    with replacing(folder / NAME) as path:
         path.write_text(json.dumps(contents, indent=2, default=_plain) + "\n")
     return contents
 
@@ -215,14 +216,10 @@ def _plain(value: Any) -> Any:
 def read(folder: str | Path) -> tuple[Design, dict[str, Any]]:
     """Read a design that :func:`write` made. Raises PlanError or NetworkError where the folder is not one."""
     folder = Path(folder)
-    try:
-        contents = json.loads((folder / "design.json").read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise PlanError(f"{folder}: not a generated design ({error}); make one with 'spikeloom generate'") from None
-    if contents.get("format") != 1 or "folds" not in contents:
-        raise PlanError(f"{folder}/design.json: format {contents.get('format')!r}, this program reads format 1")
-    folds = parse_folds(contents["folds"], f"{folder}/design.json")
+    contents = read_contents(folder)
+    folds = parse_folds(contents["folds"], str(folder / NAME))
     design = Design(load(folder / "network.safetensors"), folds, contents.get("counts", False))
     if design.network.hash != contents["network"]["hash"]:
         raise PlanError(f"{folder}: network.safetensors is not the network of design.json; generate the design again")
+    check_stages(contents, [stage.name for stage in design.stages], folder / NAME)
     return design, contents

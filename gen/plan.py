@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +21,7 @@ from ..quant.nodes import IF, Conv2d, MaxPool, Pool, Readout, Requant, Synapse
 from .layers import Layer, PlanError, Skip
 from .neurons import neuron_cores
 
-__all__ = ["UNLIMITED", "Fold", "build_stage", "fold_choices", "read_folds"]
+__all__ = ["UNLIMITED", "Fold", "build_stage", "fold_choices"]
 
 UNLIMITED = 1 << 40
 """Words of a FIFO whose depth is not yet known."""
@@ -304,25 +301,3 @@ def _check_turnaround(layer: Layer, fold: Fold, cores: tuple[CoreSpec, ...]) -> 
             f"{layer.name}: fold steps={fold.steps} scans the window of {synapse.words} words again while the "
             f"membrane is still being computed ({neuron.turnaround} cycles); choose fewer inputs or more steps"
         )
-
-
-def read_folds(path: str | Path) -> dict[str, Fold]:
-    """Read a fold file (TOML): a table for each stage with outputs, inputs, steps; skip and logic = true or false."""
-    try:
-        tables = tomllib.loads(Path(path).read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PlanError(f"{path}: not a readable fold file ({error})") from None
-    return parse_folds(tables, str(path))
-
-
-def parse_folds(tables: Mapping[str, Any], where: str) -> dict[str, Fold]:
-    """Folds from tables of integers and flags. Raises PlanError naming ``where``."""
-    folds, types = {}, {"outputs": int, "inputs": int, "steps": int, "skip": bool, "logic": bool}
-    for name, table in tables.items():
-        if not isinstance(table, dict) or not all(type(v) is types.get(key) for key, v in table.items()):
-            raise PlanError(
-                f"{where}: {name} must be a table of integers: outputs, inputs, steps; and skip and logic, true or "
-                "false"
-            )
-        folds[name] = Fold(**(asdict(Fold(1, 1, 1)) | table))
-    return folds

@@ -12,9 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["BoundaryPort", "DesignPorts"]
+from ..quant.shapes import Integer, ListOf, OneOf, Table, TableOf, Text, check
+
+__all__ = ["BoundaryPort", "DesignPorts", "PortsError"]
 
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+_BOUNDARY = Table({"name": Text(), "signal": Text(), "width": Integer()})
+
+
+class PortsError(ValueError):
+    """Ports that no design has; the message names the port and the rule."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +41,9 @@ class BoundaryPort:
 
     def __post_init__(self) -> None:
         if not _IDENTIFIER.fullmatch(self.signal):
-            raise ValueError(f"Boundary {self.name!r}: signal must be a Verilog identifier, not {self.signal!r}")
+            raise PortsError(f"Boundary {self.name!r}: signal must be a Verilog identifier, not {self.signal!r}")
         if self.width < 1:
-            raise ValueError(f"Boundary {self.name!r}: width must be a positive integer, not {self.width!r}")
+            raise PortsError(f"Boundary {self.name!r}: width must be a positive integer, not {self.width!r}")
 
     @property
     def limbs(self) -> int:
@@ -63,31 +71,30 @@ class DesignPorts:
 
     def __post_init__(self) -> None:
         if not _IDENTIFIER.fullmatch(self.top):
-            raise ValueError(f"Top module must be a Verilog identifier, not {self.top!r}")
+            raise PortsError(f"Top module must be a Verilog identifier, not {self.top!r}")
         for port in self.outputs:
             if not _IDENTIFIER.fullmatch(port):
-                raise ValueError(f"Output must be a Verilog identifier, not {port!r}")
+                raise PortsError(f"Output must be a Verilog identifier, not {port!r}")
         if len(self.boundaries) < 2:
-            raise ValueError(f"A design has at least an input and an output boundary, found {len(self.boundaries)}")
+            raise PortsError(f"A design has at least an input and an output boundary, found {len(self.boundaries)}")
         for what, values in (
             ("names", [port.name for port in self.boundaries]),
             ("signals", [port.signal for port in self.boundaries]),
         ):
             if len(set(values)) != len(values):
-                raise ValueError(f"Boundary {what} must differ from each other: {', '.join(values)}")
+                raise PortsError(f"Boundary {what} must differ from each other: {', '.join(values)}")
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> DesignPorts:
         """Read the keys ``top``, ``verilog``, ``boundaries`` and, where there are any, ``outputs`` and ``target`` of a
-        ``design.json``; others are ignored."""
-        try:
-            boundaries = tuple(
-                BoundaryPort(str(item["name"]), str(item["signal"]), int(item["width"])) for item in data["boundaries"]
-            )
-            outputs, random = tuple(map(str, data.get("outputs", ["o"]))), data.get("target") == "asic"
-            return cls(str(data["top"]), str(data["verilog"]), boundaries, outputs, random)
-        except KeyError as error:
-            raise ValueError(f"design.json lacks the key {error.args[0]!r}") from None
+        ``design.json``; others are ignored. Raises PortsError."""
+        outputs = ListOf(Text()) if isinstance(data.get("outputs"), list) else TableOf(Text())
+        needed = {"top": Text(), "verilog": Text(), "boundaries": ListOf(_BOUNDARY)}
+        more = {"outputs": outputs, "target": OneOf(("fpga", "asic"))}
+        check(data, Table(needed, more), "design.json", PortsError)
+        boundaries = tuple(BoundaryPort(item["name"], item["signal"], item["width"]) for item in data["boundaries"])
+        outputs, random = tuple(data.get("outputs", ["o"])), data.get("target") == "asic"
+        return cls(data["top"], data["verilog"], boundaries, outputs, random)
 
     def to_json(self) -> dict[str, Any]:
         """Return what :meth:`from_json` reads."""

@@ -156,8 +156,8 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
     from .gen import axi as ports
     from .gen.emit import write
     from .gen.fold import designed
+    from .gen.fold_file import read_folds
     from .gen.layers import PlanError
-    from .gen.plan import read_folds
 
     given = dict(fold) if isinstance(fold, Mapping) else {} if fold == "auto" else read_folds(fold)
     progress("searching folds")

@@ -57,9 +57,9 @@ def test_dead_channel_in_shift_based_batch_norm():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[classes]\noutputs = 3\n", ("classes", "outputs=3 does not divide 10", "1, 2, 5, 10")),
-        ("[conv9]\noutputs = 1\n", ("conv9", "no such stage", "classes, conv")),
-        ("[conv]\noutputs = '1'\n", ("folds.toml", "conv", "integers")),
+        ("[classes]\noutputs = 3\ninputs = 1\nsteps = 1\n", ("classes", "outputs=3 does not divide 10", "1, 2, 5, 10")),
+        ("[conv9]\noutputs = 1\ninputs = 1\nsteps = 1\n", ("conv9", "no such stage", "classes, conv")),
+        ("[conv]\noutputs = '1'\ninputs = 1\nsteps = 1\n", ("folds.toml", "conv: outputs must be an integer", "'1'")),
         ("[conv\n", ("folds.toml", "not a readable fold file")),
     ],
 )

@@ -16,7 +16,8 @@ from spikeloom import api
 from spikeloom.gen import asic_area, emit
 from spikeloom.gen.design import Design
 from spikeloom.gen.fold import designed
-from spikeloom.gen.plan import Fold, read_folds
+from spikeloom.gen.fold_file import read_folds
+from spikeloom.gen.plan import Fold
 from spikeloom.gen.yosys import YosysError
 from spikeloom.hdl.library import Library
 from spikeloom.hdl.window import Window

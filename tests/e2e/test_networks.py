@@ -13,7 +13,7 @@ from random_networks import designs
 from spikeloom.gen import emit
 from spikeloom.gen.design import Design
 from spikeloom.gen.fold import auto
-from spikeloom.gen.plan import read_folds
+from spikeloom.gen.fold_file import read_folds
 from spikeloom.quant import data, golden, netfile
 from spikeloom.quant.data import Dataset
 from spikeloom.quant.nodes import IF

@@ -27,7 +27,7 @@ def test_outdated_frames(spikeloom_verify):
     spikeloom_verify("net.safetensors", data="missing.npz", n=30, simulator="amaranth")
 """
 
-FOLDS = "[hidden]\noutputs = 2\ninputs = 1\n\n[last]\noutputs = 1\ninputs = 2\n"
+FOLDS = "[hidden]\noutputs = 2\ninputs = 1\nsteps = 1\n\n[last]\noutputs = 1\ninputs = 2\nsteps = 1\n"
 
 
 @pytest.fixture(scope="module")

@@ -23,9 +23,10 @@ from spikeloom.explore.figures import operations
 from spikeloom.explore.options import Options
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit import performance, write
+from spikeloom.gen.fold_file import read_folds
 from spikeloom.gen.front import undominated
 from spikeloom.gen.layers import layers
-from spikeloom.gen.plan import Fold, read_folds
+from spikeloom.gen.plan import Fold
 from spikeloom.gen.space import Space
 from spikeloom.gen.synth import synthesise
 from spikeloom.quant import golden

@@ -14,8 +14,9 @@ from spikeloom.gen.cost import area, total
 from spikeloom.gen.design import Design
 from spikeloom.gen.devices import resources
 from spikeloom.gen.fold import auto, with_given
+from spikeloom.gen.fold_file import read_folds
 from spikeloom.gen.layers import Layer, PlanError, layers
-from spikeloom.gen.plan import Fold, build_stage, fold_choices, read_folds
+from spikeloom.gen.plan import Fold, build_stage, fold_choices
 from spikeloom.quant.files import replacing
 from spikeloom.quant.netfile import load
 from spikeloom.quant.network import Network
@@ -149,11 +150,31 @@ def test_given_folds_are_completed(tmp_path: Path) -> None:
     digits = load(Path(__file__).parents[2] / "models" / "digits-t4w4.safetensors")
     design = Design(digits, with_given(digits, read_folds(example)))
     assert [s.cycles for s in design.stages if s.name == "conv1"] == [64 * 3 * 4]
-    (tmp_path / "fold.toml").write_text("[conv2]\nwidth = 3\n")
-    with pytest.raises(PlanError, match="conv2 must be a table of integers: outputs, inputs, steps"):
-        read_folds(tmp_path / "fold.toml")
-    (tmp_path / "fold.toml").write_text("[conv2")
-    with pytest.raises(PlanError, match="not a readable fold file"):
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[features.0]\noutputs = 1\n", r'fold\.toml: \[features\.0\] must be written \["features\.0"\], for without'),
+        ("[a.b.0]\noutputs = 1\n", r'\[a\.b\.0\] must be written \["a\.b\.0"\]'),
+        ("[conv]\noutputs = 1\n[conv.0]\ninputs = 1\n", r'\[conv\.0\] must be written \["conv\.0"\]'),
+        ("[a b]\noutputs = 1\n", r'not a readable fold file \(.*needs quotes: \["a b"\]'),
+        ("[c]\noutput = 1\ninputs = 1\nsteps = 1\n", r"c: key 'output' is unknown \(is 'outputs' meant\?\); known"),
+        ("[c]\noutputs = 1\ninputs = 1\n", r"c: key 'steps' is missing; needed are outputs, inputs, steps"),
+        ("[c]\ninputs = 1\nsteps = 1\n", r"c: key 'outputs' is missing"),
+        ("[c]\noutputs = true\ninputs = 1\nsteps = 1\n", r"c: outputs must be an integer of 1 or more, not True"),
+        ("[c]\noutputs = 1.0\ninputs = 1\nsteps = 1\n", r"c: outputs must be an integer of 1 or more, not 1\.0"),
+        ("[c]\noutputs = 0\ninputs = 1\nsteps = 1\n", r"c: outputs must be an integer of 1 or more, not 0"),
+        ("[c]\noutputs = 1\ninputs = 1\nsteps = 1\nskip = 1\n", r"c: skip must be true or false, not 1"),
+        ("c = 3\n", r"c must be a table of outputs, inputs, steps \(integers\), and perhaps skip and logic"),
+        ("[c", r"not a readable fold file"),
+        ("x = " + "[" * 100_000, r"not a readable fold file \(its tables are too deep in each other\)"),
+        ("x = 1" + "0" * 10_000, r"not a readable fold file \(Exceeds the limit"),
+    ],
+)  # fmt: skip
+def test_what_a_fold_file_must_not_be(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "fold.toml").write_text(text)
+    with pytest.raises(PlanError, match=message):
         read_folds(tmp_path / "fold.toml")
 
 
@@ -221,6 +242,3 @@ def test_skipping_is_read_and_refused_where_it_makes_no_sense(tmp_path: Path) ->
     ):
         with pytest.raises(PlanError, match=message):
             Design(digits, folds | {name: fold})
-    (tmp_path / "fold.toml").write_text("[conv2]\nskip = 1\n")
-    with pytest.raises(PlanError, match="and skip and logic, true or false"):
-        read_folds(tmp_path / "fold.toml")

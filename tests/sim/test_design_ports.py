@@ -10,7 +10,7 @@ import pytest
 from sim_pipeline import PORTS, random_stimulus
 
 from spikeloom.sim.npz import load_stimulus, load_trace, save_stimulus, save_trace
-from spikeloom.sim.ports import DesignPorts
+from spikeloom.sim.ports import DesignPorts, PortsError
 from spikeloom.sim.trace import Trace, Transfers
 
 
@@ -29,7 +29,10 @@ def test_ports_round_trip_and_ignore_other_keys() -> None:
         ({"top": "a b"}, "Top module must be a Verilog identifier, not 'a b'"),
         ({"outputs": ["o", "o 2"]}, "Output must be a Verilog identifier, not 'o 2'"),
         ({"boundaries": []}, "A design has at least an input and an output boundary, found 0"),
-        ({"boundaries": [{"name": "i", "signal": "b0"}]}, "design.json lacks the key 'width'"),
+        (
+            {"boundaries": [{"name": "i", "signal": "b0"}]},
+            "design.json: boundaries[0]: key 'width' is missing; needed are name, signal, width",
+        ),
         (
             {"boundaries": [{"name": "i", "signal": "b0", "width": 0}]},
             "Boundary 'i': width must be a positive integer, not 0",
@@ -45,7 +48,7 @@ def test_ports_round_trip_and_ignore_other_keys() -> None:
     ],
 )
 def test_bad_ports_are_refused(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(PortsError) as caught:
         DesignPorts.from_json({**PORTS.to_json(), **change})
     assert str(caught.value) == message
 
