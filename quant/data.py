@@ -8,17 +8,26 @@
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from .folders import VARIABLE, data_folder
+from .npz import unpacked_at_most
 
 __all__ = ["DataError", "Dataset", "digits", "load"]
 
 SUPPORTED = "digits, mnist:DIR, fashion:DIR, cifar10:DIR, or without :DIR from the folder in SPIKELOOM_DATA"
+
+RECORD = 1 + 3 * 32 * 32
+"""Bytes of an image of CIFAR-10 and its class."""
+
+MOST_RECORDS = 60_000
+"""Images in a file of CIFAR-10 at most, all that there are."""
 
 
 class DataError(ValueError):
@@ -31,6 +40,7 @@ class Dataset:
 
     Attributes: ``name``; ``train_x``, ``test_x``, uint8 pixels 0..``high`` of shape (N, C, H, W); ``train_y``,
     ``test_y``, classes of shape (N,), int64; ``high``, the largest value a pixel may have (15 or 255).
+    Raises DataError for arrays that are something else.
     """
 
     name: str
@@ -39,6 +49,23 @@ class Dataset:
     test_x: np.ndarray
     test_y: np.ndarray
     high: int
+
+    def __post_init__(self) -> None:
+        for part, x, y in (("train", self.train_x, self.train_y), ("test", self.test_x, self.test_y)):
+            if x.ndim != 4 or x.dtype != np.uint8 or not x.size or x.max() > self.high:
+                raise DataError(
+                    f"{self.name}: {part}_x must be uint8 pixels 0..{self.high} of shape (N, C, H, W), at least one, "
+                    f"not {x.dtype} {x.shape}{f' up to {x.max()}' if x.size else ''}"
+                )
+            if y.shape != (len(x),) or y.dtype != np.int64 or y.min() < 0:
+                raise DataError(
+                    f"{self.name}: {part}_y must be int64 classes of 0 or more, of shape ({len(x)},), not {y.dtype} "
+                    f"{y.shape}{f' from {y.min()}' if y.size else ''}"
+                )
+        if self.train_x.shape[1:] != self.test_x.shape[1:]:
+            raise DataError(
+                f"{self.name}: test_x has images of shape {self.test_x.shape[1:]}, train_x of {self.train_x.shape[1:]}"
+            )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -70,16 +97,17 @@ class Dataset:
         return replace(self, name=f"{self.name}, held out", train_x=x, train_y=y, test_x=test_x, test_y=test_y)
 
 
-def load(spec: str) -> Dataset:
+def load(spec: str, *, also: str = "") -> Dataset:
     """Load the data set named ``spec``: ``digits``, ``mnist:DIR``, ``fashion:DIR`` or ``cifar10:DIR``.
 
     Without ``:DIR`` the folder is that of the data set in SPIKELOOM_DATA. Raises DataError where it is not there.
+    ``also``: what else the caller takes, for the message about an unknown name.
     """
     kind, colon, given = spec.partition(":")
     if kind == "digits" and not colon:
         return digits()
     if kind not in ("mnist", "fashion", "cifar10"):
-        raise DataError(f"Data set {spec!r} is unknown; supported: {SUPPORTED}")
+        raise DataError(f"Data set {spec!r} is unknown; supported: {SUPPORTED}{also and f'; or {also}'}")
     folder = Path(given) if given else data_folder(kind)
     if folder is None:
         raise DataError(
@@ -112,11 +140,17 @@ def digits() -> Dataset:
 
 
 def _idx_set(kind: str, folder: Path) -> Dataset:
-    parts = []
+    parts: list[np.ndarray] = []
     for stem in ("train", "t10k"):
         x, y = _idx(folder, f"{stem}-images-idx3-ubyte", 3), _idx(folder, f"{stem}-labels-idx1-ubyte", 1)
         if len(x) != len(y):
             raise DataError(f"{folder}: {stem} has {len(x)} images but {len(y)} labels; the files are no pair")
+        if parts and x.shape[1:] != parts[0].shape[2:]:
+            (h, w), (train_h, train_w) = x.shape[1:], parts[0].shape[2:]
+            raise DataError(
+                f"{folder}: test images of {h}x{w} pixels, but training images of {train_h}x{train_w}; the files are "
+                "of two data sets"
+            )
         parts += [x[:, None], y.astype(np.int64)]
     return Dataset(kind, *parts, high=255)
 
@@ -128,19 +162,31 @@ def _idx(folder: Path, name: str, axes: int) -> np.ndarray:
         path = folder / f"{name}.gz"
     if not path.exists():
         raise DataError(f"{folder / name}: no such file, and no {name}.gz either")
-    data = path.read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{path}: damaged or truncated gzip file ({error})") from None
-    if data[:4] != bytes((0, 0, 8, axes)):
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(path) if packed else path.open("rb") as file:
+            return _idx_array(file, path, axes, packed)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: damaged or truncated gzip file ({error})") from None
+
+
+def _idx_array(file: IO[bytes], path: Path, axes: int, packed: bool) -> np.ndarray:
+    """What ``file``, unpacked, holds. Of the data no more is read than its header says, and one byte."""
+    head = file.read(4 + 4 * axes)
+    if head[:4] != bytes((0, 0, 8, axes)):
         raise DataError(f"{path}: not an IDX file of unsigned bytes with {axes} axes")
-    start = 4 + 4 * axes
-    sizes = [int.from_bytes(data[k : k + 4], "big") for k in range(4, min(start, len(data) - 3), 4)]
-    if len(sizes) != axes or len(data) - start != int(np.prod(sizes, dtype=np.int64)):
-        raise DataError(f"{path}: truncated or too long: {len(data)} bytes do not fit its sizes {sizes}")
-    return np.frombuffer(data, np.uint8, offset=start).reshape(sizes)
+    sizes = [int.from_bytes(head[k : k + 4], "big") for k in range(4, len(head) - 3, 4)]
+    wanted, there = math.prod(sizes), path.stat().st_size
+    if len(sizes) == axes and not wanted:
+        raise DataError(f"{path}: holds no image: its sizes are {' x '.join(map(str, sizes))}")
+    most = unpacked_at_most(there) if packed else there
+    data = file.read(wanted + 1) if len(sizes) == axes and wanted <= most else b""
+    if len(data) != wanted or len(sizes) != axes:
+        more = "more than" if len(data) > wanted else f"{len(data)} of" if data else "not"
+        what = f"sizes {' x '.join(map(str, sizes))}" if len(sizes) == axes else "sizes, which are cut"
+        raise DataError(f"{path}: truncated or too long: it holds {more} the bytes of its {what}")
+    return np.frombuffer(data, np.uint8).reshape(sizes)
 
 
 def _cifar10(folder: Path) -> Dataset:
@@ -155,10 +201,14 @@ def _cifar_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Records of 3,073 bytes: the class, then red, green and blue 32x32."""
     if not path.exists():
         raise DataError(f"{path}: no such file; needed is the binary version of CIFAR-10")
-    data = np.frombuffer(path.read_bytes(), np.uint8)
-    if not data.size or data.size % 3073:
-        raise DataError(f"{path}: truncated or foreign: {data.size} bytes are no whole number of records of 3073 bytes")
-    data = data.reshape(-1, 3073)
+    size = path.stat().st_size
+    if not size or size % RECORD or size > MOST_RECORDS * RECORD:
+        raise DataError(
+            f"{path}: truncated or foreign: {size} bytes are no whole number of records of {RECORD} bytes, of which a "
+            f"file has 10000 and at most {MOST_RECORDS}"
+        )
+    data = np.frombuffer(path.read_bytes(), np.uint8).reshape(-1, RECORD)
     if data[:, 0].max() > 9:
-        raise DataError(f"{path}: holds class {data[:, 0].max()}; CIFAR-10 has classes 0..9")
+        record = int(data[:, 0].argmax())
+        raise DataError(f"{path}: holds class {data[record, 0]} in record {record}; CIFAR-10 has classes 0..9")
     return data[:, 1:].reshape(-1, 3, 32, 32), data[:, 0].astype(np.int64)

@@ -177,6 +177,7 @@ def accuracy(
     labels = np.asarray(labels)
     if labels.shape != (len(frames),) or not len(labels):
         raise NetworkError(f"labels must have shape ({len(frames)},), at least one, not {labels.shape}")
+    network.check_labels(labels)
     return float((run(network, frames, batch=batch, keep=(), progress=progress).classes == labels).mean())
 
 

@@ -160,6 +160,16 @@ class Network:
             raise NetworkError(f"{self.input.name}: pixels must be in 0..{high}, found {frames.min()}..{frames.max()}")
         return frames.astype(np.int64)
 
+    def check_labels(self, labels: np.ndarray, where: str = "labels") -> None:
+        """Raise NetworkError, which begins with ``where``, for a label (N,) that is no class of the network."""
+        wrong = np.flatnonzero((labels < 0) | (labels >= self.classes))
+        if len(wrong):
+            k, last = int(wrong[0]), self.classes - 1
+            hint = "; classes count from 0" if labels.min() == 1 and labels.max() == self.classes else ""
+            raise NetworkError(
+                f"{where}: label {labels[k]} of image {k} is no class of the network, whose classes are 0..{last}{hint}"
+            )
+
 
 def _need(node: Node, source: Signal, *kinds: str) -> None:
     if source.kind not in kinds:

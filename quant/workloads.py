@@ -6,13 +6,13 @@ the last one gives logits W @ x + b. numpy only.
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from .network import Network
 from .nodes import Conv2d, Flatten, Input, Linear, MaxPool, NetworkError, Node, Readout, Requant
+from .npz import NpzError, NpzFile
 
 __all__ = ["from_workload", "workload_frames"]
 
@@ -22,11 +22,11 @@ HIGH = 15
 
 def _open(path: str | Path) -> dict[str, np.ndarray]:
     try:
-        with Path(path).open("rb") as handle, np.load(handle, allow_pickle=False) as file:
-            return dict(file)
+        with NpzFile(path) as file:
+            return {name: file.array(name) for name in file.names}
     except FileNotFoundError:
         raise NetworkError(f"{path}: no such file") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except NpzError as error:
         raise NetworkError(f"{path}: not a readable workload file ({error})") from None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -12,6 +11,7 @@ import numpy as np
 from .quant import netfile
 from .quant.data import DataError
 from .quant.network import Network
+from .quant.npz import NpzError, NpzFile
 
 if TYPE_CHECKING:
     from torch import nn
@@ -75,14 +75,15 @@ def frames(network: Network, data: str, count: int | None = None, *, more: bool 
     ``more``: where ``count`` is larger than their number, training images follow, which is good for a simulation.
 
     ``data``: a data set as in :func:`spikeloom.quant.data.load`, or ``FILE.npz`` with ``frames`` (N, C, H, W) and,
-    where they are known, ``labels`` (N,). Raises DataError or NetworkError where they do not fit the network.
+    where they are known, ``labels`` (N,); other arrays of it are not read. Raises DataError or NetworkError where they
+    do not fit the network.
     """
     if data.endswith(".npz"):
         found = _from_file(Path(data))
     else:
         from .quant.data import load as load_data
 
-        dataset = load_data(data).with_bits(network.input.high.bit_length())
+        dataset = load_data(data, also="FILE.npz").with_bits(network.input.high.bit_length())
         found = Frames(dataset.test_x, dataset.test_y)
         if more and count is not None and count > len(found.pixels):
             found = Frames(np.concatenate([dataset.test_x, dataset.train_x[: count - len(found.pixels)]]),
@@ -100,35 +101,36 @@ def frames(network: Network, data: str, count: int | None = None, *, more: bool 
 
 def _from_file(path: Path) -> Frames:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
+        with NpzFile(path) as file:
+            shape, _ = file.header("frames")
+            if not shape or not shape[0]:
+                raise DataError(f"{path}: 'frames' is empty")
+            if "labels" not in file.names:
+                return Frames(file.array("frames"), None)
+            found, dtype = file.header("labels")
+            if found != shape[:1] or dtype.kind not in "iu":
+                raise DataError(f"{path}: 'labels' must be integers of shape ({shape[0]},), not {dtype} {found}")
+            return Frames(file.array("frames"), file.array("labels"))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: not a readable .npz file ({error})") from None
-    if "frames" not in arrays:
-        raise DataError(f"{path}: has no array 'frames'; it holds {', '.join(arrays) or 'nothing'}")
-    pixels, labels = arrays["frames"], arrays.get("labels")
-    if not pixels.ndim or not len(pixels):
-        raise DataError(f"{path}: 'frames' is empty")
-    if labels is not None and (labels.shape != (len(pixels),) or labels.dtype.kind not in "iu"):
-        raise DataError(f"{path}: 'labels' must be integers of shape ({len(pixels)},), "
-                        f"not {labels.dtype} {labels.shape}")
-    return Frames(pixels, labels)
+    except NpzError as error:
+        raise DataError(str(error)) from None
 
 
-def evaluate(network: Network, images: Frames, *, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
-    """Accuracy and activity of the golden model on ``images``.
+def evaluate(network: Network, images: Frames, *, progress: Callable[[int, int], None] | None = None,
+             source: str = "labels") -> dict[str, Any]:
+    """Accuracy and activity of the golden model on ``images``; ``source`` names them in an error.
 
     Keys: ``accuracy`` (0..1), ``frames``, ``over_time``, accuracy after t = 1..T steps; ``layers``, each with its
     ``rate`` of spikes, its synaptic ``operations`` an image and their energy; ``operations``, ``nanojoules`` an image
     in all, and ``ann_operations``, ``ann_nanojoules`` of an ANN of the same layers (``quant.activity``).
-    Raises DataError where the labels are unknown.
+    Raises DataError where the labels are unknown, NetworkError where one is no class of ``network``.
     """
     from .quant import activity
 
     if images.labels is None:
         raise DataError("The accuracy needs labels; add an array 'labels' to the file of frames")
+    network.check_labels(images.labels, source)
     found = activity.measure(network, images.pixels, progress=progress)
     shares = [float((step == images.labels).mean()) for step in found.classes_over_time.T]
     layers = [{"name": layer.name, "input": "spikes" if layer.spiking else "values", "rate": layer.rate,

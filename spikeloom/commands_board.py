@@ -117,7 +117,10 @@ def _images(network: Network | None, info: Info, data: str, n: int) -> tuple[np.
     from .link import LinkError
 
     if network is not None:
-        return api.frames(network, data, n)
+        images = api.frames(network, data, n)
+        if images.labels is not None:
+            network.check_labels(images.labels, data)
+        return images
     from .quant.data import DataError, load
 
     if data.endswith(".npz"):
@@ -127,6 +130,8 @@ def _images(network: Network | None, info: Info, data: str, n: int) -> tuple[np.
         raise LinkError(f"Images of {data} have {found.test_x[0].size} bytes, those of this board {info.frame_bytes}")
     if n > len(found.test_x):
         raise DataError(f"{data}: has {len(found.test_x)} test images, not {n}")
+    if (highest := found.test_y[:n].max()) >= info.classes:
+        raise LinkError(f"{data}: holds label {highest}, but this board's network has classes 0..{info.classes - 1}")
     return found.test_x[:n], found.test_y[:n]
 
 

@@ -75,7 +75,8 @@ def eval_(network: Annotated[Path, typer.Argument(help="Network file.")],
     loaded = api.load(network)
     images = api.frames(loaded, data, n)
     with bars() as step:
-        found = api.evaluate(loaded, images, progress=lambda done, total: step("golden model", done, total))
+        found = api.evaluate(loaded, images, progress=lambda done, total: step("golden model", done, total),
+                             source=data)
     if json:
         print_json({"network": network, "hash": loaded.hash, "data": data, **found})
         return

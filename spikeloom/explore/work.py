@@ -110,6 +110,7 @@ def accuracy(*, network: str, hash: str, data: str, start: int, stop: int) -> di
     images = api.frames(found, data, stop)
     if images.labels is None:
         raise ExploreError(f"{data}: has no labels, so there is no accuracy; leave --data out or give labels")
+    found.check_labels(images.labels, data)
     busy = activity.measure(found, images.pixels[start:])
     return {
         "images": stop - start,

@@ -107,11 +107,22 @@ def test_images_that_do_not_fit(cli, design, network_file, tmp_path, frames, wor
 
 def test_data_that_is_not_there(cli, network_file, tmp_path):
     cli("eval", network_file, "--data", "imagenet").refused("imagenet", "supported: digits")
+    cli("eval", network_file, "--data", "x.pt").refused("'x.pt' is unknown", "supported: digits", "FILE.npz")
     cli("eval", network_file, "--data", f"mnist:{tmp_path / 'none'}").refused("no such folder")
     cli("eval", network_file, "--data", tmp_path / "none.npz").refused("none.npz: no such file")
     cli("eval", network_file, "--data", "digits", "-n", 398).refused("397 test images", "398")
     np.savez(tmp_path / "blind.npz", frames=np.zeros((2, 1, 8, 8), np.uint8))
     cli("eval", network_file, "--data", tmp_path / "blind.npz").refused("labels")
+    for labels, words in (
+        ([1, 10], ("odd.npz: label 10 of image 1 is no class of the network, whose classes are 0..9; classes count",)),
+        ([0, 10], ("label 10 of image 1", "0..9\n")),
+        ([-1, 9], ("label -1 of image 0",)),
+    ):
+        np.savez(tmp_path / "odd.npz", frames=np.zeros((2, 1, 8, 8), np.uint8), labels=labels)
+        cli("eval", network_file, "--data", tmp_path / "odd.npz").refused(*words)
+    np.save(tmp_path / "one.npy", np.zeros((2, 1, 8, 8)))
+    (tmp_path / "one.npy").rename(tmp_path / "one.npz")
+    cli("eval", network_file, "--data", tmp_path / "one.npz").refused("one.npz: is a .npy file", "np.savez")
     (tmp_path / "text.npz").write_text("no archive")
     cli("eval", network_file, "--data", tmp_path / "text.npz").refused("text.npz", "not a readable .npz file")
 

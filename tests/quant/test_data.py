@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,6 +94,61 @@ def test_bad_idx_files_are_named(mnist: Path, name: str, change, message: str) -
         load(f"mnist:{mnist}")
 
 
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        (f"t10k-{IMAGES}", np.zeros((3, 4, 4), np.uint8), r"test images of 4x4 pixels, but training images of 4x3"),
+        (f"train-{IMAGES}", np.zeros((0, 4, 3), np.uint8), rf"train-{IMAGES}: holds no image: its sizes are 0 x 4 x 3"),
+        (f"train-{IMAGES}", np.zeros((5, 0, 3), np.uint8), rf"train-{IMAGES}: holds no image: its sizes are 5 x 0 x 3"),
+        (f"train-{IMAGES}", np.zeros(5, np.uint8), r"not an IDX file of unsigned bytes with 3 axes"),
+    ],
+)
+def test_idx_files_of_another_shape_are_named(mnist: Path, name: str, array: np.ndarray, message: str) -> None:
+    (mnist / name).write_bytes(idx(array))
+    with pytest.raises(DataError, match=message):
+        load(f"mnist:{mnist}")
+
+
+def test_an_idx_file_unpacks_to_what_it_says_and_no_more(mnist: Path) -> None:
+    header, zeros = bytes((0, 0, 8, 1, 0, 0, 0, 5)), bytes(1 << 20)
+    labels = mnist / f"train-{LABELS}.gz"
+    # 300 MiB behind a header of five labels, and behind one of as many as there are.
+    for head in (header, bytes((0, 0, 8, 1)) + (300 << 20).to_bytes(4, "big")):
+        with gzip.open(labels, "wb", 1) as file:
+            file.write(head)
+            for _ in range(300):
+                file.write(zeros)
+        tracemalloc.start()
+        with pytest.raises(DataError, match=r"truncated or too long: it holds (more than|not) the bytes of its sizes"):
+            load(f"mnist:{mnist}")
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+        tracemalloc.stop()
+    # Sizes whose product does not fit 64 bits.
+    (mnist / f"train-{IMAGES}").write_bytes(bytes((0, 0, 8, 3)) + b"\x80\0\0\0" * 3)
+    with pytest.raises(DataError, match="truncated or too long: it holds not the bytes of its sizes 2147483648 x 2147"):
+        load(f"mnist:{mnist}")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train_x": np.zeros((2, 1, 2), np.uint8)}, r"own: train_x must be uint8 pixels 0\.\.3 of shape \(N, C, H"),
+        ({"train_x": np.full((2, 1, 2, 2), 4, np.uint8)}, r"own: train_x .* not uint8 \(2, 1, 2, 2\) up to 4"),
+        ({"test_x": np.zeros((0, 1, 2, 2), np.uint8), "test_y": np.zeros(0, np.int64)}, r"own: test_x .* at least one"),
+        ({"train_y": np.array([0, -1])}, r"own: train_y must be int64 classes .* not int64 \(2,\) from -1"),
+        ({"train_y": np.array([0, 1, 1])}, r"own: train_y .* of shape \(2,\), not int64 \(3,\)"),
+        ({"train_y": np.array([0.0, 1.0])}, r"own: train_y .* not float64"),
+        ({"test_x": np.zeros((2, 1, 2, 3), np.uint8)}, r"own: test_x has images of shape \(1, 2, 3\), train_x of \("),
+    ],
+)
+def test_arrays_that_are_no_data_set(change: dict[str, np.ndarray], message: str) -> None:
+    x, y = np.zeros((2, 1, 2, 2), np.uint8), np.array([0, 1])
+    good: dict[str, Any] = {"train_x": x, "train_y": y, "test_x": x, "test_y": y}
+    Dataset("own", **good, high=3)
+    with pytest.raises(DataError, match=message):
+        Dataset("own", **(good | change), high=3)
+
+
 @pytest.fixture
 def cifar(tmp_path: Path) -> Path:
     rng = np.random.default_rng(1)
@@ -119,7 +176,7 @@ def test_cifar10_binary(cifar: Path) -> None:
     [
         (lambda b: b[:-1], r"data_batch_3\.bin: truncated or foreign: 6145 bytes"),
         (lambda b: b"", r"data_batch_3\.bin: truncated or foreign: 0 bytes"),
-        (lambda b: b"\x0a" + b[1:], r"data_batch_3\.bin: holds class 10"),
+        (lambda b: b"\x0a" + b[1:], r"data_batch_3\.bin: holds class 10 in record 0; CIFAR-10 has classes 0\.\.9"),
     ],
 )
 def test_bad_cifar_files_are_named(cifar: Path, change, message: str) -> None:
