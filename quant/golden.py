@@ -131,8 +131,8 @@ def run(
     frames = network.check_frames(frames)
     if batch is None:
         batch = max(1, PICTURES // network.steps) if any(s.timed for s in network.signals.values()) else PICTURES
-    elif batch < 1:
-        raise ValueError(f"batch must be a positive integer, not {batch}")
+    elif not isinstance(batch, int) or batch < 1:
+        raise ValueError(f"batch must be a positive integer, not {batch!r}")
     if unknown := {*(keep or ()), *counts} - {n.name for n in network}:
         raise NetworkError(f"{min(unknown)}: no such node; there are {', '.join(n.name for n in network)}")
     last = network.nodes[-1].name
@@ -142,7 +142,10 @@ def run(
         for n, s in network.signals.items()
         if n in wanted
     }
-    numbers = {n: np.empty((len(frames), *network.signals[n].shape), np.int32) for n in counts}
+    numbers = {
+        n: np.empty((len(frames), *s.shape), _numpy_dtype(s, network.steps if s.timed else 1))
+        for n, s in ((n, network.signals[n]) for n in counts)
+    }
     # The magnitudes of spikes of both signs are not to be had from their sum.
     summed = _summed(network, wanted | {n for n in counts if network.signals[n].low < 0})
     last_use = {n.name: [s for s in network.takers if network.takers[s][-1:] == [n]] for n in network}
@@ -201,8 +204,8 @@ def _shape(signal: Signal, steps: int) -> tuple[int, ...]:
     return (steps, *shape) if signal.timed else shape
 
 
-def _numpy_dtype(signal: Signal) -> type[np.signedinteger]:
-    return np.int32 if max(-signal.low, signal.high) < 1 << 31 else np.int64
+def _numpy_dtype(signal: Signal, times: int = 1) -> type[np.signedinteger]:
+    return np.int32 if times * max(-signal.low, signal.high) < 1 << 31 else np.int64
 
 
 def _summed(network: Network, wanted: Collection[str]) -> set[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 
+from .bounds import MOST_ELEMENTS, MOST_STEPS, integer, within
 from .nodes import (
     IF,
     Add,
@@ -66,22 +68,28 @@ class Network:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", tuple(self.nodes))
-        if not 1 <= self.steps <= 64:
-            raise NetworkError(f"steps (T) must be in 1..64, not {self.steps}")
-        names = [n.name for n in self.nodes]
+        object.__setattr__(self, "steps", integer("The network", "steps (T)", self.steps))
+        if not 1 <= self.steps <= MOST_STEPS:
+            raise NetworkError(f"steps (T) must be in 1..{MOST_STEPS}, not {self.steps}")
+        if bad := [n for n in self.nodes if not isinstance(n, Node)]:
+            raise NetworkError(f"The nodes must be nodes of spikeloom.quant.nodes, not {type(bad[0]).__name__}")
+        if not isinstance(self.meta, dict) or not all(isinstance(v, str) for kv in self.meta.items() for v in kv):
+            raise NetworkError("meta must be a dict of texts by text")
         if not self.nodes or not isinstance(self.nodes[0], Input):
             raise NetworkError("The first node must be an Input")
         if not isinstance(self.nodes[-1], Readout):
             raise NetworkError("The last node must be a Readout")
-        for k, node in enumerate(self.nodes):
-            if not node.name or names.count(node.name) > 1:
+        before: dict[str, None] = {}
+        for node in self.nodes:
+            if not node.name or node.name in before:
                 raise NetworkError(f"{node.name or '(no name)'}: names must be unique and not empty")
             for source in node.sources:
-                if source not in names[:k]:
+                if source not in before:
                     raise NetworkError(
                         f"{node.name}: its source is {source!r}, which is not among the nodes before it "
-                        f"({', '.join(names[:k])})"
+                        f"({', '.join(before)})"
                     )
+            before[node.name] = None
         signals = self.signals
         for node in self.nodes:
             takers = self.takers[node.name]
@@ -143,13 +151,18 @@ class Network:
         """What flows out of each node, by name; computing it checks the whole network."""
         found: dict[str, Signal] = {}
         for node in self.nodes:
-            found[node.name] = _signal(node, [found[name] for name in node.sources], self.steps)
+            sources = [found[name] for name in node.sources]
+            found[node.name] = _signal(node, sources, self.steps)
+            _check_bounds(node, sources, found[node.name], self.steps)
         return found
 
     def check_frames(self, frames: np.ndarray) -> np.ndarray:
         """Return ``frames`` as int64 (N, C, H, W); raise NetworkError where shape, kind or range do not fit."""
         shape, high = self.input.shape, self.input.high
-        frames = np.asarray(frames)
+        try:
+            frames = np.asarray(frames)
+        except (ValueError, TypeError, RuntimeError) as error:  # ragged rows; tensors of other devices
+            raise NetworkError(f"{self.input.name}: frames are no array of integers ({error})") from None
         if frames.ndim != 4 or frames.shape[1:] != shape:
             raise NetworkError(
                 f"{self.input.name}: frames must have shape (N, {', '.join(map(str, shape))}), not {frames.shape}"
@@ -193,12 +206,34 @@ def _windows(node: Node, size: tuple[int, int], kernel: tuple[int, int], stride:
     return high, wide
 
 
-def current_range(weight: np.ndarray, source: Signal) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest current of each output over all inputs (and all partial sums), shape (Co,) each."""
+def _current_range(weight: np.ndarray, source: Signal) -> tuple[int, int]:
+    """Lowest and highest current of any output over all inputs (and all partial sums)."""
     w = weight.reshape(weight.shape[0], -1)
-    pos, neg = np.maximum(w, 0).sum(1), np.minimum(w, 0).sum(1)
+    sums = list(zip(np.maximum(w, 0).sum(1).tolist(), np.minimum(w, 0).sum(1).tolist(), strict=True))
     low, high = min(source.low, 0), max(source.high, 0)
-    return pos * low + neg * high, pos * high + neg * low
+    return min(pos * low + neg * high for pos, neg in sums), max(pos * high + neg * low for pos, neg in sums)
+
+
+def _check_bounds(node: Node, sources: list[Signal], signal: Signal, steps: int) -> None:
+    """Refuse a node that gives, or needs inside, numbers beyond the bounds of a network (``docs/network.md``)."""
+    if (size := math.prod(signal.shape)) > MOST_ELEMENTS:
+        raise NetworkError(f"{node.name}: gives {size:,} numbers a frame, supported: {MOST_ELEMENTS:,}; cut the images")
+    times = steps if signal.timed else 1
+    over = " over all time steps" if times > 1 else ""
+    within(node.name, f"the range of its {signal.kind}{over}", signal.low * times, signal.high * times)
+    if not isinstance(node, IF | Requant):
+        return
+    # In 64 bits: a network's numbers are up to 2^48, and the sums below hold no more than 200 of them.
+    current = max(-sources[0].low, sources[0].high)
+    if isinstance(node, IF):
+        start = np.abs(node.v0).reshape(len(node.v0), -1).max(1)
+        reach = start + steps * (current + np.abs(node.bias) + node.threshold)
+        what = "what its membrane can reach, |v0| + T * (|I| + |bias| + threshold),"
+    else:
+        reach = (current + np.abs(node.bias)) << np.maximum(-node.shift, 0)
+        what = "what it shifts to the left, |I| + |bias|,"
+    worst = int(reach.argmax())
+    within(node.name, f"{what} in channel {worst}", 0, int(reach[worst]))
 
 
 def _add(node: Add, one: Signal, other: Signal) -> Signal:
@@ -243,19 +278,20 @@ def _signal(node: Node, sources: list[Signal], steps: int) -> Signal:
                         f"{node.name}: its weights have {node.weight.shape[1]} inputs, but {node.source} gives {c}"
                     )
                 rows = columns = 1
-            low, high = current_range(node.weight, source)
-            return Signal("currents", (len(node.weight), rows, columns), source.timed, int(low.min()), int(high.max()))
+            return Signal(
+                "currents", (len(node.weight), rows, columns), source.timed, *_current_range(node.weight, source)
+            )
         case Gain():
             _need(node, source, "values", "spikes")
-            low = int(min(0, (node.gain * source.low).min(), (node.gain * source.high).min()))
-            high = int(max(0, (node.gain * source.low).max(), (node.gain * source.high).max()))
+            gains = int(node.gain.min()), int(node.gain.max())
+            ends = [0, *(gain * end for gain in gains for end in (source.low, source.high))]
             size = (-(-h // node.stride), -(-w // node.stride))
             if node.offset + c > len(node.gain):
                 raise NetworkError(
                     f"{node.name}: has {len(node.gain)} channels, too few for the {c} of {node.source} from channel "
                     f"{node.offset} on"
                 )
-            return Signal("currents", (len(node.gain), *size), source.timed, low, high)
+            return Signal("currents", (len(node.gain), *size), source.timed, min(ends), max(ends))
         case IF():
             _need(node, source, "currents")
             _channels(node, node.threshold, source)

@@ -7,10 +7,14 @@ equation; the golden model (``quant.golden``), the numpy models of the cores (``
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import numpy as np
+
+from .bounds import MOST_ELEMENTS, MOST_STRIDE, NetworkError, flag, integer, integers, text
 
 __all__ = [
     "IF",
@@ -36,31 +40,16 @@ IMPLICIT = {"implicit": True}
 """Marks a field that files and hashes leave out at its default, so that those from before it came stay valid."""
 
 
-class NetworkError(ValueError):
-    """A network that breaks a rule of ``docs/network.md``; the message names the node, the rule and the remedy."""
-
-
-def integers(name: str, what: str, value: Any) -> np.ndarray:
-    """Return ``value`` as a read-only int64 array; refuse anything that is not finite and whole."""
-    array = np.asarray(value)
-    if array.dtype.kind == "f":
-        if not np.isfinite(array).all():
-            raise NetworkError(f"{name}: {what} holds NaN or infinity; a network holds finite integers only")
-        if (array != np.rint(array)).any():
-            raise NetworkError(f"{name}: {what} holds fractions; a network holds integers only, convert it first")
-    elif array.dtype.kind not in "iub":
-        raise NetworkError(f"{name}: {what} must be integers, not {array.dtype}")
-    array = np.array(array, dtype=np.int64, order="C")  # network files hold rows, whatever order came in
-    array.setflags(write=False)
-    return array
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Node:
     """A node of the graph. ``source`` names the node whose result it takes (empty for :class:`Input`)."""
 
     name: str
     source: str = ""
+
+    def __post_init__(self) -> None:
+        text("Name of a node", "it", self.name)
+        text(self.name, "source", self.source)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -88,9 +77,23 @@ class Node:
             and not (f.metadata == IMPLICIT and v == f.default)
         }
 
-    def _whole(self, **arrays: Any) -> None:
-        for key, value in arrays.items():
-            object.__setattr__(self, key, integers(self.name, key, value))
+    def _arrays(self, *keys: str) -> None:
+        """Make integer arrays of these fields, or refuse them."""
+        for key in keys:
+            object.__setattr__(self, key, integers(self.name, key, getattr(self, key)))
+
+    def _integers(self, *keys: str) -> None:
+        """Make Python integers of these fields, or refuse them."""
+        for key in keys:
+            object.__setattr__(self, key, integer(self.name, key, getattr(self, key)))
+
+    def _move(self) -> None:
+        """Check the field ``stride``."""
+        stride = getattr(self, "stride", 1)
+        if stride < 1:
+            self._fail(f"stride must be a positive integer, not {stride}")
+        if stride > MOST_STRIDE:
+            self._fail(f"stride must be at most {MOST_STRIDE:,}, not {stride:,}")
 
     def _fail(self, text: str) -> None:
         raise NetworkError(f"{self.name}: {text}")
@@ -104,9 +107,15 @@ class Input(Node):
     high: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
-        if len(self.shape) != 3 or min(self.shape) < 1:
+        super().__post_init__()
+        self._integers("high")
+        if not isinstance(self.shape, Sequence | np.ndarray) or isinstance(self.shape, str) or len(self.shape) != 3:
+            self._fail(f"shape must be three positive integers (C, H, W), not {self.shape!r:.60}")
+        object.__setattr__(self, "shape", tuple(integer(self.name, "shape", n) for n in self.shape))
+        if min(self.shape) < 1:
             self._fail(f"shape must be three positive integers (C, H, W), not {self.shape}")
+        if math.prod(self.shape) > MOST_ELEMENTS:
+            self._fail(f"has {math.prod(self.shape):,} pixels, supported: {MOST_ELEMENTS:,}; cut the images")
         if not 1 <= self.high <= 255:
             self._fail(f"pixels are unsigned and 1 to 8 bits wide: high must be in 1..255, not {self.high}")
 
@@ -119,7 +128,9 @@ class Synapse(Node):
     weight_bits: int
 
     def __post_init__(self) -> None:
-        self._whole(weight=self.weight)
+        super().__post_init__()
+        self._arrays("weight")
+        self._integers("weight_bits")
         if not 2 <= self.weight_bits <= 8:
             self._fail(f"weight_bits must be in 2..8, not {self.weight_bits}")
         low, high = -(1 << (self.weight_bits - 1)), (1 << (self.weight_bits - 1)) - 1
@@ -149,8 +160,8 @@ class Conv2d(Synapse):
         super().__post_init__()
         if self.weight.ndim != 4:
             self._fail(f"weight must have shape (Co, Ci, Ky, Kx), not {self.weight.shape}")
-        if self.stride < 1:
-            self._fail(f"stride must be a positive integer, not {self.stride}")
+        self._integers("stride", "padding", "groups")
+        self._move()
         if self.groups < 1 or len(self.weight) % self.groups:
             self._fail(f"groups must divide the {len(self.weight)} output channels, not be {self.groups}")
         if not 0 <= self.padding < min(self.weight.shape[2:]):
@@ -180,13 +191,14 @@ class Gain(Node):
     offset: int = 0
 
     def __post_init__(self) -> None:
-        self._whole(gain=self.gain)
+        super().__post_init__()
+        self._arrays("gain")
+        self._integers("stride", "offset")
         if self.gain.ndim != 1 or not self.gain.size:
             self._fail(f"gain must have one value a channel, not shape {self.gain.shape}")
         if np.abs(self.gain).max() >= 1 << 16:
             self._fail(f"gains must be in -65535..65535, found {self.gain.min()}..{self.gain.max()}")
-        if self.stride < 1:
-            self._fail(f"stride must be a positive integer, not {self.stride}")
+        self._move()
         if self.offset < 0:
             self._fail(f"offset must not be negative, not {self.offset}")
 
@@ -199,6 +211,8 @@ class Add(Node):
     other: str
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        text(self.name, "other", self.other)
         if self.source == self.other:
             self._fail(f"adds {self.source} to itself; source and other must be two nodes")
 
@@ -229,13 +243,16 @@ class IF(Node):
     strict: bool = False
 
     def __post_init__(self) -> None:
-        self._whole(threshold=self.threshold, bias=self.bias, v0=self.v0)
-        if self.rule not in ("causal", "lossless", "signed"):
+        super().__post_init__()
+        self._arrays("threshold", "bias", "v0")
+        object.__setattr__(self, "strict", flag(self.name, "strict", self.strict))
+        if not isinstance(self.rule, str) or self.rule not in ("causal", "lossless", "signed"):
             self._fail(f"rule must be 'causal', 'lossless' or 'signed', not {self.rule!r}")
         if (
             not self.threshold.shape == self.bias.shape == self.v0.shape[:1]
             or self.threshold.ndim != 1
             or self.v0.ndim not in (1, 3)
+            or not self.v0.size
         ):
             self._fail(
                 f"threshold, bias and v0 must have one value a channel (v0 also one a neuron, (C, H, W)), not shapes "
@@ -261,8 +278,10 @@ class Requant(Node):
     hi: int
 
     def __post_init__(self) -> None:
-        self._whole(bias=self.bias, shift=self.shift)
-        if self.bias.shape != self.shift.shape or self.bias.ndim != 1:
+        super().__post_init__()
+        self._arrays("bias", "shift")
+        self._integers("lo", "hi")
+        if self.bias.shape != self.shift.shape or self.bias.ndim != 1 or not self.bias.size:
             self._fail(
                 f"bias and shift must have one value a channel, not shapes {self.bias.shape}, {self.shift.shape}"
             )
@@ -282,8 +301,11 @@ class Pool(Node):
     stride: int
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        self._integers("kernel", "stride")
         if self.kernel < 1 or self.stride < 1:
             self._fail(f"kernel and stride must be positive integers, not {self.kernel} and {self.stride}")
+        self._move()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -313,8 +335,9 @@ class Readout(Node):
     bias: np.ndarray
 
     def __post_init__(self) -> None:
-        self._whole(bias=self.bias)
-        if self.bias.ndim != 1:
+        super().__post_init__()
+        self._arrays("bias")
+        if self.bias.ndim != 1 or not self.bias.size:
             self._fail(f"bias must have one value a class, not shape {self.bias.shape}")
 
 

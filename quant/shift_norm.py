@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .nodes import NetworkError
+from .bounds import NetworkError, integers
 
 __all__ = ["ShiftNorm", "shift_batch_norm"]
 
@@ -56,5 +56,5 @@ def shift_batch_norm(
         )
     shift = np.rint(np.log2(std)).astype(np.int64) + (3 if signed else 2) - bits
     hi = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1
-    bias = np.rint(mean - beta * np.exp2(shift)).astype(np.int64)
+    bias = integers(name, "bias", np.rint(mean - beta * np.exp2(shift))).copy()
     return ShiftNorm(bias, shift, -hi if signed else 0, hi)

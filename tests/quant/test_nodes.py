@@ -333,7 +333,7 @@ def rewrite(path, change) -> None:
         (lambda t, h: t["if/bias"].__setitem__(0, 7), r"the hash in the header does not fit"),
         (lambda t, h: t["if/threshold"].__setitem__(0, 0), r"n\.safetensors: if: threshold of channel 0 is 0"),
         (lambda t, h: h.update(steps=2), r"the hash in the header does not fit"),
-        (lambda t, h: h.update(steps="many"), r"damaged network file"),
+        (lambda t, h: h.update(steps="many"), r"The network: steps \(T\) must be an integer, not 'many'"),
         (lambda t, h: h.update(format=99), r"format version 99, this program reads version 1"),
         (lambda t, h: h.pop("hash") and None, r"the hash in the header does not fit"),
         (lambda t, h: json.dumps(h)[:-9], r"damaged network file"),
