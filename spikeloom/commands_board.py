@@ -24,6 +24,9 @@ __all__ = ["run"]
 SIMULATED_TIMEOUT = 60.0
 """Seconds to wait for a reply of a simulated board, whose time passes slowly."""
 
+LONGEST = 60.0
+"""Seconds at most that the line may need for what is under way, and for a frame to go out."""
+
 
 def run(port: Annotated[str | None, typer.Option(help="Serial port of the board, such as /dev/ttyUSB0.")] = None,
         simulate: Annotated[Path | None, typer.Option(metavar="DIR", help="Simulate the board of a generated design, "
@@ -45,8 +48,8 @@ def run(port: Annotated[str | None, typer.Option(help="Serial port of the board,
         step("board", 0, 0)
         host = Host(serial, timeout=SIMULATED_TIMEOUT, tries=2) if board else Host(serial, timeout=timeout)
         info = host.info()
-        # What is under way needs its time on the line.
-        host.timeout += info.window * (info.frame_bytes + 4 * info.classes + 24) * 11 / baud
+        # What is under way needs its time on the line, as long as that is a time that anybody would wait.
+        host.timeout += min(LONGEST, info.window * (info.frame_bytes + 4 * info.classes + 24) * 11 / baud)
         if expected is not None and expected.hash[:16] != info.network:
             raise _other(info, expected, network or simulate)
         pixels, labels = _images(expected, info, data, n)
@@ -82,18 +85,21 @@ def _open(port: str | None, simulate: Path | None, baud: int, step: Any) -> Iter
 
     if simulate is None:
         try:
-            opened = Serial(port, baud, timeout=0.02)
+            opened = Serial(port, baud, timeout=0.02, write_timeout=LONGEST)
         except (SerialException, ValueError) as error:
             raise LinkError(f"{port}: {error}") from None
         with opened:
-            yield opened, None
+            try:
+                yield opened, None
+            except SerialException as error:  # pulled out, or full for LONGEST
+                raise LinkError(f"{port}: {error}; check the cable, and that no other program has the port") from None
         return
     from .gen.emit import read
     from .sim.board_sim import BoardSim, build
 
     step("building the simulated board", 0, 0)
     folder = build(read(simulate)[0], simulate / "sim")
-    with BoardSim(folder) as board, Serial(board.port, baud, timeout=0.02) as opened:
+    with BoardSim(folder) as board, Serial(board.port, baud, timeout=0.02, write_timeout=LONGEST) as opened:
         yield opened, board
 
 

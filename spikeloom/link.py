@@ -15,6 +15,11 @@ from .hdl.codes import REPLY, VERSION, Kind, Reason
 
 __all__ = ["Counters", "Frame", "Host", "Info", "LinkError", "Parser", "Port", "Result", "decode", "encode"]
 
+_INFO, _COUNTERS = struct.Struct("<BBBB8sHHI"), struct.Struct("<HH")
+
+MOST_CLASSES = (65535 - 8) // 4
+"""Classes whose logits have room in a frame."""
+
 
 class LinkError(RuntimeError):
     """The board does not answer, or is another one than was asked for; the message says what to try."""
@@ -47,11 +52,11 @@ def stuff(data: bytes) -> bytes:
 
 
 def unstuff(data: bytes) -> bytes | None:
-    """Undo :func:`stuff`; None where ``data`` ends inside a group. There is no zero in ``data``."""
+    """Undo :func:`stuff`; None where ``data`` ends inside a group, or has a zero where a group begins."""
     out, at = bytearray(), 0
     while at < len(data):
         code = data[at]
-        if at + code > len(data):
+        if not code or at + code > len(data):
             return None
         out += data[at + 1 : at + code]
         at += code
@@ -61,7 +66,10 @@ def unstuff(data: bytes) -> bytes | None:
 
 
 def encode(frame: Frame) -> bytes:
-    """The bytes of ``frame`` on the line, a zero before and after it."""
+    """The bytes of ``frame`` on the line, a zero before and after it. Raises LinkError where a field has no room."""
+    if not (0 <= frame.kind < 256 and 0 <= frame.sequence < 256 and len(frame.payload) < 65536):
+        raise LinkError(f"A frame has a type and a sequence number in 0..255 and up to 65535 bytes, not {frame.kind}, "
+                        f"{frame.sequence} and {len(frame.payload)} bytes")
     body = struct.pack("<BBH", frame.kind, frame.sequence, len(frame.payload)) + frame.payload
     return b"\0" + stuff(body + binascii.crc_hqx(body, 0xFFFF).to_bytes(2, "big")) + b"\0"
 
@@ -112,8 +120,20 @@ class Info:
 
     @classmethod
     def parse(cls, payload: bytes) -> Info:
-        """Read the payload of the reply to INFO."""
-        version, high, window, _, network, size, classes, clock = struct.unpack("<BBBB8sHHI", payload)
+        """Read the payload of the reply to INFO. Raises LinkError for another version of the protocol, and for what no
+        board can be: a number that is 0, or a result that is longer than a frame."""
+        if not payload or payload[0] != VERSION:
+            raise LinkError(f"The board speaks version {payload[0] if payload else '?'} of the protocol, this program "
+                            f"version {VERSION}; build the board's design again")
+        if len(payload) != _INFO.size:
+            raise LinkError(f"A reply to INFO has {_INFO.size} bytes, not {len(payload)}; build the design again")
+        version, high, window, _, network, size, classes, clock = _INFO.unpack(payload)
+        for name, value, most in (
+            ("highest pixel", high, 255), ("window", window, 255), ("bytes of an image", size, 65535),
+            ("classes", classes, MOST_CLASSES), ("clock in Hz", clock, 2**32 - 1),
+        ):  # fmt: skip
+            if not 1 <= value <= most:
+                raise LinkError(f"The board's {name} must be in 1..{most}, not {value}; build the board's design again")
         return cls(version, high, window, network.hex(), size, classes, clock)
 
 
@@ -124,6 +144,13 @@ class Counters:
 
     frames: int
     dropped: int
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Counters:
+        """Read the payload of the reply to STATUS. Raises LinkError where it is no such one."""
+        if len(payload) != _COUNTERS.size:
+            raise LinkError(f"A reply to STATUS has {_COUNTERS.size} bytes, not {len(payload)}")
+        return cls(*_COUNTERS.unpack(payload))
 
 
 @dataclass(frozen=True)
@@ -138,7 +165,9 @@ class Result:
 
     @classmethod
     def parse(cls, payload: bytes) -> Result:
-        """Read the payload of the reply to IMAGE."""
+        """Read the payload of the reply to IMAGE. Raises LinkError where it is no such one."""
+        if len(payload) < 8 or len(payload) % 4:
+            raise LinkError(f"A reply to IMAGE has 8 bytes and 4 for each class, not {len(payload)}")
         latency, label, _, status = struct.unpack_from("<IHBB", payload)
         return cls(label, status, latency, struct.unpack(f"<{len(payload) // 4 - 2}i", payload[8:]))
 
@@ -158,7 +187,8 @@ class Port(Protocol):
 class Host:
     """A conversation with a board.
 
-    Frames that the board dropped or whose replies were lost are sent again. Parameters: ``port``; ``timeout``, seconds
+    Frames that the board dropped or whose replies were lost, or are none that a board can give, are sent again: every
+    wait ends. Parameters: ``port``; ``timeout``, seconds
     to wait for a reply; ``tries``, how often a frame is sent at most. Attributes: ``repeated``, frames sent again;
     ``parser``. Raises LinkError where ``tries`` are not enough.
     """
@@ -174,20 +204,16 @@ class Host:
 
     def info(self) -> Info:
         """Ask what board this is. Raises LinkError where it speaks another version of the protocol."""
-        payload = self._ask(Kind.INFO)
-        if len(payload) != 20 or payload[0] != VERSION:
-            raise LinkError(f"The board speaks version {payload[0] if payload else '?'} of the protocol, this program "
-                            f"version {VERSION}; build the board's design again")
-        self._info = Info.parse(payload)
+        self._info = Info.parse(self._ask(Kind.INFO, None))
         return self._info
 
     def counters(self) -> Counters:
         """Ask for the board's counters."""
-        return Counters(*struct.unpack("<HH", self._ask(Kind.STATUS)))
+        return Counters.parse(self._ask(Kind.STATUS, _COUNTERS.size))
 
     def reset(self) -> None:
         """Make the board forget all frames under way."""
-        self._ask(Kind.RESET)
+        self._ask(Kind.RESET, 0)
 
     def classify(self, images: Sequence[bytes], progress: Callable[[int, int], None] = lambda _done, _total: None,
                  window: int | None = None) -> list[Result]:
@@ -199,7 +225,9 @@ class Host:
         for k, image in enumerate(images):
             if len(image) != info.frame_bytes:
                 raise LinkError(f"Image {k} has {len(image)} bytes, those of this board have {info.frame_bytes}")
-        window = min(info.window, window or info.window)
+        window = info.window if window is None else min(info.window, window)
+        if window < 1:
+            raise LinkError(f"A window has at least one image, not {window}")
         results: dict[int, Result] = {}
         waiting, under_way = deque(range(len(images))), deque[_Sent]()
         sent = [0] * len(images)
@@ -240,13 +268,13 @@ class Host:
         if dropped:
             return [*lost, number]
         result = Result.parse(frame.payload)
-        if result.label >= info.classes:
+        if result.label >= info.classes or result.status:  # all is well on a board that answers (docs/link.md)
             return [*lost, number]
         results.setdefault(number, result)
         return lost
 
-    def _ask(self, kind: Kind) -> bytes:
-        """Send a request without payload until its reply comes, and return that reply's payload."""
+    def _ask(self, kind: Kind, size: int | None) -> bytes:
+        """Send a request without payload until its reply comes, and return that reply's payload, of ``size`` bytes."""
         told = ""
         for attempt in range(self.tries):
             self.repeated += attempt > 0
@@ -255,7 +283,9 @@ class Host:
             while not again and time.monotonic() - start < self.timeout:
                 for frame in self._receive():
                     if frame.sequence == sequence and frame.kind == REPLY | kind:
-                        return frame.payload
+                        if size in (None, len(frame.payload)):
+                            return frame.payload
+                        told, again = f"; its reply has {len(frame.payload)} bytes, not {size}", True
                     if frame.reason is not None and frame.sequence == sequence:
                         told, again = f"; the board dropped it: {frame.reason.name}", True
         noise = f"; {self.parser.garbage} broken replies came" if self.parser.garbage else ""
