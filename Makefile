@@ -6,15 +6,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.stamp
 TYPES := build/types/spikeloom
+# Of 'make mutants': mutants in all, and at once.
+COUNT ?= 400
+JOBS ?= 2
 # The version of pyright is the one of constraints.txt; it need not ask whether there is a newer one.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
-.PHONY: help demo test regress bench tables lint types clean
+.PHONY: help demo test regress mutants bench tables lint types clean
 
 help:
 	@echo "make demo     train, generate, simulate and verify a spiking network on the digits (out/demo)"
 	@echo "make test     the tests, without the slow ones"
 	@echo "make regress  all tests, with ten times as many random designs"
+	@echo "make mutants  400 small wrong versions of the sources, 200 of emitted Verilog: lists those that no test finds"
 	@echo "make bench    measure; writes benchmarks/results.json and the tables of README.md and docs/"
 	@echo "make tables   write the tables again from benchmarks/results.json"
 	@echo "make lint     ruff and pyright"
@@ -42,6 +46,10 @@ test: $(STAMP)
 
 regress: $(STAMP)
 	$(BIN)/pytest -n 2 --dist loadgroup --cases 600
+
+mutants: $(STAMP)
+	status=0; $(BIN)/python -m tests.mutants --count $(COUNT) --jobs $(JOBS) || status=1; \
+	$(BIN)/python -m tests.mutants.verilog || status=1; exit $$status
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.run

@@ -1,0 +1,196 @@
+"""Mutants of the sources, each against the tests that run what it changes: ``python -m tests.mutants``.
+
+Ends with status 1 where a mutant survives that ``equivalent.toml`` does not explain.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import shutil
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from .child import KILLED, SURVIVED, Child, base_options, run_mutant
+from .choice import Mutant, choose
+from .coverage import Coverage, measure, stale
+from .hook import ROOT
+from .results import Result, Store, source_hash
+from .table import GROUPS, equivalents, group_of
+
+BUILD = ROOT / "build" / "mutants"
+CACHE = BUILD / "cache"
+
+MOST_SECONDS = 90.0
+"""Tests of one mutant, the quickest first."""
+
+LIBRARIES = ("numpy", "torch", "torch.fx", "torch.nn.functional", "safetensors.torch", "amaranth.sim",
+             "amaranth.back.rtlil", "amaranth.back.verilog", "hypothesis", "scipy.sparse", "typer", "rich.table")
+
+
+def main() -> int:
+    """Choose, try, report."""
+    options = _options()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    files = options.only or [file for group in GROUPS.values() for file in group.files()]
+    mutants = choose(files, options.count, options.seed)
+    if options.group:
+        mutants = [mutant for mutant in mutants if group_of(mutant.file) == options.group]
+    console = Console(stderr=True)
+    if options.list:
+        for mutant in mutants:
+            print(mutant)
+        return 0
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    store = Store(options.results)
+    start = time.monotonic()
+    coverage = {group: _coverage(group, console) for group in dict.fromkeys(group_of(m.file) for m in mutants)}
+    todo = [m for m in mutants if (known := store.get(m)) is None or (options.again and not known.killed)]
+    with _progress(console) as progress:
+        task = progress.add_task("mutants", total=len(todo))
+        for result in _tried(deque(todo), coverage, options.jobs):
+            store.add(result)
+            if not result.killed:
+                progress.console.print(f"{result.file}:{result.line}: {result.name}: {result.outcome}", markup=False)
+            progress.advance(task)
+            progress.refresh()
+    return _report(mutants, store, options.json, time.monotonic() - start)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--count", type=int, default=400, help="mutants in all (400)")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice (0)")
+    parser.add_argument("--only", action="append", metavar="FILE", help="of this source; may be given several times")
+    parser.add_argument("--group", choices=list(GROUPS), help="those of the choice that are in one group of sources")
+    parser.add_argument("--jobs", type=int, default=2, help="mutants at once (2)")
+    parser.add_argument("--again", action="store_true", help="try again what survived an earlier run")
+    parser.add_argument("--list", action="store_true", help="list the mutants and end")
+    parser.add_argument("--json", action="store_true", help="write the results as JSON")
+    parser.add_argument("--results", type=Path, default=BUILD / "results.jsonl", help="file of the results")
+    return parser.parse_args()
+
+
+def _progress(console: Console) -> Progress:
+    # No thread that refreshes: processes are forked from this one.
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, auto_refresh=False)
+
+
+def _coverage(group: str, console: Console) -> Coverage:
+    """Measured where tests or sources have changed."""
+    path = BUILD / f"coverage-{group}.json"
+    if tests := stale(group, path):
+        console.print(f"{group}: {len(tests)} test files are run once to see what they reach")
+
+        def work(folder: Path) -> int:
+            os.environ["SPIKELOOM_CACHE"] = str(CACHE)
+            options = [option for option in base_options(folder) if option != "-x"]
+            return measure(group, tests, path, options)
+
+        child = Child(work, limit=3600).begin()
+        try:
+            while (status := child.ended()) is None:
+                time.sleep(0.2)
+            if stale(group, path):
+                raise SystemExit(f"The tests of {group} could not be run (status {status}):\n{child.output()}")
+            if status:
+                console.print(f"{group}: tests that fail without a mutant are left out:\n{child.output()}")
+        finally:
+            child.close()
+    return Coverage.read(path)
+
+
+def _tried(todo: deque[Mutant], coverage: dict[str, Coverage], jobs: int) -> Iterator[Result]:
+    """Results of all mutants, in the order in which they come."""
+    running: list[tuple[Child, Mutant, int, int]] = []
+    try:
+        while todo or running:
+            while todo and len(running) < jobs:
+                mutant = todo.popleft()
+                known = coverage[group_of(mutant.file)]
+                tests = known.of(mutant.file, mutant.mutation.statement)
+                if not tests:
+                    yield _result(mutant, "not run")
+                    continue
+                chosen = _first(tests, known.seconds)
+                running.append((_begin(mutant, chosen, known.seconds), mutant, len(tests), len(tests) - len(chosen)))
+            time.sleep(0.02)
+            for entry in list(running):
+                child, mutant, tests, left = entry
+                status = child.ended()
+                if status is None:
+                    continue
+                outcome = {SURVIVED: "survived", KILLED: "killed"}.get(status, "time" if status < 0 else "killed")
+                test = child.result().get("test", "") if outcome != "survived" else ""
+                yield _result(mutant, outcome, test, tests, left, round(child.seconds(), 2))
+                running.remove(entry)
+                child.close()
+    finally:
+        for child, *_ in running:
+            child.close()
+
+
+def _first(tests: list[str], seconds: dict[str, float]) -> list[str]:
+    """As many as there is time for."""
+    total, chosen = 0.0, []
+    for name in tests:
+        total += seconds[name]
+        if chosen and total > MOST_SECONDS:
+            break
+        chosen.append(name)
+    return chosen
+
+
+def _begin(mutant: Mutant, tests: list[str], seconds: dict[str, float]) -> Child:
+    def work(folder: Path) -> int:
+        # A mutant of what fills the cache of simulator programs gets one of its own.
+        own = folder / "cache" if mutant.file.startswith("sim/") else CACHE
+        if own != CACHE and CACHE.is_dir():
+            shutil.copytree(CACHE, own)
+        os.environ["SPIKELOOM_CACHE"] = str(own)
+        return run_mutant(mutant.file, mutant.mutation.index, tests, seconds, folder)
+
+    return Child(work, limit=90 + 4 * sum(seconds[name] for name in tests)).begin()
+
+
+def _result(
+    mutant: Mutant, outcome: str, test: str = "", tests: int = 0, left: int = 0, seconds: float = 0.0
+) -> Result:
+    mutation, source = mutant.mutation, source_hash(mutant.file)
+    return Result(mutant.file, mutation.name, mutation.line, source, outcome, test, tests, left, seconds)
+
+
+def _report(mutants: list[Mutant], store: Store, as_json: bool, seconds: float) -> int:
+    """Print what survived, and the numbers."""
+    reasons = equivalents()
+    results = [result for mutant in mutants if (result := store.get(mutant))]
+    explained = [r for r in results if not r.killed and (r.file, r.name) in reasons]
+    survived = [r for r in results if not r.killed and (r.file, r.name) not in reasons]
+    if as_json:
+        entries = [asdict(r) | {"equivalent": reasons.get((r.file, r.name), "")} for r in results]
+        json.dump({"seconds": round(seconds, 1), "mutants": entries}, sys.stdout, indent=1)
+        print()
+        return bool(survived)
+    for result in survived:
+        print(f"{result.file}:{result.line}: {result.name}: {result.outcome}")
+    counts = Counter(group_of(r.file) for r in results)
+    for group, number in counts.items():
+        mine = [sum(group_of(r.file) == group for r in kind) for kind in (explained, survived)]
+        print(f"{group}: {number} mutants, {number - sum(mine)} killed, {mine[0]} equivalent, {mine[1]} survived")
+    print(f"{len(results)} mutants in {seconds:.0f} s")
+    return bool(survived)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

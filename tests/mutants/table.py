@@ -1,0 +1,56 @@
+"""Which tests hold which sources, and which mutants change nothing that could be seen."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from .hook import ROOT
+
+__all__ = ["EQUIVALENT", "GROUPS", "Group", "equivalents", "group_of"]
+
+EQUIVALENT = Path(__file__).with_name("equivalent.toml")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Sources, as patterns below the project's folder, and the test files and folders that hold them."""
+
+    sources: tuple[str, ...]
+    tests: tuple[str, ...]
+
+    def files(self) -> list[str]:
+        """The sources, sorted."""
+        found = {path for pattern in self.sources for path in ROOT.glob(pattern) if path.name != "__init__.py"}
+        return sorted(path.relative_to(ROOT).as_posix() for path in found)
+
+
+GROUPS = {
+    "hdl": Group(("hdl/*.py",), ("tests/hdl",)),
+    "quant": Group(
+        ("quant/golden.py", "quant/rounding.py", "quant/checkpoint.py"),
+        ("tests/quant/test_golden*.py", "tests/quant/test_integers.py", "tests/quant/test_nodes.py",
+         "tests/quant/test_checkpoint.py", "tests/quant/test_reals.py", "tests/quant/test_compiled.py"),
+    ),
+    "sim": Group(
+        ("sim/*.py",),
+        ("tests/sim", "tests/cli/test_verify.py", "tests/e2e/test_faults.py", "tests/e2e/test_plugin.py",
+         "tests/e2e/test_residual.py", "tests/e2e/test_counts.py", "tests/e2e/test_link.py",
+         "tests/e2e/test_asic.py", "tests/e2e/test_netlist.py"),
+    ),
+}
+
+
+def group_of(file: str) -> str:
+    """The group of a source."""
+    for name, group in GROUPS.items():
+        if any(Path(file).match(pattern) for pattern in group.sources):
+            return name
+    raise ValueError(f"{file} is in no group of mutants; they are {', '.join(GROUPS)}")
+
+
+def equivalents() -> dict[tuple[str, str], str]:
+    """Reasons by (file, name of the mutation)."""
+    entries = tomllib.loads(EQUIVALENT.read_text()).get("equivalent", [])
+    return {(entry["file"], name): entry["reason"] for entry in entries for name in entry["mutations"]}
