@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tomllib
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
@@ -23,6 +22,7 @@ from .recipes import (
     SpikingResnetRecipe,
     Start,
 )
+from .texts import TextError, near, read_toml, shown
 
 __all__ = [
     "Distill",
@@ -42,12 +42,12 @@ __all__ = [
 
 
 def read(path: str | Path) -> Recipe:
-    """Read a recipe from a TOML file. Unknown keys are refused with the list of the known ones."""
+    """Read a recipe from a TOML file. Unknown keys are refused with the one that is meant and the list of the known."""
     try:
-        entries = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        entries = read_toml(Path(path))
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except TextError as error:
         raise RecipeError(f"{path}: not a TOML file ({error})") from None
     return filled(str(path), entries)
 
@@ -59,19 +59,19 @@ def filled(where: str, entries: dict[str, Any]) -> Recipe:
     """
     method = entries.get("method", QcfsRecipe.NAME)
     if not isinstance(method, str) or method not in METHODS:
-        raise RecipeError(f"{where}: method must be {' or '.join(map(repr, METHODS))}, not {method!r}")
+        raise RecipeError(f"{where}: method must be {' or '.join(map(repr, METHODS))}, not {shown(method)}")
     return _fill(where, METHODS[method], entries)
 
 
 def _fill(where: str, kind: type, entries: Any) -> Any:
     if not isinstance(entries, dict):
-        raise RecipeError(f"{where}: must be a table, not {entries!r}")
+        raise RecipeError(f"{where}: must be a table, not {shown(entries)}")
     known = {f.name: f for f in fields(kind)}
     if unknown := set(entries) - set(known):
         key, names = min(unknown), ", ".join(known)
         if issubclass(kind, Recipe) and any(key == f.name for other in METHODS.values() for f in fields(other)):
             raise RecipeError(f"{where}: method {kind.NAME!r} has no key {key!r}; its keys: {names}")
-        raise RecipeError(f"{where}: key {key!r} is unknown; known keys: {names}")
+        raise RecipeError(f"{where}: key {key!r} is unknown{near(key, known)}; known keys: {names}")
     needed = [n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING]
     if missing := [n for n in needed if n not in entries]:
         raise RecipeError(f"{where}: key {missing[0]!r} is missing")
@@ -95,7 +95,7 @@ def _value(where: str, key: str, want: Any, value: Any) -> Any:
         return _fill(f"{where}: [{key}]", want, value)
     good, name = _is(value, want)
     if not good:
-        raise RecipeError(f"{where}: {key} must be {name}, not {value!r}")
+        raise RecipeError(f"{where}: {key} must be {name}, not {shown(value)}")
     return value
 
 
@@ -109,6 +109,7 @@ def _is(value: Any, want: Any) -> tuple[bool, str]:
         (item,) = get_args(want)
         return isinstance(value, list) and all(_is(v, item)[0] for v in value), f"a list of {_LISTS[item]}"
     if want is float:
-        return isinstance(value, int | float) and not isinstance(value, bool), "a number"
+        finite = type(value) in (int, float) and -1e300 < value < 1e300
+        return finite, "a finite number"
     kind = get_origin(want) or want
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool)), _NAMES[kind]

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["Frames", "convert", "evaluate", "frames", "generate", "load", "save", "train", "verify"]
 
 
+MOST_WEIGHTS = 1 << 28
+"""Weights of a model that is trained: a gigabyte of floats, and several times that with its optimiser."""
+
+
 class Frames(NamedTuple):
     """Images as a network takes them: ``pixels`` (N, C, H, W), integers; ``labels`` (N,), None where unknown."""
 
@@ -64,9 +68,12 @@ def train(recipe: Recipe, *, held_out: int | None = None, **options: Any) -> Tra
     data = load_data(recipe.data)
     try:
         with torch.device("meta"):
-            build(recipe.model, data.shape, data.classes, **recipe.model_args)
+            model = build(recipe.model, data.shape, data.classes, **recipe.model_args)
     except ValueError as error:
         raise RecipeError(f"Recipe: {error}") from None
+    if (weights := sum(parameter.numel() for parameter in model.parameters())) > MOST_WEIGHTS:
+        raise RecipeError(f"Recipe: model {recipe.model!r} has {weights:,} weights, more than {MOST_WEIGHTS:,}; choose "
+                          "smaller model_args")
     return follow(recipe, data=data, held_out=held_out, **options)
 
 

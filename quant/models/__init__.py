@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import Any, get_args, get_origin, get_type_hints
 
 from torch import nn
 
+from ..texts import near, shown
 from .plain import lenet5, perceptron, vgg
 from .resnet import load_weights, resnet
 
@@ -62,6 +64,9 @@ def mnist_c(shape: tuple[int, int, int], classes: int) -> nn.Sequential:
     return cnn(shape, classes, channels=(16, 16, 16), pool="max", hidden=(128,))
 
 
+MOST_LAYERS, WIDEST = 256, 1 << 16
+"""Entries of a list, and channels or neurons of a layer, that an argument of a model may ask for."""
+
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "cnn": cnn,
     "lenet5": lenet5,
@@ -73,10 +78,32 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 
 
 def build(name: str, shape: tuple[int, int, int], classes: int, **args: object) -> nn.Module:
-    """The model ``name`` for images of ``shape`` (C, H, W). Raises ValueError for an unknown name or argument."""
+    """The model ``name`` for images of ``shape`` (C, H, W). Raises ValueError for an unknown name or argument, for one
+    of a wrong type, and for sizes that no layer has."""
     if name not in MODELS:
-        raise ValueError(f"Model {name!r} is unknown; supported: {', '.join(MODELS)}")
+        raise ValueError(f"Model {name!r} is unknown{near(name, MODELS)}; supported: {', '.join(MODELS)}")
+    model = MODELS[name]
+    hints = {key: hint for key, hint in get_type_hints(model).items() if key not in ("shape", "classes", "return")}
+    for key, value in args.items():
+        if key not in hints:
+            known = f"its arguments: {', '.join(hints)}" if hints else "it has none"
+            raise ValueError(f"Model {name!r} has no argument {key!r}{near(key, hints)}; {known}")
+        if not _is(value, hints[key]):
+            raise ValueError(f"Model {name!r}: {key} must be {_name(hints[key])}, not {shown(value)}")
     try:
-        return MODELS[name](shape, classes, **args)
-    except TypeError as error:
-        raise ValueError(f"Model {name!r}: {error}") from None
+        return model(shape, classes, **args)
+    except RuntimeError as error:  # PyTorch's own words for sizes that are too large
+        raise ValueError(f"Model {name!r}: {str(error).splitlines()[0]}") from None
+
+
+def _is(value: object, hint: Any) -> bool:
+    if get_origin(hint) is Sequence:
+        (item,) = get_args(hint)
+        return isinstance(value, list | tuple) and len(value) <= MOST_LAYERS and all(_is(v, item) for v in value)
+    return type(value) is hint and (not isinstance(value, int) or 1 <= value <= WIDEST)
+
+
+def _name(hint: Any) -> str:
+    if get_origin(hint) is Sequence:
+        return f"a list of up to {MOST_LAYERS}, each {_name(*get_args(hint))}"
+    return {int: f"an integer in 1..{WIDEST}", str: "a string"}[hint]

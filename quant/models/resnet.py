@@ -83,8 +83,8 @@ def resnet(
     ``shortcut``, where the map is halved: "zeros" (option A) or "projection" (option B); or "convolution", a projection
     in every block. Raises ValueError for others.
     """
-    if depth < 8 or (depth - 2) % 6:
-        raise ValueError(f"depth must be 6n + 2 with n >= 1 (20, 32, 44, 56), not {depth}")
+    if not 8 <= depth <= 1202 or (depth - 2) % 6:
+        raise ValueError(f"depth must be 6n + 2 with n >= 1 (20, 32, 44, 56), at most 1202, not {depth}")
     if shortcut not in ("zeros", "projection", "convolution"):
         raise ValueError(f"shortcut must be 'zeros', 'projection' or 'convolution', not {shortcut!r}")
     return ResNet(shape, classes, (depth - 2) // 6, width, shortcut)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar
+
+from ..texts import shown
 
 __all__ = ["Distill", "Epochs", "Rates", "Recipe", "RecipeError", "Start"]
 
@@ -54,6 +58,19 @@ class Distill:
     model: str = ""
     model_args: dict[str, Any] = field(default_factory=dict)
     start: Start | None = None
+
+
+def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, float]]:
+    """All numbers in a recipe by their keys: ``rates.float``; arguments of models are the models' own."""
+    if is_dataclass(value):
+        for part in fields(value):
+            if part.name != "model_args":
+                yield from _numbers(getattr(value, part.name), f"{key}.{part.name}" if key else part.name)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _numbers(item, key)
+    elif type(value) in (int, float):
+        yield key, value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +124,22 @@ class Recipe(ABC):
             ("average", 0 <= self.average < 1, "at least 0 and below 1"),
             ("held_out", self.held_out >= 0, "0 or more images"),
         )
+        for key, value in _numbers(self):
+            self._check_number(key, value)
+
+    def _check_number(self, key: str, value: float) -> None:
+        """What holds for every number of a recipe, in tables and lists too: it is checked before hours of training."""
+        name = key.rpartition(".")[2]
+        rules = [("finite", math.isfinite(value)), ("below 2^31", abs(value) < (1 << 63 if key == "seed" else 1 << 31))]
+        if "rate" in key.partition(".")[0] or name in ("rate", "weight_decay"):
+            rules.append(("0 or more", value >= 0))
+        if name in ("first_bits", "last_bits", "shortcut_bits"):
+            rules.append(("in 2..8", 2 <= value <= 8))
+        if "." in key and name in ("batch", "epochs", "images", "patience"):
+            rules.append(("0 or more" if name == "epochs" else "1 or more", value >= (name != "epochs")))
+        for rule, good in rules:
+            if not good:
+                raise RecipeError(f"Recipe: {key} must be {rule}, not {shown(value)}")
 
     def _check(self, *rules: tuple[str, bool, str]) -> None:
         for key, good, rule in rules:

@@ -63,6 +63,12 @@ def test_vgg_of_the_paper_has_its_layers() -> None:
         ("vgg", {"depth": 12}, (3, 32, 32), "depth must be 11, 13, 16, 19, not 12"),
         ("vgg", {"pool": "sum"}, (3, 32, 32), "pool must be 'average' or 'max', not 'sum'"),
         ("vgg", {"width": 2}, (1, 28, 28), "pool5: nothing is left of an image of 28x28; use fewer blocks"),
+        ("vgg", {"widht": 2}, (1, 32, 32), r"no argument 'widht' \(is 'width' meant\?\)"),
+        ("mnist_c", {"width": 2}, (1, 32, 32), r"Model 'mnist_c' has no argument 'width'; it has none"),
+        ("cnn", {"kernel": True}, (1, 8, 8), r"Model 'cnn': kernel must be an integer in 1\.\.65536, not True"),
+        ("cnn", {"channels": 3}, (1, 8, 8), r"channels must be a list of up to 256, each an integer in 1\.\.65536"),
+        ("vgg", {"blocks": [[2, -1]]}, (1, 8, 8), r"blocks must be a list of up to 256, each a list of up to 256"),
+        ("resnet", {"depth": 6 * 10_000 + 2}, (1, 8, 8), r"depth must be 6n \+ 2 .*, at most 1202, not 60002"),
         ("lenet5", {}, (1, 8, 8), "nothing is left of an image of 8x8 after two 5x5 convolutions and pools"),
     ],
 )

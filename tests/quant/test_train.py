@@ -136,8 +136,8 @@ integers = 1
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("steps = 4", "step = 4", r"r\.toml: key 'step' is unknown; known keys: data, model"),
-        ("qcfs = 1", "qfcs = 1", r"r\.toml: \[epochs\]: key 'qfcs' is unknown; known keys: float, qcfs, integers"),
+        ("steps = 4", "step = 4", r"r\.toml: key 'step' is unknown \(is 'steps' meant\?\); known keys: data, m"),
+        ("qcfs = 1", "qfcs = 1", r"r\.toml: \[epochs\]: key 'qfcs' is unknown \(is 'qcfs' .*; known keys: float, q"),
         ("steps = 4\n", "", r"r\.toml: key 'steps' is missing"),
         ("qcfs = 1\n", "", r"r\.toml: \[epochs\]: key 'qcfs' is missing"),
         ("steps = 4", "steps = 65", r"Recipe: steps must be in 1\.\.64, not 65"),
@@ -147,6 +147,12 @@ integers = 1
         ("steps = 4", 'steps = 4\nmethod = "magic"', r"method must be 'qcfs' or 'integernet' or .*, not 'magic'"),
         ("steps = 4", 'steps = 4\nrule = "leaky"', r"Recipe: rule must be 'causal' or 'lossless', not 'leaky'"),
         ('"digits"', "7", r"r\.toml: data must be a string, not 7"),
+        ("steps = 4", "steps = 4\nlast_bits = 9", r"Recipe: last_bits must be in 2\.\.8, not 9"),
+        ("steps = 4", "steps = 4\nwarm_up = nan", r"r\.toml: warm_up must be a finite number, not nan"),
+        ("steps = 4", "steps = 4\nweight_decay = -1.0", r"Recipe: weight_decay must be 0 or more, not -1\.0"),
+        ("steps = 4", "steps = 4\nrates = {float = -1}", r"Recipe: rates\.float must be 0 or more, not -1"),
+        ("steps = 4", "steps = 4\nshift = 9999999999", r"Recipe: shift must be below 2\^31, not 9999999999"),
+        ("steps = 4", "steps = 4\nx = " + "[" * 10_000, r"r\.toml: not a TOML file \(its tables are too deep"),
         ("[epochs]", "[epochs", r"r\.toml: not a TOML file"),
         ("[epochs]\nfloat = 1\nqcfs = 1\nintegers = 1", "epochs = 3", r"\[epochs\]: must be a table, not 3"),
     ],
@@ -163,7 +169,7 @@ def test_bad_recipes_are_named(old: str, new: str, message: str, tmp_path: Path)
 def test_unknown_models_and_arguments() -> None:
     with pytest.raises(ValueError, match=r"Model 'gpt' is unknown; supported: cnn, lenet5, mlp, mnist_c, resnet, vgg"):
         build("gpt", (1, 8, 8), 10)
-    with pytest.raises(ValueError, match=r"Model 'mlp': .*unexpected keyword argument 'depth'"):
+    with pytest.raises(ValueError, match=r"Model 'mlp' has no argument 'depth'; its arguments: hidden"):
         build("mlp", (1, 8, 8), 10, depth=3)
     with pytest.raises(ValueError, match=r"conv4: nothing is left of an image of 8x8 after 4 pools"):
         build("cnn", (1, 8, 8), 10, channels=(2, 2, 2, 2))
