@@ -12,12 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
-from . import golden
+from . import execute
 from .network import Network
 from .nodes import Conv2d, Gain, Linear, Node
+from .result import classes_over_time
 
 __all__ = ["ACCUMULATE", "MULTIPLY", "Activity", "LayerActivity", "measure"]
 
@@ -97,8 +96,8 @@ def measure(network: Network, frames: np.ndarray, *, progress: Callable[[int, in
     spikes, active = {node.name: 0.0 for node in layers}, dict.fromkeys(sources, 0.0)
     last, classes = network.nodes[-1].source, []
     for start in range(0, len(frames), CHUNK):
-        found = golden.run(network, frames[start : start + CHUNK], keep=(last,), counts=sources)
-        classes.append(golden.classes_over_time(network, found[last]))
+        found = execute.run(network, frames[start : start + CHUNK], keep=(last,), counts=sources)
+        classes.append(classes_over_time(network, found[last]))
         for name, count in found.counts.items():
             active[name] += float((count if network.signals[name].kind == "spikes" else count != 0).sum())
         for node in layers:
@@ -128,9 +127,14 @@ def _fan_out(node: Node, network: Network) -> np.ndarray:
         return np.full((c, h, w), len(node.weight))
     assert isinstance(node, Conv2d)
     ky, kx = node.weight.shape[2:]
-    ones = torch.ones(1, 1, *out[1:], dtype=torch.float64)
-    grid = F.conv_transpose2d(ones, torch.ones(1, 1, ky, kx, dtype=torch.float64), stride=node.stride)[0, 0].numpy()
-    reach = np.zeros((h + 2 * node.padding, w + 2 * node.padding))
-    reach[: grid.shape[0], : grid.shape[1]] = grid[: reach.shape[0], : reach.shape[1]]
-    reach = reach[node.padding : node.padding + h, node.padding : node.padding + w]
-    return np.broadcast_to(len(node.weight) // node.groups * reach, (c, h, w))
+    rows, columns = (
+        _times_read(size, places, kernel, node.stride, node.padding)
+        for size, places, kernel in ((h, out[1], ky), (w, out[2], kx))
+    )
+    return np.broadcast_to(len(node.weight) // node.groups * np.outer(rows, columns), (c, h, w))
+
+
+def _times_read(size: int, places: int, kernel: int, stride: int, padding: int) -> np.ndarray:
+    """How many of ``places`` outputs of a line read each of its ``size`` inputs."""
+    read = np.arange(places)[:, None] * stride + np.arange(kernel) - padding
+    return np.bincount(read[(read >= 0) & (read < size)], minlength=size).astype(float)

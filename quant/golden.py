@@ -17,9 +17,8 @@ from __future__ import annotations
 import functools
 import os
 import platform
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,37 +28,13 @@ from torch import Tensor
 
 from .network import Network, Signal
 from .nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, NetworkError, Node, Readout, Requant, SumPool
+from .result import Progress, Result, classes_over_time, result_dtype, result_shape
 
 __all__ = ["Result", "accuracy", "classes_over_time", "exact_dtype", "exact_math", "run"]
-
-Progress = Callable[[int, int], None]
 
 PICTURES = 256
 """Frames times time steps at once. Many more do not fit the cache, and memory has to be fetched anew for each layer:
 with 64 steps of a ResNet-20, 32 frames at once took 1.8 times as long as 4."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a network computed.
-
-    Attributes: ``outputs``, the result of every node asked for, by name, int32 (int64 where its range needs it):
-    values and constant currents (N, C, H, W), spikes and timed currents (N, T, C, H, W), logits (N, C); ``logits``,
-    those of the readout; ``counts``, of the nodes asked for the spikes of all time steps together, negative ones
-    counted like the others, (N, C, H, W); ``classes`` (N,), the index of the largest logit, the lowest one on ties.
-    """
-
-    outputs: dict[str, np.ndarray]
-    logits: np.ndarray
-    counts: dict[str, np.ndarray] = field(default_factory=dict)
-
-    @property
-    def classes(self) -> np.ndarray:
-        """The class of every frame (N,)."""
-        return self.logits.argmax(1)
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self.outputs[name]
 
 
 def exact_dtype(bound: int) -> torch.dtype:
@@ -138,12 +113,12 @@ def run(
     last = network.nodes[-1].name
     wanted = {n.name for n in network} if keep is None else {*keep, last}
     outputs = {
-        n: np.empty((len(frames), *_shape(s, network.steps)), _numpy_dtype(s))
+        n: np.empty((len(frames), *result_shape(s, network.steps)), result_dtype(s))
         for n, s in network.signals.items()
         if n in wanted
     }
     numbers = {
-        n: np.empty((len(frames), *s.shape), _numpy_dtype(s, network.steps if s.timed else 1))
+        n: np.empty((len(frames), *s.shape), result_dtype(s, network.steps if s.timed else 1))
         for n, s in ((n, network.signals[n]) for n in counts)
     }
     # The magnitudes of spikes of both signs are not to be had from their sum.
@@ -182,30 +157,6 @@ def accuracy(
         raise NetworkError(f"labels must have shape ({len(frames)},), at least one, not {labels.shape}")
     network.check_labels(labels)
     return float((run(network, frames, batch=batch, keep=(), progress=progress).classes == labels).mean())
-
-
-def classes_over_time(network: Network, currents: np.ndarray) -> np.ndarray:
-    """The class of every frame after each time step t = 1..T, shape (N, T), from the result of the readout's source.
-
-    The readout's bias stands for all T steps, so t steps get t/T of it: argmax of T * sum_(1..t) I + t * bias.
-    It means something for causal neurons; lossless ones know the answer before their first spike.
-    """
-    readout, got = network.nodes[-1], currents.astype(np.int64)
-    assert isinstance(readout, Readout)
-    source = network.signals[readout.source]
-    if not source.timed:
-        return (got.reshape(len(got), 1, -1) + readout.bias).argmax(2).repeat(network.steps, 1)
-    steps = np.arange(1, network.steps + 1)[None, :, None]
-    return (network.steps * got.reshape(len(got), -1, source.shape[0]).cumsum(1) + steps * readout.bias).argmax(2)
-
-
-def _shape(signal: Signal, steps: int) -> tuple[int, ...]:
-    shape = signal.shape[:1] if signal.kind == "logits" else signal.shape
-    return (steps, *shape) if signal.timed else shape
-
-
-def _numpy_dtype(signal: Signal, times: int = 1) -> type[np.signedinteger]:
-    return np.int32 if times * max(-signal.low, signal.high) < 1 << 31 else np.int64
 
 
 def _summed(network: Network, wanted: Collection[str]) -> set[str]:

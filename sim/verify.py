@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from ..gen.design import Design
-from ..quant import golden
+from ..quant import execute
 from .cache import cache_folder
 from .chunk import Chunk, Result, Setup, frames_per_chunk
 from .compare import Difference
@@ -175,7 +175,7 @@ def verify(
 def _predicted(design: Design, frames: np.ndarray, first: int, size: int) -> tuple[Chunk, np.ndarray]:
     """A chunk with the words of the golden model, and its classes."""
     pixels = frames[first : first + size]
-    result = golden.run(design.network, pixels)
+    result = execute.run(design.network, pixels)
     return Chunk(first, pixels, golden_words(design, result.outputs)), result.classes
 
 

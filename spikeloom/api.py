@@ -173,9 +173,9 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
     measured = None
     if rates is not None:
         from .gen.rates import WordRates
-        from .quant import golden
+        from .quant import execute
 
-        measured = WordRates(network, golden.run(network, rates).outputs)
+        measured = WordRates(network, execute.run(network, rates).outputs)
     design, log = designed(network, given, cycles, device, counts, measured)
     if axi and target == "asic":
         raise PlanError("The AXI core is for FPGAs only, its memories have initial values; leave out 'axi' or 'asic'")

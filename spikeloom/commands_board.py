@@ -147,9 +147,9 @@ def _bytes(pixels: np.ndarray) -> np.ndarray:
 
 
 def _golden(network: Network, pixels: np.ndarray) -> list[int]:
-    from .quant import golden
+    from .quant import execute
 
-    return golden.run(network, pixels).classes.tolist()
+    return execute.run(network, pixels).classes.tolist()
 
 
 def _figures(host: Host, info: Info, results: list[Any], labels: Any, golden: list[int] | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from .commands_network import JsonOption
-from .console import as_text, bars, print_json, print_text, table, writable
+from .console import as_text, bars, note_model, print_json, print_text, table, writable
 
 __all__ = ["fold_rows", "generate", "outcome_figures", "synth", "verify"]
 
@@ -114,6 +114,7 @@ def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of
         if file is not None:
             writable(file, folder=False)
     writable(folder / "sim", folder=True)
+    model = note_model()
     start = time.perf_counter()
     with bars() as step:
         outcome = verified(design, contents, folder, images.pixels, simulator=simulator, pauses=pauses, seed=seed,
@@ -124,7 +125,7 @@ def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of
 
         write_junit(junit, str(folder), contents, outcome, as_text(outcome.picture) if outcome.picture else "")
     if json:
-        print_json({"design": folder, "data": data, "pauses": pauses, "seed": seed, "jobs": jobs,
+        print_json({"design": folder, "data": data, "pauses": pauses, "seed": seed, "jobs": jobs, "model": model,
                     "wall_seconds": round(seconds, 3), **outcome_figures(outcome)})
     elif outcome.passed:
         what = "every cycle" + (f" after synthesis for {netlist}" if netlist else "")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .console import bars, figures_of, need, percent, print_json, print_text, table, writable
+from .console import bars, figures_of, need, note_model, percent, print_json, print_text, table, writable
 
 __all__ = ["JsonOption", "eval_", "train"]
 
@@ -69,16 +69,18 @@ def eval_(network: Annotated[Path, typer.Argument(help="Network file.")],
           data: Annotated[str, typer.Option(help="digits, mnist:DIR, fashion:DIR, cifar10:DIR or FILE.npz.")],
           n: Annotated[int | None, typer.Option("-n", min=1, help="Test images; all where left out.")] = None,
           json: JsonOption = False) -> None:
-    """Measure a network's golden model, the integers executed by PyTorch: accuracy, spikes, operations."""
+    """Measure a network's golden model, integers executed by PyTorch, or by NumPy without it: accuracy, spikes,
+    operations."""
     from . import api
 
     loaded = api.load(network)
     images = api.frames(loaded, data, n)
+    model = note_model()
     with bars() as step:
         found = api.evaluate(loaded, images, progress=lambda done, total: step("golden model", done, total),
                              source=data)
     if json:
-        print_json({"network": network, "hash": loaded.hash, "data": data, **found})
+        print_json({"network": network, "hash": loaded.hash, "data": data, "model": model, **found})
         return
     print_text(f"{network}: {percent(found['accuracy'])} of {found['frames']} images of {data}")
     if loaded.steps > 1:

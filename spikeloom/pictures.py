@@ -13,7 +13,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from .gen.design import Design
-from .quant import golden
+from .quant import execute
 from .quant.network import Network
 from .quant.nodes import IF
 
@@ -36,7 +36,7 @@ def raster(network: Network, pixels: np.ndarray, label: int | None = None) -> st
     A quantised network has no spikes; its values are drawn, one column a layer.
     """
     layers = [n.name for n in network if isinstance(n, IF) or type(n).__name__ == "Requant"]
-    result = golden.run(network, pixels[None])
+    result = execute.run(network, pixels[None])
     with matplotlib.rc_context(STYLE):
         figure = Figure((WIDTH, 5.2), layout="constrained")
         top, bottom = (figure.add_subfigure(part) for part in figure.add_gridspec(2, 1, height_ratios=[2, 4]))

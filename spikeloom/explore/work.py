@@ -44,10 +44,10 @@ def opened(network: str, hash: str) -> Network:
 
 @lru_cache(maxsize=2)
 def _rates(network: str, hash: str, data: str, images: int) -> WordRates:
-    from ..quant import golden
+    from ..quant import execute
 
     found = opened(network, hash)
-    return WordRates(found, golden.run(found, api.frames(found, data, images).pixels).outputs)
+    return WordRates(found, execute.run(found, api.frames(found, data, images).pixels).outputs)
 
 
 @lru_cache(maxsize=4)

@@ -1,0 +1,65 @@
+"""What the execution of a network gives, whoever executed it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .network import Network, Signal
+from .nodes import Readout
+
+__all__ = ["Progress", "Result", "classes_over_time", "result_dtype", "result_shape"]
+
+Progress = Callable[[int, int], None]
+"""Called with (frames done, all frames)."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a network computed.
+
+    Attributes: ``outputs``, the result of every node asked for, by name, int32 (int64 where its range needs it):
+    values and constant currents (N, C, H, W), spikes and timed currents (N, T, C, H, W), logits (N, C); ``logits``,
+    those of the readout; ``counts``, of the nodes asked for the spikes of all time steps together, negative ones
+    counted like the others, (N, C, H, W); ``classes`` (N,), the index of the largest logit, the lowest one on ties.
+    """
+
+    outputs: dict[str, np.ndarray]
+    logits: np.ndarray
+    counts: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> np.ndarray:
+        """The class of every frame (N,)."""
+        return self.logits.argmax(1)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.outputs[name]
+
+
+def classes_over_time(network: Network, currents: np.ndarray) -> np.ndarray:
+    """The class of every frame after each time step t = 1..T, shape (N, T), from the result of the readout's source.
+
+    The readout's bias stands for all T steps, so t steps get t/T of it: argmax of T * sum_(1..t) I + t * bias.
+    It means something for causal neurons; lossless ones know the answer before their first spike.
+    """
+    readout, got = network.nodes[-1], currents.astype(np.int64)
+    assert isinstance(readout, Readout)
+    source = network.signals[readout.source]
+    if not source.timed:
+        return (got.reshape(len(got), 1, -1) + readout.bias).argmax(2).repeat(network.steps, 1)
+    steps = np.arange(1, network.steps + 1)[None, :, None]
+    return (network.steps * got.reshape(len(got), -1, source.shape[0]).cumsum(1) + steps * readout.bias).argmax(2)
+
+
+def result_shape(signal: Signal, steps: int) -> tuple[int, ...]:
+    """The shape of one frame's result."""
+    found = signal.shape[:1] if signal.kind == "logits" else signal.shape
+    return (steps, *found) if signal.timed else found
+
+
+def result_dtype(signal: Signal, times: int = 1) -> type[np.signedinteger]:
+    """The type of a result, or of the sum of ``times`` magnitudes of it."""
+    return np.int32 if times * max(-signal.low, signal.high) < 1 << 31 else np.int64
