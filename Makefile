@@ -12,7 +12,7 @@ JOBS ?= 2
 # The version of pyright is the one of constraints.txt; it need not ask whether there is a newer one.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
-.PHONY: help demo test regress mutants bench tables lint types clean
+.PHONY: help demo test regress mutants bench tables lint types package clean
 
 help:
 	@echo "make demo     train, generate, simulate and verify a spiking network on the digits (out/demo)"
@@ -22,6 +22,7 @@ help:
 	@echo "make bench    measure; writes benchmarks/results.json and the tables of README.md and docs/"
 	@echo "make tables   write the tables again from benchmarks/results.json"
 	@echo "make lint     ruff and pyright"
+	@echo "make package  wheel and sdist (build/dist), installed into empty environments and used there"
 	@echo "make clean    remove what the other targets made"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -61,6 +62,10 @@ tables: $(STAMP)
 lint: $(STAMP) types
 	$(BIN)/ruff check
 	$(BIN)/pyright | sed 's|/.*/build/types/spikeloom/\([a-z]*/\)|\1|; s|/.*/build/types/|  |'
+
+# Other Pythons are checked where they are on the machine, without PyTorch.
+package: $(STAMP)
+	$(BIN)/python tests/installed.py 3.12 3.13
 
 clean:
 	rm -rf .venv build out *.egg-info .pytest_cache .ruff_cache .hypothesis

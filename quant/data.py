@@ -16,6 +16,7 @@ from typing import IO
 
 import numpy as np
 
+from .extras import missing
 from .folders import VARIABLE, data_folder
 from .npz import unpacked_at_most
 
@@ -127,7 +128,7 @@ def digits() -> Dataset:
     try:
         from sklearn.datasets import load_digits
     except ImportError:
-        raise DataError("digits: scikit-learn is missing; install spikeloom[train]") from None
+        raise DataError(f"digits: {missing('sklearn')}") from None
     pixels, labels = load_digits(return_X_y=True)
     x = np.minimum(np.asarray(pixels), 15).astype(np.uint8).reshape(-1, 1, 8, 8)
     y = np.asarray(labels, np.int64)

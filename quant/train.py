@@ -104,7 +104,7 @@ def train(
 
 def followed(recipe: Recipe) -> dict[str, Any]:
     """``recipe`` as a network file keeps it: names of data and files, for where they lie is of no use to others."""
-    entries = asdict(recipe) | {"data": recipe.data.partition(":")[0]}
+    entries: dict[str, Any] = asdict(recipe) | {"data": recipe.data.partition(":")[0]}
     if entries.get("tune"):
         entries["tune"] = portable(entries["tune"])
     for start in (entries.get("start"), (entries["distill"] or {}).get("start")):

@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from . import commands_board, commands_build, commands_demo, commands_design, commands_explore, commands_network
+from . import (
+    commands_board,
+    commands_build,
+    commands_demo,
+    commands_design,
+    commands_examples,
+    commands_explore,
+    commands_network,
+)
 from .console import Commands
 
 __all__ = ["app", "main"]
@@ -32,8 +40,8 @@ def _options(version: Annotated[bool, typer.Option("--version", callback=_versio
     """Options before the command."""
 
 
-for command in (commands_demo.demo, commands_network.train, commands_network.eval_, commands_design.generate,
-                commands_design.verify, commands_design.synth, commands_build.build,
+for command in (commands_demo.demo, commands_examples.examples, commands_network.train, commands_network.eval_,
+                commands_design.generate, commands_design.verify, commands_design.synth, commands_build.build,
                 commands_board.run, commands_explore.explore):
     app.command(name=command.__name__.rstrip("_"))(command)
 

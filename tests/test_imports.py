@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("spikeloom", "sim", "gen", "hdl", "quant")
 
 NUMPY_ONLY = {
-    "quant.bounds", "quant.files", "quant.network", "quant.nodes", "quant.netfile", "quant.npz", "quant.shapes",
-    "quant.texts", "quant.workloads",
+    "quant.bounds", "quant.extras", "quant.files", "quant.netfile", "quant.network", "quant.nodes", "quant.npz",
+    "quant.shapes", "quant.texts", "quant.workloads",
 }  # fmt: skip
 """The part of quant that needs no torch: the contract between PyTorch and hardware."""
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
+from ...quant.extras import missing
+
 __all__ = ["BOARDS", "Board", "BoardError", "board"]
 
 Flow = Literal["ice40", "ecp5", "gowin", "vivado", "quartus"]
@@ -47,7 +49,7 @@ class Board:
     def open(self) -> Any:
         """A new platform of amaranth-boards; each is good for one design."""
         if importlib.util.find_spec("amaranth_boards") is None:
-            raise BoardError("amaranth-boards is not installed; run 'pip install spikeloom[fpga]'")
+            raise BoardError(missing("amaranth_boards"))
         module, _, name = self.platform.partition(":")
         return getattr(importlib.import_module(module), name)()
 

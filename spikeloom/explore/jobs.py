@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from ..quant.extras import missing
 from .crew import Crew, drive
 from .perform import Failure, JobError, fingerprint, perform
 from .pool import Pool
@@ -111,7 +112,7 @@ def _crew(workers: int, scheduler: str | None) -> AbstractContextManager[Crew]:
     try:
         from .cluster import Cluster
     except ModuleNotFoundError as error:
-        raise JobError(f"the Python package {error.name} is missing; run pip install 'spikeloom[cluster]'") from None
+        raise JobError(missing(error.name or "") or str(error)) from None
     return Cluster(scheduler)
 
 

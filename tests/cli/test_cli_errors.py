@@ -181,7 +181,9 @@ def test_folder_that_is_no_design(cli, design, tmp_path):
 def test_missing_package_names_the_extra(process, network_file, tmp_path):
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')\n")
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    process("eval", network_file, "--data", "digits", PYTHONPATH=path).refused("torch", "pip install spikeloom[train]")
+    recipe = Path(__file__).parents[2] / "examples" / "digits.toml"
+    done = process("train", recipe, "-o", tmp_path / "net.safetensors", PYTHONPATH=path)
+    done.refused("torch", "pip install 'torch>=2.6' 'scikit-learn>=1.5' (the extra 'train'")
 
 
 def test_bugs_keep_their_traceback():
