@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from .boards.table import Board, BoardError
 
-__all__ = ["PACKERS", "Fit", "Packer", "Tool", "Unplaced", "place", "run"]
+__all__ = ["PACKERS", "Fit", "Packer", "Tool", "Unplaced", "check_tools", "place", "run"]
 
 
 class Tool(NamedTuple):
@@ -100,10 +100,22 @@ class Fit:
     command: str
 
 
-def run(tool: Tool, arguments: list[str], work: Path) -> tuple[bool, str]:
-    """Run ``tool`` in ``work``: whether it succeeded, and what it said. Raises BoardError where it is missing."""
+def check_tools(board: Board) -> None:
+    """Raise BoardError, before any work, for the first tool of ``board`` that is not installed."""
+    board.open()
+    if board.built:
+        for tool in (NEXTPNR[board.flow], PACKERS[board.flow].tool):
+            _find(tool)
+
+
+def _find(tool: Tool) -> None:
     if importlib.util.find_spec(tool.module.partition(".")[0]) is None:
         raise BoardError(f"{tool.name} is not installed; run 'pip install {tool.package}'")
+
+
+def run(tool: Tool, arguments: list[str], work: Path) -> tuple[bool, str]:
+    """Run ``tool`` in ``work``: whether it succeeded, and what it said. Raises BoardError where it is missing."""
+    _find(tool)
     call = "sys.argv[0] = 'x'; sys.exit(tool())" if tool.argv else "sys.exit(tool(sys.argv[1:]))"
     script = f"import sys; from {tool.module} import {tool.function} as tool; {call}"
     done = subprocess.run(

@@ -14,7 +14,7 @@ from .compare import BoundaryInfo, Difference, Kind
 from .environment import limbs_to_int
 from .trace import Trace, Transfers
 
-__all__ = ["difference_table", "difference_text"]
+__all__ = ["difference_table", "difference_text", "without_headline"]
 
 MAX_ELEMENTS = 8
 MAX_LANES = 6
@@ -53,6 +53,11 @@ def difference_text(difference: Difference, expected: Trace, got: Trace, info: B
     with console.capture() as capture:
         console.print(difference_table(difference, expected, got, info, around))
     return capture.get()
+
+
+def without_headline(picture: Group) -> Group:
+    """What :func:`difference_table` shows behind its first line, for whoever says that line himself."""
+    return Group(*picture.renderables[1:])
 
 
 def _cells(side: Transfers, index: int, layout: WordFormat) -> tuple[str, str]:

@@ -14,8 +14,16 @@ from .console import Step, bars, print_json, print_text, table, writable
 __all__ = ["build"]
 
 
+def _there(source: Path) -> Path:
+    """``source``, where there is such a file or folder: that is said before any option that is missing."""
+    if not source.exists():
+        raise FileNotFoundError(2, "no such file or folder; give a generated design or a network file", str(source))
+    return source
+
+
 def build(source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a generated design, or a network "
-                                                                     "file: a design is generated first.")],
+                                                                     "file: a design is generated first.",
+                                                 is_eager=True, callback=_there)],
           board: Annotated[str, typer.Option(help="icebreaker, ulx3s-25f, ulx3s-85f, tang-nano-9k, arty-a7-35t or "
                                                   "de10-nano.")],
           output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write into; DIR/BOARD where "
@@ -28,6 +36,7 @@ def build(source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
     """Build a design with a serial port for a board: a bitstream, or the project of the maker of the FPGA."""
     from .gen.bitstream import build as built
     from .gen.boards.table import board as find
+    from .gen.route import check_tools
     from .gen.vendor import project
 
     target = find(board)
@@ -38,6 +47,7 @@ def build(source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
         output = source / board if output is None else output
     elif output is None:
         raise typer.BadParameter("is needed with a network file", param_hint="--output")
+    check_tools(target)
     writable(output, folder=True)
     with bars() as step:
         design = _design(source, output, target.device, cycles, board, step)

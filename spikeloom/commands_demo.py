@@ -22,8 +22,12 @@ def demo(output: Annotated[Path, typer.Option("--output", "-o", help="Folder to 
 
     for program in ("g++", "make", "perl"):
         find_program(program, "The demo")
-    writable(output, folder=True)
     from .demo import run
+    from .quant.recipe import read
+
+    if recipe is not None:
+        read(recipe)
+    writable(output, folder=True)
 
     with bars() as step:
         summary = run(output, recipe, step)

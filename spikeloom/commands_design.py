@@ -104,6 +104,7 @@ def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of
     """Simulate a design and compare every word of every cycle on every boundary with the prediction."""
     from . import api
     from .gen.emit import read
+    from .sim.show import without_headline
     from .sim.verify import verify as verified
 
     if ports_only and netlist is None:
@@ -133,7 +134,7 @@ def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of
                    f"{outcome.transfers:,} transfers, {outcome.cycles:,} cycles in {simulator}, "
                    f"{outcome.cycles_per_second:,.0f} cycles/s, {seconds:.1f} s after the build")
     else:
-        print_text(outcome.picture)
+        print_text(without_headline(outcome.picture))  # it is in the error
         if outcome.view:
             print_text(f"wrote {outcome.waves}", *outcome.view.commands)
         for difference in outcome.differences[1:]:

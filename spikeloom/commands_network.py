@@ -36,7 +36,7 @@ def train(recipe: Annotated[Path, typer.Argument(help="TOML file: data, model, m
 
     followed = read(recipe)
     followed = followed if data is None else replace(followed, data=data)
-    need("torch")
+    need("torch", *(("sklearn",) if followed.data == "digits" else ()))
     writable(output, folder=False)
     from .quant.checkpoint import Checkpoint
 

@@ -68,6 +68,7 @@ class SpikeloomVerify:
         from .console import as_text
         from .gen.emit import read
         from .junit import properties
+        from .sim.show import without_headline
         from .sim.verify import verify
 
         root = self._config.rootpath
@@ -92,7 +93,7 @@ class SpikeloomVerify:
         for key, value in properties(contents, outcome).items():
             self._record(f"spikeloom_{key}", value)
         if not outcome.passed:
-            self._fail(subject, outcome, as_text(outcome.picture))
+            self._fail(subject, outcome, as_text(without_headline(outcome.picture)))
         return outcome
 
     def _waves(self) -> Path:

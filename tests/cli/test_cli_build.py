@@ -27,7 +27,8 @@ def test_what_is_refused(cli, design: Path, network_file: Path, tmp_path: Path) 
     cli("build", design, "--board", "papilio", *out).refused("board must be one of icebreaker, ulx3s-25f", "'papilio'")
     cli("build", tmp_path, "--board", "icebreaker", *out).refused("not a generated design", "spikeloom generate")
     cli("build", network_file, "--board", "icebreaker", *out).refused("icebreaker", "choose --cycles")
-    cli("build", tmp_path / "no", "--board", "ulx3s-85f", *out).refused("no")
+    for more in (("--board", "ulx3s-85f", *out), ("--board", "ulx3s-85f"), ()):
+        cli("build", tmp_path / "nope", *more).refused("nope: no such file or folder")
     cli("build", design, "--board", "icebreaker", "--clock", 8, *out).refused(
         "the slowest clock that its PLL makes of 12 MHz is 16.125 MHz, more than 8 MHz")
     cli("build", design, "--board", "ulx3s-25f", "--clock", 20, "--baud", 9_000_000, *out).refused(

@@ -106,5 +106,7 @@ def test_the_command_line_reports_it(folder: Path, fault: str, status: int) -> N
         boundary = FAULTS[fault][1]
         assert f", {boundary}, cycle " in done.stderr and done.stderr.startswith("error: ")
         assert f"Transfers on {boundary}" in done.stdout and "Traceback" not in done.stderr
+        headline = done.stderr.partition("its prediction: ")[2][:60]
+        assert headline and (done.stdout + done.stderr).count(headline) == 1, "what differs is said once"
     else:
         assert "equal in every cycle: 40 frames" in done.stdout

@@ -62,6 +62,7 @@ def test_one_passes_and_one_fails(ran: tuple[Path, subprocess.CompletedProcess[s
     _, done = ran
     assert done.returncode == 1 and "2 failed, 1 passed" in done.stdout, done.stdout + done.stderr
     assert "design differs from its prediction: frame 20, i, cycle " in done.stdout
+    assert done.stdout.partition("short test summary")[0].count("frame 20, i, cycle ") == 1, "said once"
     assert "channel 0, y 1, x 0, step 0: expected 3, got 0" in done.stdout and "Transfers on i" in done.stdout
     assert "surfer --command-file " in done.stdout and "gtkwave " in done.stdout
     assert "missing.npz: no such file" in done.stdout
