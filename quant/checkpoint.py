@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
@@ -20,8 +21,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from .checkpoint_parts import wrong_part
 from .data import Dataset
 from .recipe import Recipe
+from .texts import TextError, parse_json, shown
 
 __all__ = ["Checkpoint", "CheckpointError", "copied", "identity", "random_state", "restore_random_state"]
 
@@ -67,15 +70,21 @@ class Checkpoint:
         if self.path is None or not self.path.exists():
             return False
         try:
+            with zipfile.ZipFile(self.path) as file:  # PyTorch writes checksums, and reads them no more
+                if (changed := file.testzip()) is not None:
+                    raise ValueError(f"the checksum of {changed} is another one")
             found = torch.load(self.path, map_location="cpu", weights_only=True)
-            theirs = dict(found["identity"])
         except OSError:
             raise
         except Exception as error:  # pickle's own errors have no common class
             raise CheckpointError(f"{self.path}: not a checkpoint, or damaged ({_line(error)}); {REMEDY}") from None
+        if not isinstance(found, dict) or not _texts(theirs := found.get("identity")):
+            raise CheckpointError(f"{self.path}: not a checkpoint, it has no 'identity'; {REMEDY}")
         for key, value in identity.items():
             if theirs.get(key) != value:
-                raise CheckpointError(f"{self.path}: {_difference(key, str(theirs.get(key)), value)}; {REMEDY}")
+                raise CheckpointError(f"{self.path}: {_difference(key, theirs.get(key, ''), value)}; {REMEDY}")
+        if (wrong := wrong_part(found)) is not None:
+            raise CheckpointError(f"{self.path}: damaged, {wrong}; {REMEDY}")
         self.state = found
         return True
 
@@ -103,19 +112,32 @@ class Checkpoint:
 
 
 def _line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    return next(iter(str(error).splitlines()), type(error).__name__)[:300]
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(type(part) is str for pair in value.items() for part in pair)
 
 
 def _difference(key: str, theirs: str, ours: str) -> str:
     """What tells two identities apart, as far as a reader wants to know."""
     if key == "recipe":
-        a, b = json.loads(theirs), json.loads(ours)
-        name = next(k for k in (*b, *a) if a.get(k) != b.get(k))
-        return f"belongs to another recipe, with {name} = {a.get(name)!r}, not {b.get(name)!r}"
+        try:
+            a, b = parse_json(theirs), parse_json(ours)
+        except TextError:
+            a = b = None
+        if not isinstance(a, dict) or not isinstance(b, dict):
+            return f"belongs to no recipe that can be read: {shown(theirs)}"
+        name = next((k for k in (*b, *a) if k not in a or k not in b or a[k] != b[k]), None)
+        if name is None:
+            return "belongs to a recipe that was written in another way"
+        return f"belongs to another recipe, with {name} = {shown(a.get(name))}, not {shown(b.get(name))}"
     if key == "data":
         before, now = theirs.rpartition(" ")[0], ours.rpartition(" ")[0]
-        return f"belongs to other data, {before}, not {now}" if before != now else f"belongs to other images of {now}"
-    return f"was written by {theirs}, and this is {ours}"
+        if before == now:
+            return f"belongs to other images of {now}"
+        return f"belongs to other data, {before[:80]}, not {now}"
+    return f"was written by {theirs[:200]}, and this is {ours}"
 
 
 def random_state() -> dict[str, Any]:

@@ -172,7 +172,7 @@ def _idx(folder: Path, name: str, axes: int) -> np.ndarray:
         raise DataError(f"{path}: damaged or truncated gzip file ({error})") from None
 
 
-def _idx_array(file: IO[bytes], path: Path, axes: int, packed: bool) -> np.ndarray:
+def _idx_array(file: IO[bytes] | gzip.GzipFile, path: Path, axes: int, packed: bool) -> np.ndarray:
     """What ``file``, unpacked, holds. Of the data no more is read than its header says, and one byte."""
     head = file.read(4 + 4 * axes)
     if head[:4] != bytes((0, 0, 8, axes)):

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from . import golden
 from .augment import erased, mirrored, moved
 from .checkpoint import Checkpoint, copied, identity, random_state, restore_random_state
+from .checkpoint_parts import fits_optimiser
 from .compiled import compiled
 from .data import Dataset
 from .losses import loss_of
@@ -104,7 +105,7 @@ class Fit:
             return
         average = copy.deepcopy(model).requires_grad_(False) if self.recipe.average else None
         rates = [group["lr"] for group in optimiser.param_groups]
-        first, before = self._continued(name, model, optimiser, average)
+        first, before = self._continued(name, model, optimiser, average, epochs)
         start, batches = time.perf_counter(), len(self.train_x) // self.recipe.batch
         shared = self.workers.wrapped(self._fast(model))
         figures, last = dict[str, float](), start
@@ -260,12 +261,14 @@ class Fit:
         return True
 
     def _continued(
-        self, name: str, model: nn.Module, optimiser: torch.optim.Optimizer, average: nn.Module | None
+        self, name: str, model: nn.Module, optimiser: torch.optim.Optimizer, average: nn.Module | None, epochs: int
     ) -> tuple[int, float]:
         """Epochs and seconds of the phase ``name`` that the checkpoint has, with everything as after them."""
         now = self._now
         if now is None or now["name"] != name:
             return 0, 0.0
+        if now["epoch"] >= epochs:
+            raise self.checkpoint.unfit(ValueError(f"epoch {now['epoch']} of {epochs}"))
         if average and "average" in now:
             self._load(average, now | {"model": now["average"]})
         self._load(model, now, optimiser)
@@ -275,10 +278,15 @@ class Fit:
         try:
             model.load_state_dict(state["model"])
             if optimiser is not None:
+                settings = [{k: v for k, v in group.items() if k != "params"} for group in optimiser.param_groups]
                 optimiser.load_state_dict(state["optimiser"])
-        except (RuntimeError, ValueError, KeyError) as error:
+                for group, given in zip(optimiser.param_groups, settings, strict=True):
+                    group.update(given)  # they are the recipe's; the rate is set at every batch
+                if not fits_optimiser(optimiser):
+                    raise ValueError("the optimiser has other parameters")
+            restore_random_state(state["random"])
+        except Exception as error:  # of a damaged file anything may come
             raise self.checkpoint.unfit(error) from None
-        restore_random_state(state["random"])
 
     def _finished(self, name: str, model: nn.Module, seconds: float) -> None:
         self._now = None

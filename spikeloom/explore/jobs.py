@@ -38,7 +38,7 @@ class Job:
     def __post_init__(self) -> None:
         try:
             object.__setattr__(self, "arguments", json.loads(canonical(self.arguments)))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise JobError(f"{self.work}: arguments must be JSON values: {error}") from None
 
     def __str__(self) -> str:

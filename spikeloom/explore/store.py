@@ -16,6 +16,9 @@ __all__ = ["Store", "StoreError", "canonical"]
 STALE = 3_600.0
 """Seconds after which an unfinished file is what a kill left behind."""
 
+LARGEST = 1 << 28
+"""Bytes of a result; the largest, a front of thousands of designs, has a few millions."""
+
 _NAME = re.compile(r"[0-9a-f]{64}\.json")
 
 
@@ -49,23 +52,27 @@ class Store:
     def get(self, key: str) -> Any | None:
         """The result of ``key``; None where there is none, or one that is not what was written."""
         try:
+            if self._path(key).stat().st_size > LARGEST:
+                return None
             data = self._path(key).read_bytes()
             value = json.loads(data)["value"]
             return value if data == _whole(key, value) else None
-        except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError):
+        except (FileNotFoundError, IsADirectoryError, ValueError, TypeError, KeyError, RecursionError):
             return None
 
     def put(self, key: str, value: Any) -> Any:
         """Keep ``value`` and return it as JSON reads it back.
 
-        Raises StoreError where it is None or not JSON, or where another result is there.
+        Raises StoreError where it is None, not JSON or too large, or where another result is there.
         """
         if value is None:
             raise StoreError("there is no result: None stands for one that is missing")
         try:
             data = _whole(key, value)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise StoreError(f"a result must be JSON: {error}") from None
+        if len(data) > LARGEST:
+            raise StoreError(f"a result has {len(data)} bytes, more than {LARGEST}")
         path, part = self._path(key), self.folder / f".{key}.{uuid4().hex}.part"
         try:
             with part.open("xb") as file:

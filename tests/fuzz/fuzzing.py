@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,8 @@ import numpy as np
 
 from spikeloom.console import explain
 
-__all__ = ["FEW", "GIB", "MANY", "SECONDS", "Format", "Tried", "changed", "few", "many", "mixed", "nested", "try_seed"]
+__all__ = ["FEW", "GIB", "MANY", "SECONDS", "Format", "Tried", "changed", "few", "many", "mixed", "nested",
+           "places", "try_seed"]
 
 FEW, MANY = 40, 500
 """Inputs a format, of ``make test`` and of ``make regress``."""
@@ -148,13 +149,13 @@ def mixed(rng: np.random.Generator, value: Any, changes: int | None = None) -> A
     """A copy of a JSON ``value`` with a few of its parts replaced by odd values, left out, doubled or renamed."""
     value = json.loads(json.dumps(value))
     for _ in range(int(rng.integers(1, 4)) if changes is None else changes):
-        places = list(_places(value))
-        if not places:
+        all_places = list(places(value))
+        if not all_places:
             return value
         # By depth first, so that a long list does not take all changes.
-        depths = sorted({len(path) for path, _, _ in places})
+        depths = sorted({len(path) for path, _, _ in all_places})
         depth = depths[int(rng.integers(len(depths)))]
-        _, holder, key = (found := [p for p in places if len(p[0]) == depth])[int(rng.integers(len(found)))]
+        _, holder, key = (found := [p for p in all_places if len(p[0]) == depth])[int(rng.integers(len(found)))]
         odd = ODD_VALUES[int(rng.integers(len(ODD_VALUES)))]
         match int(rng.integers(6)):
             case 0:
@@ -176,11 +177,12 @@ def nested(rng: np.random.Generator, opening: str, closing: str) -> str:
     return opening * depth + closing * depth
 
 
-def _places(value: Any, path: tuple[Any, ...] = ()) -> Any:
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any, Any]]:
+    """All parts of tables and lists within each other: their path, what holds them, and the key there."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, part in items:
         yield (*path, key), value, key
-        yield from _places(part, (*path, key))
+        yield from places(part, (*path, key))
 
 
 def _judged(tried: Sequence[Tried]) -> list[Tried]:

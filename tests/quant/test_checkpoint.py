@@ -98,11 +98,25 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     torch.save(state | {"identity": state["identity"] | {"version": "spikeloom 0"}}, path)
     with pytest.raises(CheckpointError, match=r"was written by spikeloom 0, and this is spikeloom .*; .*--restart"):
         train(recipe, checkpoint=path)
+    for text in ("no JSON", "[1]"):
+        torch.save(state | {"identity": state["identity"] | {"recipe": text}}, path)
+        with pytest.raises(CheckpointError, match=r"checkpoint: belongs to no recipe that can be read: .*--restart"):
+            train(recipe, checkpoint=path)
+    respaced = json.dumps(json.loads(state["identity"]["recipe"]), indent=1)
+    torch.save(state | {"identity": state["identity"] | {"recipe": respaced}}, path)
+    with pytest.raises(CheckpointError, match="belongs to a recipe that was written in another way; .*--restart"):
+        train(recipe, checkpoint=path)
+    torch.save(state | {"done": {"integers": {"model": {}}}}, path)
+    with pytest.raises(CheckpointError, match="damaged, the random numbers of step 'integers'; .*--restart"):
+        train(recipe, checkpoint=path)
     del state["done"]["integers"]["model"]["layers.classes.shadow"]
     torch.save(state, path)
     with pytest.raises(CheckpointError, match=r"n\.checkpoint: does not fit the training .*; .*--restart"):
         train(recipe, checkpoint=path)
-    for content in (b"", b"not a checkpoint"):
+    whole = path.read_bytes()
+    largest = max(state["done"]["integers"]["model"].values(), key=lambda tensor: tensor.numel())
+    at = whole.index(largest.numpy().tobytes())  # a weight with one other bit
+    for content in (b"", b"not a checkpoint", whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]):
         path.write_bytes(content)
         with pytest.raises(CheckpointError, match=r"n\.checkpoint: not a checkpoint, or damaged .*; .*--restart"):
             train(recipe, checkpoint=path)
