@@ -14,23 +14,26 @@ module spikeloom_adds (a, ax, b, bx, bn, y);
   output [COUNT*(WIDTH+1)-1:0] y;
   // The additions lie in one carry chain. Bit WIDTH of each passes its carry on as a sum and ends it, for without
   // negative numbers nothing else is to be added there; so the next addition starts without a carry.
-  localparam SIZE = COUNT * (WIDTH + 1);
   genvar i;
+  wire unused = &{1'b0, ax, bx, bn};  // some forms need none of them
 `ifdef SPIKELOOM_ECP5
+  localparam SIZE = COUNT * (WIDTH + 1);
   // Half a CCU2C a bit: propagate (A & B) ^ (C & D), generate A & B; at the sign bits ~(A & B) ^ (C | D), ~(A & B).
   // The generate table is the lowest quarter of the propagate table, so C = D = 0 must leave the first summand alone.
-  wire [SIZE+1:0] pa, pb, pc, pd, ps;
-  wire [SIZE/2+1:0] carry;
+  wire [SIZE+1:0] pa, pb, pc, pd;
+  wire [(SIZE+1)/2*2-1:0] ps;
+  wire [(SIZE+1)/2:0] carry;
+  wire unused_cells = &{1'b0, pa, pb, pc, pd, ps, carry};
   assign carry[0] = 1'b0;
   assign y = ps[SIZE-1:0];
   generate
     for (i = 0; i < SIZE + 2; i = i + 1) begin : place
       if (i < SIZE && i % (WIDTH + 1) < WIDTH) begin : bit_
         assign pa[i] = a[i - i / (WIDTH + 1)];
-        assign pb[i] = GATED ? ax[i / (WIDTH + 1)] : 1'b1;
+        assign pb[i] = GATED != 0 ? ax[i / (WIDTH + 1)] : 1'b1;
         assign pc[i] = b[i - i / (WIDTH + 1)];
-        assign pd[i] = !GATED ? 1'b1 : SIGNED && i % (WIDTH + 1) == WIDTH - 1 ? bn[i / (WIDTH + 1)]
-                                                                              : bx[i / (WIDTH + 1)];
+        assign pd[i] = GATED == 0 ? 1'b1 :
+                       SIGNED != 0 && i % (WIDTH + 1) == WIDTH - 1 ? bn[i / (WIDTH + 1)] : bx[i / (WIDTH + 1)];
       end else begin : end_
         assign {pa[i], pb[i], pc[i], pd[i]} = 4'b1111;
       end
@@ -38,9 +41,9 @@ module spikeloom_adds (a, ax, b, bx, bn, y);
     for (i = 0; i < SIZE; i = i + 2) begin : slice
       CCU2C #(
         .INIT0(i % (WIDTH + 1) == WIDTH ? 16'h0000 :
-               SIGNED && i % (WIDTH + 1) == WIDTH - 1 ? 16'h8887 : 16'h7888),
+               SIGNED != 0 && i % (WIDTH + 1) == WIDTH - 1 ? 16'h8887 : 16'h7888),
         .INIT1(i + 1 >= SIZE || (i + 1) % (WIDTH + 1) == WIDTH ? 16'h0000 :
-               SIGNED && (i + 1) % (WIDTH + 1) == WIDTH - 1 ? 16'h8887 : 16'h7888),
+               SIGNED != 0 && (i + 1) % (WIDTH + 1) == WIDTH - 1 ? 16'h8887 : 16'h7888),
         .INJECT1_0("NO"), .INJECT1_1("NO")
       ) cell_ (
         .CIN(carry[i / 2]), .COUT(carry[i / 2 + 1]),
@@ -50,18 +53,20 @@ module spikeloom_adds (a, ax, b, bx, bn, y);
     end
   endgenerate
 `elsif SPIKELOOM_XC7
+  localparam SIZE = COUNT * (WIDTH + 1);
   // A LUT6_2 a bit: propagate at O6, the first summand at O5, into a CARRY4.
   wire [SIZE+3:0] propagate, first, sum;
   wire [SIZE/4+1:0] carry;
+  wire unused_cells = &{1'b0, sum, carry};
   assign carry[0] = 1'b0;
   assign y = sum[SIZE-1:0];
   generate
     for (i = 0; i < SIZE + 4; i = i + 1) begin : place
       if (i < SIZE && i % (WIDTH + 1) < WIDTH) begin : bit_
-        if (GATED) begin : gated
-          LUT6_2 #(.INIT(SIGNED && i % (WIDTH + 1) == WIDTH - 1 ? 64'h8887888777777777 : 64'h7888788888888888)) lut (
+        if (GATED != 0) begin : gated
+          LUT6_2 #(.INIT(SIGNED != 0 && i % (WIDTH + 1) == WIDTH - 1 ? 64'h8887888777777777 : 64'h7888788888888888)) lut (
             .I0(a[i - i / (WIDTH + 1)]), .I1(ax[i / (WIDTH + 1)]), .I2(b[i - i / (WIDTH + 1)]),
-            .I3(SIGNED && i % (WIDTH + 1) == WIDTH - 1 ? bn[i / (WIDTH + 1)] : bx[i / (WIDTH + 1)]),
+            .I3(SIGNED != 0 && i % (WIDTH + 1) == WIDTH - 1 ? bn[i / (WIDTH + 1)] : bx[i / (WIDTH + 1)]),
             .I4(1'b0), .I5(1'b1), .O6(propagate[i]), .O5(first[i])
           );
         end else begin : plain
@@ -86,21 +91,21 @@ module spikeloom_adds (a, ax, b, bx, bn, y);
     for (i = 0; i < COUNT; i = i + 1) begin : sum
       wire [WIDTH-1:0] p = a[i*WIDTH+:WIDTH];
       wire [WIDTH-1:0] q = b[i*WIDTH+:WIDTH];
-      if (!GATED) begin : plain
+      if (GATED == 0) begin : plain
         assign y[i*(WIDTH+1)+:WIDTH+1] = {1'b0, p} + {1'b0, q};
       end else begin : gated
 `ifdef SPIKELOOM_ICE40
         // The carry takes its inputs past the LUT, so gates would need LUTs of their own. One ungated sum serves all
         // gates instead, for equal sums are merged, and the gates choose among 0, a, b and the sum.
-        localparam [WIDTH-1:0] SIGN = SIGNED ? 1 << (WIDTH - 1) : 0;
+        localparam [WIDTH-1:0] SIGN = SIGNED != 0 ? 1 << (WIDTH - 1) : 0;
         wire [WIDTH:0] both = {1'b0, p ^ SIGN} + {1'b0, q};
-        wire [WIDTH:0] only_a = {SIGNED ? ~p[WIDTH-1] : 1'b0, p};
-        wire [WIDTH:0] only_b = {SIGNED ? q[WIDTH-1] : 1'b0, q ^ SIGN};
+        wire [WIDTH:0] only_a = {SIGNED != 0 ? ~p[WIDTH-1] : 1'b0, p};
+        wire [WIDTH:0] only_b = {SIGNED != 0 ? q[WIDTH-1] : 1'b0, q ^ SIGN};
         assign y[i*(WIDTH+1)+:WIDTH+1] = ax[i] ? bx[i] ? both : only_a : bx[i] ? only_b : {SIGN, 1'b0};
 `else
         wire [WIDTH-1:0] pg = p & {WIDTH{ax[i]}};
         wire [WIDTH-1:0] qg = q & {WIDTH{bx[i]}};
-        if (SIGNED) begin : offset
+        if (SIGNED != 0) begin : offset
           wire [WIDTH-1:0] sign = 1 << (WIDTH - 1);
           assign y[i*(WIDTH+1)+:WIDTH+1] = {1'b0, pg ^ sign} + {1'b0, qg | (bn[i] ? sign : {WIDTH{1'b0}})};
         end else begin : positive

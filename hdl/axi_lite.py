@@ -61,7 +61,9 @@ class AxiLite(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        addressed, filled, fires = Signal(), Signal(), Signal()
+        addressed = Signal()
+        filled = Signal()
+        fires = Signal()
         chosen = Signal(len(self.writable))
         m.d.comb += [
             self.aw.ready.eq(~addressed),

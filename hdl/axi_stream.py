@@ -37,7 +37,9 @@ class PacketEnd(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        open_, ending, free = Signal(name="open"), Signal(), Signal()
+        open_ = Signal(name="open")
+        ending = Signal()
+        free = Signal()
         m.d.comb += [
             free.eq(~self.o.valid | self.o.ready),
             self.i.ready.eq(free & ~ending),

@@ -46,7 +46,10 @@ class CobsDecoder(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         # ``left`` - 1 bytes of the group are still to come.
-        left, full, begun, broken = Signal(8, init=1), Signal(), Signal(), Signal()
+        left = Signal(8, init=1)
+        full = Signal()
+        begun = Signal()
+        broken = Signal()
         m.d.sync += self.o.valid.eq(0)
         with m.If(self.error):
             m.d.sync += broken.eq(1)
@@ -109,11 +112,15 @@ class CobsEncoder(wiring.Component):
         m.submodules.memory = memory = Memory(shape=8, depth=self.depth, init=[], attrs=UNCHECKED)
         write, read = memory.write_port(), memory.read_port()
         # The open group's code byte is at ``slot``, the next byte's place at ``at``.
-        slot, at = Signal(range(self.depth)), Signal(range(self.depth), init=1)
-        code, last = Signal(8, init=1), Signal()
-        room, closes = Signal(), Signal()
+        slot = Signal(range(self.depth))
+        at = Signal(range(self.depth), init=1)
+        code = Signal(8, init=1)
+        last = Signal()
+        room = Signal()
+        closes = Signal()
 
-        front, front_next = Signal(range(self.depth)), Signal(range(self.depth))
+        front = Signal(range(self.depth))
+        front_next = Signal(range(self.depth))
         m.d.comb += [
             front_next.eq(front + (self.o.valid & self.o.ready)),
             read.en.eq(1),

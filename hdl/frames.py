@@ -148,13 +148,17 @@ class Results(wiring.Component):
         m = Module()
         spec, form = self.spec, self.spec.o_format
         word, best = self.i.payload[: form.width], self.i.payload[form.width :]
-        answered, word_moves = self.i.valid, Signal()
-        classified, ends = Signal(), Signal()
+        answered = self.i.valid
+        word_moves = Signal()
+        classified = Signal()
+        ends = Signal()
         if spec.groups == 1:
             m.d.comb += self.i.ready.eq(word_moves)
         else:
             m.submodules.logits = logits = Fifo(form.width, spec.groups)
-            answered, answer, stored = Signal(), Signal(len(best)), Signal()
+            answered = Signal()
+            answer = Signal(len(best))
+            stored = Signal()
             _, is_last = counter(m, spec.groups, stored, "word")
             m.d.comb += [
                 # The last word of a frame finds room when all logits of the frame before have left, its class too.
@@ -171,7 +175,8 @@ class Results(wiring.Component):
             word, best = logits.o.payload, answer
 
         # First the class, then the logits, lane by lane and word by word.
-        sent, counting = Signal(), Signal()
+        sent = Signal()
+        counting = Signal()
         lane, lane_ends = counter(m, spec.outputs, sent & counting, "lane")
         _, word_ends = counter(m, spec.groups, word_moves, "part")
         lanes = Array(word.word_select(k, form.bits) for k in range(spec.outputs))

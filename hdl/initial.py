@@ -141,7 +141,8 @@ class InitialMembranes(Pipe):
             places.append(slice(width, width + n))
             width += n
         style = rom_style(len(rows), width)
-        filled, onward = Signal(range(3)), Signal()
+        filled = Signal(range(3))
+        onward = Signal()
         m.d.comb += onward.eq(moves | (filled != 2))
         address, _ = counter(m, len(rows), onward, "address")
         if isinstance(platform, Library) and is_asic(platform):  # the ROM has no enable, so its address must stay

@@ -11,6 +11,7 @@ the read-only ones: no memory has initial contents and no register an initial va
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,12 +41,13 @@ class MacroMemory:
 class Library:
     """The modules that a design uses; the platform of its elaboration.
 
-    Attributes: ``target``; ``memories``, every instance of a memory (``asic`` only; what is smaller than a memory
-    macro, tables in logic, is none of them).
+    Attributes: ``target``; ``prefix``, which begins the names of its modules, so that two designs in one project do not
+    share them; ``memories``, every instance of a memory (``asic`` only; what is smaller than a memory macro, tables in
+    logic, is none of them).
     """
 
-    def __init__(self, target: Target = "fpga") -> None:
-        self.target = target
+    def __init__(self, target: Target = "fpga", prefix: str = "spikeloom") -> None:
+        self.target, self.prefix = target, prefix
         self.memories: list[MacroMemory] = []
         self._used: set[str] = set()
         self._tables: dict[tuple[bool, int, tuple[int, ...]], str] = {}
@@ -53,9 +55,9 @@ class Library:
     def instance(
         self, name: str, parameters: dict[str, int | Const], inputs: dict[str, Value], outputs: dict[str, Value]
     ) -> Instance:
-        """Return an instance of module ``spikeloom_<name>``, described in ``<name>.v``."""
+        """Return an instance of module ``<prefix>_<name>``, described in ``<name>.v`` (with the prefix "spikeloom")."""
         self._used.add(name)
-        return _instance(f"spikeloom_{name}", parameters, inputs, outputs)
+        return _instance(f"{self.prefix}_{name}", parameters, inputs, outputs)
 
     def table(
         self, words: Sequence[int], width: int, macro: bool, inputs: dict[str, Value], outputs: dict[str, Value]
@@ -65,7 +67,7 @@ class Library:
         key = (macro, width, tuple(words))
         kind = "rom" if macro else "table"
         count = sum(other[0] == macro for other in self._tables)
-        module = self._tables.setdefault(key, f"spikeloom_{kind}_{count}")
+        module = self._tables.setdefault(key, f"{self.prefix}_{kind}_{count}")
         if macro:
             self.memories.append(MacroMemory(module, "rom", len(words), width, key[2]))
         return _instance(module, {}, inputs, outputs)
@@ -73,10 +75,18 @@ class Library:
     @property
     def text(self) -> str:
         """Verilog of the modules used so far; empty where there are none."""
-        folder = Path(__file__).parent
-        files = "".join("\n" + (folder / f"{name}.v").read_text() for name in sorted(self._used))
+        files = "".join("\n" + self._file(name) for name in sorted(self._used))
         tables = (table_text(name, words, width, macro) for (macro, width, words), name in self._tables.items())
         return files + "".join("\n" + text for text in tables)
+
+    @property
+    def modules(self) -> list[str]:
+        """Names of the modules used so far."""
+        return [*(f"{self.prefix}_{name}" for name in sorted(self._used)), *self._tables.values()]
+
+    def _file(self, name: str) -> str:
+        text = (Path(__file__).parent / f"{name}.v").read_text()
+        return re.sub(rf"\bspikeloom_{name}\b", f"{self.prefix}_{name}", text)
 
 
 def is_asic(platform: object) -> bool:

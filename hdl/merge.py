@@ -205,7 +205,8 @@ class Merge(wiring.Component):
         spec = self.spec
         style = {"ram_style": memory_style(spec.depth, spec.skip_format.width)} | UNCHECKED
         write, read = ram(m, platform, spec.skip_format.width, spec.depth, style)
-        level, stock = Signal(range(spec.depth + 1)), Signal(range(spec.depth + 1))
+        level = Signal(range(spec.depth + 1))
+        stock = Signal(range(spec.depth + 1))
         fetch = Signal()
         m.d.comb += [
             fetch.eq(fetches),

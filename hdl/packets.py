@@ -119,7 +119,9 @@ class PacketReceiver(wiring.Component):
         m.submodules.memory = memory = PacketMemory(self.depth)
         wiring.connect(m, memory.o, wiring.flipped(self.o))
 
-        byte, end, takes = Signal(8), Signal(), Signal()
+        byte = Signal(8)
+        end = Signal()
+        takes = Signal()
         crc = CRC16_IBM_3740(data_width=8).create()
         m.submodules.crc = ResetInserter(end)(crc)
         m.d.comb += [
@@ -131,8 +133,13 @@ class PacketReceiver(wiring.Component):
         ]
         # What is known of the frame so far, and of the next byte: 0 type, 1 sequence number, 2 and 3 length,
         # 4 payload, 5 and 6 CRC, 7 more than there should be.
-        known, length, is_reset = Signal(), Signal(range(max(self.lengths.values()) + 1)), Signal()
-        wrong, overflow, sequence, place = Signal(), Signal(), Signal(8), Signal(3)
+        known = Signal()
+        length = Signal(range(max(self.lengths.values()) + 1))
+        is_reset = Signal()
+        wrong = Signal()
+        overflow = Signal()
+        sequence = Signal(8)
+        place = Signal(3)
         with m.If(takes):
             m.d.sync += place.eq(place + 1)
             with m.Switch(place):
@@ -155,7 +162,9 @@ class PacketReceiver(wiring.Component):
                 with m.Case(7):
                     m.d.sync += [wrong.eq(1), place.eq(7)]
 
-        reason, kept, misfit = Signal(Reason), Signal(Reason), Signal()
+        reason = Signal(Reason)
+        kept = Signal(Reason)
+        misfit = Signal()
         whole = Value.cast(crc.match_detected)  # pyright: ignore[reportArgumentType]  # not in amaranth-stubs
         m.d.comb += misfit.eq(wrong | (place != 7))
         with m.If(byte != Reason.GOOD):

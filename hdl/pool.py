@@ -82,7 +82,8 @@ class PoolArray(Pipe):
                     m.d.sync += count.eq(sum(elements[k * form.steps :][: t + 1], Const(0)))
                     counts.append(count)
             elements = counts
-            valid_1, last_1 = Signal(), Signal()
+            valid_1 = Signal()
+            last_1 = Signal()
             m.d.sync += [valid_1.eq(valid), last_1.eq(last)]
             valid, last = valid_1, last_1
         results = []

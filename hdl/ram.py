@@ -43,11 +43,12 @@ def ram(
     """Add a memory as submodule ``name``; return its write port and its read port.
 
     ``domain`` of the read port: in the next cycle ("sync", where ``en`` is high) or at once ("comb"). On an FPGA it
-    starts with zeros; on an ASIC with anything, as ``spikeloom_ram`` or ``spikeloom_register_file``.
+    starts with zeros; on an ASIC with anything, as ``ram.v`` or ``register_file.v``.
     """
     if not isinstance(platform, Library) or not is_asic(platform):
         m.submodules[name] = memory = Memory(shape=width, depth=depth, init=[], attrs=dict(attrs or {}))
-        write, read = memory.write_port(), memory.read_port(domain=domain)
+        write = memory.write_port()
+        read = memory.read_port(domain=domain)
         return write, read
     bits = max(1, (depth - 1).bit_length())
     write, wires = (
@@ -60,7 +61,7 @@ def ram(
     if domain == "sync":
         inputs["re"] = wires.en
     kind = "ram" if domain == "sync" else "register file"
-    platform.memories.append(MacroMemory(f"spikeloom_{module}", kind, depth, width))
+    platform.memories.append(MacroMemory(f"{platform.prefix}_{module}", kind, depth, width))
     parameters: dict[str, int | Const] = {"DEPTH": depth, "WIDTH": width, "ADDRESS": bits}
     m.submodules[name] = platform.instance(module, parameters, inputs, {"rdata": wires.data})
     return write, wires

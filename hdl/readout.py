@@ -143,7 +143,8 @@ class Readout(Pipe):
             (travel,) = registers([travel], f"travel_{level}")
         (value, lane), valid, group = field[0], travel[0], travel[1:]
 
-        best, index = Signal(shape), Signal(self.o.payload.best.shape())
+        best = Signal(shape)
+        index = Signal(self.o.payload.best.shape())
         better = Signal()
         m.d.comb += better.eq((group == 0) | (value > best))
         with m.If(valid & better):

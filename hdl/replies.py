@@ -58,9 +58,12 @@ class Replies(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         i, o, pixels, results = self.i, self.o, self.pixels, self.results
-        head, sequence = Signal(8), Signal(8)
+        head = Signal(8)
+        sequence = Signal(8)
         kind = head[:3]
-        left, latency, running = Signal(range(self.frame_bytes)), Signal(32), Signal()
+        left = Signal(range(self.frame_bytes))
+        latency = Signal(32)
+        running = Signal()
 
         # Results, from address 1 on, and the reply to INFO. Word 0 of a result is its latency, which is a counter, and
         # that of a status the status as it was with the request: a byte that waits at the output must not change.
@@ -74,10 +77,14 @@ class Replies(wiring.Component):
         m.d.comb += [write.addr.eq(beat), write.data.eq(results.payload.data)]
 
         # The reply's place: byte of a word, word of the payload as an address of the memory.
-        byte, word, following = Signal(2), Signal(range(info_at + len(info))), Signal(range(info_at + len(info)))
+        byte = Signal(2)
+        word = Signal(range(info_at + len(info)))
+        following = Signal(range(info_at + len(info)))
         m.d.comb += [following.eq(word), read.en.eq(1), read.addr.eq(following)]
         m.d.sync += word.eq(following)
-        size, first, last = Signal(16), Signal.like(word), Signal.like(word)
+        size = Signal(16)
+        first = Signal.like(word)
+        last = Signal.like(word)
         with m.Switch(kind):
             for each, words in self.words.items():
                 with m.Case(each):
@@ -89,7 +96,8 @@ class Replies(wiring.Component):
         with m.Else():
             m.d.comb += content.eq(read.data.word_select(byte, 8))
 
-        begins, sends = Signal(), Signal()
+        begins = Signal()
+        sends = Signal()
         crc = CRC16_IBM_3740(data_width=8).create()
         m.submodules.crc = ResetInserter(begins)(crc)
         m.d.comb += [crc.data.eq(o.payload.data), sends.eq(o.valid & o.ready)]

@@ -87,7 +87,8 @@ class Requantiser(Pipe):
         if form.signed:
             values = [v.as_signed() for v in values]
         if spec.bias.any():
-            later, later_valid = Signal(group.shape()), Signal()
+            later = Signal(group.shape())
+            later_valid = Signal()
             m.d.sync += [later.eq(group), later_valid.eq(valid)]
             for k, value in enumerate(values):
                 mine = spec.differences[k :: spec.outputs]

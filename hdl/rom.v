@@ -19,10 +19,11 @@ module spikeloom_rom (clk, address, data);
   localparam ROWS = 16 * 18 / PORT;
   localparam CHUNK = ROWS * WIDTH + 36;
   localparam [DEPTH*WIDTH+CHUNK-1:0] PADDED = {{CHUNK{1'b0}}, INIT};
-  wire [13:0] low = PORT == 18 ? {address, 4'b0} : {address, 3'b0};
+  wire [13:0] low = {{14 - ADDRESS{1'b0}}, address} << (PORT == 18 ? 4 : 3);
   wire [13:0] address_a = low;
   wire [13:0] address_b = PORTS == 2 ? low | 14'h2000 : low;
   wire [SLICES*PORTS*PORT-1:0] words;
+  wire unused = &{1'b0, words};
   assign data = words[WIDTH-1:0];
   // What INITVAL number k of slice s holds: 16 words of 18 bits, each in 20 bits.
   function [319:0] init_slice;
@@ -45,10 +46,13 @@ module spikeloom_rom (clk, address, data);
   generate
     for (s = 0; s < SLICES; s = s + 1) begin : slice
       wire [17:0] out_a, out_b;
+      wire unused_halves = &{1'b0, out_a, out_b};
       assign words[s*PORTS*PORT +: PORT] = out_a[PORT-1:0];
       if (PORTS == 2) begin : second
         assign words[s*PORTS*PORT + PORT +: PORT] = out_b[PORT-1:0];
       end
+      // Nothing is ever written, so the data inputs stay open.
+      /* verilator lint_off PINMISSING */
       DP16KD #(
         .INITVAL_00(init_slice(s, 0)), .INITVAL_01(init_slice(s, 1)), .INITVAL_02(init_slice(s, 2)), .INITVAL_03(init_slice(s, 3)),
         .INITVAL_04(init_slice(s, 4)), .INITVAL_05(init_slice(s, 5)), .INITVAL_06(init_slice(s, 6)), .INITVAL_07(init_slice(s, 7)),
@@ -84,6 +88,7 @@ module spikeloom_rom (clk, address, data);
         .DOB6(out_b[6]), .DOB7(out_b[7]), .DOB8(out_b[8]), .DOB9(out_b[9]), .DOB10(out_b[10]), .DOB11(out_b[11]),
         .DOB12(out_b[12]), .DOB13(out_b[13]), .DOB14(out_b[14]), .DOB15(out_b[15]), .DOB16(out_b[16]), .DOB17(out_b[17])
       );
+      /* verilator lint_on PINMISSING */
     end
   endgenerate
 `else

@@ -66,7 +66,8 @@ class Serialiser(Pipe):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        running, moves = Signal(), Signal()
+        running = Signal()
+        moves = Signal()
         m.d.comb += moves.eq(self.i.valid | running)
         part, at_end = counter(m, self.spec.parts, moves, "part")
         m.d.sync += [running.eq(moves & ~at_end), self.o.valid.eq(moves)]

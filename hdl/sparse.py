@@ -78,7 +78,8 @@ class SparseWalk(wiring.Component):
         style = {"ram_style": memory_style(self.depth, spec.chunk)}
         port, read = ram(m, platform, spec.chunk, self.depth, style, name="flags")
         # The flags of a chunk go in together with its last word.
-        lane_bits, events = (spec.chunk - 1).bit_length(), Signal(spec.chunk)  # the latest one highest
+        lane_bits = (spec.chunk - 1).bit_length()
+        events = Signal(spec.chunk)  # the latest one highest
         at = Value.cast(self.write.at)
         m.d.comb += [
             port.en.eq(self.write.en & at[:lane_bits].all()),
@@ -89,7 +90,8 @@ class SparseWalk(wiring.Component):
             m.d.sync += events.eq(port.data)
 
         # The chunk that the memory is reading.
-        reading, chunk = Signal(), Signal(self.entry)
+        reading = Signal()
+        chunk = Signal(self.entry)
         next_free = Signal()
         found: Value = read.data
         if spec.padding and is_asic(platform):  # flags that were never written
@@ -103,8 +105,11 @@ class SparseWalk(wiring.Component):
             m.d.sync += [reading.eq(self.walk.valid), chunk.eq(self.walk.payload)]
 
         # The next chunk: its flags, whether there is a word in it, and whether only one.
-        waiting, following = Signal(), Signal(self.entry)
-        flags, some, only = Signal(spec.chunk), Signal(), Signal()
+        waiting = Signal()
+        following = Signal(self.entry)
+        flags = Signal(spec.chunk)
+        some = Signal()
+        only = Signal()
         leaves = Signal()
         m.d.comb += next_free.eq(~waiting | leaves)
         with m.If(next_free):
@@ -117,10 +122,18 @@ class SparseWalk(wiring.Component):
             ]
 
         # The chunk that is handed out, the lowest word first; ``lone``: it is at its last word.
-        busy, now, left, lone = Signal(), Signal(self.entry), Signal(spec.chunk), Signal()
-        ends, moves, done = Signal(), Signal(), Signal()  # the scan ends with this chunk
-        closes, enters = Signal(), Signal()  # the next chunk has no word and ends the scan of this one; it comes in
-        result, first, free = Signal(), Signal(), Signal()  # the scan is the last or the first of a result; may end
+        busy = Signal()
+        now = Signal(self.entry)
+        left = Signal(spec.chunk)
+        lone = Signal()
+        ends = Signal()  # the scan ends with this chunk
+        moves = Signal()
+        done = Signal()
+        closes = Signal()  # the next chunk has no word and ends the scan of this one
+        enters = Signal()  # the next chunk comes in
+        result = Signal()  # the scan is the last of a result
+        first = Signal()  # or the first
+        free = Signal()  # it may end
         credit, rested = credits(m, spec.credits, ends & result & done, self.taken), self._rested(m, ends & done)
         m.d.comb += [
             closes.eq(waiting & ~some & following.last & busy & ~now.last),

@@ -193,7 +193,8 @@ class SynapseArray(Pipe):
         rows = rows.reshape(spec.groups * spec.words, spec.outputs, spec.inputs)
 
         # The input word waits two cycles for its weights; valid and last travel along to the accumulator.
-        word_1, word_2 = Signal(spec.i_format.width), Signal(spec.i_format.lanes * spec.terms * spec.plane_count)
+        word_1 = Signal(spec.i_format.width)
+        word_2 = Signal(spec.i_format.lanes * spec.terms * spec.plane_count)
         m.d.sync += word_1.eq(self.i.payload.data)
         m.d.sync += word_2.eq(self._multiplicands(m, word_1))
         flags = Cat(self.i.valid, self.i.valid & self.i.payload.last)

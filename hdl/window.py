@@ -74,7 +74,8 @@ class Window(wiring.Component):
         done_with = Signal(range(most + 1))  # rows that are not needed any more after this cycle
         row_done = Signal()
         w_slot, _ = counter(m, spec.rows, row_done, "w_slot")
-        w_cell, written = Signal(range(cells), init=margin), Signal()
+        w_cell = Signal(range(cells), init=margin)
+        written = Signal()
         m.d.comb += [
             self.i.ready.eq(rows != spec.rows),
             written.eq(self.i.valid & self.i.ready),
@@ -114,8 +115,10 @@ class Window(wiring.Component):
         m.d.sync += rows.eq(rows + row_done - done_with)
 
         # Where the reader is: ``start`` is the first cell of the window, ``base`` the slot of its first input row.
-        cell, start = Signal(range(cells // unit)), Signal(range(cells // unit))
-        slot, base = Signal(range(spec.rows)), Signal(range(spec.rows))
+        cell = Signal(range(cells // unit))
+        start = Signal(range(cells // unit))
+        slot = Signal(range(spec.rows))
+        base = Signal(range(spec.rows))
         # The words of a pixel, or of a part of it, lie side by side.
         beside = spec.pixel_words // spec.parts
         hop: Value | int = spec.pixel_words - beside + 1
@@ -140,12 +143,15 @@ class Window(wiring.Component):
             m.d.sync += [start.eq(following), cell.eq(following)]
         with m.If(ends["x"]):
             highest = spec.rows - 1 + most
-            ahead, onward = Signal(range(highest + 1)), Signal.like(base)
+            ahead = Signal(range(highest + 1))
+            onward = Signal.like(base)
             m.d.comb += [ahead.eq(base + freed), onward.eq(self._wrapped(m, ahead, highest))]
             m.d.sync += [start.eq(0), cell.eq(0), base.eq(onward), slot.eq(onward)]
         if spec.padding and not spec.columns:
             slot = Mux(in_frame, slot, spec.rows)  # a slot that holds zeros
-        ending, first_scan, final = Signal(), Signal(), Signal()
+        ending = Signal()
+        first_scan = Signal()
+        final = Signal()
         m.d.comb += [
             ending.eq(at_end["run"] & at_end["ky"]),
             first_scan.eq(scan == 0),
@@ -237,8 +243,10 @@ class Window(wiring.Component):
             m.d.comb += [read.en.eq(1), read.addr.eq(cell)]
             rows.append(self._masked(m, platform, read.data, spec.outside(cell)))
         # ``first`` is the slot that the first kernel row would have; rows outside the frame are masked.
-        first, first_later = Signal(range(spec.rows)), Signal(range(spec.rows))
-        inner, inner_later = Signal(spec.kernel[0]), Signal(spec.kernel[0])
+        first = Signal(range(spec.rows))
+        first_later = Signal(range(spec.rows))
+        inner = Signal(spec.kernel[0])
+        inner_later = Signal(spec.kernel[0])
         with m.Switch(above):
             for count in sorted({row.above for row in spec.row_plan}):
                 with m.Case(count):

@@ -22,6 +22,9 @@ module spikeloom_bram_port #(
     WIDTH == 9 ? 18'h1FF : WIDTH == 4 ? 18'hF : WIDTH == 2 ? 18'h3 : 18'h1;
 endmodule
 
+// Parameters that are texts are compared with longer ones, and some change nothing in simulation.
+/* verilator lint_off WIDTHEXPAND */
+/* verilator lint_off UNUSEDPARAM */
 module DP16KD(
   input DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9, DIA8, DIA7, DIA6, DIA5, DIA4, DIA3, DIA2, DIA1, DIA0,
   input ADA13, ADA12, ADA11, ADA10, ADA9, ADA8, ADA7, ADA6, ADA5, ADA4, ADA3, ADA2, ADA1, ADA0,
@@ -148,7 +151,11 @@ module DP16KD(
   wire [17:0] lane_A;
   spikeloom_bram_port #(.WIDTH(DATA_WIDTH_A)) port_A(
     .address(address_A), .row(row_A), .shift(shift_A), .lane(lane_A));
-  reg [17:0] read_A = 0, later_A = 0;
+  reg [17:0] read_A, later_A;
+  initial begin
+    read_A = 0;
+    later_A = 0;
+  end
   wire [17:0] out_A = REGMODE_A == "OUTREG" ? later_A : read_A;
   always @(posedge clock_A)
     if (OCEA) later_A <= RSTA ? 18'd0 : read_A;
@@ -163,7 +170,11 @@ module DP16KD(
   wire [17:0] lane_B;
   spikeloom_bram_port #(.WIDTH(DATA_WIDTH_B)) port_B(
     .address(address_B), .row(row_B), .shift(shift_B), .lane(lane_B));
-  reg [17:0] read_B = 0, later_B = 0;
+  reg [17:0] read_B, later_B;
+  initial begin
+    read_B = 0;
+    later_B = 0;
+  end
   wire [17:0] out_B = REGMODE_B == "OUTREG" ? later_B : read_B;
   always @(posedge clock_B)
     if (OCEB) later_B <= RSTB ? 18'd0 : read_B;
@@ -213,3 +224,5 @@ module DP16KD(
     end
   endgenerate
 endmodule
+/* verilator lint_on UNUSEDPARAM */
+/* verilator lint_on WIDTHEXPAND */
