@@ -35,7 +35,7 @@ class Comparison:
 def compare(name: str, folder: Path) -> Comparison:
     """Write the design into ``folder``, synthesise it and compare."""
     subject = design(name)
-    (folder / f"{emit.TOP}.v").write_text(emit.verilog(subject))
-    cells = synthesise(folder, {"top": emit.TOP, "verilog": f"{emit.TOP}.v"}, "ecp5")
+    (folder / "top.v").write_text(emit.verilog(subject, name="top"))
+    cells = synthesise(folder, {"top": "top", "verilog": "top.v"}, "ecp5")
     model = total(area(element.spec) for element in subject.elements)
     return Comparison(name, model, Area(*(cells[field] for field in Area._fields)))

@@ -58,8 +58,8 @@ def cores_of(subject: Design) -> list[Core]:
     """A design as a whole, and all its cores."""
     with tempfile.TemporaryDirectory(prefix="spikeloom-fit-") as name:
         folder = Path(name)
-        (folder / "top.v").write_text(emit.verilog(subject))
-        synthesis = f"synth_ecp5 -noflatten -top {emit.TOP}"
+        (folder / "top.v").write_text(emit.verilog(subject, name="top"))
+        synthesis = "synth_ecp5 -noflatten -top top"
         passes = [
             "read_verilog -DSPIKELOOM_ECP5 top.v",
             f"scratchpad -set abc9.D {RELAXED}",
@@ -68,15 +68,15 @@ def cores_of(subject: Design) -> list[Core]:
         ]
         yosys.run(passes, folder)
         modules = json.loads((folder / "stat.json").read_text())["modules"]
-        cells = synthesise(folder, {"top": emit.TOP, "verilog": "top.v"}, "ecp5")
+        cells = synthesise(folder, {"top": "top", "verilog": "top.v"}, "ecp5")
     whole = Parts()
     for element in subject.elements:
         whole.add(all_parts(element.spec))
     found = [Core(WHOLE, whole, cells["lut4_eq"], cells["ff"])]
-    for k, element in enumerate(subject.elements):
-        path = f"\\{emit.TOP}.s{k}_{''.join(c if c.isalnum() else '_' for c in element.name)}"
+    for element in subject.elements:
+        path = f"\\top_{subject.instances[element.name]}"
         for part, parts in element_parts(element.spec).items():
-            cells = _cells(modules, f"{path}.{part}" if part else path)
+            cells = _cells(modules, f"{path}_{part}" if part else path)
             luts = cells.get("LUT4", 0) + 2 * cells.get("CCU2C", 0)
             kind = part.rstrip("0123456789") or type(element.spec).__name__.removesuffix("Spec").lower()
             found.append(Core(kind, parts, luts, cells.get("TRELLIS_FF", 0)))

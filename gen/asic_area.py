@@ -18,7 +18,7 @@ GATES = "cmos4"
 
 # The RAMs stay what they are: macros of which nothing is known but their ports.
 _RAM = """(* blackbox *)
-module spikeloom_ram (clk, we, waddr, wdata, re, raddr, rdata);
+module {name} (clk, we, waddr, wdata, re, raddr, rdata);
   parameter DEPTH = 512;
   parameter WIDTH = 36;
   parameter ADDRESS = 9;
@@ -29,7 +29,7 @@ module spikeloom_ram (clk, we, waddr, wdata, re, raddr, rdata);
 endmodule
 """
 
-_MODULE = r"`ifndef SPIKELOOM_MACROS\nmodule spikeloom_ram .*?endmodule\n`endif\n"
+_MODULE = r"`ifndef SPIKELOOM_MACROS\nmodule {name} .*?endmodule\n`endif\n"
 
 
 def synthesise(folder: str | Path, contents: dict[str, Any]) -> dict[str, int]:
@@ -48,11 +48,14 @@ def synthesise(folder: str | Path, contents: dict[str, Any]) -> dict[str, int]:
         raise YosysError(f"{verilog}: no such file; generate the design again")
     with tempfile.TemporaryDirectory(prefix="spikeloom-asic-") as name:
         work = Path(name)
-        (work / "top.v").write_text(_RAM + re.sub(_MODULE, "", verilog.read_text(), flags=re.DOTALL))
+        text = verilog.read_text()
+        for ram in sorted({m["module"] for m in contents["memories"] if m["kind"] == "ram"}):
+            text = _RAM.format(name=ram) + re.sub(_MODULE.format(name=ram), "", text, flags=re.DOTALL)
+        (work / "top.v").write_text(text)
         passes = [
             "read_verilog top.v",
             f"hierarchy -top {contents['top']}",
-            "setattr -mod -set keep_hierarchy 1 spikeloom_rom_*",
+            *(f"setattr -mod -set keep_hierarchy 1 {m['module']}" for m in contents["memories"] if m["kind"] == "rom"),
             f"synth -top {contents['top']} -flatten -noabc",
             # Resets and enables become gates, so that there is one kind of flip-flop, of known transistors.
             "dfflegalize -cell $_DFF_P_ x",

@@ -15,19 +15,16 @@ from amaranth.lib.wiring import In, Out
 
 from ..hdl.axi_lite import AxiLite
 from ..hdl.axi_stream import PacketEnd
+from ..hdl.library import Library
 from ..quant.files import replacing
+from . import lint
 from .accelerator import Accelerator
 from .design import Design
 from .emit import module
+from .names import axi_file
 
-__all__ = ["ADDRESS_BITS", "AXI", "FILE", "IDENTITY", "REGISTERS", "VERSION", "AxiTop", "Register", "beat_bytes",
+__all__ = ["ADDRESS_BITS", "IDENTITY", "REGISTERS", "VERSION", "AxiTop", "Register", "beat_bytes",
            "register_table", "write"]
-
-AXI = "spikeloom_axi"
-"""Name of the module."""
-
-FILE = f"{AXI}.v"
-"""Name of its file."""
 
 IDENTITY = int.from_bytes(b"LOOM", "big")
 """What the register ``identity`` reads as."""
@@ -205,10 +202,10 @@ def _channel(prefix: str, flow: Any, **parts: int) -> dict[str, Any]:
     return members | {f"{prefix}ready": against(1)}
 
 
-def describe(top: AxiTop) -> dict[str, Any]:
-    """The key ``axi`` of ``design.json`` except the hash of the Verilog."""
+def describe(top: AxiTop, name: str) -> dict[str, Any]:
+    """The key ``axi`` of ``design.json`` except the hash of the Verilog; ``name`` of the module."""
     return {
-        "top": AXI,
+        "top": name,
         "version": VERSION,
         "network_hash": top.design.network.hash[:16],
         "frame_bytes": top.frame_bytes,
@@ -222,13 +219,17 @@ def describe(top: AxiTop) -> dict[str, Any]:
 
 def write(top: AxiTop, folder: str | Path, contents: dict[str, Any]) -> dict[str, Any]:
     """Write the AXI core beside the plain top level of its design; return ``contents`` of ``design.json``, which is
-    written again, with the key ``axi``."""
-    folder = Path(folder)
-    text = f"/* Spikeloom, network {top.design.network.hash}, AXI */\n{module(top, AXI)}"
-    with replacing(folder / FILE) as path:
+    written again, with the key ``axi``. Its module is called after the plain one, with ``_axi`` behind."""
+    folder, name, file = Path(folder), f"{contents['top']}_axi", axi_file(contents["verilog"])
+    library = Library()
+    text = f"/* Spikeloom, network {top.design.network.hash}, AXI */\n{module(top, name, library)}"
+    with replacing(folder / file) as path:
         path.write_text(text)
+    with replacing(folder / lint.waiver_file(file)) as path:
+        path.write_text(lint.waiver(file, text, library))
     digest = hashlib.sha256(text.encode()).hexdigest()
-    contents = contents | {"axi": describe(top) | {"verilog": FILE, "verilog_sha256": digest}}
+    described = describe(top, name) | {"waiver": lint.waiver_file(file)}
+    contents = contents | {"axi": described | {"verilog": file, "verilog_sha256": digest}}
     with replacing(folder / "design.json") as path:
         path.write_text(json.dumps(contents, indent=2, default=lambda value: value.item()) + "\n")
     return contents

@@ -18,6 +18,7 @@ from ..hdl.window_law import WindowLaw
 from ..quant.network import Network
 from .lags import rooms
 from .layers import Layer, PlanError, layers
+from .names import Namespace, identifier
 from .plan import Fold, build_stage
 from .streams import Boundary, Element, connect, output_ports, with_depths
 
@@ -99,6 +100,13 @@ class Design:
         return self._connected[1]
 
     @cached_property
+    def instances(self) -> dict[str, str]:
+        """What the elements are called as instances in the top module, by name: as in the network, where that is an
+        identifier."""
+        given = Namespace(["clk", "rst"])
+        return {e.name: given.give(identifier(e.name, "stage")) for e in self.elements}
+
+    @cached_property
     def outputs(self) -> dict[str, Boundary]:
         """The output streams by port name: ``o`` of the last read-out, ``o_<node>`` of the others."""
         return output_ports(self.network, self.boundaries)
@@ -118,8 +126,9 @@ class Design:
 
     def compute(self, frames: np.ndarray) -> dict[str, np.ndarray]:
         """The words (n, limbs) on every boundary, by the numpy models of the cores."""
-        words = {"i": self._elements(self.network.check_frames(frames))}
-        found = {"i": self.boundaries[0].format.pack(words["i"])}
+        entry = self.boundaries[0]
+        words = {entry.name: self._elements(self.network.check_frames(frames))}
+        found = {entry.name: entry.format.pack(words[entry.name])}
         forms = {b.name: b.format for b in self.boundaries}
         for element in self.elements:
             x, packed = element.compute([words[name] for name in element.ins])
@@ -217,12 +226,12 @@ class Top(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         streams = self.boundaries
-        _join(m, self.i, streams["i"])
+        _join(m, self.i, streams[self.design.boundaries[0].name])
         for out, boundary in zip(self.outs, self.design.outputs.values(), strict=True):
             _join(m, streams[boundary.name], out)
         for k, element in enumerate(self.design.elements):
             core, ins, outs = element.core(len(Value.cast(streams[element.ins[0]].payload)))
-            m.submodules[f"s{k}_{''.join(c if c.isalnum() else '_' for c in element.name)}"] = core
+            m.submodules[f"s{k}_{self.design.instances[element.name]}"] = core
             for inner, name in zip(ins, element.ins, strict=True):
                 _join(m, streams[name], inner)
             for inner, name in zip(outs, element.outs, strict=True):

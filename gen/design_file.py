@@ -48,7 +48,8 @@ _MEMORY = Table(
 _AXI = Table(
     {"verilog": Text(), "frame_bytes": _POSITIVE, "beat_bytes": _POSITIVE, "result_words": _POSITIVE},
     {"top": Text(), "version": _COUNT, "network_hash": Text(), "pixel_high": _COUNT, "ports": TableOf(_POSITIVE),
-     "registers": TableOf(Table({"address": _COUNT, "access": Text(), "text": Text()})), "verilog_sha256": Text()},
+     "registers": TableOf(Table({"address": _COUNT, "access": Text(), "text": Text()})), "verilog_sha256": Text(),
+     "waiver": Text()},
 )  # fmt: skip
 
 _DESIGN = Table(
@@ -72,6 +73,7 @@ _DESIGN = Table(
         "search": ListOf(Text()),
         "target": OneOf(("fpga", "asic")),
         "memories": ListOf(_MEMORY),
+        "waiver": Text(),
         "axi": _AXI,
     },
 )

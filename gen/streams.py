@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -117,17 +117,35 @@ def _framed(shape: tuple[int, int, int], form: WordFormat) -> tuple[int, int, in
     return shape if shape[0] % form.lanes == 0 else (shape[0] * shape[1] * shape[2], 1, 1)
 
 
-class _Wiring:
-    """Collects elements and boundaries in the order of the data."""
+_Reader = tuple[str, int | None]
+"""Who takes a stream: a stage by its name, and the number of its shortcut, None for its input."""
 
-    def __init__(self) -> None:
+
+class _Wiring:
+    """Collects elements and boundaries in the order of the data.
+
+    ``stages``: names of the network's own nodes, which its stages and their streams keep; whatever lies between them
+    gets another name than all of these (:meth:`inner`).
+    """
+
+    def __init__(self, stages: Iterable[str]) -> None:
         self.elements: list[Element] = []
         self.boundaries: dict[str, Boundary] = {}
+        self._taken = set(stages)
+
+    def inner(self, name: str) -> str:
+        """A name for what is no stage: ``name``, marked where a node or another stream has that already."""
+        while name in self._taken:
+            name += " (inner)"
+        self._taken.add(name)
+        return name
 
     def stream(
         self, name: str, width: int, form: WordFormat, shape: tuple[int, int, int], node: str, stride: int = 1
     ) -> str:
         """A new stream; return its name."""
+        if name in self.boundaries:
+            raise AssertionError(f"Two streams are called {name!r}")
         signal = f"b{len(self.boundaries)}_"
         self.boundaries[name] = Boundary(name, signal, width, form, _framed(shape, form), node, stride)
         return name
@@ -135,7 +153,7 @@ class _Wiring:
     def like(self, name: str, source: str, form: WordFormat) -> str:
         """A stream of the same elements as ``source`` in words of ``form``."""
         before = self.boundaries[source]
-        return self.stream(name, form.width, form, before.shape, before.node, before.stride)
+        return self.stream(self.inner(name), form.width, form, before.shape, before.node, before.stride)
 
     def gearboxes(self, name: str, source: str, lanes: int) -> str:
         """Conversions of ``source`` to words of ``lanes``, over the common divisor where neither divides the other."""
@@ -155,6 +173,7 @@ class _Wiring:
         c, h, w = before.shape
         spec = DecimatorSpec(before.format, c // before.format.lanes, h, w, stride)
         shape = (c, -(-h // stride), -(-w // stride))
+        name = self.inner(name)
         self.stream(name, before.width, before.format, shape, before.node, stride)
         self.elements.append(Element(name, spec, (source,), (name,)))
         return name
@@ -162,35 +181,37 @@ class _Wiring:
 
 def connect(network: Network, layers: list[Layer], stages: list[StageSpec]) -> tuple[list[Element], list[Boundary]]:
     """Elements and boundaries of the design, the input's boundary first, in the order of the data."""
-    wiring = _Wiring()
+    wiring = _Wiring(layer.name for layer in layers)
     node, shape = network.input.name, network.input.shape
     first = next(s for s, layer in zip(stages, layers, strict=True) if layer.input == node).i_format
     if len(network.takers[node]) > 1 and shape[0] % first.lanes:  # several readers, one of which may go pixel by pixel
         first = replace(first, lanes=shape[0])
-    wiring.stream("i", first.width, first, shape, node)
-    readers: dict[str, list[str]] = {}  # stages and shortcuts that take the result of a node
+    entry = wiring.stream(wiring.inner("i"), first.width, first, shape, node)
+    readers: dict[str, list[_Reader]] = {}  # stages and shortcuts that take the result of a node
     for layer in layers:
-        readers.setdefault(layer.input, []).append(layer.name)
+        readers.setdefault(layer.input, []).append((layer.name, None))
         for k, skip in enumerate(layer.skips):
-            readers.setdefault(skip.node, []).append(_skip_name(layer, k))
-    source: dict[tuple[str, str], str] = {}  # the stream of a node for a reader
+            readers.setdefault(skip.node, []).append((layer.name, k))
+    shown = {(layer.name, k): _shown(layer, k) for layer in layers for k in (None, *range(len(layer.skips)))}
+    source: dict[tuple[str, _Reader], str] = {}  # the stream of a node for a reader
 
     def offer(node: str, name: str) -> None:
-        names = readers.get(node, [])
-        if len(names) < 2:
-            source.update({(node, reader): name for reader in names})
+        takers = readers.get(node, [])
+        if len(takers) < 2:
+            source.update({(node, reader): name for reader in takers})
             return
         form = wiring.boundaries[name].format
-        branches = [wiring.like(f"{name} to {reader}", name, form) for reader in names]
-        wiring.elements.append(Element(f"{name}.fork", len(names), (name,), tuple(branches)))
-        source.update({(node, reader): branch for reader, branch in zip(names, branches, strict=True)})
+        branches = [wiring.like(f"{name} to {shown[reader]}", name, form) for reader in takers]
+        wiring.elements.append(Element(wiring.inner(f"{name}.fork"), len(takers), (name,), tuple(branches)))
+        source.update({(node, reader): branch for reader, branch in zip(takers, branches, strict=True)})
 
-    offer(network.input.name, "i")
+    offer(network.input.name, entry)
     for layer, stage in zip(layers, stages, strict=True):
-        ins = [wiring.gearboxes(f"{layer.name}.width", source[layer.input, layer.name], stage.i_format.lanes)]
+        reader = (layer.name, None)
+        ins = [wiring.gearboxes(f"{layer.name}.width", source[layer.input, reader], stage.i_format.lanes)]
         for k, (skip, merge) in enumerate(zip(layer.skips, stage.merges, strict=True)):
-            name = _skip_name(layer, k)
-            stream = source[skip.node, name]
+            name = _shown(layer, k)
+            stream = source[skip.node, (layer.name, k)]
             if skip.stride > 1:
                 stream = wiring.decimator(f"{name}.stride", stream, skip.stride)
             ins.append(wiring.gearboxes(f"{name}.width", stream, merge.skip_format.lanes))
@@ -224,8 +245,9 @@ def output_ports(network: Network, boundaries: Sequence[Boundary]) -> dict[str, 
     return found | {"o": logits[-1]}
 
 
-def _skip_name(layer: Layer, k: int) -> str:
-    return f"{layer.name}.skip{k if len(layer.skips) > 1 else ''}"
+def _shown(layer: Layer, k: int | None) -> str:
+    """What the streams to a reader are called after: the stage, or its shortcut number ``k``."""
+    return layer.name if k is None else f"{layer.name}.skip{k if len(layer.skips) > 1 else ''}"
 
 
 def with_depths(stages: list[StageSpec], depths: dict[str, list[int]]) -> list[StageSpec]:

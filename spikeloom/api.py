@@ -150,7 +150,7 @@ def evaluate(network: Network, images: Frames, *, progress: Callable[[int, int],
 def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping[str, Fold] = "auto",
              cycles: int | None = None, device: str | None = None, counts: bool = True,
              rates: np.ndarray | None = None, axi: bool = False, axi_bytes: int | None = None,
-             target: Literal["fpga", "asic"] = "fpga",
+             target: Literal["fpga", "asic"] = "fpga", name: str | None = None,
              progress: Callable[[str], None] = lambda _step: None) -> tuple[Design, dict[str, Any]]:
     """Write Verilog, ``design.json`` and the network into ``folder``; return the design and the contents of the JSON.
 
@@ -160,6 +160,8 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
     all who take them add them up over time. ``rates``: frames (N, C, H, W), two at least, on which cycles are means;
     stages may then skip all-zero words. ``axi``: an AXI core of it too, with ``axi_bytes`` in an input beat (None:
     ``gen.axi.beat_bytes``). ``target``: "asic" for Verilog without initial values (``docs/asic.md``), without ``axi``.
+    ``name``: of the top module, which begins the names of all modules and files; without one all modules begin with
+    a hash of the design (``top`` of the JSON), and the file is ``spikeloom_top.v``.
     Raises PlanError, naming the stage or the resource, where that is impossible.
     """
     from .gen import axi as ports
@@ -167,7 +169,11 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
     from .gen.fold import designed
     from .gen.fold_file import read_folds
     from .gen.layers import PlanError
+    from .gen.lint import waiver_file
+    from .gen.names import axi_file, check_name
 
+    if name is not None:
+        check_name(name)
     given = dict(fold) if isinstance(fold, Mapping) else {} if fold == "auto" else read_folds(fold)
     progress("searching folds")
     measured = None
@@ -180,9 +186,11 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
     if axi and target == "asic":
         raise PlanError("The AXI core is for FPGAs only, its memories have initial values; leave out 'axi' or 'asic'")
     core = ports.AxiTop(design, axi_bytes) if axi else None
-    contents = write(design, folder, progress, log, target)
+    contents = write(design, folder, progress, log, target, name)
     if core is None:
-        (Path(folder) / ports.FILE).unlink(missing_ok=True)
+        stale = axi_file(contents["verilog"])
+        for file in (stale, waiver_file(stale)):
+            (Path(folder) / file).unlink(missing_ok=True)
         return design, contents
     progress("writing the AXI core")
     return design, ports.write(core, folder, contents)

@@ -39,6 +39,8 @@ def generate(network: Annotated[Path, typer.Argument(help="Network file.")],
              axi_bytes: Annotated[int | None, typer.Option(min=1, help="Bytes of a beat of its input.")] = None,
              target: Annotated[Literal["fpga", "asic"],
                                typer.Option(help="asic: no initial values, memories as modules.")] = "fpga",
+             name: Annotated[str | None, typer.Option(help="Top module; begins the names of all modules and "
+                                                           "files.")] = None,
              json: JsonOption = False) -> None:
     """Generate Verilog and predict its cycles and area."""
     from . import api
@@ -49,15 +51,15 @@ def generate(network: Annotated[Path, typer.Argument(help="Network file.")],
     loaded = api.load(network)
     sample = None if rates is None else api.frames(loaded, rates, n).pixels
     with bars() as step:
-        design, contents = api.generate(loaded, output, fold=fold, cycles=cycles, device=device,
-                                        counts=counts, rates=sample, axi=axi, axi_bytes=axi_bytes, target=target,
+        design, contents = api.generate(loaded, output, fold=fold, cycles=cycles, device=device, counts=counts,
+                                        rates=sample, axi=axi, axi_bytes=axi_bytes, target=target, name=name,
                                         progress=lambda what: step(what, 0, 0))
     seconds = time.perf_counter() - start
     predicted = contents["predicted"]
     core = contents.get("axi")
     roms = [f"{m['module']}.hex" for m in contents.get("memories", []) if m["kind"] == "rom"]
-    files = [output / name for name in (contents["verilog"], *([core["verilog"]] if core else []), *roms,
-                                        "network.safetensors", "design.json")]
+    texts = [made[key] for made in (contents, *([core] if core else [])) for key in ("verilog", "waiver")]
+    files = [output / file for file in (*texts, *roms, "network.safetensors", "design.json")]
     if json:
         print_json({"folds": contents["folds"], **predicted, "search": contents["search"],
                     **({"axi": core} if core else {}), "verilog_sha256": contents["verilog_sha256"], "files": files,

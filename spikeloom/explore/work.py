@@ -128,9 +128,9 @@ def synthesis(
     """Cells by Yosys, with ``device`` the clock by nextpnr too. ``tools``, the versions of the programs, are there for
     the key of the job, which has the hash of all sources too: that is as good as the Verilog."""
     design = Design(opened(network, hash), made(folds), counts)
-    contents = {"top": emit.TOP, "verilog": f"{emit.TOP}.v"}
+    contents = {"top": "explored", "verilog": "explored.v"}
     with tempfile.TemporaryDirectory(prefix="spikeloom-explore-") as name:
-        (Path(name) / contents["verilog"]).write_text(emit.verilog(design))
+        (Path(name) / contents["verilog"]).write_text(emit.verilog(design, name=contents["top"]))
         if device is None:
             return {**synthesise(name, contents, "ecp5"), "mhz": None}
         placed = place(name, contents, device.removeprefix("ecp5-").replace("12k", "25k"))

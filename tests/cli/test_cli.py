@@ -111,6 +111,7 @@ def test_generate_prints_folds_and_writes_the_design(cli, network_file, tmp_path
         "design.json",
         "network.safetensors",
         "spikeloom_top.v",
+        "spikeloom_top.vlt",
     ]
     shown = cli("generate", network_file, "-o", tmp_path / "d2", *options).out
     assert re.search(r"^ *conv +2 x 1 x 1 +64 ", shown, re.MULTILINE), shown

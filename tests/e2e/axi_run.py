@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from cocotb_tools.runner import get_runner
 
-from spikeloom.gen.axi import AXI
 from spikeloom.sim.cocotb_run import build_environment
 from spikeloom.sim.toolchain import tail
 
@@ -23,17 +22,18 @@ def environment() -> dict[str, str | None]:
     return variables | {"MAKEFLAGS": (variables["MAKEFLAGS"] or "").replace("OPT_FAST=-O1", "OPT_FAST=-O0")}
 
 
-def build(verilog: Path, ports: dict[str, int], folder: Path) -> Path:
-    """Build the core; return the folder."""
+def build(verilog: Path, about: dict[str, Any], folder: Path) -> Path:
+    """Build the core, ``about`` which is the key ``axi`` of ``design.json``; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "top").write_text(about["top"])
     control = folder / "ports.vlt"
-    lines = [f'public_flat_rw -module "{AXI}" -var "{name}"\n' for name in ports]
+    lines = [f'public_flat_rw -module "{about["top"]}" -var "{name}"\n' for name in about["ports"]]
     control.write_text("`verilator_config\n" + "".join(lines))
     with pytest.MonkeyPatch.context() as patch:
         _apply(patch)
         get_runner("verilator").build(
             sources=[control, verilog],
-            hdl_toplevel=AXI,
+            hdl_toplevel=about["top"],
             build_dir=folder,
             build_args=list(ARGUMENTS),
             timescale=("1ns", "1ps"),
@@ -51,7 +51,7 @@ def run(built: Path, work: Path, tests: str, config: dict[str, Any]) -> list[dic
         _apply(patch)
         try:
             get_runner("verilator").test(
-                hdl_toplevel=AXI,
+                hdl_toplevel=(built / "top").read_text(),
                 hdl_toplevel_lang="verilog",
                 test_module="axi_bench",
                 test_filter=tests,

@@ -51,13 +51,13 @@ DECLARE = f"  integer fault_file, fault_got, fault_number;\n  initial begin {REA
 INSIDE = {
     # number: (module, pattern, replacement); the replacement is chosen where fault_number is the number.
     # A neuron fires where a - test is not negative.
-    2: ("s0_conv1.neuronarray", r"(\$signed\(a_0_0\) - [^;]*)", r"\1 - (ON ? 1 : 0)"),
-    3: ("s0_conv1.neuronarray", r"(\$signed\(a_0_1\) - [^;]*)", r"\1 - (ON ? 1 : 0)"),
-    4: ("s0_conv1.neuronarray", r"(assign fire_0_2 = )([^;]*)", r"\1ON ? 1'b0 : \2"),
-    5: ("s4_fc.synapsearray", r"(acc_2_0 <= )(.*);", r"\1ON ? \2 & ~4 : \2;"),
-    6: ("s0_conv1.window", r"(i__ready = rows != )3'h6", r"\1(ON ? 3'h5 : 3'h6)"),
-    7: ("s0_conv1.window", r"memory\[0\] = 4'h0", f"{READ} memory[0] = ON"),
-    8: ("s2_pool.poolarray", r"(assign _\d+_ = )(\S+) > (\S+);", r"\1ON ? \2 < \3 : \2 > \3;"),
+    2: ("conv1_neuronarray", r"(\$signed\(a_0_0\) - [^;]*)", r"\1 - (ON ? 1 : 0)"),
+    3: ("conv1_neuronarray", r"(\$signed\(a_0_1\) - [^;]*)", r"\1 - (ON ? 1 : 0)"),
+    4: ("conv1_neuronarray", r"(assign fire_0_2 = )([^;]*)", r"\1ON ? 1'b0 : \2"),
+    5: ("fc_synapsearray", r"(acc_2_0 <= )(.*);", r"\1ON ? \2 & ~4 : \2;"),
+    6: ("conv1_window", r"(i__ready = rows != )3'h6", r"\1(ON ? 3'h5 : 3'h6)"),
+    7: ("conv1_window", r"memory\[0\] = 4'h0", f"{READ} memory[0] = ON"),
+    8: ("pool_poolarray", r"(assign \w+ = )(\S+) > (\S+);", r"\1ON ? \2 < \3 : \2 > \3;"),
 }
 
 FAULTS: dict[str, tuple[str, str]] = {
@@ -85,8 +85,14 @@ FAULTS: dict[str, tuple[str, str]] = {
 """For each fault what goes into ``fault.txt``, and the boundary at which it must show first."""
 
 
+def _top(text: str) -> str:
+    """The name of the top module, which begins those of all others."""
+    (found,) = re.findall(r"^module (\w+)\(i__", text, re.MULTILINE)[:1]
+    return found
+
+
 def _inside(text: str, module: str, pattern: str, replacement: str, number: int) -> str:
-    start = text.index(f"module \\spikeloom_top.{module} ")
+    start = text.index(f"module {_top(text)}_{module}(")
     end = text.index("endmodule", start)
     body, count = re.subn(pattern, replacement.replace("ON", f"(fault_number == {number})"), text[start:end], count=1)
     assert count == 1, f"{pattern} is not in {module}"
@@ -97,7 +103,7 @@ def _inside(text: str, module: str, pattern: str, replacement: str, number: int)
 
 def _weight(text: str) -> str:
     """The sign of the first weight that can change it, in the first memory of the synapse array."""
-    start = text.index("module \\spikeloom_top.s0_conv1.synapsearray ")
+    start = text.index(f"module {_top(text)}_conv1_synapsearray(")
     match = next(
         m for m in re.finditer(r"memory\[\d+\] = 8'h(\w\w);", text[start:]) if int(m[1], 16) & 15 not in (0, 8)
     )
@@ -105,7 +111,7 @@ def _weight(text: str) -> str:
     negated = value & 0xF0 | 16 - (value & 15)
     return _inside(
         text,
-        "s0_conv1.synapsearray",
+        "conv1_synapsearray",
         re.escape(match[0]),
         f"{READ} {match[0].split(' = ')[0]} = ON ? 8'h{negated:02x} : 8'h{value:02x};",
         1,
@@ -113,11 +119,11 @@ def _weight(text: str) -> str:
 
 
 def _stream(text: str, stage: str, number: int) -> str:
-    instance = re.search(rf"  \\spikeloom_top\.{stage}  {stage} \(.*?\n  \);\n", text, re.S)
+    instance = re.search(rf"  {_top(text)}_{stage} {stage} \(.*?\n  \);\n", text, re.S)
     assert instance, stage
     nets, block = {}, instance[0]
     for port in ("payload", "valid", "ready"):
-        match = re.search(rf"\.(\\?o__{port}(?:\$\d+ )?)\(([^)]*)\)", block)
+        match = re.search(rf"\.(o__{port})\(([^)]*)\)", block)
         assert match, port
         nets[port] = match[2]
         block = block.replace(match[0], f".{match[1]}(f{number}_{port})")
@@ -137,14 +143,14 @@ def instrumented(text: str) -> str:
     text = _weight(text)
     for number, (module, pattern, replacement) in INSIDE.items():
         text = _inside(text, module, pattern, replacement, number)
-    for number, stage in ((0, "s0_conv1"), (2, "s2_pool"), (4, "s4_fc")):
+    for number, stage in ((0, "conv1"), (2, "pool"), (4, "fc")):
         text = _stream(text, stage, number)
     text = re.sub(
-        r"(\\spikeloom_top\.s0_conv1  s0_conv1 .*?\.rst\()rst\)",
+        rf"(  {_top(text)}_conv1 conv1 .*?\.rst\()rst\)",
         r"\g<1>fault_number == 9 ? 1'b0 : rst)",
         text,
         count=1,
         flags=re.S,
     )
-    top = text.index("module spikeloom_top")
+    top = text.index(f"module {_top(text)}(")
     return text[:top] + text[top:].replace(";\n", ";\n" + DECLARE, 1) + STREAM_FAULTS

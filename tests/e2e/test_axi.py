@@ -75,8 +75,8 @@ def built(design: Design, folder: Path, lanes: int | None = None) -> Core:
     if missing:
         pytest.skip(f"no {', '.join(missing)} on this machine")
     contents = axi.write(axi.AxiTop(design, lanes), folder, emit.write(design, folder))
-    ports = contents["axi"]["ports"]
-    return Core(design, contents, axi_run.build(folder / contents["axi"]["verilog"], ports, folder / "build"))
+    about = contents["axi"]
+    return Core(design, contents, axi_run.build(folder / about["verilog"], about, folder / "build"))
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +146,7 @@ def test_lint_finds_nothing_but_the_style_of_written_verilog(core: Core, tmp_pat
     wires = ", ".join(
         f"{'output' if _drives(port) else 'input'} [{ports[port] - 1}:0] {wire}" for port, wire in named
     )
+    example = example.replace("digits_axi ", f"{core.contents['axi']['top']} ")
     (tmp_path / "board.v").write_text(f"module board({wires});\n{example}endmodule\n")
     verilator = verilator_root()
     done = subprocess.run(

@@ -76,7 +76,7 @@ def test_a_waveform_shows_the_cycles_around_the_difference(folder: Path, monkeyp
     outcome = verify(design, contents, folder, frames, waves=folder / "late.vcd")
     assert outcome.waves == folder / "late.vcd"
     text = (folder / "late.vcd").read_text()
-    assert "b3__valid" in text and "s2_pool" in text
+    assert "b3__valid" in text and "scope module pool " in text
     cycle = outcome.differences[0].cycle
     stamps = [int(line[1:]) for line in text.splitlines() if line.startswith("#")]
     assert 60 <= len(stamps) / 2 <= 80, f"{len(stamps)} time stamps for the cycles around {cycle}"

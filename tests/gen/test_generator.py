@@ -196,7 +196,7 @@ def test_files_are_the_same_on_every_run(tmp_path: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", script, tmp_path / "a", tmp_path / "b"], check=True)
     names = sorted(p.name for p in (tmp_path / "a").iterdir())
-    assert names == ["design.json", "network.safetensors", "spikeloom_top.v"]
+    assert names == ["design.json", "network.safetensors", "spikeloom_top.v", "spikeloom_top.vlt"]
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
     contents = json.loads((tmp_path / "a" / "design.json").read_text())

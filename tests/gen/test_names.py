@@ -1,0 +1,224 @@
+"""Names: nothing that a user calls a layer meets an inner name, and two designs have no module in common."""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small
+
+from spikeloom import api
+from spikeloom.gen import emit, yosys
+from spikeloom.gen.design import Design
+from spikeloom.gen.fold import auto
+from spikeloom.gen.layers import PlanError
+from spikeloom.gen.lint import RULES
+from spikeloom.gen.names import RESERVED, Namespace, check_name, identifier
+from spikeloom.gen.plan import Fold
+from spikeloom.quant import golden
+from spikeloom.quant.network import Network
+from spikeloom.quant.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout
+from spikeloom.sim.predict import golden_words
+from spikeloom.sim.toolchain import run_program, verilator_root
+from spikeloom.sim.verify import verify
+
+HDL = Path(emit.__file__).parents[1] / "hdl"
+
+
+def lint(top: str, *files: Path | str) -> None:
+    """Verilator with all warnings; raises SimulationError where there is one."""
+    root = verilator_root()
+    command = [root / "bin" / "verilator_bin", "--lint-only", "-Wall", "--top-module", top, *files]
+    run_program(command, "Verilator", environment={"VERILATOR_ROOT": str(root)})
+
+
+def chain(*names: str) -> Network:
+    """Layers called ``names``, the first of which is also added to the last but one: forks, width conversions and a
+    shortcut with a stride between them."""
+    rng = np.random.default_rng(5)
+
+    def conv(name: str, source: str, inputs: int, stride: int = 1) -> tuple[Conv2d, IF]:
+        weight = rng.integers(-3, 4, (4, inputs, 1, 1))
+        levels = {"threshold": np.array([2, 3, 4, 5]), "bias": rng.integers(0, 3, 4), "v0": np.ones(4, int)}
+        return (
+            Conv2d(name=name, source=source, weight=weight, weight_bits=3, stride=stride),
+            IF(name=f"{name} fires", source=name, **levels),
+        )
+
+    nodes: list[Node] = [Input(name="pixels", shape=(1, 4, 4), high=3)]
+    for before, name in pairwise(("pixels", *names[:-2])):
+        source = before if before == "pixels" else f"{before} fires"
+        nodes += conv(name, source, 1 if before == "pixels" else 4)
+    *_, main, last = names
+    first, before = f"{names[0]} fires", f"{names[-3]} fires"
+    synapse, neuron = conv(main, before, 4, stride=2)
+    nodes += [
+        synapse,
+        Gain(name=f"{main} gain", source=first, gain=np.ones(4, int), stride=2),
+        Add(name=f"{main} add", source=main, other=f"{main} gain"),
+        IF(
+            name=f"{main} fires",
+            source=f"{main} add",
+            threshold=neuron.threshold,
+            bias=neuron.bias,
+            v0=neuron.v0,
+        ),
+        Flatten(name="vector", source=f"{main} fires"),
+        Linear(name=last, source="vector", weight=rng.integers(-3, 4, (3, 16)), weight_bits=3),
+        Readout(name=f"{last} answers", source=last, bias=np.zeros(3, int)),
+    ]
+    return Network(tuple(nodes), steps=3)
+
+
+NASTY = (
+    ("a", "i", "o", "a.fork", "a to i", "a.width", "m", "m.skip"),  # inner streams, the fork of a, the shortcut of m
+    ("m", "m.skip", "m.skip.width", "m.skip.stride", "m to m.skip", "m.fork", "clk", "rst"),
+    ("module", "reg", "logic", "wait", "A", "a", "b0__valid", "i__payload"),
+    ("0", "features.0", "features_0", "層", "ü", "a b'\"", "$auto$1", "window"),
+    ("x" * 300, "x" * 300 + "y", "adds", "rom", "rom_0", "[red]", "`define", "\\escaped"),
+)
+
+
+@pytest.mark.parametrize("number", range(len(NASTY)))
+def test_a_layer_may_have_any_name(number: int, tmp_path: Path) -> None:
+    names = NASTY[number]
+    network = chain(*names)
+    folds = auto(network, 200)
+    design = Design(network, folds | {names[1]: Fold(1, 1, folds[names[1]].steps)})
+    streams = [b.name for b in design.boundaries]
+    assert set(names) < set(streams) and len(set(streams)) == len(streams) > len(names) + 2
+    assert len({e.name for e in design.elements}) == len(design.elements)
+    frames = np.random.default_rng(1).integers(0, 4, (6, 1, 4, 4))
+    words = golden_words(design, golden.run(network, frames).outputs)
+    models = design.compute(frames)
+    assert all(np.array_equal(models[name], words[name]) for name in streams)
+    contents = emit.write(design, tmp_path)
+    text = (tmp_path / contents["verilog"]).read_text()
+    assert text.isascii() and "\\" not in text and not re.search(r"\b_\d+_\b", text)
+    lint(contents["top"], tmp_path / contents["waiver"], tmp_path / contents["verilog"])
+    yosys.run([f"read_verilog {contents['verilog']}", f"hierarchy -check -top {contents['top']}"], tmp_path)
+    if number == 2:  # one build is enough to see that words and cycles are where the names say
+        outcome = verify(design, contents, tmp_path, frames, pauses=0.3)
+        assert outcome.passed, [str(d) for d in outcome.differences]
+
+
+def read(folder: Path, *names: str) -> set[str]:
+    """The modules of the files, which Yosys and Verilator read together."""
+    files = [folder / name for name in names]
+    text = "".join(file.read_text() for file in files)
+    modules = re.findall(r"^module (\w+)", text, re.MULTILINE)
+    assert len(modules) == len(set(modules)), "two modules with one name"
+    tops = [name for name in modules if f" {name} " not in text and f" {name} #" not in text.replace("module ", "")]
+    wires = "".join(f"  {top} u{k} ();\n" for k, top in enumerate(tops))
+    (folder / "all.v").write_text(text + f"module all;\n{wires}endmodule\n")
+    yosys.run(["read_verilog all.v", "hierarchy -check -top all"], folder)
+    lint("all", "-Wno-PINMISSING", *(f"-Wno-{rule}" for rule in RULES), "-Wno-UNDRIVEN", folder / "all.v")
+    return set(modules)
+
+
+def test_two_designs_in_one_project(tmp_path: Path) -> None:
+    """With and without names, plain and AXI cores, for FPGA and ASIC: no module twice, and all can be read together."""
+    made = []
+    for number, options in enumerate(({"axi": True}, {"name": "other", "axi": True}, {"target": "asic"})):
+        for seed in (1, 2):
+            given = options | ({"name": f"other_{seed}"} if "name" in options else {})
+            folder = tmp_path / f"{number}{seed}"
+            _, contents = api.generate(small.network(seed), folder, fold=small.FOLDS, **given)
+            for about in (contents, *([contents["axi"]] if "axi" in contents else [])):
+                made.append(f"{number}{seed}/{about['verilog']}")
+                lint(about["top"], folder / about["waiver"], folder / about["verilog"])
+                modules = re.findall(r"^module (\w+)", (folder / about["verilog"]).read_text(), re.MULTILINE)
+                assert modules[0] == about["top"] and all(m.startswith(f"{about['top']}_") for m in modules[1:])
+    assert made[4:6] == ["11/other_1.v", "11/other_1_axi.v"] and len(made) == 10
+    assert len(read(tmp_path, *made)) > 60
+
+
+def test_the_default_name_is_that_of_the_design(tmp_path: Path) -> None:
+    _, contents = api.generate(small.network(), tmp_path / "a", fold=small.FOLDS)
+    _, again = api.generate(small.network(), tmp_path / "b", fold=small.FOLDS)
+    _, other = api.generate(small.network(), tmp_path / "c", fold=small.FOLDS | {"last": Fold(3, 2, 1)})
+    _, asic = api.generate(small.network(), tmp_path / "d", fold=small.FOLDS, target="asic")
+    assert contents["verilog"] == other["verilog"] == "spikeloom_top.v"
+    assert contents["verilog_sha256"] == again["verilog_sha256"]
+    assert len({contents["top"], again["top"], other["top"], asic["top"]}) == 3
+    _, named = api.generate(small.network(), tmp_path / "a", fold=small.FOLDS, name="a9_core")
+    assert (named["top"], named["verilog"], named["waiver"]) == ("a9_core", "a9_core.v", "a9_core.vlt")
+    text = (tmp_path / "a" / "spikeloom_top.v").read_text()
+    assert text.replace(contents["top"], "a9_core") == (tmp_path / "a" / "a9_core.v").read_text()
+
+
+@pytest.mark.parametrize(
+    "name", ["", "9a", "a b", "a__b", "a_", "_a", "a.b", "a-b", "é", "module", "Logic", "x" * 65, "a\n"]
+)
+def test_a_name_that_is_none(name: str, tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match="is no name for a design: one .*, such as digits_core"):
+        api.generate(small.network(), tmp_path / "d", name=name)
+    assert not (tmp_path / "d").exists() and check_name("digits_core2") == "digits_core2"
+
+
+def test_identifiers() -> None:
+    given = Namespace(["clk"])
+    assert [given.give(n) for n in ("clk", "a", "A", "a_2", "a")] == ["clk_2", "a", "A_2", "a_2_2", "a_3"]
+    texts = ("a.b", "a b", "7", "", "層", "wire", "Wire", "_x_", "x" * 99)
+    assert [identifier(t) for t in texts] == ["a_b", "a_b", "n_7", "n", "n", "n_wire", "n_Wire", "x", "x" * 64]
+    assert {"wire", "logic", "module", "always_ff"} < RESERVED
+
+
+def test_lint_of_windows_of_all_kinds(tmp_path: Path) -> None:
+    """Whole kernel columns, a ring, words that are skipped, a depthwise convolution, a pool, quantised values."""
+    rng = np.random.default_rng(4)
+    levels = {"threshold": rng.integers(9, 20, 4), "bias": rng.integers(-3, 4, 4), "v0": rng.integers(0, 9, 4)}
+    layers: list[Node] = [Input(name="pixels", shape=(1, 5, 5), high=15)]
+    for name, inputs, groups in (("columns", 1, 1), ("depthwise", 4, 4), ("skipping", 4, 1)):
+        weight = rng.integers(-7, 8, (4, inputs // groups, 3, 3))
+        source = layers[-1].name
+        layers.append(Conv2d(name=name, source=source, weight=weight, weight_bits=4, padding=1, groups=groups))
+        layers.append(IF(name=f"{name} fires", source=name, **levels))
+    layers += [
+        MaxPool(name="pool", source="skipping fires", kernel=2, stride=2),
+        Flatten(name="flat", source="pool"),
+        Linear(name="fc", source="flat", weight=rng.integers(-7, 8, (5, 16)), weight_bits=4),
+        Readout(name="out", source="fc", bias=rng.integers(-5, 6, 5)),
+    ]
+    folds = {
+        "columns": Fold(2, 3, 1),
+        "depthwise": Fold(2, 2, 1),
+        "skipping": Fold(4, 2, 2, skip=True),
+        "pool": Fold(2, 2, 1),
+        "fc": Fold(1, 1, 1),
+    }
+    contents = emit.write(Design(Network(tuple(layers), 2), folds), tmp_path)
+    lint(contents["top"], tmp_path / contents["waiver"], tmp_path / contents["verilog"])
+
+
+@pytest.mark.parametrize("form", ["SPIKELOOM_PLAIN", "SPIKELOOM_ICE40"])
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("adds", {"COUNT": 3, "WIDTH": 5, "SIGNED": 1}),
+        ("adds", {"SIGNED": 0, "WIDTH": 1}),
+        ("adds", {"GATED": 0}),
+        ("rom", {"DEPTH": 40, "ADDRESS": 6}),
+        ("ram", {"DEPTH": 40, "ADDRESS": 6}),
+        ("register_file", {"DEPTH": 5, "ADDRESS": 3}),
+    ],
+)
+def test_lint_of_the_library(name: str, parameters: dict[str, int], form: str, tmp_path: Path) -> None:
+    """Without any waiver; the file is called as its module, which Verilator asks for."""
+    file = tmp_path / f"spikeloom_{name}.v"
+    file.write_text((HDL / f"{name}.v").read_text())
+    lint(f"spikeloom_{name}", f"-D{form}", *(f"-G{key}={value}" for key, value in parameters.items()), file)
+
+
+def test_lint_of_the_block_ram_of_ecp5(tmp_path: Path) -> None:
+    """The form of the memory that has cells, with our model of them."""
+    (tmp_path / "spikeloom_rom.v").write_text((HDL / "rom.v").read_text())
+    model = (HDL.parent / "sim" / "cells_ecp5.v").read_text()
+    port, rest = re.split(r"(?<=endmodule\n)", model, maxsplit=1)
+    (tmp_path / "spikeloom_bram_port.v").write_text(port)
+    (tmp_path / "DP16KD.v").write_text(rest)
+    files = [tmp_path / f"{name}.v" for name in ("spikeloom_rom", "spikeloom_bram_port", "DP16KD")]
+    for depth, address, width in ((40, 6, 1), (600, 10, 40), (2000, 11, 10)):
+        size = (f"-GDEPTH={depth}", f"-GADDRESS={address}", f"-GWIDTH={width}")
+        lint("spikeloom_rom", "-DSPIKELOOM_ECP5", *size, *files)
