@@ -25,12 +25,6 @@ class Term:
     shift: int = 0
     negative: bool = False
 
-    @property
-    def range(self) -> tuple[int, int]:
-        """Lowest and highest contribution to the sum."""
-        ends = (self.low << self.shift, self.high << self.shift)
-        return (-ends[1], -ends[0]) if self.negative else ends
-
 
 def levels(count: int) -> int:
     """Levels of a balanced tree over ``count`` terms."""

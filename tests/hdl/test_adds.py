@@ -5,9 +5,14 @@ from pathlib import Path
 
 import pyosys
 import pytest
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 
 import spikeloom.hdl
 from spikeloom.gen import yosys
+from spikeloom.gen.emit import module
+from spikeloom.hdl.gated import CHAIN, Addition, add
 
 SOURCE = Path(spikeloom.hdl.__file__).parent / "adds.v"
 MODELS: dict[str, dict[str, list[str]]] = {
@@ -81,3 +86,48 @@ def test_a_wrong_table_is_found(device: str, right: str, wrong: str, tmp_path: P
     assert right in source
     with pytest.raises(yosys.YosysError):
         prove(tmp_path, source.replace(right, wrong), device, 3, 4, 1 if device == "ecp5" else 0, 1)
+
+
+class Additions(wiring.Component):
+    """Additions of several kinds at once, in Amaranth or, ``small``, by ``adds.v``: more of a kind than a carry chain
+    takes, summands of one width and of different ones."""
+
+    WIDTHS = [(3, 3), (2, 3), (3, 1), (5, 4), *[(2, 2)] * 9]
+
+    def __init__(self, *, gated: bool, small: bool) -> None:
+        self.gated, self.small = gated, small
+        total = sum(map(sum, self.WIDTHS))
+        count = len(self.WIDTHS)
+        super().__init__({"x": In(total), "gates": In(2 * count), "y": Out(sum(max(w) + 1 for w in self.WIDTHS))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        additions, at = [], 0
+        for k, (wa, wb) in enumerate(self.WIDTHS):
+            a, b = self.x[at : at + wa], self.x[at + wa : at + wa + wb]
+            at += wa + wb
+            gates = (self.gates[2 * k], self.gates[2 * k + 1]) if self.gated else (None, None)
+            additions.append(Addition(a, b, max(wa, wb), False, *gates))
+        found = add(m, platform if self.small else None, additions, "sum")
+        named = [Signal(max(w) + 1, name=f"y_{k}") for k, w in enumerate(self.WIDTHS)]
+        m.d.comb += [signal.eq(value) for signal, value in zip(named, found, strict=True)]
+        m.d.comb += self.y.eq(Cat(named))
+        return m
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_additions_that_share_carry_chains_are_each_of_its_own(gated: bool, tmp_path: Path) -> None:
+    texts = [module(Additions(gated=gated, small=small), name) for small, name in ((False, "plain"), (True, "small"))]
+    assert [text.count("spikeloom_adds #(") for text in texts] == [0, 2 + -(-9 // CHAIN)]
+    for name, text in zip(("plain", "small"), texts, strict=True):
+        (tmp_path / f"{name}.v").write_text(text)
+    flat = ["proc", "flatten", "opt_clean"]
+    yosys.run(
+        [
+            "read_verilog plain.v", "hierarchy -top plain", *flat, "design -stash plain",
+            "read_verilog small.v", "hierarchy -top small", *flat, "design -copy-from plain plain",
+            "miter -equiv -flatten -make_assert plain small both",
+            "hierarchy -top both", "sat -verify -prove-asserts -set-def-inputs both",
+        ],
+        tmp_path,
+    )  # fmt: skip

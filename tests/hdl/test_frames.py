@@ -11,7 +11,7 @@ from spikeloom.gen.accelerator import GOOD, LONG, SHORT, Accelerator, Result, pa
 from spikeloom.gen.design import Design
 from spikeloom.gen.layers import PlanError
 from spikeloom.gen.plan import Fold
-from spikeloom.hdl.frames import Framer, Results
+from spikeloom.hdl.frames import Framer, Results, result_beats
 from spikeloom.hdl.readout import ReadoutSpec
 from spikeloom.hdl.words import WordFormat
 from spikeloom.quant.network import Network
@@ -236,3 +236,13 @@ def test_errors_name_the_rule() -> None:
         Framer(WordFormat(1, 1, 0, 15), 0, 1)
     with pytest.raises(ValueError, match="A result has a word for the class and one for every logit, not 1 words"):
         parse_result([0])
+
+
+def test_results_name_as_many_classes_as_16_bits_do() -> None:
+    def spec(classes: int) -> ReadoutSpec:
+        ranges = np.tile([0, 1], (classes, 1))
+        return ReadoutSpec(bias=np.zeros(classes, int), i_format=WordFormat(1, 1, 0, 1), ranges=ranges)
+
+    assert result_beats(spec(65_536)) == 65_537
+    with pytest.raises(ValueError, match="A result can name 65,536 classes, not 65,537"):
+        result_beats(spec(65_537))

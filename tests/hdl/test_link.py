@@ -107,6 +107,23 @@ def test_a_reply_begins_soon_after_its_request() -> None:
     assert not flags[300][1] and flags[first][1] and not flags[-1][1], "busy while something is under way"
 
 
+def test_the_error_flag_is_that_of_the_last_frame() -> None:
+    """A lamp on a board: on after a frame that was none, off after a good one."""
+    core, seen = LinkCore(spec()), []
+    good = encode(Frame(Kind.STATUS, 1))
+    bad = good[:3] + bytes([good[3] ^ 1]) + good[4:]
+
+    async def bench(ctx: Any) -> None:
+        for frame in (good, bad, good):
+            for level in line_of(frame, CYCLES) + [1] * 20:
+                ctx.set(core.rx, level)
+                await ctx.tick()
+            seen.append(ctx.get(core.error))
+
+    simulate(core, bench)
+    assert seen == [0, 1, 0]
+
+
 def test_what_finds_no_room_is_told_and_lost() -> None:
     # 15 bytes: with one image in the core, two wait.
     core = LinkCore(spec(depth=16))

@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from spikeloom.gen import emit, yosys
+from spikeloom.hdl.library import Library
 from spikeloom.hdl.rom import rom, rom_style
 
 SIZES = [(36, 40), (600, 20), (1500, 11)]
@@ -107,3 +108,16 @@ def test_a_word_comes_two_cycles_later(depth: int, width: int) -> None:
 def test_a_deeper_memory_is_left_to_synthesis(tmp_path: Path) -> None:
     _, reader = make(3000, 8)
     assert "spikeloom_rom" not in emit.module(reader, "top")
+
+
+def test_every_table_has_a_module_of_its_own() -> None:
+    library, address = Library("asic"), Signal(1)
+
+    def made(words: list[int], macro: bool) -> str:
+        return library.table(words, 2, macro, {"addr": address}, {"data": Signal(2)}).type
+
+    names = [made(words, macro) for macro in (True, False) for words in ([1, 2], [2, 1], [3, 3])]
+    assert names == [f"spikeloom_{kind}_{k}" for kind in ("rom", "table") for k in range(3)]
+    assert made([2, 1], True) == names[1] and made([2, 1], False) == names[4], "equal words share a module"
+    assert [library.text.count(f"module {name} ") + library.text.count(f"module {name}(") for name in names] == [1] * 6
+    assert [memory.words for memory in library.memories] == [(1, 2), (2, 1), (3, 3), (2, 1)]

@@ -1,0 +1,46 @@
+"""What never waits says so: such a stream has no ready that anyone could drive or ask for."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from amaranth.lib import stream
+
+from spikeloom.hdl.cobs import CobsDecoder
+from spikeloom.hdl.codes import Kind
+from spikeloom.hdl.merge import Merge, MergeSpec
+from spikeloom.hdl.packets import PacketReceiver
+from spikeloom.hdl.pipe import Pipe
+from spikeloom.hdl.sparse import SparseWalk
+from spikeloom.hdl.uart import BitRate, UartReceiver
+from spikeloom.hdl.window import Window
+from spikeloom.hdl.window_spec import WindowSpec
+from spikeloom.hdl.words import WordFormat
+
+FORM = WordFormat(1, 1, 0, 3)
+WINDOW = WindowSpec(
+    i_format=FORM, channels=1, height=4, width=4, kernel=(2, 2), stride=1, padding=0, order="taps", groups=1, scans=1,
+    credits=1, rows=3,
+)  # fmt: skip
+MERGE = MergeSpec(
+    gain=np.array([2]), first=0, channels=1, skip_format=FORM, i_format=FORM, scans=1, parts=1,
+    ranges=np.array([[0, 3]]), depth=2,
+)  # fmt: skip
+NEVER_WAIT = {
+    "decoder": (CobsDecoder(), "io"),
+    "merge": (Merge(MERGE), "io"),
+    "packets": (PacketReceiver({Kind.STATUS: 0}, 16), "i"),
+    "pipe": (Pipe(4, 5), "io"),
+    "receiver": (UartReceiver(BitRate(4e6, 1e6)), "o"),
+    "walk": (SparseWalk(replace(WINDOW, i_format=FORM, channels=2, chunk=2), 4, 2), "o"),
+    "window": (Window(WINDOW), "o"),
+}
+
+
+@pytest.mark.parametrize("name", NEVER_WAIT)
+def test_a_stream_that_never_waits_says_so(name: str) -> None:
+    core, ports = NEVER_WAIT[name]
+    for port in "io":
+        found = getattr(core, port, None)
+        if isinstance(found, stream.Interface):
+            assert found.signature.always_ready == (port in ports), f"{name}.{port}"
