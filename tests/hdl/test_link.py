@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from link_bench import line_of, simulate
+from link_bench import line_of, push, simulate
 
 from spikeloom.gen import yosys
 from spikeloom.gen.emit import module
 from spikeloom.hdl.codes import Kind, Reason
 from spikeloom.hdl.link import LinkCore, LinkSpec
+from spikeloom.hdl.replies import Replies
 from spikeloom.hdl.uart import BitRate
 from spikeloom.link import Frame, Info, Parser, Result, encode
 
@@ -122,6 +123,14 @@ def test_the_error_flag_is_that_of_the_last_frame() -> None:
 
     simulate(core, bench)
     assert seen == [0, 1, 0]
+
+
+def test_a_long_reply_has_its_length_in_two_bytes() -> None:
+    info = bytes(k % 251 for k in range(700))
+    got = push(Replies(1, info, 1), [Kind.INFO, 7])
+    assert [word & 0xFF for word in got[:4]] == [0x82, 7, 700 & 0xFF, 700 >> 8]
+    assert bytes(word & 0xFF for word in got[4:-2]) == info
+    assert [word >> 8 for word in got] == [0] * (len(got) - 1) + [1], "the last byte is marked"
 
 
 def test_what_finds_no_room_is_told_and_lost() -> None:

@@ -216,6 +216,25 @@ def test_membrane_bounds_are_reached_and_one_bit_less_fails(monkeypatch: pytest.
     assert not np.array_equal(got, spec.compute(x))
 
 
+@pytest.mark.parametrize("rule", ["causal", "signed"])
+def test_membranes_of_neurons_that_never_or_always_fire(rule: str) -> None:
+    """What is ruled out takes no bits of a membrane: a part of the range with nothing in it widens none."""
+    spec = NeuronSpec(
+        threshold=np.array([1000, 10]),
+        bias=np.array([0, 0]),
+        v0=np.array([0, 0]),
+        rule=rule,
+        strict=False,
+        time_steps=3,
+        i_format=WordFormat(2, 3, 0, 12),
+        ranges=np.array([[0, 9], [10, 12]]),
+        constant=False,
+    )
+    before, after = spec.membranes
+    assert before.tolist() == [[[0, 9], [10, 12]], [[0, 18], [10, 14]], [[0, 27], [10, 16]]]
+    assert after.tolist() == [[[0, 9], [0, 2]], [[0, 18], [0, 4]], [[0, 27], [0, 6]]]
+
+
 def test_errors_name_the_rule() -> None:
     with pytest.raises(ValueError, match="Threshold must be positive, not 0"):
         NeuronSpec(

@@ -143,6 +143,7 @@ def test_what_is_refused() -> None:
         PacketReceiver({Kind.IMAGE: 64}, 64)
     with pytest.raises(ValueError, match="65,535 bytes of payload at most, not 65536"):
         PacketReceiver({Kind.IMAGE: 65536}, 1 << 18)
+    assert PacketReceiver({Kind.IMAGE: 65535}, 1 << 18).depth == 1 << 18
 
 
 def test_the_verilog_is_the_same_twice() -> None:

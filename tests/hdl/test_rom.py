@@ -13,6 +13,7 @@ from amaranth.sim import Simulator
 
 from spikeloom.gen import emit, yosys
 from spikeloom.hdl.library import Library
+from spikeloom.hdl.ram import ram
 from spikeloom.hdl.rom import rom, rom_style
 
 SIZES = [(36, 40), (600, 20), (1500, 11)]
@@ -121,3 +122,12 @@ def test_every_table_has_a_module_of_its_own() -> None:
     assert made([2, 1], True) == names[1] and made([2, 1], False) == names[4], "equal words share a module"
     assert [library.text.count(f"module {name} ") + library.text.count(f"module {name}(") for name in names] == [1] * 6
     assert [memory.words for memory in library.memories] == [(1, 2), (2, 1), (3, 3), (2, 1)]
+
+
+def test_an_asic_lists_its_memories_by_kind() -> None:
+    library, m = Library("asic"), Module()
+    for name, domain in (("late", "sync"), ("early", "comb")):
+        ram(m, library, 8, 20, name=name, domain=domain)
+    assert [(found.module, found.kind, found.depth, found.width) for found in library.memories] == [
+        ("spikeloom_ram", "ram", 20, 8), ("spikeloom_register_file", "register file", 20, 8)
+    ]  # fmt: skip

@@ -9,7 +9,7 @@ from amaranth.lib import stream
 from spikeloom.hdl.cobs import CobsDecoder
 from spikeloom.hdl.codes import Kind
 from spikeloom.hdl.merge import Merge, MergeSpec
-from spikeloom.hdl.packets import PacketReceiver
+from spikeloom.hdl.packets import PacketMemory, PacketReceiver
 from spikeloom.hdl.pipe import Pipe
 from spikeloom.hdl.sparse import SparseWalk
 from spikeloom.hdl.uart import BitRate, UartReceiver
@@ -44,3 +44,11 @@ def test_a_stream_that_never_waits_says_so(name: str) -> None:
         found = getattr(core, port, None)
         if isinstance(found, stream.Interface):
             assert found.signature.always_ready == (port in ports), f"{name}.{port}"
+
+
+def test_a_flag_is_one_bit() -> None:
+    memory = PacketMemory(8)
+    assert [len(getattr(memory, flag)) for flag in ("write", "commit", "rollback", "drop", "full")] == [1] * 5
+    for name, flags in {"decoder": ["error"], "packets": ["reset", "good", "bad"], "receiver": ["rx", "error"],
+                        "merge": ["hold", "scanned"], "window": ["taken", "hold", "scanned"]}.items():  # fmt: skip
+        assert [len(getattr(NEVER_WAIT[name][0], flag)) for flag in flags] == [1] * len(flags), name
