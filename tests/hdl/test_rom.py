@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from amaranth.sim import Simulator
 from spikeloom.gen import emit, yosys
 from spikeloom.hdl.library import Library
 from spikeloom.hdl.ram import ram
-from spikeloom.hdl.rom import rom, rom_style
+from spikeloom.hdl.rom import memory_style, rom, rom_style
 
 SIZES = [(36, 40), (600, 20), (1500, 11)]
 
@@ -104,6 +105,12 @@ def test_a_word_comes_two_cycles_later(depth: int, width: int) -> None:
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()
+
+
+@pytest.mark.parametrize(("rule", "small", "few"), [(rom_style, "logic", 32), (memory_style, "distributed", 16)])
+def test_a_memory_is_small_by_its_words_or_its_bits(rule: Callable[[int, int], str], small: str, few: int) -> None:
+    assert rule(few, 1000) == rule(64, 16) == rule(1024, 1) == small
+    assert rule(few + 1, 1000) == rule(64, 17) == rule(1025, 1) == rule(600, 20) == "block"
 
 
 def test_a_deeper_memory_is_left_to_synthesis(tmp_path: Path) -> None:
