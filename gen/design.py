@@ -164,6 +164,8 @@ class Design:
     ) -> Timing:
         """The cycle of every transfer for ``words`` input words and the pauses of the environment (``hdl.law``).
 
+        ``sink_pauses`` (n,) of all sinks, or (outputs, n), a row for each in the order of :attr:`outputs`.
+
         ``costs`` of the frames (:meth:`costs`) for the stages that skip words; without, no word is zero.
         """
         return _timing(self.elements, self.boundaries, words, source_pauses, sink_pauses, costs or {})
@@ -182,7 +184,10 @@ def _timing(
     links[boundaries[0].name] = Link(source=Gate(source_pauses))
     read = {name for element in elements for name in element.ins}
     sinks = [b.name for b in boundaries if b.name not in read]
-    links |= {name: Link(sink=Gate(sink_pauses)) for name in sinks}
+    each = np.asarray(sink_pauses, bool)
+    if each.ndim == 1:
+        each = np.broadcast_to(each, (len(sinks), len(each)))
+    links |= {name: Link(sink=Gate(pauses)) for name, pauses in zip(sinks, each, strict=True)}
     laws = [e.law([links[n] for n in e.ins], [links[n] for n in e.outs], tables.get(e.name)) for e in elements]
     solve([SourceLaw(words, links[boundaries[0].name]), *laws, *(SinkLaw(links[name]) for name in sinks)])
     return Timing(

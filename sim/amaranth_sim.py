@@ -60,7 +60,7 @@ def run_amaranth(
 ) -> Trace:
     """Simulate a design and return all transfers on the given boundaries, in their order.
 
-    ``outs``: its output streams, where ``o`` is not the only one; all see the same pauses.
+    ``outs``: its output streams, where ``o`` is not the only one, in the order of the sinks' pauses.
     The design's ``sync`` domain gets its clock and reset here; the run takes exactly ``stimulus.cycles`` cycles.
     """
     m = Module()
@@ -73,7 +73,7 @@ def run_amaranth(
     shakes = Cat(*(Cat(stream.valid, stream.ready) for stream in boundaries.values()), design.i.ready)
     source = Value.cast(design.i.payload)
     readies = [out.ready for out in (outs if outs is not None else [design.o])]
-    environment = Environment(stimulus, len(source))
+    environment = Environment(stimulus, len(source), len(readies))
     recorder = Recorder({name: len(payload) for name, payload in zip(boundaries, payloads, strict=True)})
 
     async def bench(ctx: Any) -> None:
@@ -81,8 +81,8 @@ def run_amaranth(
             ctx.set(reset, environment.reset)
             ctx.set(design.i.valid, environment.valid)
             ctx.set(source, environment.payload)
-            for ready in readies:
-                ctx.set(ready, environment.ready)
+            for ready, value in zip(readies, environment.readies, strict=True):
+                ctx.set(ready, value)
 
         drive()
         await ctx.tick()

@@ -18,8 +18,9 @@ from ..gen.design import Design, Top
 from .amaranth_sim import run_amaranth
 from .cocotb_run import run_cocotb
 from .compare import BoundaryInfo, Difference, compare, summarize
+from .disturb import SHORT, random_environment, random_resets
 from .ports import DesignPorts
-from .predict import Laws, boundary_infos, foresee, random_pauses, readout
+from .predict import Laws, boundary_infos, foresee, readout
 from .show import difference_table
 from .trace import Stimulus, Trace
 from .verilator import VerilatorModel
@@ -40,11 +41,13 @@ Advance = Callable[[float], None]
 
 @dataclass(frozen=True)
 class Chunk:
-    """Frames from number ``first`` on: ``pixels`` (N, C, H, W), ``words`` of all boundaries by the golden model."""
+    """Frames from number ``first`` on: ``pixels`` (N, C, H, W), ``words`` of all boundaries by the golden model, and
+    the number of ``resets`` at random among them."""
 
     first: int
     pixels: np.ndarray
     words: dict[str, np.ndarray]
+    resets: int = 0
 
 
 @dataclass(frozen=True)
@@ -106,16 +109,21 @@ class Setup:
 
     def foresee(self, chunk: Chunk) -> tuple[Stimulus, Trace]:
         """Stimulus and prediction of ``chunk``."""
-        law = self.laws
-        pauses: dict[str, np.ndarray] = {}
-        if self.pauses or self.resets:
-            rng = np.random.default_rng([self.seed, chunk.first])
+        law, outputs = self.laws, list(self.design.outputs.values())
+        source, sinks, resets = np.zeros(0, bool), np.zeros((len(outputs), 0), bool), self.resets
+        rng = np.random.default_rng([self.seed, chunk.first])
+        if self.pauses:
             free = law(len(chunk.pixels) * self.design.boundaries[0].words_per_frame)
-            cycles = max(int(t[-1]) for t in free.transfers.values())
-            length = int(2 * cycles / max(0.05, 1 - self.pauses)) if self.pauses else 0
-            pauses = {side: random_pauses(rng, length, self.pauses) for side in ("source_pauses", "sink_pauses")}
+            run = max(int(times[-1]) for times in free.transfers.values()) + 1
+            sent = int(free.transfers[self.design.boundaries[0].name][-1])
+            length = int(2 * run / max(0.05, 1 - self.pauses))
+            frame = max(SHORT, run // len(chunk.pixels))
+            words = [self.design.boundaries[0].words_per_frame, *(b.words_per_frame for b in outputs)]
+            source, sinks = random_environment(rng, run, length, self.pauses, words, frame, run - sent)
+        if chunk.resets:
+            resets = random_resets(self.design, rng, chunk.resets, chunk.words, source, sinks, law)
         stimulus, trace = foresee(
-            self.design, chunk.pixels, chunk.words, **pauses, resets=self.resets, law=law
+            self.design, chunk.pixels, chunk.words, source_pauses=source, sink_pauses=sinks, resets=resets, law=law
         )
         return stimulus, replace(trace, boundaries={info.name: trace.boundaries[info.name] for info in self.infos})
 
@@ -132,7 +140,7 @@ class Setup:
             differences = [replace(d, frame=d.frame + chunk.first, start=chunk.first) for d in differences]
             picture = difference_table(differences[0], expected, got, info)
         covered = summarize(expected, stimulus.cycles)
-        answers = readout(self.design).answers(got.boundaries[self.design.boundaries[-1].name].words)
+        answers = readout(self.design).answers(self._answered(got, stimulus))
         return Result(
             chunk.first,
             differences,
@@ -144,6 +152,14 @@ class Setup:
             built,
             speed or stimulus.cycles / max(seconds, 1e-9),
         )
+
+    def _answered(self, got: Trace, stimulus: Stimulus) -> np.ndarray:
+        """The words of the last boundary, without those of a frame that a reset cut off."""
+        last = self.design.boundaries[-1]
+        transfers = got.boundaries[last.name]
+        cuts = np.searchsorted(transfers.cycles, [cycle for cycle, _ in stimulus.resets])
+        parts = np.split(transfers.words, cuts)
+        return np.concatenate([part[: len(part) - len(part) % last.words_per_frame] for part in parts])
 
     def show(self, chunk: Chunk, cycle: int, model: VerilatorModel, waves: Path, before: int, after: int) -> None:
         """Simulate ``chunk`` up to some cycles after ``cycle``, and write a waveform of those around it."""

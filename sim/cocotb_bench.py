@@ -47,7 +47,7 @@ async def stream_bench(dut: Any) -> None:
     """Play the stimulus and record every transfer."""
     folder = Path(os.environ["SPIKELOOM_BENCH"])
     ports = DesignPorts.from_json(json.loads((folder / "ports.json").read_text()))
-    environment = Environment(load_stimulus(folder / "stimulus.npz"), ports.input.width)
+    environment = Environment(load_stimulus(folder / "stimulus.npz"), ports.input.width, len(ports.outputs))
     recorder = Recorder({port.name: port.width for port in ports.boundaries})
     names = [[f"{port.signal}_{part}" for part in ("valid", "ready", "payload")] for port in ports.boundaries]
     handles = [[getattr(dut, name) for name in three] for three in names]
@@ -62,7 +62,7 @@ async def stream_bench(dut: Any) -> None:
 
     def drive_all() -> None:
         drive(rst=environment.reset, i__valid=environment.valid)
-        drive(**{f"{port}__ready": environment.ready for port in ports.outputs})
+        drive(**{f"{p}__ready": ready for p, ready in zip(ports.outputs, environment.readies, strict=True)})
         drive(i__payload=environment.payload)
 
     drive_all()

@@ -66,7 +66,7 @@ def run_cocotb(
     work_dir = Path(work_dir).resolve()
     build_dir = work_dir / f"build_{simulator}"
     build_dir.mkdir(parents=True, exist_ok=True)
-    save_stimulus(work_dir / "stimulus.npz", checked(stimulus, ports.input.width))
+    save_stimulus(work_dir / "stimulus.npz", checked(stimulus, ports.input.width, len(ports.outputs)))
     (work_dir / "ports.json").write_text(json.dumps(ports.to_json()))
     sources = [Path(verilog_path).resolve()]
     if simulator == "verilator":

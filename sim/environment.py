@@ -33,8 +33,9 @@ def limbs_to_int(word: np.ndarray) -> int:
     return int.from_bytes(np.asarray(word, "<u4").tobytes(), "little")
 
 
-def checked(stimulus: Stimulus, width: int) -> Stimulus:
-    """Return a stimulus with plain dtypes and sorted resets; raise ValueError where it does not fit the input port."""
+def checked(stimulus: Stimulus, width: int, sinks: int = 1) -> Stimulus:
+    """Return a stimulus with plain dtypes, sorted resets and a row of pauses for each of the ``sinks``; raise
+    ValueError where it does not fit the ports."""
     words = np.asarray(stimulus.words)
     limbs = -(-width // 32)
     if words.ndim != 2 or words.shape[1] != limbs:
@@ -50,22 +51,28 @@ def checked(stimulus: Stimulus, width: int) -> Stimulus:
             raise ValueError(f"Reset must be (cycle, word 0..{len(words)}), not ({cycle}, {word})")
     if len({cycle for cycle, _ in resets}) != len(resets):
         raise ValueError(f"Resets must be in different cycles, not {[cycle for cycle, _ in resets]}")
-    pauses = [np.asarray(pauses, bool).reshape(-1) for pauses in (stimulus.source_pauses, stimulus.sink_pauses)]
-    return Stimulus(words, int(stimulus.cycles), pauses[0], pauses[1], resets)
+    sink_pauses = np.asarray(stimulus.sink_pauses, bool)
+    if sink_pauses.ndim not in (1, 2) or (sink_pauses.ndim == 2 and len(sink_pauses) != sinks):
+        raise ValueError(f"Pauses of {sinks} sinks must have shape (n,) or ({sinks}, n), not {sink_pauses.shape}")
+    sink_pauses = np.ascontiguousarray(np.broadcast_to(sink_pauses, (sinks, sink_pauses.shape[-1])))
+    source_pauses = np.asarray(stimulus.source_pauses, bool).reshape(-1)
+    return Stimulus(words, int(stimulus.cycles), source_pauses, sink_pauses, resets)
 
 
 class Environment:
-    """Source, sink and reset line, cycle by cycle: :meth:`begin` a cycle, look at ready, :meth:`end` it.
+    """Source, sinks and reset line, cycle by cycle: :meth:`begin` a cycle, look at ready, :meth:`end` it.
 
-    Members: ``reset``, ``valid``, ``payload`` and ``ready``, what the environment drives in the present cycle.
+    Members: ``reset``, ``valid``, ``payload`` and ``readies``, one for each sink, what the environment drives in the
+    present cycle.
 
     Parameters:
         stimulus: what to do; see :func:`checked`.
         width: bits of the design's input payload.
+        sinks: outputs of the design.
     """
 
-    def __init__(self, stimulus: Stimulus, width: int) -> None:
-        stimulus = checked(stimulus, width)
+    def __init__(self, stimulus: Stimulus, width: int, sinks: int = 1) -> None:
+        stimulus = checked(stimulus, width, sinks)
         self._words = [limbs_to_int(word) for word in stimulus.words]
         self._source_pauses = stimulus.source_pauses.tolist()
         self._sink_pauses = stimulus.sink_pauses.tolist()
@@ -73,7 +80,7 @@ class Environment:
         self._garbage = (1 << width) - 1
         self._next = 0
         self.cycles = stimulus.cycles
-        self.reset, self.valid, self.ready = True, False, False
+        self.reset, self.valid, self.readies = True, False, [False] * sinks
         self.payload = self._garbage
 
     def begin(self, cycle: int) -> None:
@@ -85,7 +92,7 @@ class Environment:
         elif not self.valid and self._next < len(self._words):
             self.valid = not (cycle < len(self._source_pauses) and self._source_pauses[cycle])
         self.payload = self._words[self._next] if self.valid else self._garbage
-        self.ready = not (cycle < len(self._sink_pauses) and self._sink_pauses[cycle])
+        self.readies = [not (cycle < len(pauses) and pauses[cycle]) for pauses in self._sink_pauses]
 
     def end(self, input_ready: bool) -> None:
         """Leave the cycle, in which the design's input showed this ready."""

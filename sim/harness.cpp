@@ -1,14 +1,14 @@
 // Drives a verilated design from files and records every transfer of its boundaries.
 //
 // Arguments: cycles folder [waveform first_cycle last_cycle]
-// Reads from the folder: words.bin (uint32 limbs), source_pauses.bin and sink_pauses.bin (a byte per cycle),
-// resets.bin (pairs of int64: cycle, word), seed.bin (int64; of what registers and memories start with, where the
+// Reads from the folder: words.bin (uint32 limbs), source_pauses.bin (a byte per cycle), sink_pauses.bin (the same, one
+// output after the other), resets.bin (pairs of int64: cycle, word), seed.bin (int64; of what registers and memories start with, where the
 // model has been built for that).
 // Writes into it: boundary_<k>.bin (int64 cycle, uint32 limbs per transfer) and violations.txt.
 // Standard error carries a line "progress <cycle>" now and then, standard output "cycles_per_second <figure>".
 //
-// ports.h is generated: INPUT_LIMBS, INPUT_WIDTH, MAX_VIOLATIONS, SET_READY(top, value) for all outputs, and
-// BOUNDARIES(X) with X(index, limbs, valid, ready, payload) for every boundary.
+// ports.h is generated: INPUT_LIMBS, INPUT_WIDTH, MAX_VIOLATIONS, OUTPUTS(X) with X(index, ready) for every output,
+// and BOUNDARIES(X) with X(index, limbs, valid, ready, payload) for every boundary.
 
 #include <chrono>
 #include <cinttypes>
@@ -151,7 +151,10 @@ int run(int argc, char** argv) {
     const auto seed = read_file<int64_t>(folder + "/seed.bin");
     const int64_t count = static_cast<int64_t>(words.size()) / INPUT_LIMBS;
     const int64_t sources = static_cast<int64_t>(source_pauses.size());
-    const int64_t sinks = static_cast<int64_t>(sink_pauses.size());
+    int64_t outputs = 0;
+#define COUNT(index, ready) ++outputs;
+    OUTPUTS(COUNT)
+    const int64_t sinks = static_cast<int64_t>(sink_pauses.size()) / outputs;
 
     // What the payload shows while no word is offered.
     uint32_t garbage[INPUT_LIMBS];
@@ -186,7 +189,8 @@ int run(int argc, char** argv) {
 
     top->rst = 1;
     top->i___05Fvalid = 0;
-    SET_READY(top, 0)
+#define CLOSE(index, ready) top->ready = 0;
+    OUTPUTS(CLOSE)
     store(top->i___05Fpayload, garbage);
     for (int half = 0; half < 4; ++half) {
         top->clk = half & 1;
@@ -210,7 +214,8 @@ int run(int argc, char** argv) {
         top->rst = reset;
         top->i___05Fvalid = offering;
         store(top->i___05Fpayload, offering ? &words[next * INPUT_LIMBS] : garbage);
-        SET_READY(top, !(cycle < sinks && sink_pauses[cycle]))
+#define SET_READY(index, ready) top->ready = !(cycle < sinks && sink_pauses[index * sinks + cycle]);
+        OUTPUTS(SET_READY)
 #if VM_TRACE
         const bool dump = first_wave <= cycle && cycle <= last_wave;
         if (dump) {

@@ -25,12 +25,11 @@ __all__ = [
     "golden_words",
     "make_stimulus",
     "predict",
-    "random_pauses",
     "readout",
 ]
 
 MARGIN = 32
-"""Cycles simulated after the last predicted transfer, in which nothing more may come out."""
+"""Cycles simulated after the last predicted transfer at least, in which nothing more may come out."""
 
 Law = Callable[..., Timing]
 """Called like ``Design.law``."""
@@ -72,13 +71,6 @@ def _readout_words(spec: ReadoutSpec, logits: np.ndarray) -> np.ndarray:
     return spec.pack(logits.reshape(-1, spec.outputs, 1), best.reshape(-1))
 
 
-def random_pauses(rng: np.random.Generator, cycles: int, share: float) -> np.ndarray:
-    """Pauses of an environment: runs of one to eight cycles that cover about ``share`` of them."""
-    runs = rng.integers(1, 9, size=cycles)
-    flags = rng.random(cycles) < share
-    return np.repeat(flags, runs)[:cycles]
-
-
 def make_stimulus(
     design: Design,
     frames: np.ndarray,
@@ -96,7 +88,7 @@ def make_stimulus(
     if words is None:
         words = design.compute(frames) if design.sparse else {}
     stimulus = _endless(design, frames, source_pauses, sink_pauses, resets)
-    return _ending(stimulus, _timing(design, stimulus, words, design.law, _starts(stimulus)[-1]))
+    return _ending(design, stimulus, _timing(design, stimulus, words, design.law, _starts(stimulus)[-1]))
 
 
 def predict(design: Design, stimulus: Stimulus, words: Mapping[str, np.ndarray]) -> Trace:
@@ -121,7 +113,7 @@ def foresee(
     """
     stimulus = _endless(design, frames, source_pauses, sink_pauses, resets)
     timings = [_timing(design, stimulus, words, law or design.law, start) for start in _starts(stimulus)]
-    stimulus = _ending(stimulus, timings[-1])
+    stimulus = _ending(design, stimulus, timings[-1])
     return stimulus, _trace(design, stimulus, words, timings)
 
 
@@ -144,11 +136,22 @@ def _endless(
     )
 
 
-def _ending(stimulus: Stimulus, timing: Timing) -> Stimulus:
-    """``stimulus`` until all words are through, with the ``timing`` after its last reset."""
+def _ending(design: Design, stimulus: Stimulus, timing: Timing) -> Stimulus:
+    """``stimulus`` until all words are through, with the ``timing`` after its last reset.
+
+    As many cycles follow as a frame takes from its first word to its last answer, but :data:`MARGIN` at least. The
+    sinks take whatever is offered in them: a frame too many would come out.
+    """
     start, _ = _starts(stimulus)[-1]
-    last = max(int(t[-1]) for t in timing.transfers.values() if len(t))
-    return replace(stimulus, cycles=start + last + 1 + MARGIN)
+    moved = [times for times in timing.transfers.values() if len(times)]
+    end = start + max((int(times[-1]) for times in moved), default=-1) + 1
+    latency = 0
+    if moved:
+        answers = [timing.transfers[b.name][b.words_per_frame - 1] for b in design.outputs.values()]
+        latency = int(max(answers) - timing.transfers[design.boundaries[0].name][0]) + 1
+    return replace(
+        stimulus, cycles=end + max(MARGIN, latency), sink_pauses=np.asarray(stimulus.sink_pauses)[..., :end]
+    )
 
 
 class Laws:
@@ -168,7 +171,7 @@ class Laws:
         costs: Mapping[str, np.ndarray] | None = None,
     ) -> Timing:
         """What ``design.law`` says."""
-        if len(source_pauses) or len(sink_pauses) or costs:
+        if np.size(source_pauses) or np.size(sink_pauses) or costs:
             return self._design.law(words, source_pauses, sink_pauses, costs)
         with self._lock:
             if words not in self._known:
@@ -184,7 +187,7 @@ def _timing(
     return law(
         len(stimulus.words) - word,
         stimulus.source_pauses[start:],
-        stimulus.sink_pauses[start:],
+        stimulus.sink_pauses[..., start:],
         design.costs(words, word // design.boundaries[0].words_per_frame),
     )
 

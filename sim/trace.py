@@ -26,7 +26,8 @@ class Stimulus:
         cycles: number of clock cycles to simulate.
         source_pauses: bool (any length): while idle, the source offers no new word in a cycle marked here. A word
             once offered stays until it is taken. Cycles past the end are not paused.
-        sink_pauses: bool (any length): the sink is not ready in a cycle marked here.
+        sink_pauses: bool (any length) for all sinks, or (sinks, any length), a row for each output in the order of
+            the ports: a sink is not ready in a cycle marked here.
         resets: pairs (cycle, word): reset is high for exactly that cycle, in which nothing is transferred; the
             source withdraws its word and goes on with input word number ``word`` from the next cycle on.
     """

@@ -82,7 +82,7 @@ def verify(
     simulator: Simulator = "verilator",
     pauses: float = 0.0,
     seed: int = 0,
-    resets: tuple[tuple[int, int], ...] = (),
+    resets: int | tuple[tuple[int, int], ...] = (),
     jobs: int = 1,
     netlist: str = "",
     plain: bool = False,
@@ -94,16 +94,16 @@ def verify(
     """Simulate ``frames`` and compare with the prediction.
 
     Many frames are cut into chunks (``sim.chunk``), so that time and not memory grows with their number; the first
-    chunk that differs ends the verification. With ``resets`` and in cocotb all frames are one chunk.
+    chunk that differs ends the verification. In cocotb, and with given ``resets``, all frames are one chunk.
 
     Parameters: ``contents`` of ``design.json`` in ``folder``, which holds the Verilog; ``pauses``, the share of cycles
-    in which source and sink pause at random (``seed``, of what the registers of an ASIC start with too); ``resets``,
-    pairs (cycle, frame), see ``make_stimulus``;
-    ``jobs``, processes that work at once (a program that asks for more than one needs ``if __name__ == "__main__"``);
-    ``netlist``, a family of FPGAs: simulate what Yosys makes for it in place of the Verilog (``gen.netlist``; Verilator
-    only), and ``plain``, without leading the boundaries out, so that only the ports are compared; ``work``, a folder
-    for files; ``cache``, one for builds (``sim.cache``); ``waves``, a VCD file to write around the first difference,
-    with its views beside it (Verilator).
+    in which the source and each sink pause at random (``sim.disturb``; ``seed``, of what the registers of an ASIC start
+    with too); ``resets``, pairs (cycle, frame), see ``make_stimulus``, or their number: they come at random, and no
+    frame is lost; ``jobs``, processes that work at once (a program that asks for more than one needs
+    ``if __name__ == "__main__"``); ``netlist``, a family of FPGAs: simulate what Yosys makes for it in place of the
+    Verilog (``gen.netlist``; Verilator only), and ``plain``, without leading the boundaries out, so that only the ports
+    are compared; ``work``, a folder for files; ``cache``, one for builds (``sim.cache``); ``waves``, a VCD file to
+    write around the first difference, with its views beside it (Verilator).
 
     Raises SimulationError where a simulator is missing or fails, NetworkError where ``frames`` do not fit.
     """
@@ -111,6 +111,9 @@ def verify(
         raise SimulationError(f"Simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
     if netlist and simulator != "verilator":
         raise SimulationError(f"A netlist is simulated in verilator only, not in {simulator}")
+    count, given = (resets, ()) if isinstance(resets, int) else (0, resets)
+    if count < 0:
+        raise ValueError(f"resets must not be negative, not {count}")
     if jobs < 1:
         raise ValueError(f"jobs must be a positive integer, not {jobs}")
     frames = design.network.check_frames(frames)
@@ -120,7 +123,7 @@ def verify(
     work.mkdir(parents=True, exist_ok=True)
     cache = cache if cache is not None else cache_folder()
     ports, verilog = DesignPorts.from_json(contents), folder / contents["verilog"]
-    setup = Setup(design, ports, verilog, simulator, pauses, seed, resets, work, cache)
+    setup = Setup(design, ports, verilog, simulator, pauses, seed, given, work, cache)
     cells: dict[str, int] = {}
     built = 0.0
     if netlist:
@@ -131,14 +134,18 @@ def verify(
         progress("building the simulator", 0, 0)
         model = VerilatorModel.build(setup.verilog, setup.ports, cache, optimize=_optimize(netlist))
         setup, built = replace(setup, model=model), built + model.build_seconds
-    whole = bool(resets) or simulator.startswith("cocotb")
+    whole = bool(given) or simulator.startswith("cocotb")
     size = len(frames) if whole else frames_per_chunk(design, len(frames), jobs)
     firsts = range(0, len(frames), size)
     classes: list[np.ndarray] = []
 
+    def predicted(first: int) -> tuple[Chunk, np.ndarray]:
+        number, more = divmod(count, len(firsts))
+        return _predicted(design, frames, first, size, number + (first // size < more))
+
     def chunks() -> Iterator[Chunk]:
         for first in firsts:
-            chunk, found = _predicted(design, frames, first, size)
+            chunk, found = predicted(first)
             classes.append(found)
             yield chunk
 
@@ -151,7 +158,7 @@ def verify(
     view = None
     if last.differences and waves is not None:
         progress("waveform", 0, 0)
-        view = _view(setup, _predicted(design, frames, last.first, size)[0], last.differences[0], netlist, cache, waves)
+        view = _view(setup, predicted(last.first)[0], last.differences[0], netlist, cache, waves)
     return Outcome(
         simulator,
         last.differences,
@@ -172,11 +179,13 @@ def verify(
     )
 
 
-def _predicted(design: Design, frames: np.ndarray, first: int, size: int) -> tuple[Chunk, np.ndarray]:
+def _predicted(
+    design: Design, frames: np.ndarray, first: int, size: int, resets: int
+) -> tuple[Chunk, np.ndarray]:
     """A chunk with the words of the golden model, and its classes."""
     pixels = frames[first : first + size]
     result = execute.run(design.network, pixels)
-    return Chunk(first, pixels, golden_words(design, result.outputs)), result.classes
+    return Chunk(first, pixels, golden_words(design, result.outputs), resets), result.classes
 
 
 def _run(setup: Setup, chunks: Iterator[Chunk], jobs: int, advance: Callable[[float], None]) -> list[Result]:

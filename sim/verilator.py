@@ -76,7 +76,7 @@ class VerilatorModel:
         cycle in it; ``seed`` of what registers and memories start with (where ``ports.random``); ``progress``,
         called with the cycles done and their total a few times a second.
         """
-        stimulus = checked(stimulus, self.ports.input.width)
+        stimulus = checked(stimulus, self.ports.input.width, len(self.ports.outputs))
         if waves is not None and not self.waves:
             raise ValueError("Waveforms need a model built with trace_waves=True")
         work_dir = Path(work_dir)

@@ -164,10 +164,10 @@ def _ports_header(ports: DesignPorts) -> str:
         prefix = f"{ports.top}__DOT__".replace("__", "___05F", ports.top.count("__"))
         signal = [prefix + f"{port.signal}_{part}".replace("__", "___05F") for part in ("valid", "ready", "payload")]
         lines.append(f"    X({index}, {port.limbs}, {', '.join(signal)})")
-    readies = " ".join(f"top->{port}__ready = (value);".replace("__", "___05F") for port in ports.outputs)
+    readies = " ".join(f"X({k}, {port.replace('__', '___05F')}___05Fready)" for k, port in enumerate(ports.outputs))
     return (
         f"#define INPUT_LIMBS {ports.input.limbs}\n#define INPUT_WIDTH {ports.input.width}\n"
-        f"#define SET_READY(top, value) {readies}\n"
+        f"#define OUTPUTS(X) {readies}\n"
         f"#define MAX_VIOLATIONS {MAX_VIOLATIONS}\n#define BOUNDARIES(X) \\\n" + " \\\n".join(lines) + "\n"
     )
 

@@ -91,9 +91,11 @@ def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of
                                                             "training split.")] = 10,
            simulator: Annotated[Literal["verilator", "cocotb", "cocotb-icarus", "amaranth"],
                                 typer.Option(help="Where to simulate.")] = "verilator",
-           pauses: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of cycles in which source and sink "
-                                                                          "pause at random.")] = 0.0,
-           seed: Annotated[int, typer.Option(min=0, help="Seed of the pauses.")] = 0,
+           pauses: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of cycles in which the source and each "
+                                                                          "sink pause at random.")] = 0.0,
+           resets: Annotated[int, typer.Option(min=0, help="Resets at random cycles; what was under way is sent "
+                                                           "again.")] = 0,
+           seed: Annotated[int, typer.Option(min=0, help="Seed of pauses and resets.")] = 0,
            jobs: Annotated[int, typer.Option(min=1, help="Chunks of images that are worked on at once.")] = 1,
            netlist: Annotated[Literal["ecp5", "ice40"] | None,
                               typer.Option(help="Synthesise, and simulate the cells of this family.")] = None,
@@ -121,14 +123,16 @@ def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of
     start = time.perf_counter()
     with bars() as step:
         outcome = verified(design, contents, folder, images.pixels, simulator=simulator, pauses=pauses, seed=seed,
-                           jobs=jobs, netlist=netlist or "", plain=ports_only, waves=waves, progress=step)
+                           resets=resets, jobs=jobs, netlist=netlist or "", plain=ports_only, waves=waves,
+                           progress=step)
     seconds = time.perf_counter() - start - outcome.build_seconds
     if junit is not None:
         from .junit import write_junit
 
         write_junit(junit, str(folder), contents, outcome, as_text(outcome.picture) if outcome.picture else "")
     if json:
-        print_json({"design": folder, "data": data, "pauses": pauses, "seed": seed, "jobs": jobs, "model": model,
+        print_json({"design": folder, "data": data, "pauses": pauses, "resets": resets, "seed": seed, "jobs": jobs,
+                    "model": model,
                     "wall_seconds": round(seconds, 3), **outcome_figures(outcome)})
     elif outcome.passed:
         what = "every cycle" + (f" after synthesis for {netlist}" if netlist else "")

@@ -61,8 +61,8 @@ class SpikeloomVerify:
         Parameters: ``subject``, a network file, from which a design is generated (``fold``, ``cycles`` as in
         ``spikeloom.api.generate``), or the folder of a design that was generated before, which is verified as it lies
         there; ``data``, as in ``spikeloom.api.frames``, or frames (N, C, H, W); ``options`` of
-        ``spikeloom.sim.verify.verify``: ``simulator``, ``pauses``, ``seed``, ``jobs``, ``netlist``. Paths are those of
-        the repository (pytest's rootdir). Returns the outcome.
+        ``spikeloom.sim.verify.verify``: ``simulator``, ``pauses``, ``resets``, ``seed``, ``jobs``, ``netlist``.
+        Paths are those of the repository (pytest's rootdir). Returns the outcome.
         """
         from . import api
         from .console import as_text

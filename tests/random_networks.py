@@ -30,7 +30,8 @@ from spikeloom.quant.nodes import (
     Requant,
     SumPool,
 )
-from spikeloom.sim.predict import make_stimulus, random_pauses
+from spikeloom.sim.disturb import SHORT, random_pauses
+from spikeloom.sim.predict import make_stimulus
 from spikeloom.sim.trace import Stimulus
 
 
@@ -229,8 +230,12 @@ def runs(draw: st.DrawFn, design: Design) -> Run:
     if draw(st.booleans(), label="sparse pixels"):
         frames[-1] *= rng.random(frames[-1].shape) < 0.1
     length = 3 * make_stimulus(design, frames).cycles
-    source, sink = (random_pauses(rng, length, draw(st.sampled_from([0.0, 0.2, 0.7]))) for _ in range(2))
+    longest = draw(st.sampled_from([SHORT, SHORT, length // (3 * len(frames))]), label="longest pause")
+    source, *sinks = (
+        random_pauses(rng, length, draw(st.sampled_from([0.0, 0.2, 0.7])), longest)
+        for _ in range(1 + len(design.outputs))
+    )
     resets: tuple[tuple[int, int], ...] = ()
     if draw(st.booleans(), label="reset"):
         resets = ((draw(st.integers(0, length // 6)), draw(st.integers(0, len(frames) - 1))),)
-    return Run(frames, make_stimulus(design, frames, source_pauses=source, sink_pauses=sink, resets=resets))
+    return Run(frames, make_stimulus(design, frames, source_pauses=source, sink_pauses=np.stack(sinks), resets=resets))

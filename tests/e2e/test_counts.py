@@ -14,7 +14,8 @@ from spikeloom.quant.network import Network
 from spikeloom.quant.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout, SumPool
 from spikeloom.sim.amaranth_sim import run_amaranth
 from spikeloom.sim.compare import compare
-from spikeloom.sim.predict import boundary_infos, golden_words, make_stimulus, predict, random_pauses
+from spikeloom.sim.disturb import random_pauses
+from spikeloom.sim.predict import boundary_infos, golden_words, make_stimulus, predict
 from spikeloom.sim.show import difference_text
 from spikeloom.sim.verify import verify
 

@@ -7,7 +7,7 @@ from spikeloom.hdl.flow import Fifo, Gearbox, GearboxLaw, GearboxSpec
 from spikeloom.hdl.law import FifoLaw, Gate, Link, SinkLaw, SourceLaw, solve
 from spikeloom.hdl.words import WordFormat
 from spikeloom.sim.amaranth_sim import run_stream
-from spikeloom.sim.predict import random_pauses
+from spikeloom.sim.disturb import random_pauses
 
 SHARES = [(0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.4, 0.4)]
 

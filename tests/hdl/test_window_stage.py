@@ -12,7 +12,7 @@ from spikeloom.hdl.stage import Stage, StageSpec
 from spikeloom.hdl.window_spec import WindowSpec
 from spikeloom.hdl.words import WordFormat
 from spikeloom.sim.amaranth_sim import run_stream
-from spikeloom.sim.predict import random_pauses
+from spikeloom.sim.disturb import random_pauses
 
 
 def window(**changes) -> WindowSpec:

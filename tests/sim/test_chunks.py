@@ -12,7 +12,8 @@ from spikeloom.gen import emit
 from spikeloom.quant import golden
 from spikeloom.sim import chunk
 from spikeloom.sim.cache import cache_folder, prune
-from spikeloom.sim.predict import Laws, foresee, golden_words, make_stimulus, predict, random_pauses
+from spikeloom.sim.disturb import random_pauses
+from spikeloom.sim.predict import Laws, foresee, golden_words, make_stimulus, predict
 from spikeloom.sim.trace import SimulationError
 from spikeloom.sim.verify import verify
 
