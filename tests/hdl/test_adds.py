@@ -94,6 +94,10 @@ class Additions(wiring.Component):
 
     WIDTHS = [(3, 3), (2, 3), (3, 1), (5, 4), *[(2, 2)] * 9]
 
+    x: Signal
+    gates: Signal
+    y: Signal
+
     def __init__(self, *, gated: bool, small: bool) -> None:
         self.gated, self.small = gated, small
         total = sum(map(sum, self.WIDTHS))
