@@ -14,7 +14,7 @@ from tests.mutants import hook
 from tests.mutants.child import Child
 from tests.mutants.choice import choose, shares
 from tests.mutants.operators import mutated, mutations
-from tests.mutants.results import Result, Store, source_hash
+from tests.mutants.results import Result, Store
 from tests.mutants.table import GROUPS, equivalents
 
 SOURCE = '''"""A text of 1 word."""
@@ -124,7 +124,7 @@ def test_reasons_are_words() -> None:
 
 def test_results_are_kept(tmp_path: Path) -> None:
     (mutant,) = choose(["hdl/counter.py"], 1, 0)
-    result = Result(mutant.file, mutant.mutation.name, 1, source_hash(mutant.file), "killed")
+    result = Result(mutant.file, mutant.mutation.name, 1, mutant.source, "killed")
     path = tmp_path / "results.jsonl"
     Store(path).add(result)
     with path.open("a") as file:

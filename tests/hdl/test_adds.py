@@ -121,16 +121,16 @@ class Additions(wiring.Component):
 
 @pytest.mark.parametrize("gated", [False, True])
 def test_additions_that_share_carry_chains_are_each_of_its_own(gated: bool, tmp_path: Path) -> None:
-    texts = [module(Additions(gated=gated, small=small), name) for small, name in ((False, "plain"), (True, "small"))]
-    assert [text.count("spikeloom_adds #(") for text in texts] == [0, 2 + -(-9 // CHAIN)]
-    for name, text in zip(("plain", "small"), texts, strict=True):
+    texts = [module(Additions(gated=gated, small=small), name) for small, name in ((False, "plain"), (True, "chained"))]
+    assert [text.count("_adds #(") for text in texts] == [0, 2 + -(-9 // CHAIN)]
+    for name, text in zip(("plain", "chained"), texts, strict=True):
         (tmp_path / f"{name}.v").write_text(text)
     flat = ["proc", "flatten", "opt_clean"]
     yosys.run(
         [
             "read_verilog plain.v", "hierarchy -top plain", *flat, "design -stash plain",
-            "read_verilog small.v", "hierarchy -top small", *flat, "design -copy-from plain plain",
-            "miter -equiv -flatten -make_assert plain small both",
+            "read_verilog chained.v", "hierarchy -top chained", *flat, "design -copy-from plain plain",
+            "miter -equiv -flatten -make_assert plain chained both",
             "hierarchy -top both", "sat -verify -prove-asserts -set-def-inputs both",
         ],
         tmp_path,

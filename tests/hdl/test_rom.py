@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
@@ -15,7 +16,7 @@ from amaranth.sim import Simulator
 from spikeloom.gen import emit, yosys
 from spikeloom.hdl.library import Library
 from spikeloom.hdl.ram import ram
-from spikeloom.hdl.rom import memory_style, rom, rom_style
+from spikeloom.hdl.rom import memory_style, packed_rows, rom, rom_style
 
 SIZES = [(36, 40), (600, 20), (1500, 11)]
 
@@ -111,6 +112,10 @@ def test_a_word_comes_two_cycles_later(depth: int, width: int) -> None:
 def test_a_memory_is_small_by_its_words_or_its_bits(rule: Callable[[int, int], str], small: str, few: int) -> None:
     assert rule(few, 1000) == rule(64, 16) == rule(1024, 1) == small
     assert rule(few + 1, 1000) == rule(64, 17) == rule(1025, 1) == rule(600, 20) == "block"
+
+
+def test_rows_are_packed_with_the_first_column_lowest() -> None:
+    assert packed_rows(np.array([[1, 2, -1], [-3, 0, 4]]), 4) == [0xF21, 0x40D]
 
 
 def test_a_deeper_memory_is_left_to_synthesis(tmp_path: Path) -> None:

@@ -21,10 +21,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from .child import KILLED, SURVIVED, Child, base_options, run_mutant
-from .choice import Mutant, choose
+from .choice import Mutant, choose, source_hash
 from .coverage import Coverage, measure, stale
 from .hook import ROOT
-from .results import Result, Store, source_hash
+from .results import Result, Store
 from .table import GROUPS, equivalents, group_of
 
 BUILD = ROOT / "build" / "mutants"
@@ -118,6 +118,8 @@ def _tried(todo: deque[Mutant], coverage: dict[str, Coverage], jobs: int) -> Ite
         while todo or running:
             while todo and len(running) < jobs:
                 mutant = todo.popleft()
+                if source_hash(mutant.file) != mutant.source:
+                    raise SystemExit(f"{mutant.file} has changed since the mutants were chosen; run this again")
                 known = coverage[group_of(mutant.file)]
                 tests = known.of(mutant.file, mutant.mutation.statement)
                 if not tests:
@@ -167,8 +169,8 @@ def _begin(mutant: Mutant, tests: list[str], seconds: dict[str, float]) -> Child
 def _result(
     mutant: Mutant, outcome: str, test: str = "", tests: int = 0, left: int = 0, seconds: float = 0.0
 ) -> Result:
-    mutation, source = mutant.mutation, source_hash(mutant.file)
-    return Result(mutant.file, mutation.name, mutation.line, source, outcome, test, tests, left, seconds)
+    mutation = mutant.mutation
+    return Result(mutant.file, mutation.name, mutation.line, mutant.source, outcome, test, tests, left, seconds)
 
 
 def _report(mutants: list[Mutant], store: Store, as_json: bool, seconds: float) -> int:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .choice import Mutant
-from .hook import ROOT
 
-__all__ = ["Result", "Store", "source_hash"]
+__all__ = ["Result", "Store"]
 
 
 @dataclass(frozen=True)
@@ -34,11 +32,6 @@ class Result:
         return self.outcome in ("killed", "time")
 
 
-def source_hash(file: str) -> str:
-    """Of a source as it is now."""
-    return hashlib.sha256((ROOT / file).read_bytes()).hexdigest()[:16]
-
-
 class Store:
     """The results of all runs; the last one of a mutant counts."""
 
@@ -53,7 +46,7 @@ class Store:
 
     def get(self, mutant: Mutant) -> Result | None:
         """The result of a mutant of the source as it is now."""
-        return self.known.get((mutant.file, mutant.mutation.name, source_hash(mutant.file)))
+        return self.known.get((mutant.file, mutant.mutation.name, mutant.source))
 
     def add(self, result: Result) -> None:
         """Write it down."""
