@@ -51,12 +51,15 @@ RESERVED = frozenset(_WORDS.split())
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*")
 
 
-def identifier(text: str, prefix: str = "n") -> str:
-    """Return ``text`` as an identifier: what is no letter or digit of ASCII becomes an underscore. ``prefix`` comes
-    before a digit, stands for a text of which nothing is left, and for a reserved word's own letter."""
+def identifier(text: str, prefix: str = "n", *, words: bool = False) -> str:
+    """Return ``text`` as an identifier: what is no letter or digit of ASCII becomes an underscore.
+
+    ``prefix`` stands for a text of which nothing is left, and comes before a digit and before a reserved word, unless
+    the identifier is the end of a longer one, in which both may be (``words``).
+    """
     found = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_")[:LONGEST].rstrip("_")
-    if not found:
-        return prefix
+    if not found or words:
+        return found or prefix
     return f"{prefix}_{found}" if found[0].isdigit() or found.lower() in RESERVED else found
 
 

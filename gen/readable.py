@@ -56,16 +56,17 @@ def readable(verilog: str, top: str, library: Iterable[str]) -> str:
     called = {}
     for module in modules:
         inner = module.name.partition(".")[2]
-        called[module.name] = given.give(f"{top}_{identifier(_stage(inner))}") if inner else module.name
+        path = "_".join(identifier(_stage(part)) for part in inner.split("."))
+        called[module.name] = given.give(f"{top}_{path}") if inner else module.name
     for module in modules:
         _choose(module, top)
     by_name = {module.name: module for module in modules}
     return "".join(_written(module, called, by_name) for module in modules)
 
 
-def _stage(path: str) -> str:
-    """``path`` of a module without the number that keeps stages in order."""
-    return re.sub(r"^s\d+_", "", path)
+def _stage(instance: str) -> str:
+    """The name of an instance without the number that keeps stages in order."""
+    return re.sub(r"^s\d+_", "", instance)
 
 
 def _module(text: str) -> _Module:

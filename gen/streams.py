@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,6 +16,7 @@ from ..hdl.words import WordFormat
 from ..quant.network import Network
 from ..quant.nodes import Readout
 from .layers import Layer
+from .names import Namespace, identifier
 
 __all__ = ["Boundary", "Element", "connect", "output_ports"]
 
@@ -228,21 +228,11 @@ def connect(network: Network, layers: list[Layer], stages: list[StageSpec]) -> t
 def output_ports(network: Network, boundaries: Sequence[Boundary]) -> dict[str, Boundary]:
     """The output streams by port name: ``o`` of the last read-out, which gives the class, ``o_<node>`` of the others.
 
-    A name keeps its letters and digits, with single underscores for the rest, and gets a number where another one is
-    the same.
+    A name is made an identifier, and gets a number where another one is the same but for case.
     """
     logits = [b for b in boundaries if isinstance(network[b.node], Readout)]
-    names = [re.sub(r"[^A-Za-z0-9]+", "_", b.node).strip("_") for b in logits[:-1]]
-    taken: set[str] = set()
-    found = {}
-    for name, boundary in zip(names, logits, strict=False):
-        number, port = 1, name or "1"
-        while port in taken or (number > 1 and port in names):
-            number += 1
-            port = f"{name}_{number}".strip("_")
-        taken.add(port)
-        found[f"o_{port}"] = boundary
-    return found | {"o": logits[-1]}
+    given = Namespace()
+    return {f"o_{given.give(identifier(b.node, '1', words=True))}": b for b in logits[:-1]} | {"o": logits[-1]}
 
 
 def _shown(layer: Layer, k: int | None) -> str:

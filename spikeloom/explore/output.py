@@ -46,6 +46,11 @@ def fold_text(folds: Mapping[str, Mapping[str, Any]]) -> str:
     """A fold file (``gen.fold_file``)."""
     lines = []
     for name, fold in folds.items():
-        lines += [f"[{json.dumps(name)}]"]
+        lines += [f'["{"".join(map(_escaped, name))}"]']
         lines += [f"{key} = {json.dumps(value)}" for key, value in fold.items() if value is not False]
     return "\n".join(lines) + "\n"
+
+
+def _escaped(letter: str) -> str:
+    """A letter in a key of TOML, whatever encoding the file is read in."""
+    return letter if letter.isascii() and letter.isprintable() and letter not in '"\\' else f"\\U{ord(letter):08x}"

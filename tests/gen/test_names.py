@@ -9,10 +9,12 @@ import pytest
 import small
 
 from spikeloom import api
+from spikeloom.explore.output import fold_text
 from spikeloom.gen import emit, yosys
 from spikeloom.gen.design import Design
 from spikeloom.gen.fold import auto
-from spikeloom.gen.layers import PlanError
+from spikeloom.gen.fold_file import read_folds
+from spikeloom.gen.layers import PlanError, layers
 from spikeloom.gen.lint import RULES
 from spikeloom.gen.names import RESERVED, Namespace, check_name, identifier
 from spikeloom.gen.plan import Fold
@@ -155,6 +157,27 @@ def test_a_name_that_is_none(name: str, tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="is no name for a design: one .*, such as digits_core"):
         api.generate(small.network(), tmp_path / "d", name=name)
     assert not (tmp_path / "d").exists() and check_name("digits_core2") == "digits_core2"
+
+
+def test_output_ports_differ_in_more_than_case() -> None:
+    """Also where the names of read-outs are those of others, not of ASCII, or very long."""
+    names = ["a.b", "a_b", "A-B", "a_b_2", "層", "o", "i", "module", "7", "x" * 300, "x" * 301]
+    nodes: list[Node] = [Input(name="in", shape=(2, 1, 1), high=3), Flatten(name="f", source="in")]
+    for name in names:
+        nodes.append(Linear(name=f"l {name}", source="f", weight=np.ones((2, 2), int), weight_bits=2))
+        nodes.append(Readout(name=name, source=f"l {name}", bias=np.zeros(2, int)))
+    network = Network(tuple(nodes), 1)
+    design = Design(network, {layer.name: Fold(1, 1, 1) for layer in layers(network)})
+    ports = [*design.outputs]
+    assert ports[:8] == ["o_a_b", "o_a_b_2", "o_A_B_3", "o_a_b_2_2", "o_1", "o_o", "o_i", "o_module"]
+    assert ports[-1] == "o" and len({port.lower() for port in ports}) == len(names)
+    assert max(map(len, ports)) < 70
+
+
+def test_a_fold_file_of_any_names(tmp_path: Path) -> None:
+    folds = {name: {"outputs": 1, "inputs": 2, "steps": 1} for name in ("a.b", "層", "\U0001f600", 'q"\\', "é")}
+    (tmp_path / "fold.toml").write_text(fold_text(folds))
+    assert {name: fold.inputs for name, fold in read_folds(tmp_path / "fold.toml").items()} == dict.fromkeys(folds, 2)
 
 
 def test_identifiers() -> None:
