@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -69,12 +70,16 @@ def explore(networks: Annotated[list[Path], typer.Argument(help="Network files: 
         raise typer.BadParameter("it needs --data, since what is zero depends on the images", param_hint="--skip")
     for network in networks:
         api.load(network)
+    if objective in ("accuracy", "energy_nj") and data is None:
+        raise typer.BadParameter(f"{objective} needs --data, the images that it is measured on",
+                                 param_hint="--objective")
     writable(output, folder=True)
     files = narrowed_files(networks, [int(b) for b in _numbers(weight_bits, "--weight-bits")], output / "networks")
     with bars() as step:
         found = explored(files, options, output / "results", lambda what, done, total: step(_SAID[what], done, total))
     found = {"format": 1, "title": ", ".join(network["name"] for network in found["networks"]),
-             "command": shlex.join(["spikeloom", *sys.argv[1:]]), **found, "versions": versions(TOOLS)}
+             "command": shlex.join(["spikeloom", *sys.argv[1:]]),
+             "date": datetime.now(UTC).isoformat(timespec="seconds"), **found, "versions": versions(TOOLS)}
     found["seconds"]["all"] = round(time.perf_counter() - start, 3)
     paths = write(output, found)
     if json:

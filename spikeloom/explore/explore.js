@@ -11,13 +11,13 @@ const AXES = [...new Set([...DATA.objectives, "fps", "luts"])].filter((key) => F
 const COLUMNS = [
   { key: "id", title: "point" },
   { key: "network", title: "network", text: (p) => DATA.networks[p.network].name, left: true, name: "network" },
-  { key: "form", title: "form", text: (p) => p.form + (p.skip ? ", skip" : ""), left: true },
+  { key: "form", title: "words carry", text: (p) => p.form + (p.skip ? ", zeros skipped" : ""), left: true },
   ...["fps", "latency_us"].map((key) => ({ key, title: FIGURES[key].title })),
   { key: "interval", title: "cycles a frame" },
   ...["luts", "ff", "ebr", "accuracy", "energy_nj"].map((key) => ({ key, title: FIGURES[key].title })),
-  { key: "front", title: "front", text: (p) => (p.front ? "yes" : ""), name: "front-mark" },
+  { key: "front", title: "on the front", text: (p) => (p.front ? "yes" : ""), name: "front-mark" },
   { key: "fits", title: "fits", text: (p) => (p.fits ? "yes" : "no"), hidden: !DATA.device },
-  { key: "binds", title: "binds", text: (p) => p.binds, left: true, name: "binds" },
+  { key: "binds", title: "what limits its speed", text: (p) => p.binds, left: true, name: "binds" },
 ].filter((column) => !column.hidden && known(column.key));
 
 function make(tag, attributes = {}, ...children) {
@@ -89,11 +89,13 @@ function refresh() {
   head();
   $("points-body").replaceChildren(...rows.slice(0, paper.matches ? rows.length : state.rows).map(row));
   const fronts = points.filter((p) => p.front).length;
+  $("active").textContent = points.length < DATA.points.length ? `: ${number(points.length)} of ${number(DATA.points.length)} pass` : "";
   $("count").textContent = `${number(points.length)} of ${number(DATA.points.length)} points pass the filters, ${number(fronts)} of them on the front.`;
   $("more").hidden = rows.length <= state.rows;
   $("more").textContent = `Show ${number(Math.min(ROWS, rows.length - state.rows))} more rows`;
   drawFront(points);
   drawRoofline(points);
+  shadows();
 }
 
 function select(id, fromTable = false) {
@@ -118,7 +120,9 @@ function details(point) {
   $("point-binds").textContent = point.binds;
   $("point-cycles").textContent = `A frame every ${number(point.interval)} cycles, the first after ${number(point.latency)}; at ${number(DATA.clock.mhz)} MHz (${DATA.clock.from}).`;
   $("point-build").textContent = point.build;
-  $("point-file").textContent = point.fold_file ? `Folds: ${point.fold_file}` : "";
+  $("point-file").hidden = !point.fold_file;
+  $("point-fold").textContent = $("point-fold").href = point.fold_file ?? "";
+  $("stages-name").textContent = `point ${point.id}`;
   synthesis(point);
   $("stages-body").replaceChildren(...point.stages.map((s) => make("tr", {},
     make("td", {}, s.name), make("td", {}, s.fold), ...["cycles", "utilisation", "luts", "ff", "ebr", "operations", "weight_bits"].map((key) =>
@@ -199,7 +203,17 @@ function later(action) {
 
 const fromHash = () => Number(/^#point=(\d+)$/.exec(location.hash)?.[1] ?? NaN);
 
+// A region whose table is wider than it shows a shadow where more of it is.
+function shadows() {
+  for (const box of document.querySelectorAll(".wide")) {
+    const more = box.scrollWidth - box.clientWidth - box.scrollLeft;
+    box.classList.toggle("more-right", more > 2);
+    box.classList.toggle("more-left", box.scrollLeft > 2);
+  }
+}
+
 function start() {
+  for (const box of document.querySelectorAll(".wide")) box.addEventListener("scroll", shadows, { passive: true });
   [state.x, state.y] = ["luts", "fps"].every((key) => AXES.includes(key)) ? ["luts", "fps"] : [AXES[0], AXES.at(-1)];
   for (const axis of ["x", "y"]) state.log[axis] = Boolean(FIGURES[state[axis]].log);
   choices();

@@ -14,7 +14,7 @@ from ..quant.files import replacing
 
 __all__ = ["SECTIONS", "render", "write"]
 
-SECTIONS = ("summary", "front", "details", "points", "roofline", "model", "about")
+SECTIONS = ("summary", "front", "details", "stages", "points", "roofline", "explored", "model", "about")
 """Identifiers of the sections of the page."""
 
 SCRIPTS = ("charts.js", "explore.js")

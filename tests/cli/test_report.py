@@ -43,6 +43,8 @@ def findings(design, network) -> report.Findings:
         area={"ECP5": {"lut4_eq": 1234, "ff": 55}},
         seconds={"training": 3.21},
         commands=["spikeloom verify here"],
+        links={"folder": "design/"},
+        date="2026-11-29T04:50:12+00:00",
         problems=["verilator: it differs"],
     )
 
@@ -69,14 +71,18 @@ def test_holds_what_was_found(page):
         "spikeloom verify here",
         "training 3.2",
         "amaranth 0.5",
+        "2026-11-29 04:50 UTC",
+        "LUT4 equivalents in all",
+        "flip-flops",
     ):
         assert found in text, found
-    assert "equal to its prediction" not in text
+    assert "equal to its prediction" not in text and "lut4_eq" not in text
 
 
 def test_is_one_file_that_loads_nothing_and_is_reproducible(page, findings):
     text = page.read_text(encoding="utf-8")
-    assert not re.findall(r'(?:src|href)="(?!#|data:)[^"]*"|@import|<script', text)
+    assert not re.findall(r'src="(?!data:)|<link|@import|<script', text)
+    assert re.findall(r'href="(?!#|data:)([^"]*)"', text) == ["design/"]
     assert text == report.render(findings)
     assert len(text) < 500_000 and [p.name for p in page.parent.iterdir()] == ["report.html"]
 
@@ -151,4 +157,24 @@ def test_demo_does_everything(tmp_path):
         "report.html",
         "tiny.toml",
     ]
-    assert "Every word on every stream" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Every word on every stream" in text
+    links = re.findall(r'href="(?!#|data:)([^"]*)"', text)
+    assert len(links) > 3 and all((tmp_path / link).exists() for link in links), links
+
+
+@pytest.mark.skipif(find_browser() is None, reason="needs Chromium")
+def test_nothing_is_clipped_on_a_phone(page):
+    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
+        window = browser.new_page(viewport={"width": 390, "height": 844})
+        window.goto(page.as_uri())
+        wide = """[...document.querySelectorAll(".wide, pre")].filter((box) => box.scrollWidth > box.clientWidth + 1)
+          .map((box) => box.textContent.slice(0, 40))"""
+        assert window.evaluate(wide) == []
+        assert window.evaluate("document.documentElement.scrollWidth") == 390
+        window.set_viewport_size({"width": 1400, "height": 900})
+        boxes = [window.locator(f"#{name}").bounding_box() for name in ("network", "accuracy")]
+        assert boxes[0]["y"] == boxes[1]["y"] and boxes[1]["x"] > 700, "two columns fill a wide window"
+        browser.close()

@@ -228,3 +228,10 @@ def test_a_point_is_placed_for_its_clock(tiny, tmp_path):
 @pytest.mark.slow
 def test_an_exploration_killed_ten_times_goes_on(tiny, tmp_path):
     killed(tiny[0], tiny[1], tmp_path, 10)
+
+
+@pytest.mark.parametrize("objective", ["accuracy", "energy_nj"])
+def test_what_depends_on_images_needs_them(objective: str, tmp_path: Path) -> None:
+    """Refused before anything is written."""
+    said = failed(DIGITS, "-o", tmp_path / "out", "--objective", objective)
+    assert f"{objective} needs --data" in said and not (tmp_path / "out").exists()

@@ -41,7 +41,8 @@ class Loads(HTMLParser):
 
 def test_is_one_file_that_loads_nothing_and_is_reproducible(text: str, found: Found, tmp_path: Path) -> None:
     read = Loads(text)
-    assert [url for url in read.urls if not url.startswith(("#", "data:"))] == []
+    beside = {"points.csv", "explore.json", "front.png", "folds/"}  # links, to what is written with the page
+    assert {url for url in read.urls if not url.startswith(("#", "data:"))} == beside
     style = text[text.index("<style>") : text.index("</style>")]
     assert "url(" not in style and "@import" not in style
     assert text == page.render(copy.deepcopy(found))
@@ -255,6 +256,7 @@ def test_a_click_on_a_row_or_its_key_shows_its_fold(opened: Open, found: Found) 
 
 def test_filters_act_on_chart_and_table(opened: Open, found: Found) -> None:
     window, points = opened(), found["points"]
+    window.click("#filter-box summary")
     dots = "document.getElementById('front-chart').data.filter(t => t.text).flatMap(t => t.customdata)"
 
     def passes(test: Callable[[Found], bool]) -> None:
@@ -317,6 +319,7 @@ def test_dragging_zooms_and_filters_keep_it(opened: Open) -> None:
     window.mouse.up()
     window.wait_for_function(f"{span} < {0.5 * before}")
     zoomed = window.evaluate(span)
+    window.click("#filter-box summary")
     window.check("input[name=front]")
     assert window.evaluate(span) == pytest.approx(zoomed)
 
@@ -349,7 +352,37 @@ def test_is_as_wide_as_the_window(opened: Open) -> None:
             box = window.locator(f"#{chart}-chart svg.main-svg").first.bounding_box()
             assert box["x"] >= 0 and box["x"] + box["width"] <= width, (chart, width)
         table, body = (window.locator(f"#points {part}").bounding_box()["width"] for part in (".wide", "table"))
-        assert table <= width and (body > table or width > 700)
+        assert table <= width
+        more = window.locator("#points .wide").get_attribute("class").split()
+        assert ("more-right" in more) == (body > table), "a table that goes on says so"
+
+
+def test_what_matters_is_on_the_first_screen(opened: Open) -> None:
+    """On a desk and on a phone the chart is in sight before anybody scrolls, and no control is without a name."""
+    for width, height in ((1400, 900), (390, 844)):
+        window = opened(viewport={"width": width, "height": height}, has_touch=width < 500, is_mobile=width < 500)
+        box = window.locator("#front-chart svg.main-svg").first.bounding_box()
+        assert box["y"] > 0 and box["y"] + box["height"] <= height, (width, box)
+        assert window.evaluate("document.documentElement.scrollWidth") == width
+    nameless = """[...document.querySelectorAll("input, select, button")].filter((control) =>
+      !control.getAttribute("aria-label") && !control.textContent.trim() &&
+      ![...control.labels ?? []].some((label) => label.textContent.trim())).map((control) => control.outerHTML)"""
+    assert window.evaluate(nameless) == []
+
+
+def test_a_wide_window_shows_the_whole_table_and_no_scroller_in_a_scroller(opened: Open) -> None:
+    window = opened(viewport={"width": 1400, "height": 900})
+    clipped = """[...document.querySelectorAll("#details, #stages, #points .wide")].filter((box) =>
+      box.scrollWidth > box.clientWidth + 1).map((box) => box.id || box.className)"""
+    assert window.evaluate(clipped) == []
+    assert window.evaluate("getComputedStyle(document.getElementById('details')).overflowY") == "visible"
+
+
+def test_the_page_says_whose_it_is_when_it_was_made_and_where_the_rest_lies(opened: Open, found: Found) -> None:
+    dated = {**found, "date": "2026-11-29T04:50:12+00:00"}
+    window = opened(page.render(dated), fragment="#point=2")
+    assert window.inner_text(".product") == "Spikeloom 0.1.0, design space · 2026-11-29 04:50 UTC"
+    assert window.get_attribute("#point-fold", "href") == found["points"][2]["fold_file"]
 
 
 def test_prints_the_front_and_the_point_without_controls(opened: Open, found: Found, tmp_path: Path) -> None:
