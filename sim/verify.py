@@ -20,6 +20,7 @@ from .netlist import build_netlist
 from .pool import check, pool
 from .ports import DesignPorts
 from .predict import golden_words
+from .reach import DesignReach
 from .trace import SimulationError
 from .verilator import VerilatorModel
 from .views import AFTER, BEFORE, View, write_view
@@ -42,7 +43,8 @@ class Outcome:
     the classes in the words of the simulated design, of every whole frame on its last boundary; ``seconds`` of
     simulation, of all jobs together, and ``build_seconds``; ``cycles_per_second`` of a job; ``view``, the waveform with
     its views where one was asked for; ``netlist``, the family of the cells that were simulated, empty for the Verilog
-    as it was generated, and ``cells``, their numbers by type.
+    as it was generated, and ``cells``, their numbers by type; ``reach``, what the frames reached, by the golden model
+    (``sim.reach``; where there is a difference, of those that were predicted until then).
     """
 
     simulator: str
@@ -61,6 +63,7 @@ class Outcome:
     view: View | None = None
     netlist: str = ""
     cells: dict[str, int] = field(default_factory=dict)
+    reach: DesignReach | None = None
 
     @property
     def passed(self) -> bool:
@@ -89,6 +92,7 @@ def verify(
     work: Path | None = None,
     cache: Path | None = None,
     waves: Path | None = None,
+    reach: bool = True,
     progress: Progress = lambda _step, _done, _total: None,
 ) -> Outcome:
     """Simulate ``frames`` and compare with the prediction.
@@ -103,7 +107,8 @@ def verify(
     ``if __name__ == "__main__"``); ``netlist``, a family of FPGAs: simulate what Yosys makes for it in place of the
     Verilog (``gen.netlist``; Verilator only), and ``plain``, without leading the boundaries out, so that only the ports
     are compared; ``work``, a folder for files; ``cache``, one for builds (``sim.cache``); ``waves``, a VCD file to
-    write around the first difference, with its views beside it (Verilator).
+    write around the first difference, with its views beside it (Verilator); ``reach``, whether to look what
+    the frames reach (not with ``plain``: at the ports alone much of it does not show).
 
     Raises SimulationError where a simulator is missing or fails, NetworkError where ``frames`` do not fit.
     """
@@ -138,14 +143,15 @@ def verify(
     size = len(frames) if whole else frames_per_chunk(design, len(frames), jobs)
     firsts = range(0, len(frames), size)
     classes: list[np.ndarray] = []
+    reached = DesignReach(design) if reach and not plain else None
 
-    def predicted(first: int) -> tuple[Chunk, np.ndarray]:
+    def predicted(first: int, reach: DesignReach | None = None) -> tuple[Chunk, np.ndarray]:
         number, more = divmod(count, len(firsts))
-        return _predicted(design, frames, first, size, number + (first // size < more))
+        return _predicted(design, frames, first, size, number + (first // size < more), reach)
 
     def chunks() -> Iterator[Chunk]:
         for first in firsts:
-            chunk, found = predicted(first)
+            chunk, found = predicted(first, reached)
             classes.append(found)
             yield chunk
 
@@ -176,16 +182,20 @@ def verify(
         view,
         netlist,
         cells,
+        reached,
     )
 
 
 def _predicted(
-    design: Design, frames: np.ndarray, first: int, size: int, resets: int
+    design: Design, frames: np.ndarray, first: int, size: int, resets: int, reach: DesignReach | None
 ) -> tuple[Chunk, np.ndarray]:
-    """A chunk with the words of the golden model, and its classes."""
+    """A chunk with the words of the golden model, and its classes; ``reach`` takes in what it reaches."""
     pixels = frames[first : first + size]
     result = execute.run(design.network, pixels)
-    return Chunk(first, pixels, golden_words(design, result.outputs), resets), result.classes
+    words = golden_words(design, result.outputs)
+    if reach is not None:
+        reach.add(result.outputs, words)
+    return Chunk(first, pixels, words, resets), result.classes
 
 
 def _run(setup: Setup, chunks: Iterator[Chunk], jobs: int, advance: Callable[[float], None]) -> list[Result]:

@@ -82,7 +82,7 @@ def outcome_figures(outcome: Any) -> dict[str, Any]:
             "build_seconds": round(outcome.build_seconds, 3), "classes": outcome.classes.tolist(),
             "differences": [str(difference) for difference in outcome.differences], "waves": outcome.waves,
             "views": outcome.view.commands if outcome.view else [], "netlist": outcome.netlist,
-            "cells": outcome.cells}
+            "cells": outcome.cells, **({} if outcome.reach is None else {"reach": outcome.reach.figures()})}
 
 
 def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a generated design.")],
@@ -104,10 +104,12 @@ def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of
            waves: Annotated[Path | None, typer.Option(help="VCD file for the cycles around a difference, with views "
                                                            "for GTKWave and Surfer (Verilator).")] = None,
            junit: Annotated[Path | None, typer.Option(help="JUnit report to write.")] = None,
+           reach: Annotated[bool, typer.Option("--reach/--no-reach", help="Say what the images reached.")] = True,
            json: JsonOption = False) -> None:
     """Simulate a design and compare every word of every cycle on every boundary with the prediction."""
     from . import api
     from .gen.emit import read
+    from .reach_table import reach_lines, reach_table
     from .sim.show import without_headline
     from .sim.verify import verify as verified
 
@@ -123,7 +125,7 @@ def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of
     start = time.perf_counter()
     with bars() as step:
         outcome = verified(design, contents, folder, images.pixels, simulator=simulator, pauses=pauses, seed=seed,
-                           resets=resets, jobs=jobs, netlist=netlist or "", plain=ports_only, waves=waves,
+                           resets=resets, jobs=jobs, netlist=netlist or "", plain=ports_only, waves=waves, reach=reach,
                            progress=step)
     seconds = time.perf_counter() - start - outcome.build_seconds
     if junit is not None:
@@ -139,6 +141,8 @@ def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of
         print_text(f"equal in {what}: {outcome.frames} frames, {outcome.boundaries} boundaries, "
                    f"{outcome.transfers:,} transfers, {outcome.cycles:,} cycles in {simulator}, "
                    f"{outcome.cycles_per_second:,.0f} cycles/s, {seconds:.1f} s after the build")
+        if outcome.reach is not None:
+            print_text(reach_table(outcome.reach), *reach_lines(outcome.reach))
     else:
         print_text(without_headline(outcome.picture))  # it is in the error
         if outcome.view:

@@ -17,7 +17,18 @@ def properties(contents: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
     return {"network_hash": contents["network"]["hash"], "verilog_sha256": contents["verilog_sha256"],
             "simulator": outcome.simulator, "netlist": outcome.netlist or "none", "frames": outcome.frames,
             "boundaries": outcome.boundaries, "cycles": outcome.cycles, "transfers": outcome.transfers,
-            "classes": " ".join(map(str, outcome.classes.tolist()))}
+            "classes": " ".join(map(str, outcome.classes.tolist())), **_reach(outcome)}
+
+
+def _reach(outcome: Outcome) -> dict[str, Any]:
+    """The shares of branches taken and of constants that would show, and how many warnings there are."""
+    if outcome.reach is None:
+        return {}
+    from .sim.reach import MOVED, TAKEN
+
+    shares = {f"reach_{name}": round(outcome.reach.share(*kinds), 6)
+              for name, kinds in (("branches", TAKEN), ("constants", MOVED))}
+    return {**shares, "reach_warnings": len(outcome.reach.warnings())}
 
 
 def write_junit(path: Path, name: str, contents: dict[str, Any], outcome: Outcome, text: str) -> None:

@@ -4,7 +4,8 @@
         spikeloom_verify("net.safetensors", data="frames.npz", n=20, fold="fold.toml")
 
 ``--junitxml`` carries what was covered as properties. Where the design differs from its prediction, the message shows
-the transfers around the first difference, and names a waveform of the cycles around it.
+the transfers around the first difference, and names a waveform of the cycles around it. A line at the end of the run
+says what frames did not reach, test by test; ``min_reach`` makes a test of it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import pytest
 if TYPE_CHECKING:
     import numpy as np
 
+    from .sim.reach import DesignReach
     from .sim.verify import Outcome
 
 __all__ = ["SpikeloomVerify", "spikeloom_verify"]
@@ -29,6 +31,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     text = "folder for the waveforms of spikeloom_verify (default: the test's tmp_path)"
     parser.addini("spikeloom_waves", text, default="")
     parser.getgroup("spikeloom").addoption("--spikeloom-waves", metavar="DIR", help=text)
+
+
+_UNREACHED = "spikeloom_unreached"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """A line for each verification whose frames left something out; properties come from other processes too."""
+    reports = [r for found in terminalreporter.stats.values() for r in found if getattr(r, "when", "") == "call"]
+    lines = [f"{r.nodeid}: {value}" for r in reports for key, value in r.user_properties if key == _UNREACHED]
+    if lines:
+        terminalreporter.section("spikeloom: not reached by the frames", sep="-")
+        for line in lines:
+            terminalreporter.line(line)
 
 
 @pytest.fixture
@@ -54,15 +69,17 @@ class SpikeloomVerify:
         n: int = 20,
         fold: str | Path | Mapping[str, Any] = "auto",
         cycles: int | None = None,
+        min_reach: float = 0.0,
         **options: Any,
     ) -> Outcome:
         """Simulate ``n`` frames of ``data``, compare every word of every cycle, and fail the test on a difference.
 
         Parameters: ``subject``, a network file, from which a design is generated (``fold``, ``cycles`` as in
         ``spikeloom.api.generate``), or the folder of a design that was generated before, which is verified as it lies
-        there; ``data``, as in ``spikeloom.api.frames``, or frames (N, C, H, W); ``options`` of
-        ``spikeloom.sim.verify.verify``: ``simulator``, ``pauses``, ``resets``, ``seed``, ``jobs``, ``netlist``.
-        Paths are those of the repository (pytest's rootdir). Returns the outcome.
+        there; ``data``, as in ``spikeloom.api.frames``, or frames (N, C, H, W); ``min_reach``, the share (0..1) of the
+        branches that the frames must take; ``options`` of ``spikeloom.sim.verify.verify``: ``simulator``, ``pauses``,
+        ``resets``, ``seed``, ``jobs``, ``netlist``, ``reach``. Paths are those of the repository (pytest's rootdir).
+        Returns the outcome.
         """
         from . import api
         from .console import as_text
@@ -94,7 +111,22 @@ class SpikeloomVerify:
             self._record(f"spikeloom_{key}", value)
         if not outcome.passed:
             self._fail(subject, outcome, as_text(without_headline(outcome.picture)))
+        if outcome.reach is not None:
+            self._reached(subject, outcome.reach, min_reach)
         return outcome
+
+    def _reached(self, subject: str | Path, reach: DesignReach, least: float) -> None:
+        from .sim.reach import TAKEN
+
+        share, missed = reach.share(*TAKEN), reach.warnings()
+        text = f"{reach.frames} frames took {100 * share:.2f} % of the branches"
+        if missed:
+            more = f" (and {len(missed) - 1} more warnings)" if len(missed) > 1 else ""
+            self._record(_UNREACHED, f"{text}; {missed[0]}{more}")
+        if share < least:
+            lines = "\n".join(reach.warnings(*TAKEN))
+            pytest.fail(f"{subject}: {text}, fewer than min_reach = {100 * least:g} %; more frames reach more\n{lines}",
+                        pytrace=False)
 
     def _waves(self) -> Path:
         given = self._config.getoption("--spikeloom-waves") or self._config.getini("spikeloom_waves")

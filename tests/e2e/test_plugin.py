@@ -16,6 +16,8 @@ from spikeloom.gen import emit
 from spikeloom.quant.netfile import save
 
 TESTS = """
+import numpy as np
+
 def test_network(spikeloom_verify):
     outcome = spikeloom_verify("net.safetensors", data="frames.npz", n=6, fold="fold.toml", simulator="amaranth")
     assert len(outcome.answers) == 6
@@ -25,6 +27,10 @@ def test_committed_design(spikeloom_verify):
 
 def test_outdated_frames(spikeloom_verify):
     spikeloom_verify("net.safetensors", data="missing.npz", n=30, simulator="amaranth")
+
+def test_enough_frames(spikeloom_verify):
+    dark = np.zeros((2, 1, 2, 2), int)
+    spikeloom_verify("net.safetensors", data=dark, fold="fold.toml", simulator="amaranth", min_reach=0.9)
 """
 
 FOLDS = "[hidden]\noutputs = 2\ninputs = 1\nsteps = 1\n\n[last]\noutputs = 1\ninputs = 2\nsteps = 1\n"
@@ -60,12 +66,24 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Comp
 @pytest.mark.xdist_group("plugin")
 def test_one_passes_and_one_fails(ran: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     _, done = ran
-    assert done.returncode == 1 and "2 failed, 1 passed" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 1 and "3 failed, 1 passed" in done.stdout, done.stdout + done.stderr
     assert "design differs from its prediction: frame 20, i, cycle " in done.stdout
     assert done.stdout.partition("short test summary")[0].count("frame 20, i, cycle ") == 1, "said once"
     assert "channel 0, y 1, x 0, step 0: expected 3, got 0" in done.stdout and "Transfers on i" in done.stdout
     assert "surfer --command-file " in done.stdout and "gtkwave " in done.stdout
     assert "missing.npz: no such file" in done.stdout
+
+
+@pytest.mark.xdist_group("plugin")
+def test_what_frames_did_not_reach_is_named(ran: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    folder, done = ran
+    assert re.search(r"safetensors: 2 frames took [\d.]+ % of the branches, fewer than min_reach = 90 %", done.stdout)
+    text = "hidden: 4 of 4 inputs were always 0 where a weight takes them, so it is not tested"
+    head, _, summary = done.stdout.partition("spikeloom: not reached by the frames")
+    assert text in head and "test_network.py::test_enough_frames: 2 frames took " in summary
+    cases = {case.attrib["name"]: case for case in ET.parse(folder / "report.xml").getroot().iter("testcase")}
+    found = {p.attrib["name"]: p.attrib["value"] for p in cases["test_enough_frames"].iter("property")}
+    assert 0 < float(found["spikeloom_reach_branches"]) < 0.9 and int(found["spikeloom_reach_warnings"]) > 0
 
 
 @pytest.mark.xdist_group("plugin")
