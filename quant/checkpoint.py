@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -115,7 +115,7 @@ def _line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)[:300]
 
 
-def _texts(value: Any) -> bool:
+def _texts(value: Any) -> TypeGuard[dict[str, str]]:
     return isinstance(value, dict) and all(type(part) is str for pair in value.items() for part in pair)
 
 

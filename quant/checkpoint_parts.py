@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -67,7 +67,7 @@ def _wrong_step(step: Any) -> str | None:
     return None
 
 
-def _named(value: Any) -> bool:
+def _named(value: Any) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict) and all(type(key) is str for key in value)
 
 

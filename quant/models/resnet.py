@@ -105,12 +105,13 @@ def load_weights(model: nn.Module, path: str | Path, *, mean: Sequence[float] = 
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file; {VARIABLE} may name the folder that it is found in") from None
     except Exception as error:  # pickle's own errors have no common class
-        raise ValueError(f"{path}: not a file of PyTorch weights ({error})") from None
+        line = next(iter(str(error).splitlines()), type(error).__name__)[:300]
+        raise ValueError(f"{path}: not a file of PyTorch weights ({line})") from None
     state = found.get("state_dict", found) if isinstance(found, dict) else {}
     state = {str(name).removeprefix("module."): value for name, value in state.items()}
     try:
         model.load_state_dict(state)
-    except (RuntimeError, AttributeError) as error:
+    except Exception as error:  # what is no tensor fails in many ways
         first = str(error).splitlines()[1:2] or [str(error)]  # behind a heading there is a line for every tensor
         raise ValueError(f"{path}: does not fit the model ({first[0].strip()})") from None
     if mean or std:
