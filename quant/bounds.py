@@ -12,7 +12,9 @@ import numpy as np
 
 __all__ = [
     "LARGEST",
+    "LONGEST_NAME",
     "MOST_ELEMENTS",
+    "MOST_PARAMETERS",
     "MOST_STEPS",
     "MOST_STRIDE",
     "NetworkError",
@@ -29,8 +31,14 @@ LARGEST = 1 << 48
 MOST_ELEMENTS = 1 << 26
 """The most numbers (C * H * W) that a node may give for a frame and a time step."""
 
+MOST_PARAMETERS = 1 << 28
+"""The most numbers in the arrays of all nodes together."""
+
 MOST_STEPS = 64
 """The largest number of time steps, T."""
+
+LONGEST_NAME = 255
+"""Characters of the name of a node."""
 
 MOST_STRIDE = 1 << 16
 """The largest stride."""
@@ -95,10 +103,10 @@ def flag(name: str, what: str, value: Any) -> bool:
 
 
 def text(name: str, what: str, value: Any) -> str:
-    """Return ``value``, which must be text of printable characters, for it goes into files, reports and Verilog."""
-    if isinstance(value, str) and value.isprintable():
+    """Return ``value``, which must be a line of printable text, for it goes into files, reports and Verilog."""
+    if isinstance(value, str) and value.isprintable() and len(value) <= LONGEST_NAME:
         return str(value)
-    raise _refusal(name, what, "printable text", value)
+    raise _refusal(name, what, f"printable text of up to {LONGEST_NAME} characters", value)
 
 
 def _refusal(name: str, what: str, kind: str, value: Any) -> NetworkError:

@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from .bounds import MOST_ELEMENTS, MOST_STEPS, integer, within
+from .bounds import MOST_ELEMENTS, MOST_PARAMETERS, MOST_STEPS, integer, within
 from .nodes import (
     IF,
     Add,
@@ -34,7 +34,7 @@ from .nodes import (
     Synapse,
 )
 
-__all__ = ["Network", "NetworkError", "Signal"]
+__all__ = ["Network", "NetworkError", "Signal", "signal_of"]
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,10 @@ class Network:
             raise NetworkError(f"steps (T) must be in 1..{MOST_STEPS}, not {self.steps}")
         if bad := [n for n in self.nodes if not isinstance(n, Node)]:
             raise NetworkError(f"The nodes must be nodes of spikeloom.quant.nodes, not {type(bad[0]).__name__}")
-        if not isinstance(self.meta, dict) or not all(isinstance(v, str) for kv in self.meta.items() for v in kv):
+        if not isinstance(self.meta, dict) or not all(_is_text(v) for kv in self.meta.items() for v in kv):
             raise NetworkError("meta must be a dict of texts by text")
+        if (size := sum(a.size for n in self.nodes for a in n.arrays().values())) > MOST_PARAMETERS:
+            raise NetworkError(f"The network has {size:,} weights and other numbers, supported: {MOST_PARAMETERS:,}")
         if not self.nodes or not isinstance(self.nodes[0], Input):
             raise NetworkError("The first node must be an Input")
         if not isinstance(self.nodes[-1], Readout):
@@ -152,8 +154,7 @@ class Network:
         found: dict[str, Signal] = {}
         for node in self.nodes:
             sources = [found[name] for name in node.sources]
-            found[node.name] = _signal(node, sources, self.steps)
-            _check_bounds(node, sources, found[node.name], self.steps)
+            found[node.name] = signal_of(node, sources, self.steps)
         return found
 
     def check_frames(self, frames: np.ndarray) -> np.ndarray:
@@ -182,6 +183,14 @@ class Network:
             raise NetworkError(
                 f"{where}: label {labels[k]} of image {k} is no class of the network, whose classes are 0..{last}{hint}"
             )
+
+
+def _is_text(value: object) -> bool:
+    """Whether ``value`` is text that can be written: half of a letter, as some encodings have, cannot."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
 
 
 def _need(node: Node, source: Signal, *kinds: str) -> None:
@@ -245,6 +254,14 @@ def _add(node: Add, one: Signal, other: Signal) -> Signal:
     if one.shape != other.shape:
         raise NetworkError(f"{node.name}: adds shapes {one.shape} ({node.source}) and {other.shape} ({node.other})")
     return Signal("currents", one.shape, one.timed or other.timed, one.low + other.low, one.high + other.high)
+
+
+def signal_of(node: Node, sources: list[Signal], steps: int) -> Signal:
+    """What flows out of ``node`` where ``sources`` flow in. Raises NetworkError where they do not fit, or where numbers
+    go beyond the bounds of a network."""
+    found = _signal(node, sources, steps)
+    _check_bounds(node, sources, found, steps)
+    return found
 
 
 def _signal(node: Node, sources: list[Signal], steps: int) -> Signal:

@@ -48,7 +48,7 @@ class Node:
     source: str = ""
 
     def __post_init__(self) -> None:
-        text("Name of a node", "it", self.name)
+        text("A node", "its name", self.name)
         text(self.name, "source", self.source)
 
     @property

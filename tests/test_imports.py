@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("spikeloom", "sim", "gen", "hdl", "quant")
 
 NUMPY_ONLY = {
-    "quant.bounds", "quant.extras", "quant.files", "quant.netfile", "quant.network", "quant.nodes", "quant.npz",
+    "quant.arrays", "quant.bounds", "quant.extras", "quant.files", "quant.netfile", "quant.network", "quant.nodes",
+    "quant.npz",
     "quant.shapes", "quant.texts", "quant.workloads",
 }  # fmt: skip
 """The part of quant that needs no torch: the contract between PyTorch and hardware."""

@@ -42,10 +42,10 @@ def test_threshold_that_is_not_positive(cli, altered, tmp_path, value):
     ran.refused("altered.safetensors", "fire", f"threshold of channel 1 is {value}", "must be positive")
 
 
-def test_nan_weights(cli, altered, tmp_path):
+def test_weights_that_are_no_integers(cli, altered, tmp_path):
     weight = np.ones((10, 8), np.float32)
     weight[3, 4] = np.nan
-    generate(cli, altered(classes__weight=weight), tmp_path).refused("classes", "weight", "NaN")
+    generate(cli, altered(classes__weight=weight), tmp_path).refused("classes", "weight must be integers", "not F32")
 
 
 def test_dead_channel_in_shift_based_batch_norm():

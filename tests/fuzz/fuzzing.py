@@ -223,7 +223,8 @@ def _main(file: str, name: str, first: int, count: int) -> None:
     """Try the inputs and print each as a line of JSON."""
     import faulthandler
 
-    sys.path[:0] = [str(Path(file).parent), str(Path(__file__).parent.parent)]
+    tests = Path(__file__).parent.parent
+    sys.path[:0] = [str(Path(file).parent), str(tests), str(tests / "quant")]
     spec = importlib.util.spec_from_file_location(Path(file).stem, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -154,11 +154,11 @@ def test_strict_is_true_or_false(value: Any) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Flatten(name=3), "Name of a node: it must be printable text, not 3"),
-        (lambda: Flatten(name="a\nb"), r"Name of a node: it must be printable text, not 'a\\nb'"),
-        (lambda: Flatten(name="\ud800"), "Name of a node: it must be printable text"),
-        (lambda: Flatten(name="n", source=None), "n: source must be printable text, not None"),
-        (lambda: Add(name="n", source="x", other=["y"]), "n: other must be printable text, not list"),
+        (lambda: Flatten(name=3), "A node: its name must be printable text of up to 255 characters, not 3"),
+        (lambda: Flatten(name="a\nb"), r"A node: its name must be printable text of up to 255 characters, not 'a\\nb'"),
+        (lambda: Flatten(name="\ud800"), "A node: its name must be printable text"),
+        (lambda: Flatten(name="n", source=None), "n: source must be printable text of up to 255 characters, not None"),
+        (lambda: Add(name="n", source="x", other=["y"]), "n: other must be printable text .*, not list"),
         (lambda: IF(**{**FIRE, "rule": np.array(["causal", "signed"])}), "fire: rule must be 'causal', 'lossless' or"),
         (lambda: Input(name="n", shape="123", high=1), r"n: shape must be three positive integers \(C, H, W\)"),
         (lambda: Input(name="n", shape=5, high=1), r"n: shape must be three positive integers \(C, H, W\)"),

@@ -1,0 +1,72 @@
+"""Arrays of a network file that are read one by one, each when it is known to be what its node needs."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from .bounds import NetworkError
+from .network import Signal
+from .nodes import IF, Conv2d, Gain, Linear, Node
+
+__all__ = ["Arrays", "array_fields", "check_shapes"]
+
+INTEGERS = frozenset({"I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64"})
+"""Types of arrays in files."""
+
+
+class Arrays:
+    """The arrays of an open safetensors ``file``, which are there as ``<node>/<field>``. Attribute: ``names``."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.names = dict.fromkeys(file.keys())
+
+    def shape(self, node: str, field: str) -> tuple[int, ...]:
+        """The shape of an array, from the header alone. Raises NetworkError where it holds no integers."""
+        part = self._file.get_slice(f"{node}/{field}")
+        if (kind := str(part.get_dtype())) not in INTEGERS:
+            raise NetworkError(f"{node}: {field} must be integers ({', '.join(sorted(INTEGERS))}), not {kind}")
+        return tuple(part.get_shape())
+
+    def read(self, node: str, field: str) -> np.ndarray:
+        """An array."""
+        return self._file.get_tensor(f"{node}/{field}")
+
+
+@functools.cache
+def array_fields(kind: type[Node]) -> tuple[str, ...]:
+    """The fields of a node type that are arrays."""
+    return tuple(f.name for f in fields(kind) if f.type == "np.ndarray")
+
+
+def check_shapes(
+    kind: type[Node], entry: dict[str, Any], shapes: dict[str, tuple[int, ...]], sources: list[Signal]
+) -> None:
+    """Refuse ``shapes`` of arrays, by field, that no node of this ``kind`` with the other fields of ``entry`` has
+    behind ``sources``. The node and the network check them again, and all else; here it is before anything is read."""
+    if not shapes:
+        return
+    name = entry["name"]
+    if len(sources) != 1:
+        raise NetworkError(f"{name}: {kind.__name__} takes one source, not {len(sources)}")
+    c, h, w = sources[0].shape
+    for field, shape in shapes.items():
+        if kind is Conv2d:
+            groups, room = entry.get("groups", 1), 2 * max(0, entry.get("padding", 0))
+            fits = len(shape) == 4 and shape[1] * groups == c and shape[2] <= h + room and shape[3] <= w + room
+            want = f"(Co, {c} / {groups}, at most {h + room}, at most {w + room})"
+        elif kind is Linear:
+            fits, want = len(shape) == 2 and shape[1] == c and (h, w) == (1, 1), f"(out, {c}), of a vector"
+        elif kind is Gain:
+            fits, want = len(shape) == 1 and shape[0] >= c, f"(Co,), Co at least {c}"
+        else:
+            fits, want = shape == (c,) or (kind is IF and field == "v0" and shape == (c, h, w)), f"({c},)"
+        if not fits:
+            raise NetworkError(
+                f"{name}: {field} has shape {shape}, but behind {entry['source']}, which gives {c}x{h}x{w}, it must be "
+                f"{want}"
+            )
