@@ -23,6 +23,7 @@ from .augment import erased, mirrored, moved
 from .checkpoint import Checkpoint, copied, identity, random_state, restore_random_state
 from .checkpoint_parts import fits_optimiser
 from .compiled import compiled
+from .convolution import right_gradients
 from .data import Dataset
 from .losses import loss_of
 from .recipe import Recipe
@@ -116,12 +117,13 @@ class Fit:
                 for group, full in zip(optimiser.param_groups, rates, strict=True):
                     group["lr"] = full * share
 
-            for batch, figures in self._epoch(shared, optimiser, set_rate):
-                if average:
-                    _follow(average, model, self.recipe.average)
-                if self.progress and batch < batches and time.perf_counter() - last > 0.5:
-                    self.progress(name, epoch + batch / batches, epochs, figures)
-                    last = time.perf_counter()
+            with right_gradients(model):
+                for batch, figures in self._epoch(shared, optimiser, set_rate):
+                    if average:
+                        _follow(average, model, self.recipe.average)
+                    if self.progress and batch < batches and time.perf_counter() - last > 0.5:
+                        self.progress(name, epoch + batch / batches, epochs, figures)
+                        last = time.perf_counter()
             self.workers.average_buffers(model)
             if self.watch:
                 figures["held out"] = self.accuracy(average or model)
@@ -224,7 +226,8 @@ class Fit:
                 logits = self.forward(shown, x).float()
             return loss_of(logits, y, smoothing=self.recipe.label_smoothing) if shown.training else logits
 
-        return compiled(model, run)
+        with right_gradients(model):
+            return compiled(model, run)
 
     def _batch(self, pick: Tensor) -> tuple[Tensor, Tensor]:
         """This process's share of the images ``pick``, changed at random, and their classes."""

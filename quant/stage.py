@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .convolution import conv2d
 from .layers import Activation, Shortcut, UnsupportedLayer, Weights
 from .nodes import NetworkError
 from .rounding import LayerIntegers, Term, half_threshold, layer_integers, round_ste
@@ -43,7 +44,7 @@ class Synapses(nn.Module):
         """The currents of integer ``weight``."""
         if weight.ndim == 2:
             return F.linear(x, weight)
-        return F.conv2d(x, weight, stride=self.stride, padding=self.padding, groups=self.groups)
+        return conv2d(x, weight, stride=self.stride, padding=self.padding, groups=self.groups)
 
 
 class Stage(nn.Module):

@@ -26,6 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..convolution import conv2d
 from ..graph import trace
 from ..integers import link
 from ..layers import IMAGE, Activation, Flat, Pool, Shortcut, UnsupportedLayer, Weights, refuse
@@ -67,7 +68,7 @@ class IntegerWeights(nn.Module):
         weight = self.weight.to(x.dtype)
         if weight.ndim == 2:
             return F.linear(x, weight)
-        return F.conv2d(x, weight, stride=self.stride, padding=self.padding, groups=self.groups)
+        return conv2d(x, weight, stride=self.stride, padding=self.padding, groups=self.groups)
 
 
 class IntegerGains(nn.Module):

@@ -1,0 +1,123 @@
+"""Convolutions to be differentiated: the same on every processor, whatever oneDNN has for it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
+
+from spikeloom.quant.convolution import conv2d, right_gradients
+
+LAYOUTS = torch.contiguous_format, torch.channels_last
+SETTINGS = [
+    dict(stride=2),
+    dict(stride=(1, 3)),
+    dict(stride=3, groups=2),
+    dict(),
+    dict(stride=2, padding=1),
+    dict(stride=2, padding="valid", dilation=2),
+]
+
+
+def gradients(function, x: Tensor, weight: Tensor, **settings) -> list[Tensor]:
+    """The result and its gradients, of the image and of the weight."""
+    x, weight = x.detach().requires_grad_(), weight.detach().requires_grad_()
+    y = function(x, weight, **settings)
+    return [y.detach(), *torch.autograd.grad(y.square().sum(), (x, weight))]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_the_same_as_pytorchs(settings, kernel, layout):
+    generator = torch.Generator().manual_seed(kernel)
+    x = torch.randn(3, 6, 7, 9, generator=generator).contiguous(memory_format=layout)
+    weight = torch.randn(8, 6 // settings.get("groups", 1), kernel, kernel, generator=generator)
+    # Sums in double, which oneDNN does not compute.
+    want = gradients(F.conv2d, x.double(), weight.double(), **settings)
+    for ours, theirs in zip(gradients(conv2d, x, weight, **settings), want, strict=True):
+        assert torch.allclose(ours.double(), theirs, rtol=1e-4, atol=1e-4 * float(theirs.abs().max()))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_layout_in_memory_stays(layout):
+    x = torch.randn(3, 6, 8, 8).contiguous(memory_format=layout)
+    y, of_x, _ = gradients(conv2d, x, torch.randn(8, 6, 1, 1), stride=2)
+    assert y.is_contiguous(memory_format=layout) and of_x.is_contiguous(memory_format=layout)
+
+
+class Seen(torch.overrides.TorchFunctionMode):
+    """Remembers the strides of the convolutions of PyTorch that are called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.strides = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is F.conv2d:
+            self.strides.append(args[3])
+        return func(*args, **(kwargs or {}))
+
+
+def test_layers_of_a_model_have_right_gradients():
+    class Own(nn.Conv2d):
+        def forward(self, input: Tensor) -> Tensor:
+            return super().forward(input) + 1
+
+    model = nn.Sequential(
+        nn.Conv2d(6, 6, 3, 2),
+        nn.Conv2d(6, 6, 1, 2),
+        parametrizations.weight_norm(nn.Conv2d(6, 6, 1, 2)),
+        Own(6, 6, 1, 2),
+        nn.Conv2d(6, 6, 1, 2, padding=1, padding_mode="circular"),
+    )
+    kinds, state, x = [type(m) for m in model], model.state_dict(), torch.randn(2, 6, 64, 64)
+    want = model(x)
+    with pytest.raises(KeyError), right_gradients(model):
+        with Seen() as seen:
+            found = model(x)
+        assert seen.strides == [(2, 2), (1, 1), (1, 1), (2, 2), (2, 2)]
+        assert isinstance(model[2], kinds[2]) and model.state_dict().keys() == state.keys()
+        assert torch.allclose(found, want, atol=1e-5)
+        raise KeyError
+    assert [type(m) for m in model] == kinds
+
+
+def test_bfloat16_stays_as_it_is():
+    x, weight = torch.randn(2, 6, 8, 8), torch.randn(8, 6, 1, 1)
+    with Seen() as seen:
+        conv2d(x.bfloat16(), weight.bfloat16(), stride=2)
+        with torch.autocast("cpu", torch.bfloat16):
+            conv2d(x, weight, stride=2)
+    assert seen.strides == [(2, 2), (2, 2)]
+
+
+def damaging() -> None:
+    """What gave wrong gradients and damaged memory: run in a process of its own, where oneDNN has no AVX-512."""
+    generator = torch.Generator().manual_seed(0)
+    for channels, size in ((6, 8), (3, 14), (4, 16), (12, 8)) * 4:
+        x = torch.randn(32, channels, size, size, generator=generator).contiguous(memory_format=torch.channels_last)
+        layer = nn.Conv2d(channels, 8, 1, 2, bias=False)
+        weight = layer.weight.detach().clone().requires_grad_()
+        (want,) = torch.autograd.grad(F.conv2d(x.double(), weight.double(), stride=2).square().sum(), weight)
+        conv2d(x, weight, stride=2).square().sum().backward()
+        with right_gradients(layer):
+            layer(x).square().sum().backward()
+        for found in (weight.grad, layer.weight.grad):
+            assert found is not None and torch.allclose(found, want, rtol=1e-4, atol=1e-4 * float(want.abs().max()))
+
+
+@pytest.mark.parametrize("widest", ["AVX2", "SSE41"])
+def test_no_gradient_is_wrong_and_no_memory_damaged_without_avx_512(widest):
+    folder = str(Path(__file__).parent)
+    program = f"import sys; sys.path.insert(0, {folder!r}); import test_convolution as t; t.damaging()"
+    done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "ONEDNN_MAX_CPU_ISA": widest},
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
