@@ -319,15 +319,18 @@ def test_phase_two_on_digits() -> None:
     assert list(more) == [*found, "weights 2", "membranes after 2"]
     shown: list[tuple[str, float, dict[str, float]]] = []
     _, none = method.phase_two(
-        graph, x[:100], x[1200:], y[1200:], rounds=0, progress=lambda *done: shown.append(copy.deepcopy(done))
+        graph, x[:200], x[1200:], y[1200:], rounds=0, progress=lambda *done: shown.append(copy.deepcopy(done))
     )
     shares = [share for _, share, _ in shown]
     assert shares == sorted(shares) and (shares[0], shares[-1]) == (0, 1) and len(shares) == len(graph.order)
     assert {name for name, _, _ in shown} == {"membranes"} and list(shown[0][2].values()) == [found["none"]]
     assert none == {name: found[name] for name in ("none", "membranes")}
     network = integer_network(spiking, shape=data.shape)
-    good = right(noisy, torch.from_numpy(data.test_x).float() / 15, torch.from_numpy(data.test_y))
-    assert good > 0.9 and golden.accuracy(network, data.test_x, data.test_y) > good - 0.08
+    # How well it learns is the digits' and the processor's; that the integers are the graph is not.
+    test_x, test_y = torch.from_numpy(data.test_x).float(), torch.from_numpy(data.test_y)
+    got = golden.accuracy(network, data.test_x, data.test_y)
+    assert got == pytest.approx(accuracy(spiking, test_x, test_y), abs=1e-9) and got > 0.5
+    assert max(found.values()) >= found["none"] and right(noisy, test_x / 15, test_y) > 0.5
 
 
 def test_bad_settings() -> None:

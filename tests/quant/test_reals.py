@@ -160,16 +160,17 @@ def test_dual_phase_goes_on_with_calibrated_membranes(tmp_path: Path) -> None:
     )
     found = more.report.accuracy
     assert list(found) == ["not calibrated", "calibrated", "causal"] and list(more.networks) == ["causal"]
-    assert found["calibrated"] == calibrated.report.accuracy["causal"] and found["causal"] > found["not calibrated"]
+    assert found["calibrated"] == calibrated.report.accuracy["causal"]
+    assert min(found.values()) > 0.5, "far from chance, 0.1; what gains is the processor's last bits"
     before, after = ([n.v0 for n in t.network if isinstance(n, IF)] for t in (calibrated, more))
     assert all(a.ndim == b.ndim == 3 and (a != b).any() for a, b in zip(before, after, strict=True))
     again = train(replace(recipe, epochs=replace(recipe.epochs, integers=4)), checkpoint=checkpoint)
     assert again.network.hash == more.network.hash, "what is continued is the same"
     netfile.save(more.network, file_of_more := tmp_path / "b.safetensors")
     further = replace(recipe, tune=str(file_of_more), epochs=replace(recipe.epochs, integers=1))
-    assert train(further).report.accuracy["calibrated"] == pytest.approx(found["causal"], abs=0.01)
+    assert train(further).report.accuracy["calibrated"] == found["causal"]
     timed = train(replace(recipe, through_time=True, epochs=replace(recipe.epochs, integers=4)))
-    assert timed.report.accuracy["causal"] > found["not calibrated"] and timed.network.hash != more.network.hash
+    assert timed.report.accuracy["causal"] > 0.5 and timed.network.hash != more.network.hash
     assert timed.report.accuracy["calibrated"] == found["calibrated"], "the gradient is for the epochs alone"
     for change, message in (
         ({"rule": "lossless"}, "tune must be left out with rule 'lossless'"),
