@@ -76,9 +76,8 @@ def chain(*names: str) -> Network:
 NASTY = (
     ("a", "i", "o", "a.fork", "a to i", "a.width", "m", "m.skip"),  # inner streams, the fork of a, the shortcut of m
     ("m", "m.skip", "m.skip.width", "m.skip.stride", "m to m.skip", "m.fork", "clk", "rst"),
-    ("module", "reg", "logic", "wait", "A", "a", "b0__valid", "i__payload"),
-    ("0", "features.0", "features_0", "層", "ü", "a b'\"", "$auto$1", "window"),
-    ("x" * 300, "x" * 300 + "y", "adds", "rom", "rom_0", "[red]", "`define", "\\escaped"),
+    ("module", "wait", "adds", "rom_0", "A", "a", "b0__valid", "i__payload"),
+    ("0", "features.0", "features_0", "層", "x" * 300, "x" * 300 + "y", "`a b'\"[red]", "\\escaped$1"),
 )
 
 
