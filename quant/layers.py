@@ -83,11 +83,20 @@ class Activation(Layer):
 
 @dataclass(frozen=True)
 class Pool(Layer):
-    """Pooling over ``kernel`` x ``kernel`` windows (0: the whole map); ``kind`` is "average" or "max"."""
+    """Pooling over ``kernel`` x ``kernel`` windows (0: the whole map); ``kind`` is "average" or "max".
+
+    ``divisor`` is what the sum of a window is divided by where that is not its area, else 0.
+    """
 
     kind: str
     kernel: int
     stride: int
+    divisor: int = 0
+
+    @property
+    def parts(self) -> int:
+        """How many values of the pool are worth one that it takes."""
+        return 1 if self.kind == "max" else self.divisor or self.kernel**2
 
 
 @dataclass(frozen=True)
@@ -113,6 +122,15 @@ def pooled(
     if one_number(name, "padding", padding) or one_number(name, "dilation", dilation) != 1 or ceil:
         refuse(name, f"a pool with padding={padding}, dilation={dilation}, ceil_mode={ceil}", "pools without them")
     return Pool(name, (source,), kind, one_number(name, "kernel_size", kernel), one_number(name, "stride", stride))
+
+
+def divided_by(name: str, override: Any) -> int:
+    """The divisor of a pool, 0 where it is its area."""
+    if override is None:
+        return 0
+    if not isinstance(override, int) or override < 1:
+        refuse(name, f"divisor_override={override!r}", "a divisor of 1 or more, a number")
+    return override
 
 
 def from_linear(name: str, source: str, module: nn.Linear) -> Weights:

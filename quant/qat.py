@@ -199,8 +199,8 @@ class IntegerGraph(nn.Module):
                 if layer.log_threshold is not None:
                     units[layer.name] = layer.threshold
             else:
-                area = layer.kernel**2 if isinstance(layer, Pool) and layer.kind == "average" else 1
-                units[layer.name] = units[layer.sources[0]] / area if area > 1 else units[layer.sources[0]]
+                parts = layer.parts if isinstance(layer, Pool) else 1
+                units[layer.name] = units[layer.sources[0]] / parts if parts > 1 else units[layer.sources[0]]
         return units
 
     def highs(self) -> dict[str, int]:

@@ -31,7 +31,7 @@ class Synapses(nn.Module):
         if not 2 <= bits <= 8:
             raise NetworkError(f"{layer.name}: weight_bits must be in 2..8, not {bits}")
         for what, tensor in (("weight", layer.weight), ("bias", layer.bias)):
-            if not tensor.isfinite().all():
+            if not tensor.float().isfinite().all():  # float32 is what it is converted from
                 raise NetworkError(
                     f"{layer.name}: {what} holds NaN or infinity (batch norm included); the training "
                     f"diverged, use a smaller learning rate"

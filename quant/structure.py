@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from .layers import IMAGE, Activation, Layer, Pool, Shortcut, Sum, UnsupportedLayer, Weights, refuse
+from .layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, Sum, UnsupportedLayer, Weights, refuse
+from .nodes import NetworkError
 
-__all__ = ["check", "size", "terms_of"]
+__all__ = ["check", "fitting", "size", "terms_of"]
+
+Shape = tuple[int, int, int]
 
 CURRENTS = Weights | Shortcut | Sum
 
@@ -52,38 +55,98 @@ def check(layers: list[Layer], answer: str) -> list[Layer]:
     return layers
 
 
-def size(layers: list[Layer], shape: tuple[int, int, int] | None) -> list[Layer]:
-    """The layers with the size of the map in place of every kernel 0; ``shape`` is that of the image, (C, H, W)."""
-    maps: dict[str, tuple[int, int] | None] = {IMAGE: shape and shape[1:]}
+def size(layers: list[Layer], shape: Shape | None) -> list[Layer]:
+    """The layers with the size of the map in place of every kernel 0; ``shape`` is that of the image, (C, H, W).
+
+    With a ``shape``, it also raises NetworkError, naming the layer, where sizes do not fit each other.
+    """
+    shapes: dict[str, Shape | None] = {IMAGE: shape}
     result: list[Layer] = []
     for layer in layers:
-        extent = maps[layer.sources[0]]
+        before = [found for source in layer.sources if (found := shapes[source])]
         if isinstance(layer, Pool) and not layer.kernel:
-            if extent is None:
+            if not before:
                 refuse(layer.name, "a pool over a whole map of unknown size", "tracing with the shape of the image")
-            if len(set(extent)) > 1:
-                refuse(layer.name, f"a pool over a whole map of {extent[0]}x{extent[1]}", "square maps")
-            layer = replace(layer, kernel=extent[0], stride=extent[0])
-        maps[layer.name] = _after(layer, extent)
+            high, wide = before[0][1:]
+            if high != wide:
+                refuse(layer.name, f"a pool over a whole map of {high}x{wide}", "square maps")
+            layer = replace(layer, kernel=high, stride=high)
+        shapes[layer.name] = _after(layer, before) if before else None
         result.append(layer)
     return result
 
 
-def _after(layer: Layer, extent: tuple[int, int] | None) -> tuple[int, int] | None:
-    """Height and width of what ``layer`` gives; None where they are not known or there are none."""
-    if extent is None or isinstance(layer, Weights) and layer.weight.ndim == 2:
-        return None
+def _after(layer: Layer, before: list[Shape]) -> Shape:
+    """The shape of what ``layer`` makes of ``before``; a vector is (n, 1, 1)."""
+    (c, h, w), source = before[0], layer.sources[0] or "the image"
     match layer:
+        case Weights() if layer.weight.ndim == 2:
+            if (h, w) != (1, 1):
+                raise NetworkError(
+                    f"{layer.name}: Linear takes a vector, but {source} gives {c}x{h}x{w}; put a Flatten before it"
+                )
+            if layer.weight.shape[1] != c:
+                raise NetworkError(
+                    f"{layer.name}: its weights have {layer.weight.shape[1]} inputs, but {source} gives {c}"
+                )
+            return len(layer.weight), 1, 1
         case Weights():
-            kernels, stride, padding = layer.weight.shape[2:], layer.stride, layer.padding
+            if layer.weight.shape[1] * layer.groups != c:
+                of_groups = f" in {layer.groups} groups" if layer.groups > 1 else ""
+                raise NetworkError(
+                    f"{layer.name}: its kernels have {layer.weight.shape[1]} channels{of_groups}, but {source} gives "
+                    f"{c}"
+                )
+            return len(layer.weight), *_windows(layer, (h, w), layer.weight.shape[2:], layer.stride, layer.padding)
         case Pool():
-            kernels, stride, padding = (layer.kernel, layer.kernel), layer.stride, 0
+            return c, *_windows(layer, (h, w), (layer.kernel, layer.kernel), layer.stride, 0)
         case Shortcut():
-            kernels, stride, padding = (1, 1), layer.stride, 0
-        case _:
-            return extent
-    high, wide = ((n + 2 * padding - k) // stride + 1 for n, k in zip(extent, kernels, strict=True))
+            return layer.before + c + layer.after, -(-h // layer.stride), -(-w // layer.stride)
+        case Sum():
+            for other, name in zip(before[1:], layer.sources[1:], strict=True):
+                if other != before[0]:
+                    name = name or "the image"
+                    raise NetworkError(f"{layer.name}: adds shapes {before[0]} ({source}) and {other} ({name})")
+        case Flat():
+            return c * h * w, 1, 1
+    return before[0]
+
+
+def _windows(layer: Layer, size: tuple[int, int], kernel: Sequence[int], stride: int, padding: int) -> tuple[int, int]:
+    if any(k > n + 2 * padding for k, n in zip(kernel, size, strict=True)):
+        raise NetworkError(
+            f"{layer.name}: kernel {kernel[0]}x{kernel[1]} is larger than its input {size[0]}x{size[1]} "
+            f"(padding {padding})"
+        )
+    high, wide = ((n + 2 * padding - k) // stride + 1 for k, n in zip(kernel, size, strict=True))
     return high, wide
+
+
+def fitting(layers: list[Layer]) -> Shape | None:
+    """A shape (C, H, W) of images that ``layers`` can take, where nobody says it; None if there is none below 512."""
+    for shape in _shapes(layers):
+        try:
+            size(layers, shape)
+        except ValueError:
+            continue
+        return shape
+    return None
+
+
+def _shapes(layers: list[Layer]) -> Iterator[Shape]:
+    """Shapes to try, usual ones first."""
+    passed, channels, vector = {IMAGE}, list[int](), list[int]()
+    for layer in layers:
+        if layer.sources[0] in passed:
+            if isinstance(layer, Weights):
+                (vector if layer.weight.ndim == 2 else channels).append(layer.weight.shape[1] * layer.groups)
+            else:
+                passed.add(layer.name)
+    for c in dict.fromkeys(channels or (1, 3)):
+        yield from ((c, side, side) for side in (32, 28, *range(1, 513)))
+    yield from ((n, 1, 1) for n in vector)
+    for c in dict.fromkeys(channels):
+        yield from ((c, high, wide) for high in range(1, 65) for wide in range(1, 65))
 
 
 def _shortcuts(layers: list[Layer]) -> list[Layer]:

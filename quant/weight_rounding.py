@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils import parametrize
 
+from .layers import UnsupportedLayer
 from .rounding import round_ste
 
-__all__ = ["Rounded", "round_weights"]
+__all__ = ["Rounded", "check_own", "quantise", "round_weights", "synapses_of"]
 
 
 class Rounded(nn.Module):
@@ -30,11 +31,38 @@ class Rounded(nn.Module):
 def round_weights(
     model: fx.GraphModule, *, weight_bits: int, first_bits: int | None = None, last_bits: int | None = None
 ) -> None:
-    """Make every convolution and linear layer of ``model`` compute with :class:`Rounded` weights, in place."""
-    modules = dict(model.named_modules(remove_duplicate=False))
-    called = [modules[str(n.target)] for n in model.graph.nodes if n.op == "call_module"]
-    layers = list(dict.fromkeys(m for m in called if isinstance(m, nn.Conv2d | nn.Linear)))
-    for k, layer in enumerate(layers):
+    """Make every convolution and linear layer of ``model`` compute with :class:`Rounded` weights, in place.
+
+    Raises UnsupportedLayer, naming the layer, as :func:`check_own` does.
+    """
+    layers = synapses_of(model)
+    for k, (name, layer) in enumerate(layers.items()):
         last = k == len(layers) - 1
         bits = (last_bits if last else None) or (first_bits if not k else None) or weight_bits
-        parametrize.register_parametrization(layer, "weight", Rounded(bits, common=last))
+        quantise(name, layer, Rounded(bits, common=last))
+
+
+def synapses_of(model: fx.GraphModule) -> dict[str, nn.Module]:
+    """The layers with weights by name, each once, in the order they are called in."""
+    modules = dict(model.named_modules(remove_duplicate=False))
+    found: dict[nn.Module, str] = {}
+    for node in model.graph.nodes:
+        if node.op == "call_module" and isinstance(layer := modules[str(node.target)], nn.Conv2d | nn.Linear):
+            found.setdefault(layer, str(node.target))
+    return {name: layer for layer, name in found.items()}
+
+
+def check_own(name: str, layer: nn.Module, what: str) -> None:
+    """Raise UnsupportedLayer, by ``name``, for weights that something else computes in every forward: which of the two
+    came first would decide what is trained. ``what`` cannot be done to them."""
+    if "weight" not in dict(layer.named_parameters(recurse=False)) or parametrize.is_parametrized(layer):
+        raise UnsupportedLayer(
+            f"{name}: its weight is computed in every forward, by weight_norm, pruning or another parametrisation, and "
+            f"cannot be {what} too; remove that before (remove_weight_norm, prune.remove, remove_parametrizations)"
+        )
+
+
+def quantise(name: str, layer: nn.Module, quantiser: nn.Module) -> None:
+    """Let ``layer`` compute with the weights that ``quantiser`` makes of its own."""
+    check_own(name, layer, "quantised")
+    parametrize.register_parametrization(layer, "weight", quantiser)

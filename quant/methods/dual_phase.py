@@ -27,8 +27,10 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from ..faithful import check_fused
 from ..qat import IntegerGraph
 from ..stage import Stage
+from ..weight_rounding import check_own
 from . import qcfs
 from .layerwise import Inputs, Share, accuracy, fit, nothing, spiking_copy, walk
 
@@ -55,14 +57,18 @@ class NoisyQC(qcfs.QCFS):
         return torch.where(torch.rand_like(u) < self.noise, u, u.round())
 
 
-def prepare(model: nn.Module, steps: int, *, threshold: float = 5.0) -> fx.GraphModule:
-    """A copy of ``model`` with a :class:`TClamp` in place of every ReLU, for the first part of phase I."""
-    return qcfs.prepare(model, steps, threshold=threshold, kind=TClamp)
+def prepare(
+    model: nn.Module, steps: int, *, threshold: float = 5.0, shape: tuple[int, int, int] | None = None
+) -> fx.GraphModule:
+    """A copy of ``model`` with a :class:`TClamp` in place of every ReLU, for the first part of phase I; ``shape`` as in
+    ``qcfs.prepare``."""
+    return qcfs.prepare(model, steps, threshold=threshold, kind=TClamp, shape=shape)
 
 
 def quantised(model: fx.GraphModule, *, noise: float = 0.1, fold: bool = True) -> fx.GraphModule:
     """A copy of a trained :func:`prepare` with a :class:`NoisyQC` of the same threshold in place of every TClamp, for
-    the second part of phase I; ``fold`` folds batch norm into the weights before, as the authors do."""
+    the second part of phase I; ``fold`` folds batch norm into the weights before, as the authors do. Raises
+    UnsupportedLayer, naming the layer, where that changes what it gives, as with weights that are computed."""
     if not 0 <= noise < 1:
         raise ValueError(f"noise (p) must be at least 0 and below 1, not {noise}")
     model = copy.deepcopy(model)
@@ -84,13 +90,17 @@ def _folded(model: fx.GraphModule) -> fx.GraphModule:
         before = node.args[0] if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) else None
         if not isinstance(before, fx.Node) or before.op != "call_module" or len(before.users) > 1:
             continue
-        layer = modules[str(before.target)]
+        name, layer = str(before.target), modules[str(before.target)]
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            check_own(name, layer, "folded")
         if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            model.set_submodule(str(before.target), fuse_conv_bn_eval(layer, norm))
+            fused: nn.Module = fuse_conv_bn_eval(layer, norm)
         elif isinstance(layer, nn.Linear) and isinstance(norm, nn.BatchNorm1d):
-            model.set_submodule(str(before.target), fuse_linear_bn_eval(layer, norm))
+            fused = fuse_linear_bn_eval(layer, norm)
         else:
             continue
+        check_fused(name, layer, norm, fused)
+        model.set_submodule(name, fused)
         node.replace_all_uses_with(before)
         model.graph.erase_node(node)
     model.recompile()

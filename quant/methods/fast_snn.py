@@ -22,13 +22,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
-from torch.nn.utils import parametrize
 
 from ..graph import trace
 from ..layers import UnsupportedLayer, Weights
 from ..qat import IntegerGraph
 from ..stage import Stage
-from ..weight_rounding import Rounded
+from ..weight_rounding import Rounded, quantise, synapses_of
 from . import qcfs
 from .apot import GridWeights
 from .layerwise import Inputs, accuracy, fit, spiking_copy, walk
@@ -62,20 +61,23 @@ def prepare(
     first_bits: int = 8,
     last_bits: int = 8,
     threshold: float = 6.0,
+    shape: tuple[int, int, int] | None = None,
 ) -> fx.GraphModule:
     """A copy of ``model`` with activations of ``bits`` bits for its ReLUs and quantised weights.
 
     ``weight_bits`` (``bits`` if left out) and ``grid`` as in ``apot.magnitudes``; the first and last layer have uniform
     weights of ``first_bits`` and ``last_bits`` bits, a scale for each output and one for all, as the integers will.
+    ``shape`` as in ``qcfs.prepare``. Raises UnsupportedLayer for what cannot be converted, and for weights that are
+    computed.
     """
-    prepared = qcfs.prepare(model, steps_of(bits), threshold=threshold, kind=FastQuant)
+    prepared = qcfs.prepare(model, steps_of(bits), threshold=threshold, kind=FastQuant, shape=shape)
     layers = _layers(prepared)
-    for k, layer in enumerate(layers):
+    for k, (name, layer) in enumerate(layers.items()):
         if k in (0, len(layers) - 1):
             quantiser: nn.Module = Rounded(last_bits if k else first_bits, common=bool(k))
         else:
             quantiser = GridWeights(weight_bits or bits, grid)
-        parametrize.register_parametrization(layer, "weight", quantiser)
+        quantise(name, layer, quantiser)
     return prepared
 
 
@@ -91,11 +93,9 @@ def narrow(model: fx.GraphModule, bits: int, *, weight_bits: int | None = None, 
             module.to(device)
 
 
-def _layers(model: fx.GraphModule) -> Sequence[nn.Module]:
+def _layers(model: fx.GraphModule) -> dict[str, nn.Module]:
     """The layers with weights, in the order they are called in."""
-    modules = dict(model.named_modules(remove_duplicate=False))
-    called = [modules[str(node.target)] for node in model.graph.nodes if node.op == "call_module"]
-    found = list(dict.fromkeys(m for m in called if isinstance(m, nn.Conv2d | nn.Linear)))
+    found = synapses_of(model)
     if len(found) < 2:
         raise UnsupportedLayer(
             f"{type(model).__name__}: {len(found)} layers with weights are not supported by Fast-SNN; supported: a "

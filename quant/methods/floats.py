@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, Sum, Weights
 
-__all__ = ["results"]
+__all__ = ["results", "value_of"]
 
 CHUNK = 128
 """Images at a time, within a layer."""
@@ -24,14 +24,15 @@ def results(layers: Sequence[Layer], images: Tensor) -> Iterator[tuple[Layer, Te
     last_use = {source: layer.name for layer in layers for source in layer.sources}
     for layer in layers:
         parts = zip(*(found[source].split(CHUNK) for source in layer.sources), strict=True)
-        found[layer.name] = torch.cat([_one(layer, part) for part in parts])
+        found[layer.name] = torch.cat([value_of(layer, part) for part in parts])
         yield layer, found[layer.name]
         for source in dict.fromkeys(layer.sources):
             if last_use[source] == layer.name:
                 del found[source]
 
 
-def _one(layer: Layer, x: tuple[Tensor, ...]) -> Tensor:
+def value_of(layer: Layer, x: Sequence[Tensor]) -> Tensor:
+    """What ``layer`` gives for the results ``x`` of its sources; an activation computes its own module."""
     match layer:
         case Weights() if layer.weight.ndim == 2:
             return F.linear(x[0], layer.weight, layer.bias)
@@ -41,11 +42,11 @@ def _one(layer: Layer, x: tuple[Tensor, ...]) -> Tensor:
             part = x[0][..., :: layer.stride, :: layer.stride] if x[0].ndim == 4 else x[0]
             return F.pad(part, (*[0, 0] * (part.ndim - 2), layer.before, layer.after))
         case Sum():
-            return torch.stack(x).sum(0)
+            return torch.stack(tuple(x)).sum(0)
         case Activation():
             return x[0].relu() if layer.qcfs is None else layer.qcfs(x[0])
         case Pool(kind="average"):
-            return F.avg_pool2d(x[0], layer.kernel, layer.stride)
+            return F.avg_pool2d(x[0], layer.kernel, layer.stride, divisor_override=layer.divisor or None)
         case Pool():
             return F.max_pool2d(x[0], layer.kernel, layer.stride)
         case Flat():

@@ -43,8 +43,7 @@ def start(net: IntegerNet, model: nn.Module, pixels: Tensor, high: int) -> None:
                 units[name] = _layer(layer, trained, found, units)
                 found[name] = layer(found)
             case Pool():
-                area = layer.kernel**2 if layer.kind == "average" else 1
-                units[layer.name] = units[layer.sources[0]] / area
+                units[layer.name] = units[layer.sources[0]] / layer.parts
                 found[layer.name] = pooled(found[layer.sources[0]], layer)
             case Flat():
                 x = found[layer.sources[0]]

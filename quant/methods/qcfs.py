@@ -8,8 +8,8 @@ current that is constant in time; for other currents the lossless rule does (``q
 
 from __future__ import annotations
 
-import copy
 import math
+import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -86,8 +86,19 @@ class QCFS(nn.Module):
         return f"levels={self.levels}, threshold={self.threshold.item():.4g}"
 
 
+class _Proxy(fx.Proxy):
+    """torch.fx takes ``a += b`` for ``a = a + b``, which leaves other names of a as they were."""
+
+    def __iadd__(self, other: Any) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {}, name="add")
+
+
 class QcfsTracer(fx.Tracer):
-    """Symbolic tracer that keeps QCFS modules whole, as it does those of torch.nn."""
+    """Symbolic tracer that keeps QCFS modules whole, as it does those of torch.nn, and knows ``+=`` from ``+``."""
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        """What stands for a result."""
+        return _Proxy(node, self)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether ``m`` is not looked into."""
@@ -110,43 +121,18 @@ def prepare(
     threshold: float = 8.0,
     average_pools: bool = False,
     kind: type[QCFS] = QCFS,
+    shape: tuple[int, int, int] | None = None,
 ) -> fx.GraphModule:
     """A copy of ``model`` in which every ReLU is a QCFS of its own, also where one module or function served twice.
 
-    ``average_pools`` replaces MaxPool2d by AvgPool2d, as the authors do; ``kind`` is the activation of another method.
-    The weights are copied, not shared.
+    ``average_pools`` replaces max-pools by averages, as the authors do; ``kind`` is the activation of another method.
+    The weights are copied, not shared. What could not be converted after the training is refused here: the model is
+    compared with its layers on images of ``shape`` (C, H, W), or of one that fits. Raises UnsupportedLayer and
+    NetworkError as ``graph.trace`` does.
     """
-    model = copy.deepcopy(model)
-    traced = fx.GraphModule(model, QcfsTracer().trace(model))
-    modules: dict[str, nn.Module] = {n: m for n, m in traced.named_modules(remove_duplicate=False)}  # noqa: C416
-    taken: set[str] = set()
-    for node in list(traced.graph.nodes):
-        if is_relu(node, modules):
-            name = _name(node)
-            while name in taken or (name in modules and not isinstance(modules[name], nn.ReLU)):
-                name += "_"
-            taken.add(name)
-            traced.add_submodule(name, kind(levels, threshold))
-            with traced.graph.inserting_after(node):
-                node.replace_all_uses_with(traced.graph.call_module(name, (node.args[0],)))
-            traced.graph.erase_node(node)
-        elif average_pools and node.op == "call_module":
-            pool = modules[str(node.target)]
-            if isinstance(pool, nn.MaxPool2d):
-                average = nn.AvgPool2d(pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode)
-                traced.add_submodule(str(node.target), average)
-    traced.recompile()
-    traced.delete_all_unused_submodules()
-    return traced
+    from ..prepared import prepared  # which reads layers, and those know the activation of this file
 
-
-def _name(node: fx.Node) -> str:
-    """A name for what replaces ``node``: with the path of the module it is, or that called it, as one word."""
-    if node.op == "call_module":
-        return str(node.target).replace(".", "_")
-    path = list(node.meta.get("nn_module_stack", {"": None}))[-1]
-    word = str(node.target) if node.op == "call_method" else getattr(node.target, "__name__", node.name)
-    return f"{path.replace('.', '_')}_{word}" if path else node.name
+    return prepared(model, lambda: kind(levels, threshold), average_pools=average_pools, shape=shape)
 
 
 def calibrate(model: nn.Module, x: Tensor, *, quantile: float = 0.999) -> None:

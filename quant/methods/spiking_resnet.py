@@ -166,7 +166,7 @@ def spiking_graph(
 
     ``pixels`` are integers (N, C, H, W), ``settings`` those of ``IntegerGraph``.
     """
-    layers = pool_neurons(trace(model.eval(), shape))
+    layers = pool_neurons(trace(model, shape))
     scaled = normalised(layers, pixels.float() / settings["input_high"], percentile)
     return IntegerGraph(scaled, rule="causal", **settings).eval(), layers
 

@@ -75,7 +75,7 @@ def phases(recipe: DualPhaseRecipe, model: nn.Module, data: Dataset, fit: Fit) -
         return spiking, {"causal": integer_network(spiking, shape=data.shape, meta={"rule": "causal"})}
     start(model, recipe.start)
     fit.teach(teacher(recipe, data, model))
-    model = prepare(model.to(fit.device), recipe.steps)
+    model = prepare(model.to(fit.device), recipe.steps, shape=data.shape)
     calibrate(model, fit.real(fit.train_x[:1024]), quantile=recipe.quantile)
     phase(model, "clip")
     model = quantised(model, noise=recipe.noise, fold=recipe.fold)

@@ -52,7 +52,8 @@ def phases(recipe: FastSnnRecipe, model: nn.Module, data: Dataset, fit: Fit) -> 
     start(model, recipe.start)
     phase(model, "float", recipe.float_epochs, recipe.float_rate)
     fit.teach(teacher(recipe, data, model))
-    model = prepare(model, recipe.bits[0], weight_bits=recipe.weight_bits[0], grid=recipe.grid, **ends).to(fit.device)
+    grid: dict[str, Any] = {"weight_bits": recipe.weight_bits[0], "grid": recipe.grid, "shape": data.shape, **ends}
+    model = prepare(model, recipe.bits[0], **grid).to(fit.device)
     calibrate(model, fit.real(fit.train_x[:1024]), quantile=recipe.quantile)
     for bits, of_weights, epochs, rate in zip(
         recipe.bits, recipe.weight_bits, recipe.epochs, recipe.rates, strict=True

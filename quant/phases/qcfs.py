@@ -46,7 +46,7 @@ def phases(recipe: QcfsRecipe, model: nn.Module, data: Dataset, fit: Fit) -> tup
         phase(model, "float")
         fit.measure("float", model)
         fit.teach(teacher(recipe, data, model))
-        model = prepare(model, recipe.levels, average_pools=False)
+        model = prepare(model, recipe.levels, shape=data.shape)
         calibrate(model, fit.real(fit.train_x[:1024]), quantile=recipe.quantile)
         if recipe.rounded:
             round_weights(model, **bits)

@@ -58,7 +58,7 @@ def test_the_noisy_quantiser_is_the_equation() -> None:
     halves = quantiser.eval()(torch.tensor([0.125, 0.375, 0.625], dtype=torch.float64))
     assert halves.tolist() == [0.0, 0.5, 0.5]
     with pytest.raises(ValueError, match=r"noise \(p\) must be at least 0 and below 1, not 1"):
-        method.quantised(method.prepare(nn.Sequential(nn.Linear(2, 2), nn.ReLU()), 4), noise=1)
+        method.quantised(method.prepare(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)), 4), noise=1)
 
 
 @pytest.mark.parametrize("fold", [False, True])

@@ -269,7 +269,7 @@ def test_workload_c_has_the_layers_of_the_authors() -> None:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (nn.Sequential(nn.Flatten(), nn.Linear(64, 4), QCFS(4), nn.Linear(4, 2)), "2: QCFS is not supported"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(162, 4), QCFS(4), nn.Linear(4, 2)), "2: QCFS is not supported"),
         (nn.Sequential(nn.Flatten(), nn.Linear(64, 4), nn.ReLU()), "the last layer must be a Linear"),
         (nn.Sequential(nn.Conv2d(1, 2, 3, groups=1), nn.Sigmoid()), "1: Sigmoid is not supported"),
     ],

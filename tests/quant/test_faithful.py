@@ -1,0 +1,395 @@
+"""Conversion takes the network that runs: what a model does beyond its graph is converted as it is, or refused by name.
+
+One row a case: a model, and the answer, "equal" or the message. Equal means that the layers give what the model gives,
+called as its user calls it, and that a prepared copy with very fine activations does too.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
+from torch.nn.utils import parametrizations, parametrize, prune
+
+from spikeloom import api
+from spikeloom.quant.graph import trace
+from spikeloom.quant.layers import Pool, UnsupportedLayer, Weights
+from spikeloom.quant.methods import dual_phase, fast_snn
+from spikeloom.quant.methods.floats import results
+from spikeloom.quant.methods.qcfs import QCFS, prepare
+from spikeloom.quant.nodes import NetworkError
+from spikeloom.quant.weight_rounding import round_weights
+
+SHAPE = (2, 4, 4)
+EQUAL = "equal"
+
+Forward = Callable[[Any, Tensor], Any]
+
+
+class Net(nn.Module):
+    """A small network; ``write`` is its forward."""
+
+    def __init__(self, write: Forward | None = None) -> None:
+        super().__init__()
+        self.conv, self.conv2, self.relu = nn.Conv2d(2, 2, 3, padding=1), nn.Conv2d(2, 2, 1), nn.ReLU()
+        self.norm, self.pool, self.drop = nn.BatchNorm2d(2), nn.MaxPool2d(2), nn.Dropout(0.5)
+        self.fc, self.fc8, self.fc2 = nn.Linear(32, 3), nn.Linear(8, 3), nn.Linear(2, 3)
+        self.write = write or (lambda m, x: m.fc(m.relu(m.norm(m.conv(x))).flatten(1)))
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Any:
+        return self.write(self, x)
+
+
+def net(write: Forward | None = None, seed: int = 0) -> Any:
+    """A :class:`Net` with weights and statistics of ``seed``, in training mode, as a model is after its training."""
+    torch.manual_seed(seed)
+    model = Net(write)
+    assert model.norm.running_mean is not None and model.norm.running_var is not None
+    model.norm.running_mean.normal_()
+    model.norm.running_var.uniform_(0.5, 2)
+    return model
+
+
+def changed(change: Callable[[Any], object], write: Forward | None = None) -> Any:
+    """A :func:`net` that something was done to."""
+    model = net(write)
+    change(model)
+    return model
+
+
+def loaded(change: Callable[[Any], object]) -> Any:
+    """A changed :func:`net` that has a state loaded since: its weights are brought up to date in its next forward."""
+    model, other = changed(change), net(seed=1)
+    change(other)
+    model.load_state_dict(other.state_dict())
+    return model
+
+
+def negated(_module: nn.Module, _inputs: Any, result: Tensor) -> Tensor:
+    return -result
+
+
+def doubled(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return (2 * inputs[0],)
+
+
+def hooked(module: nn.Module) -> Any:
+    module.register_forward_hook(negated)
+    return module
+
+
+def tied(model: Any) -> None:
+    model.conv2 = nn.Conv2d(2, 2, 3, padding=1)
+    model.conv2.weight = model.conv.weight
+
+
+class Symmetric(nn.Module):
+    def forward(self, w: Tensor) -> Tensor:
+        return w + w.flip(-1)
+
+
+class Scaled(nn.Conv2d):
+    """A convolution with a forward of its own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * super().forward(x)
+
+
+class Padded(nn.Conv2d):
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return super()._conv_forward(x, weight.abs(), bias)
+
+
+class Halved(QCFS):
+    def forward(self, z: Tensor) -> Tensor:
+        return super().forward(z) / 2
+
+
+class Coarse(QCFS):
+    def quantise(self, u: Tensor) -> Tensor:
+        return (u > 0).to(u.dtype) * self.levels
+
+
+def swapped(conv: nn.Conv2d, *, parametrised: bool = False) -> Any:
+    """A network with ``conv`` for its first convolution; ``parametrised``, it looks like one of torch.nn."""
+
+    def change(model: Any) -> None:
+        model.conv = conv
+        if parametrised:
+            parametrize.register_parametrization(conv, "weight", nn.Identity())
+
+    return changed(change)
+
+
+def activated(activation: QCFS) -> Any:
+    """A network with ``activation`` for its ReLU."""
+    return changed(lambda m: setattr(m, "relu", activation))
+
+
+def alias(m: Any, x: Tensor) -> Tensor:
+    h = m.relu(m.conv(x))
+    t = h
+    t += m.conv2(h)
+    return m.fc(m.relu(m.conv2(m.relu(t)) + h).flatten(1))
+
+
+def late_alias(m: Any, x: Tensor) -> Tensor:
+    h = m.relu(m.conv(x))
+    y = m.drop(h)  # h itself in evaluation
+    h += x
+    return m.fc(m.relu(m.conv2(m.relu(h)) + y).flatten(1))
+
+
+def written_over(m: Any, x: Tensor) -> Tensor:
+    c = m.conv(x)
+    F.relu(c, inplace=True)
+    return m.fc(c.flatten(1))
+
+
+def written_image(m: Any, x: Tensor) -> Tensor:
+    y = m.conv(x)
+    x += x
+    return m.fc(m.relu(y + m.conv2(x)).flatten(1))
+
+
+def in_turn(m: Any, x: Tensor) -> Tensor:
+    m.calls += 1
+    return m.fc(m.relu((m.conv if m.calls % 2 else m.conv2)(x)).flatten(1))
+
+
+def switched(m: Any, x: Tensor) -> Tensor:
+    return m.fc(F.dropout(m.relu(m.conv(x)), 0.5, m.training).flatten(1))
+
+
+def head(function: Callable[[Any, Tensor], Tensor], last: str = "fc8") -> Any:
+    """A network whose pool and flattening ``function`` is."""
+    return net(lambda m, x: getattr(m, last)(function(m, m.relu(m.conv(x)))))
+
+
+def ended(function: Callable[[Tensor], Tensor]) -> Any:
+    return net(lambda m, x: function(m.fc(m.relu(m.conv(x)).flatten(1))))
+
+
+MODELS: list[tuple[str, Callable[[], Any], str]] = [
+    ("training mode", net, EQUAL),
+    ("forward hook", lambda: changed(lambda m: m.conv.register_forward_hook(negated)), r"^conv: gives .* in the model"),
+    ("forward hook of a batch norm", lambda: changed(lambda m: m.norm.register_forward_hook(negated)), r"^conv: gives"),
+    ("forward hook of a ReLU", lambda: changed(lambda m: m.relu.register_forward_hook(negated)), r"^relu: gives"),
+    ("pre-hook", lambda: changed(lambda m: m.fc.register_forward_pre_hook(doubled)), r"^fc: gives"),
+    ("hook of the model", lambda: changed(lambda m: m.register_forward_hook(negated)), r"^Net: gives"),
+    ("pre-hook of the model", lambda: changed(lambda m: m.register_forward_pre_hook(doubled)), r"^conv: gives"),
+    ("hook of a container", lambda: changed(lambda m: setattr(m, "relu", hooked(nn.Sequential(nn.ReLU())))),
+     r"^relu\.neg: neg is not supported"),
+    ("hook that looks only", lambda: changed(lambda m: m.conv.register_forward_hook(lambda *_: None)), EQUAL),
+    ("weight_norm", lambda: loaded(lambda m: nn.utils.weight_norm(m.conv)), EQUAL),
+    ("spectral_norm", lambda: loaded(lambda m: nn.utils.spectral_norm(m.conv)), EQUAL),
+    ("parametrised weight_norm", lambda: loaded(lambda m: parametrizations.weight_norm(m.conv)), EQUAL),
+    ("parametrised spectral_norm", lambda: loaded(lambda m: parametrizations.spectral_norm(m.conv)), EQUAL),
+    ("pruned", lambda: loaded(lambda m: prune.l1_unstructured(m.conv, "weight", 0.5)), EQUAL),
+    ("parametrised", lambda: loaded(lambda m: parametrize.register_parametrization(m.conv, "weight", Symmetric())),
+     EQUAL),
+    ("forward of its own", lambda: swapped(Scaled(2, 2, 3, padding=1)), r"a parameter used outside a layer"),
+    ("forward of its own, parametrised", lambda: swapped(Scaled(2, 2, 3, padding=1), parametrised=True),
+     r"^conv: gives"),
+    ("_conv_forward of its own, parametrised", lambda: swapped(Padded(2, 2, 3, padding=1), parametrised=True),
+     r"^conv: gives"),
+    ("masked", lambda: net(lambda m, x: F.linear(m.relu(m.conv(x)).flatten(1), m.fc.weight * 2)), r"outside a layer"),
+    ("F.conv2d", lambda: net(lambda m, x: m.fc(m.relu(F.conv2d(x, m.conv.weight, stride=2)).flatten(1))),
+     r"outside a layer"),
+    ("F.batch_norm", lambda: net(lambda m, x: m.fc(m.relu(F.batch_norm(m.conv(x), None, None, training=True))
+                                                   .flatten(1))), r"batch_norm is not supported"),
+    ("a constant", lambda: net(lambda m, x: m.fc(m.relu(m.conv(x * torch.tensor(2.0))).flatten(1))),
+     r"outside a layer"),
+    ("padding_mode circular", lambda: swapped(nn.Conv2d(2, 2, 3, padding=1, padding_mode="circular")),
+     r"^conv: padding_mode='circular'"),
+    ("padding_mode reflect", lambda: swapped(nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect")),
+     r"^conv: padding_mode='reflect'"),
+    ("a layer twice", lambda: net(lambda m, x: m.fc(m.relu(m.conv2(m.relu(m.conv2(x)))).flatten(1))), EQUAL),
+    ("a shared weight", lambda: changed(tied, lambda m, x: m.fc(m.relu(m.conv2(m.relu(m.conv(x)))).flatten(1))), EQUAL),
+    ("in turn", lambda: net(in_turn), r"^Net: gives"),
+    ("+= on what is read again", lambda: net(alias), r"^add: a result before its activation that"),
+    ("+= behind an alias", lambda: net(late_alias), r"^add_1: gives"),
+    ("relu over what is read again", lambda: net(written_over), EQUAL),
+    ("+= on the image", lambda: net(written_image), r"^conv2: Weights directly behind add"),
+    ("add_", lambda: net(lambda m, x: m.fc(m.relu(m.conv(x).add_(m.conv2(x))).flatten(1))), EQUAL),
+    ("add with out", lambda: net(lambda m, x: m.fc(m.relu(torch.add(a := m.conv(x), m.conv2(x), out=a)).flatten(1))),
+     r"^add: out=.* is not supported"),
+    ("add with alpha", lambda: net(lambda m, x: m.fc(m.relu(m.conv(x).add(m.conv2(x), alpha=3)).flatten(1))),
+     r"^add: a sum with alpha=3"),
+    ("relu by keyword", lambda: net(lambda m, x: m.fc(F.relu(input=m.conv(x)).flatten(1))), EQUAL),
+    ("F.dropout, always", lambda: net(lambda m, x: m.fc(F.dropout(m.relu(m.conv(x))).flatten(1))),
+     r"^dropout: dropout that is on in evaluation"),
+    ("F.dropout of its mode", lambda: net(switched), EQUAL),
+    ("max_pool2d", lambda: head(lambda m, x: F.max_pool2d(x, 2).flatten(1)), EQUAL),
+    ("torch.max_pool2d", lambda: head(lambda m, x: torch.max_pool2d(x, 2, 2).flatten(1)), EQUAL),
+    ("max_pool2d, ceil_mode", lambda: head(lambda m, x: F.max_pool2d(x, 2, ceil_mode=True).flatten(1)),
+     r"^max_pool2d: a pool with padding=0, dilation=1, ceil_mode=True"),
+    ("max_pool2d, dilation", lambda: head(lambda m, x: F.max_pool2d(x, 2, dilation=2).flatten(1)), r"dilation=2"),
+    ("max_pool2d, return_indices", lambda: head(lambda m, x: F.max_pool2d(x, 2, return_indices=True)[0].flatten(1)),
+     r"max_pool2d_with_indices is not supported"),
+    ("MaxPool2d, return_indices", lambda: changed(
+        lambda m: setattr(m, "pool", nn.MaxPool2d(2, return_indices=True)),
+        lambda m, x: m.fc8(m.pool(m.relu(m.conv(x)))[0].flatten(1))), r"^pool: return_indices=True is not"),
+    ("avg_pool2d, divisor", lambda: head(lambda m, x: F.avg_pool2d(x, 2, divisor_override=3).flatten(1)), EQUAL),
+    ("AvgPool2d, divisor", lambda: changed(
+        lambda m: setattr(m, "pool", nn.AvgPool2d(2, divisor_override=1)),
+        lambda m, x: m.fc8(m.pool(m.relu(m.conv(x))).flatten(1))), EQUAL),
+    ("avg_pool2d, divisor -1", lambda: head(lambda m, x: F.avg_pool2d(x, 2, divisor_override=-1).flatten(1)),
+     r"^avg_pool2d: divisor_override=-1"),
+    ("avg_pool2d, count_include_pad", lambda: head(lambda m, x: F.avg_pool2d(x, 2, count_include_pad=False).flatten(1)),
+     EQUAL),
+    ("avg_pool2d, padding", lambda: head(lambda m, x: F.avg_pool2d(x, 2, 2, 1).flatten(1)), r"a pool with padding=1"),
+    ("adaptive_avg_pool2d(2)", lambda: head(lambda m, x: F.adaptive_avg_pool2d(x, 2).flatten(1)),
+     r"adaptive pool to 2"),
+    ("adaptive_max_pool2d", lambda: head(lambda m, x: F.adaptive_max_pool2d(x, 1).flatten(1), "fc2"),
+     r"adaptive_max_pool2d is not supported"),
+    ("avg_pool2d of a map", lambda: head(lambda m, x: F.avg_pool2d(x, x.size(2)).flatten(1), "fc2"), EQUAL),
+    ("mean", lambda: head(lambda m, x: x.mean((2, 3)), "fc2"), EQUAL),
+    ("mean, dtype", lambda: head(lambda m, x: x.mean((2, 3), dtype=torch.float64).float(), "fc2"),
+     r"^mean: a mean in another type"),
+    ("flatten(0)", lambda: head(lambda m, x: torch.flatten(x, 0), "fc"), r"^flatten: flatten\(0, -1\)"),
+    ("flatten(1, 2)", lambda: head(lambda m, x: torch.flatten(x, 1, end_dim=2), "fc"), r"^flatten: flatten\(1, 2\)"),
+    ("softmax", lambda: ended(lambda z: F.softmax(z, 1)), EQUAL),
+    ("log_softmax", lambda: ended(lambda z: z.log_softmax(-1)), EQUAL),
+    ("softmax over the batch", lambda: ended(lambda z: torch.softmax(z, 0)), r"^softmax: softmax over axis 0"),
+    ("softmax in float64", lambda: ended(lambda z: F.softmax(z, 1, dtype=torch.float64)), r"another type of numbers"),
+    ("LogSoftmax over the batch", lambda: nn.Sequential(nn.Flatten(), nn.Linear(32, 3), nn.LogSoftmax(0)),
+     r"^2: softmax over axis 0"),
+    ("a hook of a QCFS", lambda: activated(hooked(QCFS(4, 1.0))), r"^relu: gives"),
+    ("a forward of a QCFS", lambda: activated(Halved(4, 1.0)), r"^relu: Halved has a forward of its own"),
+    ("a quantiser that does not round", lambda: activated(Coarse(4, 1.0)), r"^relu: its quantise gives values .* away"),
+    ("half", lambda: net().half(), EQUAL),
+    ("bfloat16", lambda: net().bfloat16(), EQUAL),
+    ("double", lambda: net().double(), EQUAL),
+    ("meta", lambda: net().to("meta"), r"^conv\.weight: a tensor on the device 'meta'"),
+    ("complex", lambda: changed(lambda m: setattr(m.conv, "weight", nn.Parameter(m.conv.weight.cfloat()))),
+     r"^conv\.weight: a complex tensor"),
+    ("lazy", lambda: changed(lambda m: setattr(m, "fc", nn.LazyLinear(3))),
+     r"^fc\.weight: a parameter without a shape"),
+    ("quantised", lambda: torch.ao.quantization.quantize_dynamic(net().eval(), {nn.Linear}),
+     r"^fc: torch\.ao\.nn\.quantized\.dynamic\.modules\.linear\.Linear is not supported"),
+    ("several results", lambda: net(lambda m, x: (m.fc(m.relu(m.conv(x)).flatten(1)), x)), r"several results"),
+    ("a branch on data", lambda: net(lambda m, x: m.fc((x if x.sum() > 0 else -x).flatten(1))),
+     r"^Net: its forward cannot be traced"),
+]  # fmt: skip
+
+
+def answers(logits: Tensor) -> Tensor:
+    """Logits in a form that a softmax does not change."""
+    soft = (logits >= 0).all() and torch.allclose(logits.sum(1), torch.ones(len(logits)).to(logits), atol=1e-2)
+    return (logits.log() if soft else logits.log_softmax(1)).double()
+
+
+def eager(model: Any) -> tuple[Tensor, Tensor]:
+    """Images and the answers of ``model`` in evaluation, in numbers as wide as its own."""
+    dtype = next(model.parameters()).dtype
+    x = torch.rand(5, *SHAPE, generator=torch.Generator().manual_seed(9)).to(dtype)
+    with torch.no_grad():
+        return x, answers(copy.deepcopy(model).eval()(x.clone()))
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+@pytest.mark.parametrize(("build", "want"), [row[1:] for row in MODELS], ids=[row[0] for row in MODELS])
+def test_converted_as_it_is_or_refused_by_name(build: Callable[[], Any], want: str) -> None:
+    model = build()
+    if want != EQUAL:
+        for convert in (lambda: trace(model, SHAPE), lambda: prepare(model, 4, shape=SHAPE)):
+            with pytest.raises((UnsupportedLayer, NetworkError), match=want):
+                convert()
+        return
+    state = {name: x.clone() for name, x in model.state_dict().items()}
+    numbers = torch.random.get_rng_state()
+    layers = trace(model, SHAPE)
+    assert model.training and torch.equal(numbers, torch.random.get_rng_state()) and getattr(model, "calls", 0) == 0
+    assert all(torch.equal(x, state[name]) for name, x in model.state_dict().items())
+    x, right = eager(model)
+    close: dict[str, float] = {"rtol": 0, "atol": 1e-5 if x.dtype in (torch.float32, torch.float64) else 0.05}
+    *_, (_, logits) = results(layers, x if x.dtype == torch.float64 else x.float())
+    assert torch.allclose(answers(logits), right, **close)
+    fine = prepare(model, 1 << 20, threshold=64.0)
+    assert torch.allclose(eager(fine)[1], right, rtol=0, atol=close["atol"] + 1e-3)
+
+
+def test_a_hook_of_all_modules() -> None:
+    model = net()
+    handle = register_module_forward_hook(lambda m, _, y: -y if isinstance(m, nn.Conv2d) else None)
+    try:
+        with pytest.raises(UnsupportedLayer, match=r"^conv: gives"):
+            trace(model)
+    finally:
+        handle.remove()
+
+
+def test_an_option_of_pytorch_for_all_code_changes_nothing() -> None:
+    model = net()
+    with torch.autocast("cpu", torch.bfloat16):
+        layers = trace(model)
+    pairs = [(a, b) for a, b in zip(layers, trace(model), strict=True) if isinstance(a, Weights)]
+    assert len(pairs) == 2 and all(isinstance(b, Weights) and torch.equal(a.weight, b.weight) for a, b in pairs)
+
+
+def test_a_dead_layer_hides_nothing() -> None:
+    """Nothing reaches the layer that differs for any image."""
+    model = net(lambda m, x: m.fc(m.relu(m.conv2(m.relu(m.conv(x)))).flatten(1)))
+    model.conv.bias.data.fill_(-100.0)
+    model.conv2.register_forward_hook(lambda _m, inputs, y: y + inputs[0])
+    with pytest.raises(UnsupportedLayer, match=r"^conv2: gives"):
+        trace(model)
+
+
+def test_dropout_of_its_mode_is_on_in_training_alone() -> None:
+    for model in (net(switched), net(switched).eval()):
+        prepared: Any = prepare(model, 4, threshold=1.0)
+        x = torch.rand(3, *SHAPE)
+        assert prepared.training == model.training
+        assert torch.equal(prepared.eval()(x), prepared(x)) and not torch.equal(prepared.train()(x), prepared(x))
+
+
+def test_a_forward_of_its_own_in_training_is_refused() -> None:
+    model = net(lambda m, x: m.fc((m.relu(m.conv(x)) if m.training else m.relu(m.conv2(x))).flatten(1)))
+    assert any(layer.name == "conv2" for layer in trace(model))
+    with pytest.raises(UnsupportedLayer, match=r"^Net: its forward in training is another than in evaluation .*conv"):
+        prepare(model, 4)
+
+
+@pytest.mark.parametrize("pool", [nn.MaxPool2d(2), lambda x: F.max_pool2d(x, 2), lambda x: torch.max_pool2d(x, 2, 2)])
+def test_average_pools_for_all_max_pools(pool: Any) -> None:
+    model = changed(lambda m: setattr(m, "pool", pool) if isinstance(pool, nn.Module) else None,
+                    lambda m, x: m.fc8((m.pool if isinstance(pool, nn.Module) else pool)(m.relu(m.conv(x))).flatten(1)))
+    layers = trace(prepare(model, 4, average_pools=True))
+    assert [layer.kind for layer in layers if isinstance(layer, Pool)] == ["average"]
+
+
+def test_weights_that_are_computed_are_not_quantised_too() -> None:
+    """A second parametrisation would quantise what the first one takes, or what it gives, as they happen to stand."""
+    model = changed(lambda m: parametrizations.weight_norm(m.conv))
+    with pytest.raises(UnsupportedLayer, match=r"^conv: its weight is computed in every forward"):
+        fast_snn.prepare(model, 4)
+    with pytest.raises(UnsupportedLayer, match=r"^conv: its weight is computed in every forward"):
+        round_weights(prepare(model, 4), weight_bits=4)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_batch_norm_folded_into_what_is_not_a_plain_layer() -> None:
+    model = dual_phase.prepare(changed(lambda m: nn.utils.weight_norm(m.conv)), 4).eval()
+    with pytest.raises(UnsupportedLayer, match=r"^conv: its weight is computed .* cannot be folded too"):
+        dual_phase.quantised(model)
+    model = dual_phase.prepare(net(), 4).eval()
+    model.conv.register_forward_hook(negated)  # type: ignore[union-attr]
+    with pytest.raises(UnsupportedLayer, match=r"^conv: gives"):
+        dual_phase.quantised(model)
+
+
+def test_numbers_beyond_float32_are_refused() -> None:
+    model = prepare(net().double(), 4)
+    api.convert(model, shape=SHAPE, input_high=15, steps=4, weight_bits=8)
+    model.get_parameter("conv.weight").data.fill_(1e300)
+    with pytest.raises(NetworkError, match=r"^conv: weight holds NaN or infinity"):
+        api.convert(model, shape=SHAPE, input_high=15, steps=4, weight_bits=8)
