@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ import numpy as np
 from ..gen.design import Design
 from ..gen.link import TOP, verilog
 from .cocotb_run import MAKE_FLAGS, VERILATOR_ARGUMENTS, build_environment, environment, explained
-from .toolchain import tail, verilator_version
+from .toolchain import plain_folder, tail, verilator_version
 from .trace import SimulationError
 
 __all__ = ["CLOCK_HZ", "CYCLES_PER_BIT", "BoardSim", "build", "play"]
@@ -53,26 +54,35 @@ def build(design: Design, cache: Path, *, cycles_per_bit: int = CYCLES_PER_BIT) 
     folder = Path(cache).resolve() / f"board-{key}"
     if (folder / "built").is_file():
         return folder
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "top.v").write_text(text)
-    rules = "".join(f'public_flat_rw -module "{TOP}" -var "{name}"\n' for name in PORTS)
-    (folder / "ports.vlt").write_text("`verilator_config\n" + rules)
-    (folder / "settings.json").write_text(json.dumps({"cycles_per_bit": cycles_per_bit}))
-    log = folder / "build.log"
+    folder.parent.mkdir(parents=True, exist_ok=True)
     with (
+        tempfile.TemporaryDirectory(prefix="building-", dir=folder.parent) as name,
+        plain_folder() as building,
         environment(**variables),
-        explained("Building the simulated board", log),
+        explained("Building the simulated board", building / "build.log"),
     ):
+        (building / "top.v").write_text(text)
+        rules = "".join(f'public_flat_rw -module "{TOP}" -var "{port}"\n' for port in PORTS)
+        (building / "ports.vlt").write_text("`verilator_config\n" + rules)
         get_runner("verilator").build(
-            sources=[folder / "ports.vlt", folder / "top.v"],
+            sources=[building / "ports.vlt", building / "top.v"],
             hdl_toplevel=TOP,
-            build_dir=folder,
+            build_dir=building,
             build_args=list(VERILATOR_ARGUMENTS),
             timescale=("1ns", "1ps"),
             always=True,
-            log_file=log,
+            log_file=building / "build.log",
         )
-    (folder / "built").touch()
+        finished = Path(name) / "finished"
+        finished.mkdir()
+        shutil.copy(building / TOP, finished)
+        (finished / "settings.json").write_text(json.dumps({"cycles_per_bit": cycles_per_bit}))
+        (finished / "built").touch()
+        try:
+            finished.rename(folder)
+        except OSError:  # another process was quicker
+            if not (folder / "built").is_file():
+                raise
     return folder
 
 

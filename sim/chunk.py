@@ -180,6 +180,6 @@ class Setup:
                 trace = self.model.run(
                     stimulus, Path(folder), seed=self.seed, progress=lambda done, total: advance(done / max(1, total))
                 )
-            return trace, 0.0, self.model.last_cycles_per_second
+            return trace, 0.0, trace.speed
         engine = "icarus" if self.simulator == "cocotb-icarus" else "verilator"
         return *run_cocotb(self.verilog, self.ports, stimulus, self.work / self.simulator, engine, self.cache), 0.0

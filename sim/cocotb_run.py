@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from .environment import checked
 from .npz import load_trace, save_stimulus
 from .object_cache import make_variable
 from .ports import DesignPorts
-from .toolchain import find_program, tail, verilator_root
+from .toolchain import find_program, plain_folder, tail, verilator_root
 from .trace import SimulationError, Stimulus, Trace
 from .verilator_build import control_file
 
@@ -50,8 +51,8 @@ def run_cocotb(
 ) -> tuple[Trace, float]:
     """Build a design for a simulator, run it under cocotb; return all transfers and the seconds of the build.
 
-    Parameters: ``work_dir``, a folder for the build, the run and its logs; ``simulator``, one of :data:`SIMULATORS`;
-    ``cache``, the folder of builds (``sim.cache``).
+    Parameters: ``work_dir``, a folder for the run and its logs; the build is in a temporary one; ``simulator``, one of
+    :data:`SIMULATORS`; ``cache``, the folder of builds (``sim.cache``).
 
     Raises SimulationError where a tool is missing or the run fails, with the end of its log.
     """
@@ -64,19 +65,22 @@ def run_cocotb(
     from cocotb_tools.runner import get_runner
 
     work_dir = Path(work_dir).resolve()
-    build_dir = work_dir / f"build_{simulator}"
-    build_dir.mkdir(parents=True, exist_ok=True)
+    work_dir.mkdir(parents=True, exist_ok=True)
     save_stimulus(work_dir / "stimulus.npz", checked(stimulus, ports.input.width, len(ports.outputs)))
     (work_dir / "ports.json").write_text(json.dumps(ports.to_json()))
-    sources = [Path(verilog_path).resolve()]
+    control = ""
     if simulator == "verilator":
-        sources.insert(0, build_dir / "boundaries.vlt")
         outputs = (f"{port}__{part}" for port in ports.outputs for part in ("payload", "valid", "ready"))
-        sources[0].write_text(control_file(ports, "public_flat_rw", (*INPUT_PORTS, *outputs)))
+        control = control_file(ports, "public_flat_rw", (*INPUT_PORTS, *outputs))
     for name in ("trace.npz", "results.xml"):
         (work_dir / name).unlink(missing_ok=True)
 
-    with environment(**variables):
+    with environment(**variables), plain_folder() as build_dir:
+        sources = [build_dir / "design.v"]
+        shutil.copyfile(verilog_path, sources[0])
+        if control:
+            sources.insert(0, build_dir / "boundaries.vlt")
+            sources[0].write_text(control)
         runner = get_runner(simulator)
         build_log, run_log = work_dir / "build.log", work_dir / "run.log"
         start = time.perf_counter()

@@ -10,8 +10,10 @@
 // ports.h is generated: INPUT_LIMBS, INPUT_WIDTH, MAX_VIOLATIONS, OUTPUTS(X) with X(index, ready) for every output,
 // and BOUNDARIES(X) with X(index, limbs, valid, ready, payload) for every boundary.
 
+#include <cerrno>
 #include <chrono>
 #include <cinttypes>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -75,7 +77,13 @@ void store(VlWide<N>& to, const uint32_t* from) {
 class Violations {
 public:
     explicit Violations(const std::string& path) : m_file{open_file(path, "w")} {}
-    ~Violations() { std::fclose(m_file); }
+    ~Violations() {
+        const bool bad = std::ferror(m_file) != 0;
+        if (std::fclose(m_file) != 0 || bad) {
+            std::fprintf(stderr, "error: cannot write the violations: %s\n", std::strerror(errno));
+            std::_Exit(1);
+        }
+    }
     void add(int64_t cycle, int boundary, const char* kind) {
         if (m_count++ < MAX_VIOLATIONS) std::fprintf(m_file, "%" PRId64 " %d %s\n", cycle, boundary, kind);
     }
@@ -95,7 +103,7 @@ public:
     }
     ~Boundary() {
         flush();
-        std::fclose(m_file);
+        if (std::fclose(m_file)) fail();
     }
     void reset() { m_waiting = false; }
 
@@ -126,11 +134,12 @@ private:
     static constexpr size_t FLUSH = 1 << 18;
 
     void flush() {
-        if (std::fwrite(m_buffer.data(), 1, m_buffer.size(), m_file) != m_buffer.size()) {
-            std::fprintf(stderr, "error: cannot write the transfers of boundary %d\n", m_index);
-            std::exit(1);
-        }
+        if (std::fwrite(m_buffer.data(), 1, m_buffer.size(), m_file) != m_buffer.size()) fail();
         m_buffer.clear();
+    }
+    [[noreturn]] void fail() const {
+        std::fprintf(stderr, "error: cannot write the transfers of boundary %d: %s\n", m_index, std::strerror(errno));
+        std::_Exit(1);
     }
 
     int m_index;
@@ -139,6 +148,21 @@ private:
     uint32_t m_word[LIMBS] = {};
     std::vector<char> m_buffer;
 };
+
+#if VM_TRACE
+// Verilator's own file tries for ever to write to a full disk: its message flushes the waveform first.
+class WaveFile final : public VerilatedVcdFile {
+public:
+    ssize_t write(const char* data, ssize_t length) override {
+        const ssize_t written = VerilatedVcdFile::write(data, length);
+        if (written < 0 && errno != EAGAIN && errno != EINTR) {
+            std::fprintf(stderr, "error: cannot write the waveform: %s\n", std::strerror(errno));
+            std::_Exit(1);
+        }
+        return written;
+    }
+};
+#endif
 
 int run(int argc, char** argv) {
     if (argc != 3 && argc != 6) throw std::runtime_error("expected 2 or 5 arguments");
@@ -173,7 +197,8 @@ int run(int argc, char** argv) {
     // Waveform: a cycle takes ten time units and begins with the rising edge of the clock.
     int64_t first_wave = INT64_MAX, last_wave = -1;
 #if VM_TRACE
-    VerilatedVcdC waves;
+    WaveFile file;
+    VerilatedVcdC waves{&file};
     if (argc == 6) {
         first_wave = std::atoll(argv[4]);
         last_wave = std::atoll(argv[5]);
@@ -265,6 +290,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    std::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files is an error as a full disk is
     try {
         return run(argc, argv);
     } catch (const std::exception& error) {

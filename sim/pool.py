@@ -7,28 +7,42 @@ where the cycle law is solved once for all chunks; where it is solved for every 
 from __future__ import annotations
 
 import multiprocessing
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
 
 from .chunk import Chunk, Result, Setup
 
-__all__ = ["check", "pool"]
+__all__ = ["pool"]
 
-_setups: list[Setup] = []
+Submit = Callable[[Chunk], "Future[Result]"]
+
+_here: list[Setup] = []
+"""The setup of the one pool to which a process of workers belongs; empty in all other processes."""
 
 
-def pool(setup: Setup, jobs: int) -> Executor:
-    """Workers for chunks of ``setup``: submit :func:`check`. One pool at a time."""
+@contextmanager
+def pool(setup: Setup, jobs: int) -> Iterator[Submit]:
+    """Workers for chunks of ``setup``, for a ``with`` statement: a call that hands in a chunk and returns its future.
+
+    What is waiting when the statement ends is not begun any more.
+    """
     if setup.model is not None and not setup.pauses and not setup.design.sparse:
-        return ThreadPoolExecutor(jobs, initializer=_begin, initargs=(setup,))
-    # A fork would copy the threads' locks of PyTorch and of the progress bars in whatever state they are.
-    spawn = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(jobs, spawn, initializer=_begin, initargs=(setup,))
+        workers, check = ThreadPoolExecutor(jobs), setup.check
+    else:
+        # A fork would copy the threads' locks of PyTorch and of the progress bars in whatever state they are.
+        spawn = multiprocessing.get_context("spawn")
+        workers, check = ProcessPoolExecutor(jobs, spawn, initializer=_begin, initargs=(setup,)), _check
+    try:
+        yield lambda chunk: workers.submit(check, chunk)
+    finally:
+        workers.shutdown(cancel_futures=True)
 
 
 def _begin(setup: Setup) -> None:
-    _setups[:] = [setup]
+    _here.append(setup)
 
 
-def check(chunk: Chunk) -> Result:
-    """Predict, simulate and compare a chunk, in a worker."""
-    return _setups[0].check(chunk)
+def _check(chunk: Chunk) -> Result:
+    """Predict, simulate and compare a chunk, in a process of workers."""
+    return _here[0].check(chunk)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from .trace import SimulationError
 
-__all__ = ["find_program", "run_program", "tail", "verilator_root", "verilator_version"]
+__all__ = ["find_program", "plain_folder", "run_program", "tail", "verilator_root", "verilator_version"]
 
 _INSTALL = {
     "g++": "install a C++17 compiler (Debian, Ubuntu: apt-get install g++)",
@@ -42,6 +45,20 @@ def verilator_root() -> Path:
 def verilator_version() -> str:
     """Return the version of the ``verilator`` package."""
     return importlib.metadata.version("verilator")
+
+
+@contextmanager
+def plain_folder() -> Iterator[Path]:
+    """A temporary folder whose path GNU make can take, which knows no way to write a space or a dollar in one."""
+    for base in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
+        if re.fullmatch(r"[A-Za-z0-9/_.+-]+", base) and os.access(base, os.W_OK):
+            with tempfile.TemporaryDirectory(prefix="spikeloom-", dir=base) as name:
+                yield Path(name).resolve()
+            return
+    raise SimulationError(
+        f"cocotb builds with make, which needs a temporary folder without spaces and signs in its path, not "
+        f"{tempfile.gettempdir()}: set TMPDIR to another one"
+    )
 
 
 def tail(text: str, lines: int = 20) -> str:

@@ -13,11 +13,12 @@ import numpy as np
 
 from ..gen.design import Design
 from ..quant import execute
+from ..quant.files import replacing
 from .cache import cache_folder
 from .chunk import Chunk, Result, Setup, frames_per_chunk
 from .compare import Difference
 from .netlist import build_netlist
-from .pool import check, pool
+from .pool import pool
 from .ports import DesignPorts
 from .predict import golden_words
 from .reach import DesignReach
@@ -42,9 +43,10 @@ class Outcome:
     ``boundaries``, what was compared; ``names`` of the boundaries; ``classes``, the golden model's (N,); ``answers``,
     the classes in the words of the simulated design, of every whole frame on its last boundary; ``seconds`` of
     simulation, of all jobs together, and ``build_seconds``; ``cycles_per_second`` of a job; ``view``, the waveform with
-    its views where one was asked for; ``netlist``, the family of the cells that were simulated, empty for the Verilog
-    as it was generated, and ``cells``, their numbers by type; ``reach``, what the frames reached, by the golden model
-    (``sim.reach``; where there is a difference, of those that were predicted until then).
+    its views where one was asked for, and ``wave_error``, why there is none; ``netlist``, the family of the cells that
+    were simulated, empty for the Verilog as it was generated, and ``cells``, their numbers by type; ``reach``, what the
+    frames reached, by the golden model (``sim.reach``; where there is a difference, of those that were predicted until
+    then).
     """
 
     simulator: str
@@ -64,6 +66,7 @@ class Outcome:
     netlist: str = ""
     cells: dict[str, int] = field(default_factory=dict)
     reach: DesignReach | None = None
+    wave_error: str = ""
 
     @property
     def passed(self) -> bool:
@@ -161,10 +164,13 @@ def verify(
     advance(0)
     results = _run(setup, chunks(), min(jobs, len(firsts)), advance)
     last = results[-1]
-    view = None
+    view, wave_error = None, ""
     if last.differences and waves is not None:
         progress("waveform", 0, 0)
-        view = _view(setup, predicted(last.first)[0], last.differences[0], netlist, cache, waves)
+        try:
+            view = _view(setup, predicted(last.first)[0], last.differences[0], netlist, cache, waves)
+        except (SimulationError, OSError) as error:  # the difference is worth more than its waveform
+            wave_error = f"{waves}: no waveform was written: {error}"
     return Outcome(
         simulator,
         last.differences,
@@ -183,6 +189,7 @@ def verify(
         netlist,
         cells,
         reached,
+        wave_error,
     )
 
 
@@ -208,7 +215,7 @@ def _run(setup: Setup, chunks: Iterator[Chunk], jobs: int, advance: Callable[[fl
             if results[-1].differences:
                 break
         return results
-    with pool(setup, jobs) as workers:
+    with pool(setup, jobs) as submit:
         waiting: deque[Future[Result]] = deque()
         left = True
         while left or waiting:
@@ -217,12 +224,11 @@ def _run(setup: Setup, chunks: Iterator[Chunk], jobs: int, advance: Callable[[fl
                 chunk = next(chunks, None)
                 left = chunk is not None
                 if chunk is not None:
-                    waiting.append(workers.submit(check, chunk))
+                    waiting.append(submit(chunk))
             if waiting:
                 results.append(waiting.popleft().result())
                 advance(len(results))
                 if results[-1].differences:
-                    workers.shutdown(cancel_futures=True)
                     break
     return results
 
@@ -239,5 +245,6 @@ def _view(
     model = VerilatorModel.build(
         setup.verilog, setup.ports, cache, trace_waves=True, optimize=_optimize(netlist)
     )
-    setup.show(chunk, difference.cycle, model, waves, BEFORE, AFTER)
+    with replacing(waves) as path:
+        setup.show(chunk, difference.cycle, model, path, BEFORE, AFTER)
     return write_view(waves, setup.ports, difference.boundary, difference.cycle)

@@ -28,7 +28,6 @@ class VerilatorModel:
 
     Attributes:
         build_seconds: time the build took; 0.0 where the program was in the cache.
-        last_cycles_per_second: speed of the last run, without start and file reading; 0.0 before the first.
     """
 
     def __init__(self, program: Path, ports: DesignPorts, *, waves: bool = False, build_seconds: float = 0.0) -> None:
@@ -36,7 +35,6 @@ class VerilatorModel:
         self.ports = ports
         self.waves = waves
         self.build_seconds = build_seconds
-        self.last_cycles_per_second = 0.0
 
     @classmethod
     def build(
@@ -87,8 +85,8 @@ class VerilatorModel:
         np.array(stimulus.resets, "<i8").tofile(work_dir / "resets.bin")
         np.array([1 + seed % 2**30], "<i8").tofile(work_dir / "seed.bin")  # 0 would be another one in every run
         command = [str(self.program), str(stimulus.cycles), str(work_dir), *map(str, waves or ())]
-        self.last_cycles_per_second = self._execute(command, stimulus.cycles, progress)
-        return self._read(work_dir)
+        speed = self._execute(command, stimulus.cycles, progress)
+        return self._read(work_dir, speed)
 
     def _execute(self, command: list[str], cycles: int, progress: Callable[[int, int], None] | None) -> float:
         printed: list[str] = []
@@ -115,7 +113,7 @@ class VerilatorModel:
             progress(cycles, cycles)
         return float(printed[-1].split()[1])
 
-    def _read(self, work_dir: Path) -> Trace:
+    def _read(self, work_dir: Path, speed: float) -> Trace:
         boundaries: dict[str, Transfers] = {}
         for index, port in enumerate(self.ports.boundaries):
             record = np.dtype([("cycle", "<i8"), ("word", "<u4", (port.limbs,))])
@@ -123,4 +121,5 @@ class VerilatorModel:
             boundaries[port.name] = Transfers(np.ascontiguousarray(data["cycle"]), np.ascontiguousarray(data["word"]))
         names = [port.name for port in self.ports.boundaries]
         lines = [line.split() for line in (work_dir / "violations.txt").read_text().splitlines()]
-        return Trace(boundaries, tuple((int(cycle), names[int(k)], VIOLATIONS[kind]) for cycle, k, kind in lines))
+        violations = tuple((int(cycle), names[int(k)], VIOLATIONS[kind]) for cycle, k, kind in lines)
+        return Trace(boundaries, violations, speed)

@@ -64,12 +64,15 @@ def build_model(verilog: Path, ports: DesignPorts, cache: Path, *, waves: bool, 
         folder = Path(name).resolve()
         for file, text in texts.items():
             (folder / file).write_text(text)
+        # Verilator takes a dollar in a path for the name of a variable, so it sees names in this folder only.
+        shutil.copyfile(verilog, folder / "design.v")
         run_program(
             [
                 *(root / "bin" / "verilator_bin", *options, *(["--trace-vcd"] if waves else [])),
-                *("--top-module", ports.top, "--Mdir", folder, folder / "boundaries.vlt", verilog.resolve()),
+                *("--top-module", ports.top, "--Mdir", ".", "boundaries.vlt", "design.v"),
             ],
             f"Verilator on {verilog.name}",
+            folder=folder,
             environment={"VERILATOR_ROOT": str(root)},
         )
         runtime = _runtime_objects(root, folder, cache, [compiler, *flags], _hash(*tools))

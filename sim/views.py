@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,8 @@ class View:
     @property
     def commands(self) -> tuple[str, str]:
         """What opens it in GTKWave and in Surfer."""
-        return f"gtkwave {self.gtkwave}", f"surfer --command-file {self.surfer} {self.waves}"
+        waves, gtkwave, surfer = (shlex.quote(str(path)) for path in (self.waves, self.gtkwave, self.surfer))
+        return f"gtkwave {gtkwave}", f"surfer --command-file {surfer} {waves}"
 
 
 def write_view(waves: Path, ports: DesignPorts, boundary: str, cycle: int) -> View:

@@ -147,6 +147,8 @@ def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of
         print_text(without_headline(outcome.picture))  # it is in the error
         if outcome.view:
             print_text(f"wrote {outcome.waves}", *outcome.view.commands)
+        if outcome.wave_error:
+            typer.echo(f"error: {outcome.wave_error}", err=True)
         for difference in outcome.differences[1:]:
             print_text(f"also: {difference}")
     if not outcome.passed:

@@ -33,6 +33,9 @@ def test_enough_frames(spikeloom_verify):
     spikeloom_verify("net.safetensors", data=dark, fold="fold.toml", simulator="amaranth", min_reach=0.9)
 """
 
+PLUGINS = ["-p", "spikeloom.pytest_plugin", "-p", "no:cacheprovider"]
+COMMAND = [sys.executable, "-m", "pytest", *PLUGINS, "-q", "-W", "error"]
+
 FOLDS = "[hidden]\noutputs = 2\ninputs = 1\nsteps = 1\n\n[last]\noutputs = 1\ninputs = 2\nsteps = 1\n"
 
 
@@ -52,9 +55,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Comp
     assert text.count("assign b0__payload = i__payload;") == 1
     verilog.write_text(text.replace("b0__payload = i__payload;", "b0__payload = i__payload ^ {2{& i__payload}};"))
     (folder / "test_network.py").write_text(TESTS)
-    command = [sys.executable, "-m", "pytest", "-p", "spikeloom.pytest_plugin", "-p", "no:cacheprovider", "-q"]
     done = subprocess.run(
-        [*command, "--junitxml=report.xml", "--spikeloom-waves=waves", "--rootdir=."],
+        [*COMMAND, "--junitxml=report.xml", "--spikeloom-waves=waves", "--rootdir=."],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -103,6 +105,16 @@ def test_the_report_says_what_was_covered(ran: tuple[Path, subprocess.CompletedP
     failure = cases["test_committed_design"].find("failure")
     assert failure is not None and "differs from its prediction" in failure.attrib["message"]
     assert Path(found[1]["spikeloom_waves"]).is_file()
+
+
+@pytest.mark.xdist_group("plugin")
+def test_the_older_family_of_reports(ran: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    folder, _ = ran
+    options = ["--junitxml=older.xml", "-o", "junit_family=xunit1", "--rootdir=.", "test_network.py::test_network"]
+    done = subprocess.run([*COMMAND, *options], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr
+    names = [p.attrib["name"] for p in ET.parse(folder / "older.xml").getroot().iter("property")]
+    assert "spikeloom_classes" in names and len(names) == len(set(names))
 
 
 @pytest.mark.xdist_group("plugin")

@@ -2,6 +2,7 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from spikeloom.sim.cache import cache_folder, prune
 from spikeloom.sim.disturb import random_pauses
 from spikeloom.sim.predict import Laws, foresee, golden_words, make_stimulus, predict
 from spikeloom.sim.trace import SimulationError
-from spikeloom.sim.verify import verify
+from spikeloom.sim.verify import Outcome, verify
 
 
 @pytest.fixture
@@ -70,6 +71,20 @@ def test_the_first_difference_is_reported_with_its_frame(
     assert (element.y, element.x, element.expected, element.got) == (1, 0, 3, 2)
     assert f"frame 17, i, cycle {first.cycle} since frame 15, word 2 of the frame" in str(first)
     assert len(run.classes) == 20
+
+
+def test_two_verifications_in_threads_do_not_mix(short: None, tmp_path: Path, cache: Path) -> None:
+    """Two designs, each in two jobs of its own: a chunk is checked with the design to which it belongs."""
+
+    def run(seed: int) -> Outcome:
+        design, folder = small.design(seed), tmp_path / str(seed)
+        return verify(design, emit.write(design, folder), folder, small.frames(60), jobs=2, cache=cache)
+
+    with ThreadPoolExecutor(2) as threads:
+        outcomes = list(threads.map(run, (3, 4)))
+    for seed, outcome in zip((3, 4), outcomes, strict=True):
+        assert outcome.passed and outcome.cycles_per_second > 0
+        assert np.array_equal(outcome.answers, golden.run(small.network(seed), small.frames(60)).classes)
 
 
 def test_a_design_is_built_once(tmp_path: Path, cache: Path) -> None:
