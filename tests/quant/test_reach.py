@@ -171,6 +171,38 @@ def spiking(seed: int = 0, rule: str = "causal", steps: int = 3) -> Network:
     ), steps=steps)  # fmt: skip
 
 
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("rule", ["causal", "lossless", "signed"])
+def test_thresholds_moved_by_one(rule: str, strict: bool) -> None:
+    """Few frames, so that much shows nowhere; where only counts are compared, too."""
+    for seed in range(8):
+        network = spiking(seed, rule, steps=5)
+        for name in ("if1", "if2"):
+            node = network[name]
+            assert isinstance(node, IF)
+            network = swapped(network, replace(node, strict=strict))
+        frames = pixels(network, seed, 1, share=0.2)
+        for counts in (False, True):
+            agrees(reached(network, frames, counts), frames)
+
+
+def test_a_spike_that_a_lower_threshold_would_not_take_back() -> None:
+    """v = 5 spikes and leaves 0; then v = -1 takes the spike back, where a threshold of 4 would leave 0."""
+    one = np.ones((1, 1), int)
+    network = Network((
+        Input(name="input", shape=(1, 1, 1), high=1),
+        Linear(name="only", source="input", weight=one, weight_bits=2),
+        IF(name="if1", source="only", threshold=5 * one[0], bias=-one[0], v0=6 * one[0], rule="signed"),
+        Linear(name="last", source="if1", weight=one, weight_bits=2),
+        Readout(name="out", source="last", bias=one[0]),
+    ), steps=2)  # fmt: skip
+    dark = np.zeros((1, 1, 1, 1), int)
+    reach = reached(network, dark)
+    assert golden.run(network, dark).outputs["if1"].reshape(-1).tolist() == [1, -1]
+    assert reach.nodes["if1"].branches["thresholds"].seen[1].all()
+    agrees(reach, dark)
+
+
 def ways(tests: list[tuple[bool, int]], channels: int) -> np.ndarray:
     """Whether a test failed, and held, (2, C), from (result, channel) of all of them."""
     return np.array([[(way, c) in tests for c in range(channels)] for way in (False, True)])
