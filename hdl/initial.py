@@ -14,6 +14,7 @@ import numpy as np
 from amaranth import *
 from amaranth.lib.memory import Memory
 
+from .bounds import largest, reaches, whole
 from .counter import counter
 from .library import Library, is_asic
 from .pipe import Pipe
@@ -46,6 +47,9 @@ class InitialSpec:
     repeated: bool = False
 
     def __post_init__(self) -> None:
+        whole("offset", self.offset, 2)
+        whole("ranges", self.ranges, 2)
+        reaches("A sum", largest(self.ranges) * self.times + largest(self.offset))
         if self.offset.ndim != 2 or self.offset.shape[1] % self.i_format.lanes:
             raise ValueError(
                 f"offset must have shape (positions, a multiple of {self.i_format.lanes}), not {self.offset.shape}"
@@ -87,6 +91,7 @@ class InitialSpec:
 
     def compute(self, currents: np.ndarray) -> np.ndarray:
         """Model: currents (n, lanes, steps) to sums (n, lanes, steps of ``o_format``)."""
+        currents = self.i_format.checked(currents)
         x = np.repeat(currents, 2, axis=2) if self.repeated else currents
         x = (x * self.times).reshape(-1, len(self.rows), self.scans, *x.shape[1:])
         x[:, :, 0, :, 0] += self.rows

@@ -16,6 +16,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .adders import Term, levels, tree
+from .bounds import largest, reaches, whole
 from .counter import counter
 from .law import Link
 from .ram import ram
@@ -52,6 +53,9 @@ class MergeSpec:
     depth: int
 
     def __post_init__(self) -> None:
+        whole("gain", self.gain, 1)
+        whole("ranges", self.ranges, 2)
+        reaches("A sum", largest(self.ranges) + largest(self.gain) * max(map(abs, self.element)))
         lanes = self.i_format.lanes
         if self.skip_format.lanes != lanes:
             raise ValueError(f"Shortcut words must have {lanes} lanes, not {self.skip_format.lanes}")
@@ -121,8 +125,8 @@ class MergeSpec:
     def compute(self, currents: np.ndarray, skip: np.ndarray) -> np.ndarray:
         """Model: currents (n, lanes, steps) and shortcut words (k, lanes, T) to sums (n, lanes, steps)."""
         lanes, steps = self.i_format.lanes, self.i_format.steps
-        x = currents.reshape(-1, self.groups, self.scans, lanes, steps)
-        s = skip.reshape(len(x), self.channels, -1)
+        x = self.i_format.checked(currents).reshape(-1, self.groups, self.scans, lanes, steps)
+        s = self.skip_format.checked(skip).reshape(len(x), self.channels, -1)
         s = np.pad(s, ((0, 0), (self.first, len(self.gain) - self.first - self.channels), (0, 0)))
         s = (s * self.gain[:, None]).reshape(len(x), self.groups, 1, lanes, -1)
         if self.sums:

@@ -8,9 +8,12 @@ from typing import Literal
 
 import numpy as np
 
+from .bounds import largest, reaches, whole
 from .words import WordFormat
 
 __all__ = ["NeuronSpec"]
+
+MOST_STEPS = 64
 
 _FAR = np.int64(1) << 60
 
@@ -45,6 +48,20 @@ class NeuronSpec:
     counts: bool = False
 
     def __post_init__(self) -> None:
+        for what in ("threshold", "bias", "v0"):
+            whole(what, getattr(self, what), 1)
+        whole("ranges", self.ranges, 2)
+        if self.initial is not None:
+            whole("initial", self.initial, 2)
+        if not 1 <= self.time_steps <= MOST_STEPS or self.rule not in ("causal", "signed", "lossless"):
+            raise ValueError(f"Neurons take 1..{MOST_STEPS} steps and a rule, not {self.time_steps} and {self.rule!r}")
+        if not isinstance(self.strict, bool):
+            raise TypeError(f"strict must be True or False, not {self.strict!r}")
+        # A sum over time comes as one current.
+        times = 1 if self.lossless and not self.constant else self.time_steps
+        currents = times * largest(self.ranges) + (0 if self.initial is None else largest(self.initial))
+        reaches("A membrane", largest(self.v0) + currents + self.time_steps * largest(self.threshold))
+        reaches("A membrane", largest(self.v0) + currents + self.time_steps * largest(self.bias))
         if self.threshold.min() <= 0:
             raise ValueError(f"Threshold must be positive, not {self.threshold.min()}")
         if self.threshold.shape[0] % self.outputs:
@@ -132,7 +149,7 @@ class NeuronSpec:
 
     def compute(self, currents: np.ndarray) -> np.ndarray:
         """Model: currents (n, outputs, steps) to spikes (n / scans, outputs, T), or counts (n / scans, outputs, 1)."""
-        x = currents.reshape(-1, self.groups, self.scans, self.outputs, self.i_format.steps)
+        x = self.i_format.checked(currents).reshape(-1, self.groups, self.scans, self.outputs, self.i_format.steps)
         x = x.transpose(0, 1, 3, 2, 4).reshape(len(x), self.groups * self.outputs, -1)
         if self.lossless:
             spikes = x[:, :, :1] >= self.tests.T

@@ -28,6 +28,7 @@ class PoolSpec:
     i_format: WordFormat
 
     def __post_init__(self) -> None:
+        _ = self.o_format  # its range is checked there
         if self.kind == "max_spikes" and (self.i_format.low, self.i_format.high) != (0, 1):
             raise ValueError("The count gate takes single spikes")
 
@@ -44,7 +45,7 @@ class PoolSpec:
 
     def compute(self, words: np.ndarray) -> np.ndarray:
         """Model: window words (n, lanes, T) to pooled words (n / words, lanes, T)."""
-        x = words.reshape(-1, self.words, *words.shape[1:])
+        x = self.i_format.checked(words).reshape(-1, self.words, *words.shape[1:])
         if self.kind == "sum":
             return x.sum(1)
         if self.kind == "max":

@@ -10,6 +10,7 @@ from amaranth import *
 from amaranth.lib import data
 
 from .adders import levels
+from .bounds import largest, reaches, whole
 from .counter import counter
 from .pipe import Pipe
 from .rom import selected
@@ -31,6 +32,9 @@ class ReadoutSpec:
     ranges: np.ndarray
 
     def __post_init__(self) -> None:
+        whole("bias", self.bias, 1)
+        whole("ranges", self.ranges, 2)
+        reaches("A logit", largest(self.ranges) + largest(self.bias))
         if self.i_format.steps != 1:
             raise ValueError("A read-out takes currents summed over time")
         if self.bias.shape[0] % self.outputs:
@@ -68,7 +72,7 @@ class ReadoutSpec:
 
     def compute(self, currents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Model: currents (n, outputs, 1) to logits (n, outputs, 1) and the best class so far (n,)."""
-        logits = currents.reshape(-1, self.groups * self.outputs) + self.bias
+        logits = self.i_format.checked(currents).reshape(-1, self.groups * self.outputs) + self.bias
         best = [logits[:, : (g + 1) * self.outputs].argmax(1) for g in range(self.groups)]
         return logits.reshape(-1, self.outputs, 1), np.stack(best, 1).reshape(-1)
 

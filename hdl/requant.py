@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from amaranth import *
 
+from .bounds import reaches, whole
 from .counter import counter
 from .pipe import Pipe
 from .rom import selected
@@ -32,6 +33,13 @@ class RequantSpec:
     ranges: np.ndarray
 
     def __post_init__(self) -> None:
+        whole("bias", self.bias, 1)
+        whole("shift", self.shift, 1)
+        whole("ranges", self.ranges, 2)
+        if self.shift.min() < -8 or self.shift.max() > 30:
+            raise ValueError(f"Shifts must be in -8..30, found {self.shift.min()}..{self.shift.max()}")
+        shifted = np.abs(self.ranges).max(1) + np.abs(self.bias) << np.maximum(-self.shift, 0)  # below 2^62
+        reaches("A shifted value", int(shifted.max()))
         if self.i_format.steps != 1:
             raise ValueError(f"A quantiser takes one current a channel, not {self.i_format.steps} time steps")
         if self.bias.shape[0] % self.outputs:
@@ -64,7 +72,7 @@ class RequantSpec:
 
     def compute(self, currents: np.ndarray) -> np.ndarray:
         """Model: currents (n, outputs, 1) to values (n, outputs, 1)."""
-        x = currents.reshape(-1, self.groups * self.outputs) - self.bias
+        x = self.i_format.checked(currents).reshape(-1, self.groups * self.outputs) - self.bias
         x = np.where(self.shift >= 0, x >> np.maximum(self.shift, 0), x << np.maximum(-self.shift, 0))
         return np.clip(x, self.lo, self.hi).reshape(-1, self.outputs, 1)
 

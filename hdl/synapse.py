@@ -17,6 +17,7 @@ from amaranth import *
 from amaranth.lib import data
 
 from .adders import Term, levels, register, tree
+from .bounds import largest, reaches, whole
 from .counter import counter, row_counter
 from .gated import Addition, PairFormat, add, sum_up
 from .pipe import Pipe
@@ -70,6 +71,12 @@ class SynapseSpec:
             )
         if self.weight.ndim != 3 or self.weight.shape[2] != self.inputs:
             raise ValueError(f"Weight must have shape (Co, words, {self.inputs}), not {self.weight.shape}")
+        whole("Weight", self.weight, 3)
+        whole("start", self.start, 1)
+        if not 1 <= self.weight_bits <= 16 or largest(self.weight) > 1 << (self.weight_bits - 1):
+            raise ValueError(f"Weights reach {largest(self.weight)}, more than weight_bits={self.weight_bits} hold")
+        most = int(np.abs(self.weight).sum((1, 2)).max()) * max(map(abs, self.element))
+        reaches("An accumulator", largest(self.start) + most)
         if self.outputs < 1 or self.weight.shape[0] % self.outputs:
             raise ValueError(f"outputs={self.outputs} does not divide the {self.weight.shape[0]} output channels")
         if self.steps < 1 or self.i_format.steps % self.steps:
@@ -152,10 +159,8 @@ class SynapseSpec:
 
     def compute(self, words: np.ndarray) -> np.ndarray:
         """Model: window words (n, lanes, T), as the array takes them, to currents (n / words, outputs, terms)."""
-        low, high = self.i_format.low, self.i_format.high
-        if words.size and (words.min() < low or words.max() > high):
-            raise ValueError(f"Inputs must be in {low}..{high}, found {words.min()}..{words.max()}")
-        x = words.reshape(-1, self.groups, self.scans, self.words, self.i_format.lanes, self.i_format.steps)
+        x = self.i_format.checked(words)
+        x = x.reshape(-1, self.groups, self.scans, self.words, self.i_format.lanes, self.i_format.steps)
         if self.sum_time:
             x = x.sum(-1, keepdims=True)
         else:  # scan k looks at the k-th group of steps

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from amaranth import Module, Shape, Signal, Value, signed, unsigned
 
+from .bounds import reaches
+
 __all__ = ["WordFormat", "bits_for", "resized", "shape_for"]
 
 
@@ -54,6 +56,7 @@ class WordFormat:
         if self.lanes < 1 or self.steps < 1:
             raise ValueError(f"Lanes and steps must be positive integers, not {self.lanes} and {self.steps}")
         bits_for(self.low, self.high)
+        reaches("A range", max(abs(int(self.low)), abs(int(self.high))))
 
     @property
     def bits(self) -> int:
@@ -85,6 +88,16 @@ class WordFormat:
         """32-bit limbs of a word in numpy."""
         return -(-self.width // 32)
 
+    def checked(self, elements: np.ndarray) -> np.ndarray:
+        """Return ``elements``, of any shape, as int64. Raises TypeError where they are no integers, ValueError where
+        one is out of range."""
+        elements = np.asarray(elements)
+        if elements.dtype.kind not in "iub":
+            raise TypeError(f"Elements must be integers, not {elements.dtype}")
+        if elements.size and (elements.min() < self.low or elements.max() > self.high):
+            raise ValueError(f"Elements must be in {self.low}..{self.high}, found {elements.min()}..{elements.max()}")
+        return elements.astype(np.int64)
+
     def pack(self, elements: np.ndarray) -> np.ndarray:
         """Pack integers of shape (n, lanes, steps) into words of shape (n, limbs), uint32.
 
@@ -93,9 +106,7 @@ class WordFormat:
         elements = np.asarray(elements)
         if elements.ndim != 3 or elements.shape[1:] != (self.lanes, self.steps):
             raise ValueError(f"Elements must have shape (n, {self.lanes}, {self.steps}), not {elements.shape}")
-        if elements.size and (elements.min() < self.low or elements.max() > self.high):
-            raise ValueError(f"Elements must be in {self.low}..{self.high}, found {elements.min()}..{elements.max()}")
-        flat = elements.reshape(len(elements), -1, 1).astype(np.int64)
+        flat = self.checked(elements).reshape(len(elements), -1, 1)
         bits = ((flat >> np.arange(self.bits)) & 1).astype(np.uint8).reshape(len(elements), self.width)
         bits = np.pad(bits, ((0, 0), (0, self.limbs * 32 - self.width)))
         return np.ascontiguousarray(np.packbits(bits, axis=1, bitorder="little")).view("<u4")

@@ -167,5 +167,5 @@ def test_errors_name_the_rule() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             SynapseSpec(**(good | change))
-    with pytest.raises(ValueError, match=r"Inputs must be in 0\.\.1"):
+    with pytest.raises(ValueError, match=r"Elements must be in 0\.\.1"):
         SynapseSpec(**good).compute(np.full((12, 2, 4), 2))
