@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from . import yosys
+from .origin import verilog_file
 from .yosys import YosysError
 
 __all__ = ["GATES", "synthesise"]
@@ -43,7 +44,7 @@ def synthesise(folder: str | Path, contents: dict[str, Any]) -> dict[str, int]:
     folder = Path(folder)
     if contents.get("target") != "asic":
         raise YosysError(f"{folder}: not for an ASIC; make it with 'spikeloom generate --target asic'")
-    verilog = folder / contents["verilog"]
+    verilog = verilog_file(folder, contents)
     if not verilog.is_file():
         raise YosysError(f"{verilog}: no such file; generate the design again")
     with tempfile.TemporaryDirectory(prefix="spikeloom-asic-") as name:

@@ -28,6 +28,7 @@ from .design_file import FORMAT, NAME, check_stages, read_contents
 from .fold_file import parse_folds
 from .layers import PlanError
 from .names import DEFAULT_FILE, check_name, default_name
+from .origin import interface
 
 __all__ = ["Performance", "describe", "module", "performance", "read", "verilog", "write"]
 
@@ -113,34 +114,7 @@ def describe(design: Design, name: str | None = None, target: Target = "fpga") -
         "top": default_name(design, target) if name is None else name,
         "folds": {name: asdict(fold) for name, fold in design.folds.items()},
         "counts": design.counts,
-        "ports": {
-            "clk": 1,
-            "rst": 1,
-            "i__payload": design.boundaries[0].width,
-            "i__valid": 1,
-            "i__ready": 1,
-        }
-        | {
-            f"{port}__{part}": width
-            for port, b in design.outputs.items()
-            for part, width in (("payload", b.width), ("valid", 1), ("ready", 1))
-        },
-        "outputs": {port: b.name for port, b in design.outputs.items()},
-        "boundaries": [
-            {
-                "name": b.name,
-                "signal": b.signal,
-                "width": b.width,
-                "lanes": b.format.lanes,
-                "steps": b.format.steps,
-                "bits": b.format.bits,
-                "signed": b.format.signed,
-                "counts": design.summed(b),
-                "words_per_frame": b.words_per_frame,
-                "node": b.node,
-            }
-            for b in design.boundaries
-        ],
+        **interface(design),
         "predicted": {
             "latency_cycles": figures["latency"],
             "interval_cycles": figures["interval"],

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import yosys
+from .origin import verilog_file
 from .synth import DEVICES
 from .yosys import YosysError
 
@@ -52,7 +53,7 @@ def make(folder: str | Path, contents: dict[str, Any], family: str, *, plain: bo
     Raises YosysError where the family is unknown, or Yosys is missing or fails.
     """
     todo = passes(contents, family, plain=plain)
-    verilog = Path(folder) / contents["verilog"]
+    verilog = verilog_file(folder, contents)
     if not verilog.is_file():
         raise YosysError(f"{verilog}: no such file; generate the design again")
     with tempfile.TemporaryDirectory(prefix="spikeloom-netlist-") as name:

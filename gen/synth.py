@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from . import yosys
+from .origin import verilog_file
 from .yosys import YosysError
 
 __all__ = ["DEVICES", "SIZES", "place", "synthesise"]
@@ -105,7 +106,7 @@ def _synthesise(folder: Path, contents: dict[str, Any], device: str, work: Path,
     """Cells of each type; ``more`` passes run at the end, in ``work``."""
     if device not in DEVICES:
         raise YosysError(f"Device must be one of {', '.join(DEVICES)}, not {device!r}")
-    verilog = folder / contents["verilog"]
+    verilog = verilog_file(folder, contents)
     if not verilog.is_file():
         raise YosysError(f"{verilog}: no such file; generate the design again")
     # A copy beside the results: Yosys scripts know no quoting that fits every path.

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..gen import netlist, yosys
+from ..gen.origin import verilog_file
 from .cache import prune
 from .ports import BoundaryPort, DesignPorts
 from .trace import SimulationError
@@ -49,7 +50,7 @@ def build_netlist(
     start = time.perf_counter()
     ports = DesignPorts.from_json(contents)
     todo = netlist.passes(contents, family, plain=plain)
-    verilog = folder / contents["verilog"]
+    verilog = verilog_file(folder, contents)
     if not verilog.is_file():
         raise SimulationError(f"There is no Verilog file {verilog}")
     models = cell_models(family)

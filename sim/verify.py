@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from ..gen.design import Design
+from ..gen.origin import inspect
 from ..quant import execute
 from ..quant.files import replacing
 from .cache import cache_folder
@@ -46,7 +47,9 @@ class Outcome:
     its views where one was asked for, and ``wave_error``, why there is none; ``netlist``, the family of the cells that
     were simulated, empty for the Verilog as it was generated, and ``cells``, their numbers by type; ``reach``, what the
     frames reached, by the golden model (``sim.reach``; where there is a difference, of those that were predicted until
-    then).
+    then); ``network_hash`` and ``verilog_sha256`` of the files: the Verilog that was simulated, or of which the netlist
+    was made, empty where Amaranth simulated the design itself; ``edits``, what in the folder is not as the generator
+    wrote it (``gen.origin``), and ``allow_edited``, whether it may be so.
     """
 
     simulator: str
@@ -67,11 +70,20 @@ class Outcome:
     cells: dict[str, int] = field(default_factory=dict)
     reach: DesignReach | None = None
     wave_error: str = ""
+    network_hash: str = ""
+    verilog_sha256: str = ""
+    edits: tuple[str, ...] = ()
+    allow_edited: bool = False
+
+    @property
+    def equal(self) -> bool:
+        """Whether all words of all cycles are those of the prediction."""
+        return not self.differences
 
     @property
     def passed(self) -> bool:
-        """Whether all is equal."""
-        return not self.differences
+        """Whether all is equal, and what was verified is what the generator wrote, or may be another one."""
+        return self.equal and (self.allow_edited or not self.edits)
 
     @property
     def waves(self) -> Path | None:
@@ -92,6 +104,7 @@ def verify(
     jobs: int = 1,
     netlist: str = "",
     plain: bool = False,
+    allow_edited: bool = False,
     work: Path | None = None,
     cache: Path | None = None,
     waves: Path | None = None,
@@ -109,7 +122,8 @@ def verify(
     frame is lost; ``jobs``, processes that work at once (a program that asks for more than one needs
     ``if __name__ == "__main__"``); ``netlist``, a family of FPGAs: simulate what Yosys makes for it in place of the
     Verilog (``gen.netlist``; Verilator only), and ``plain``, without leading the boundaries out, so that only the ports
-    are compared; ``work``, a folder for files; ``cache``, one for builds (``sim.cache``); ``waves``, a VCD file to
+    are compared; ``allow_edited``, whether an outcome passes with files that are not as generated; ``work``, a folder
+    for files; ``cache``, one for builds (``sim.cache``); ``waves``, a VCD file to
     write around the first difference, with its views beside it (Verilator); ``reach``, whether to look what
     the frames reach (not with ``plain``: at the ports alone much of it does not show).
 
@@ -130,8 +144,10 @@ def verify(
     work = work if work is not None else folder / "sim"
     work.mkdir(parents=True, exist_ok=True)
     cache = cache if cache is not None else cache_folder()
-    ports, verilog = DesignPorts.from_json(contents), folder / contents["verilog"]
-    setup = Setup(design, ports, verilog, simulator, pauses, seed, given, work, cache)
+    origin = inspect(folder, design, contents)
+    contents = origin.contents
+    ports = DesignPorts.from_json(contents)
+    setup = Setup(design, ports, origin.verilog, simulator, pauses, seed, given, work, cache)
     cells: dict[str, int] = {}
     built = 0.0
     if netlist:
@@ -190,6 +206,10 @@ def verify(
         cells,
         reached,
         wave_error,
+        design.network.hash,
+        origin.sha256 if simulator != "amaranth" else "",
+        origin.edits,
+        allow_edited,
     )
 
 

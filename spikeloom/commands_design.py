@@ -82,7 +82,8 @@ def outcome_figures(outcome: Any) -> dict[str, Any]:
             "build_seconds": round(outcome.build_seconds, 3), "classes": outcome.classes.tolist(),
             "differences": [str(difference) for difference in outcome.differences], "waves": outcome.waves,
             "views": outcome.view.commands if outcome.view else [], "netlist": outcome.netlist,
-            "cells": outcome.cells, **({} if outcome.reach is None else {"reach": outcome.reach.figures()})}
+            "cells": outcome.cells, "network_hash": outcome.network_hash, "verilog_sha256": outcome.verilog_sha256,
+            "edits": outcome.edits, **({} if outcome.reach is None else {"reach": outcome.reach.figures()})}
 
 
 def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a generated design.")],
@@ -104,6 +105,8 @@ def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of
            waves: Annotated[Path | None, typer.Option(help="VCD file for the cycles around a difference, with views "
                                                            "for GTKWave and Surfer (Verilator).")] = None,
            junit: Annotated[Path | None, typer.Option(help="JUnit report to write.")] = None,
+           allow_edited: Annotated[bool, typer.Option("--allow-edited", help="Verilog or design.json that is not as "
+                                                      "generated may pass.")] = False,
            reach: Annotated[bool, typer.Option("--reach/--no-reach", help="Say what the images reached.")] = True,
            json: JsonOption = False) -> None:
     """Simulate a design and compare every word of every cycle on every boundary with the prediction."""
@@ -126,17 +129,17 @@ def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of
     with bars() as step:
         outcome = verified(design, contents, folder, images.pixels, simulator=simulator, pauses=pauses, seed=seed,
                            resets=resets, jobs=jobs, netlist=netlist or "", plain=ports_only, waves=waves, reach=reach,
-                           progress=step)
+                           allow_edited=allow_edited, progress=step)
     seconds = time.perf_counter() - start - outcome.build_seconds
     if junit is not None:
         from .junit import write_junit
 
-        write_junit(junit, str(folder), contents, outcome, as_text(outcome.picture) if outcome.picture else "")
+        write_junit(junit, str(folder), outcome, as_text(outcome.picture) if outcome.picture else "")
     if json:
         print_json({"design": folder, "data": data, "pauses": pauses, "resets": resets, "seed": seed, "jobs": jobs,
                     "model": model,
                     "wall_seconds": round(seconds, 3), **outcome_figures(outcome)})
-    elif outcome.passed:
+    elif outcome.equal:
         what = "every cycle" + (f" after synthesis for {netlist}" if netlist else "")
         print_text(f"equal in {what}: {outcome.frames} frames, {outcome.boundaries} boundaries, "
                    f"{outcome.transfers:,} transfers, {outcome.cycles:,} cycles in {simulator}, "
@@ -151,8 +154,13 @@ def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of
             typer.echo(f"error: {outcome.wave_error}", err=True)
         for difference in outcome.differences[1:]:
             print_text(f"also: {difference}")
-    if not outcome.passed:
+    for edit in outcome.edits:
+        kind = "warning" if allow_edited or not outcome.equal else "error"
+        remedy = "" if allow_edited else "; generate it again, or let it pass with --allow-edited"
+        typer.echo(f"{kind}: {folder} is not as generated: {edit}{remedy}", err=True)
+    if not outcome.equal:
         typer.echo(f"error: {folder} differs from its prediction: {outcome.differences[0]}", err=True)
+    if not outcome.passed:
         raise typer.Exit(1)
 
 
@@ -165,10 +173,14 @@ def synth(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
     from .gen import asic_area
     from .gen import synth as tools
     from .gen.emit import read
+    from .gen.origin import inspect
 
     if clock and device != "ecp5":
         raise typer.BadParameter("a clock is available for --device ecp5 only", param_hint="--clock")
-    _, contents = read(folder)
+    design, contents = read(folder)
+    edits = inspect(folder, design, contents).edits
+    for edit in edits:
+        typer.echo(f"warning: {folder} is not as generated: {edit}", err=True)
     start = time.perf_counter()
     placed: dict[str, Any] = {}
     with bars() as step:
@@ -183,7 +195,7 @@ def synth(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
     seconds = time.perf_counter() - start
     estimate = sum(stage["lut4_eq_estimate"] for stage in contents["predicted"]["stages"].values())
     if json:
-        print_json({"design": folder, "device": device, "cells": cells, "estimated_lut4_eq": estimate,
+        print_json({"design": folder, "device": device, "cells": cells, "estimated_lut4_eq": estimate, "edits": edits,
                     **({"clock": placed} if clock else {}), "seconds": round(seconds, 3)})
         return
     rows = [(name, f"{count:,}") for name, count in cells.items()]

@@ -76,8 +76,8 @@ class SpikeloomVerify:
         ``spikeloom.api.generate``), or the folder of a design that was generated before, which is verified as it lies
         there; ``data``, as in ``spikeloom.api.frames``, or frames (N, C, H, W); ``min_reach``, the share (0..1) of the
         branches that the frames must take; ``options`` of ``spikeloom.sim.verify.verify``: ``simulator``, ``pauses``,
-        ``resets``, ``seed``, ``jobs``, ``netlist``, ``reach``. Paths are those of the repository (pytest's rootdir).
-        Returns the outcome.
+        ``resets``, ``seed``, ``jobs``, ``netlist``, ``reach``, ``allow_edited``.
+        Paths are those of the repository (pytest's rootdir). Returns the outcome.
         """
         from . import api
         from .console import as_text
@@ -105,10 +105,13 @@ class SpikeloomVerify:
             pixels = design.network.check_frames(data)[:n]
         waves = self._waves() if options.get("simulator", "verilator") == "verilator" else None
         outcome = verify(design, contents, folder, pixels, work=work / "sim", waves=waves, **options)
-        for key, value in properties(contents, outcome).items():
+        for key, value in properties(outcome).items():
             self._record(f"spikeloom_{key}", value)
-        if not outcome.passed:
+        if not outcome.equal:
             self._fail(subject, outcome, as_text(without_headline(outcome.picture)))
+        if not outcome.passed:
+            rule = f"{subject} is not as generated; generate it again, or let it pass with allow_edited"
+            pytest.fail("\n".join([rule, *outcome.edits]), pytrace=False)
         if outcome.reach is not None:
             self._reached(subject, outcome.reach, min_reach)
         return outcome
@@ -144,6 +147,7 @@ class SpikeloomVerify:
         if outcome.view:
             self._record("spikeloom_waves", str(outcome.view.waves))
             lines += [f"waveform: {outcome.view.waves}", *outcome.view.commands]
+        lines += [f"not as generated: {edit}" for edit in outcome.edits]
         if outcome.wave_error:
             lines.append(outcome.wave_error)
         pytest.fail("\n".join(lines), pytrace=False)

@@ -43,13 +43,13 @@ def test_a_verification_says_it_in_chunks_and_jobs(monkeypatch: pytest.MonkeyPat
         outcome = verify(design, contents, tmp_path, frames, simulator="amaranth", jobs=jobs)
         assert outcome.reach is not None and outcome.reach.figures() == expected
         assert json.loads(json.dumps(outcome_figures(outcome)["reach"])) == expected
-        found = properties(contents, outcome)
+        found = properties(outcome)
         assert found["reach_branches"] == expected["branches"] == round(outcome.reach.share(*TAKEN), 6)
         assert found["reach_constants"] == expected["constants"] == round(outcome.reach.share(*MOVED), 6)
         assert found["reach_warnings"] == len(expected["warnings"])
     outcome = verify(design, contents, tmp_path, frames[:2], simulator="amaranth", reach=False)
     assert outcome.reach is None and "reach" not in outcome_figures(outcome)
-    assert "reach_branches" not in properties(contents, outcome)
+    assert "reach_branches" not in properties(outcome)
 
 
 def test_a_threshold_that_nothing_crosses_is_named() -> None:
