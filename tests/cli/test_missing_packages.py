@@ -42,7 +42,7 @@ def test_a_missing_package_is_named_first(
     monkeypatch.chdir(tmp_path)
     ran = cli(*given)
     ran.refused("install")
-    assert f"spikeloom[{extra}]" in ran.err or f"pip install {package.replace('_', '-')}" in ran.err
+    assert f"(the extra {extra!r}" in ran.err or f"pip install {package.replace('_', '-')}" in ran.err
     assert sorted(tmp_path.iterdir()) == [recipe]
 
 
