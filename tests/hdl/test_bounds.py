@@ -130,6 +130,13 @@ def test_models_refuse_words_of_no_integers_and_out_of_range(spec: Any) -> None:
         compute(np.zeros((2, 1, 1)))
 
 
+def test_a_merge_looks_at_both_of_its_streams() -> None:
+    good, bad = np.zeros((2, 1, 1), int), np.full((2, 1, 1), 8)
+    for pair in ((good, bad), (bad, good)):
+        with pytest.raises(ValueError, match=r"Elements must be in -8\.\.7, found 8\.\.8"):
+            merge().compute(*pair)
+
+
 def test_cores_have_room_for_every_network() -> None:
     """Of a membrane at its bound the generator makes an offset of twice the size and a level beside it."""
     assert 8 * bounds.LARGEST <= LARGEST < 1 << 53
