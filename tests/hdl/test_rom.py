@@ -17,6 +17,7 @@ from spikeloom.gen import emit, yosys
 from spikeloom.hdl.library import Library
 from spikeloom.hdl.ram import ram
 from spikeloom.hdl.rom import memory_style, packed_rows, rom, rom_style
+from spikeloom.hdl.tables import table_text
 
 SIZES = [(36, 40), (600, 20), (1500, 11)]
 
@@ -134,6 +135,13 @@ def test_every_table_has_a_module_of_its_own() -> None:
     assert made([2, 1], True) == names[1] and made([2, 1], False) == names[4], "equal words share a module"
     assert [library.text.count(f"module {name} ") + library.text.count(f"module {name}(") for name in names] == [1] * 6
     assert [memory.words for memory in library.memories] == [(1, 2), (2, 1), (3, 3), (2, 1)]
+
+
+@pytest.mark.parametrize(("words", "bits"), [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3)])
+def test_a_table_has_the_address_that_its_words_need(words: int, bits: int) -> None:
+    text = table_text("found", list(range(words)), 4, macro=False)
+    assert f"input [{bits - 1}:0] addr;" in text and text.count(f"{bits}'d") == words - 1
+    assert text.count("data <= 4'h") == words and f"data <= 4'h{words - 1};\n" in text
 
 
 def test_an_asic_lists_its_memories_by_kind() -> None:

@@ -7,6 +7,7 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from spikeloom.hdl.law import Gate, Link, SinkLaw, SourceLaw, solve
 from spikeloom.hdl.neuron_spec import NeuronSpec
 from spikeloom.hdl.serial import SerialiserSpec
+from spikeloom.hdl.sparse import SparseWalk
 from spikeloom.hdl.sparse_law import scan_costs
 from spikeloom.hdl.stage import CoreSpec, Stage, StageSpec
 from spikeloom.hdl.synapse import SynapseSpec
@@ -192,3 +193,17 @@ def test_elaborates_twice_alike() -> None:
 def test_errors_name_the_rule(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         window(**changes)
+
+
+def test_fields_of_the_walk_are_as_wide_as_what_is_in_them() -> None:
+    spec = WindowSpec(
+        i_format=WordFormat(1, 1, 0, 1), channels=4, height=7, width=7, kernel=(1, 1), stride=3, padding=0,
+        order="taps", groups=3, scans=1, credits=1, rows=4, chunk=2,
+    )  # fmt: skip
+    assert max(row.freed for row in spec.row_plan) == 3
+    core = SparseWalk(spec, 5, 2)
+    # Six pairs of words, and in a word which of a pair it is; up to three rows are freed at once.
+    assert {name: field.width for name, field in core.entry} == {
+        "at": 5, "row": 3, "last": 1, "first": 0, "final": 1, "freed": 2
+    }  # fmt: skip
+    assert len(core.freed) == 2 and core.o.payload.row.shape().width == 4 and core.o.payload.at.shape().width == 6
