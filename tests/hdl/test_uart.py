@@ -30,6 +30,7 @@ def test_rates_are_met(clock: float, baud: float) -> None:
 def test_rates_that_are_refused() -> None:
     with pytest.raises(ValueError, match=r"1e\+06 baud take 4 clock cycles a bit.*4e\+06 Hz, not 3\.9e\+06 Hz"):
         BitRate(3.9e6, 1e6)
+    assert BitRate(0.8, 0.1).step == 1  # below 1 Hz too
     with pytest.raises(ValueError, match="must be positive, not 1e"):
         BitRate(1e6, 0)
 

@@ -5,10 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
+from amaranth.hdl import Value
+from amaranth.sim import Simulator
 
 from spikeloom.hdl.law import Gate, Link, SinkLaw, SourceLaw, solve
 from spikeloom.hdl.pool import PoolSpec
 from spikeloom.hdl.stage import Stage, StageSpec
+from spikeloom.hdl.window import Window
 from spikeloom.hdl.window_spec import WindowSpec
 from spikeloom.hdl.words import WordFormat
 from spikeloom.sim.amaranth_sim import run_stream
@@ -158,3 +161,40 @@ def test_errors_name_the_rule(changes: dict, message: str) -> None:
 def test_rows_slots_follow_the_geometry() -> None:
     assert replace(window(kernel=(1, 1), stride=3), rows=3).rows_needed == 3
     assert window(padding=1).rows_needed == 3
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        dict(scans=3),
+        dict(groups=2, scans=2),
+        dict(groups=2),
+        dict(order="channels", scans=2, groups=2),
+        dict(scans=2, i_format=WordFormat(1, 1, 0, 3), chunk=2),
+    ],
+)
+def test_the_first_scan_of_a_result_is_announced_and_can_be_held(changes: dict) -> None:
+    spec = window(credits=99, **changes)
+    core, held = Window(spec), 25
+    scanned, lasts = list[int](), list[int]()
+
+    async def bench(ctx) -> None:
+        ctx.set(core.i.valid, 1)
+        ctx.set(Value.cast(core.i.payload), 1)  # no word is zero, so that none is skipped
+        ctx.set(core.hold, 1)
+        for cycle in range(800):
+            if cycle == spec.cycles // spec.results + spec.i_words + held:
+                assert not scanned and not lasts, "the last word of the first scan waits"
+                ctx.set(core.hold, 0)
+            _, _, announced, valid, last = await ctx.tick().sample(core.scanned, core.o.valid, core.o.payload.last)
+            if announced:
+                scanned.append(cycle)
+            if valid and last:
+                lasts.append(cycle)
+
+    simulator = Simulator(core)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert len(lasts) > 3 * spec.scans
+    assert [cycle + 1 for cycle in scanned][: len(lasts[:: spec.scans])] == lasts[:: spec.scans]
