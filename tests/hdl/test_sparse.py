@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 
+from spikeloom.gen.emit import module
 from spikeloom.hdl.law import Gate, Link, SinkLaw, SourceLaw, solve
+from spikeloom.hdl.library import Library
 from spikeloom.hdl.neuron_spec import NeuronSpec
 from spikeloom.hdl.serial import SerialiserSpec
 from spikeloom.hdl.sparse import SparseWalk
@@ -207,3 +209,11 @@ def test_fields_of_the_walk_are_as_wide_as_what_is_in_them() -> None:
         "at": 5, "row": 3, "last": 1, "first": 0, "final": 1, "freed": 2
     }  # fmt: skip
     assert len(core.freed) == 2 and core.o.payload.row.shape().width == 4 and core.o.payload.at.shape().width == 6
+
+
+@pytest.mark.parametrize("chunk", [2, 4])
+def test_flags_take_a_word_a_chunk(chunk: int) -> None:
+    library = Library("asic")
+    module(Stage(stage(window(chunk=chunk))), "top", library)
+    found = [(memory.depth, memory.width) for memory in library.memories if memory.kind == "ram"]
+    assert found == [(96, 4), (96 // chunk, chunk)]  # the words of the window, and their flags
