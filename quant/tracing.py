@@ -23,12 +23,25 @@ __all__ = ["call_name", "evaluating", "graph_of", "plain", "type_name", "word"]
 COMPUTED = (torch.float32, torch.float64)
 """Types of numbers that weights are read in; narrower ones are exact in float32."""
 
+WRAPPERS: dict[type[nn.Module], str] = {
+    nn.DataParallel: "the model in it, model.module",
+    nn.parallel.DistributedDataParallel: "the model in it, model.module",
+    torch.jit.ScriptModule: "the nn.Module that torch.jit was given",
+}
+"""Modules around another one that torch.fx does not look into, and what to take instead."""
+
 
 def plain(model: nn.Module) -> nn.Module:
     """``model``, or a copy of it in float32 on the CPU where its numbers are narrower or lie elsewhere.
 
-    Raises UnsupportedLayer, naming the parameter, for complex numbers and for numbers that do not exist yet.
+    Raises UnsupportedLayer, naming the parameter, for complex numbers and for numbers that do not exist yet, and,
+    naming the type, for what is wrapped around a model.
     """
+    inner = next((inner for kind, inner in WRAPPERS.items() if isinstance(model, kind)), None)
+    if hasattr(model, "_orig_mod"):  # its type costs seconds to import
+        inner = "the model that torch.compile was given, model._orig_mod"
+    if inner:
+        refuse(type_name(model), "a wrapper", inner)
     kinds: set[torch.dtype] = set()
     elsewhere = False
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):

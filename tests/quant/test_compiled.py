@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spikeloom.quant.compiled import agree, compiled
+from spikeloom.quant.graph import trace
+from spikeloom.quant.layers import UnsupportedLayer
 from spikeloom.quant.methods.qcfs import QCFS
 
 
@@ -87,3 +89,8 @@ def test_rows_that_agree():
     assert not agree(gradient, memory) and not agree(gradient, gradient + 10 * memory)
     for other in (-row, 5 * row, row + 4.8e14, row * torch.nan, row[:2], torch.zeros(4), row.flip(0)):
         assert not agree(row, other)
+
+
+def test_conversion_takes_the_model_that_was_compiled() -> None:
+    with pytest.raises(UnsupportedLayer, match=r"^OptimizedModule: a wrapper is not .* model\._orig_mod"):
+        trace(torch.compile(small()))  # type: ignore[arg-type]

@@ -164,6 +164,11 @@ def in_turn(m: Any, x: Tensor) -> Tensor:
     return m.fc(m.relu((m.conv if m.calls % 2 else m.conv2)(x)).flatten(1))
 
 
+def counted(m: Any, x: Tensor) -> Tensor:
+    m.norm.num_batches_tracked += 1
+    return m.fc(m.relu(m.conv(x)).flatten(1))
+
+
 def switched(m: Any, x: Tensor) -> Tensor:
     return m.fc(F.dropout(m.relu(m.conv(x)), 0.5, m.training).flatten(1))
 
@@ -275,6 +280,9 @@ MODELS: list[tuple[str, Callable[[], Any], str]] = [
      r"^fc\.weight: a parameter without a shape"),
     ("quantised", lambda: torch.ao.quantization.quantize_dynamic(net().eval(), {nn.Linear}),
      r"^fc: torch\.ao\.nn\.quantized\.dynamic\.modules\.linear\.Linear is not supported"),
+    ("counting", lambda: net(counted), EQUAL),
+    ("in parallel", lambda: nn.DataParallel(net()), r"^DataParallel: a wrapper .* model\.module"),
+    ("scripted", lambda: torch.jit.trace(net().eval(), torch.rand(1, *SHAPE)), r"^TopLevelTracedModule: a wrapper"),
     ("several results", lambda: net(lambda m, x: (m.fc(m.relu(m.conv(x)).flatten(1)), x)), r"several results"),
     ("a branch on data", lambda: net(lambda m, x: m.fc((x if x.sum() > 0 else -x).flatten(1))),
      r"^Net: its forward cannot be traced"),
@@ -356,6 +364,21 @@ def test_a_forward_of_its_own_in_training_is_refused() -> None:
     model = net(lambda m, x: m.fc((m.relu(m.conv(x)) if m.training else m.relu(m.conv2(x))).flatten(1)))
     assert any(layer.name == "conv2" for layer in trace(model))
     with pytest.raises(UnsupportedLayer, match=r"^Net: its forward in training is another than in evaluation .*conv"):
+        prepare(model, 4)
+
+
+class Forgetful(Net):
+    """A model whose copy is another one."""
+
+    def __deepcopy__(self, memo: object) -> Net:
+        return net(self.write, seed=5)
+
+
+def test_a_copy_that_is_another_model_is_refused() -> None:
+    torch.manual_seed(0)
+    model = Forgetful()
+    trace(model)
+    with pytest.raises(UnsupportedLayer, match=r"^conv: gives"):
         prepare(model, 4)
 
 
