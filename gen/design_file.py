@@ -95,6 +95,9 @@ def read_contents(folder: Path) -> dict[str, Any]:
     if type(found := contents.get("format")) is not int or found != FORMAT:
         raise PlanError(f"{path}: format {shown(found)}, this program reads format {FORMAT}")
     check(contents, _DESIGN, str(path), PlanError)
+    if not contents["boundaries"]:
+        raise PlanError(f"{path}: boundaries must not be empty; generate the design again")
+    contents.setdefault("outputs", {"o": contents["boundaries"][-1]["name"]})  # there was one, in earlier designs
     _check_names(contents, path)
     return contents
 

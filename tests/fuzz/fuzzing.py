@@ -17,11 +17,13 @@ process's, and names the seed. ``python tests/fuzz/fuzzing.py FILE NAME SEED`` t
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import json
 import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -36,8 +38,8 @@ import numpy as np
 
 from spikeloom.console import explain
 
-__all__ = ["FEW", "GIB", "MANY", "SECONDS", "Format", "Tried", "changed", "few", "many", "mixed", "nested",
-           "places", "try_seed"]
+__all__ = ["FEW", "GIB", "MANY", "SECONDS", "Format", "Tried", "changed", "few", "kept_folder", "many", "mixed",
+           "nested", "places", "try_seed"]
 
 FEW, MANY = 40, 500
 """Inputs a format, of ``make test`` and of ``make regress``."""
@@ -185,6 +187,13 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, 
     for key, part in items:
         yield (*path, key), value, key
         yield from places(part, (*path, key))
+
+
+def kept_folder() -> Path:
+    """A folder for what all inputs are made of; it goes when the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="spikeloom-fuzz-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _judged(tried: Sequence[Tried]) -> list[Tried]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import small
-from fuzzing import Format, many
+from fuzzing import Format, kept_folder, many
 from typer.testing import CliRunner
 
 from spikeloom import api
@@ -25,7 +24,7 @@ class Refused(Exception):
 @cache
 def places() -> dict[str, str]:
     """A small network, its design and files beside them, good and bad."""
-    folder = Path(tempfile.mkdtemp(prefix="spikeloom-fuzz-"))
+    folder = kept_folder()
     network = small.network()
     api.save(network, folder / "net.safetensors")
     api.generate(network, folder / "design")

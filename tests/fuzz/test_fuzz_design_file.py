@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import small
-from fuzzing import Format, changed, few, many, mixed, nested
+from fuzzing import Format, changed, few, kept_folder, many, mixed, nested
 
 from spikeloom.commands_design import fold_rows
 from spikeloom.gen import emit
@@ -25,7 +24,7 @@ from spikeloom.sim.ports import DesignPorts
 @cache
 def designs() -> list[Path]:
     """A design with an AXI core, and one for an ASIC."""
-    folder = Path(tempfile.mkdtemp(prefix="spikeloom-fuzz-"))
+    folder = kept_folder()
     made = small.design()
     write_axi(AxiTop(made, None), folder / "axi", emit.write(made, folder / "axi"))
     emit.write(made, folder / "asic", target="asic")

@@ -43,6 +43,7 @@ def change(value: Any, path: tuple[Any, ...], new: Any) -> Any:
         (("folds",), [], r"folds must be a table, not \[\]"),
         (("folds", "last"), 3, r"folds\.last must be a table, not 3"),
         (("folds", "last", "outputs"), True, r"last: outputs must be an integer of 1 or more, not True"),
+        (("boundaries",), [], r"boundaries must not be empty"),
         (("boundaries",), {}, r"boundaries must be a list, not \{\}"),
         (("boundaries", 1, "width"), "4", r"boundaries\[1\]\.width must be an integer of 1 or more, not '4'"),
         (("boundaries", 1, "signal"), "b0_", r"signals of boundaries must differ .*, 'b0_' is there twice"),
@@ -69,6 +70,13 @@ def test_a_wrong_key_is_named(folder: Path, path: tuple[Any, ...], new: Any, mes
     (copy / "design.json").write_text(json.dumps(change(contents, path, new)))
     with pytest.raises(PlanError, match=message):
         emit.read(copy)
+
+
+def test_a_design_that_does_not_list_its_output_has_one(folder: Path, tmp_path: Path) -> None:
+    contents = json.loads((folder / "design.json").read_text())
+    (tmp_path / "network.safetensors").write_bytes((folder / "network.safetensors").read_bytes())
+    (tmp_path / "design.json").write_text(json.dumps(change(contents, ("outputs",), ...)))
+    assert emit.read(tmp_path)[1]["outputs"] == contents["outputs"] == {"o": "last"}
 
 
 @pytest.mark.parametrize(
