@@ -117,15 +117,15 @@ def verify(
     chunk that differs ends the verification. In cocotb, and with given ``resets``, all frames are one chunk.
 
     Parameters: ``contents`` of ``design.json`` in ``folder``, which holds the Verilog; ``pauses``, the share of cycles
-    in which the source and each sink pause at random (``sim.disturb``; ``seed``, of what the registers of an ASIC start
-    with too); ``resets``, pairs (cycle, frame), see ``make_stimulus``, or their number: they come at random, and no
-    frame is lost; ``jobs``, processes that work at once (a program that asks for more than one needs
-    ``if __name__ == "__main__"``); ``netlist``, a family of FPGAs: simulate what Yosys makes for it in place of the
-    Verilog (``gen.netlist``; Verilator only), and ``plain``, without leading the boundaries out, so that only the ports
-    are compared; ``allow_edited``, whether an outcome passes with files that are not as generated; ``work``, a folder
-    for files; ``cache``, one for builds (``sim.cache``); ``waves``, a VCD file to
-    write around the first difference, with its views beside it (Verilator); ``reach``, whether to look what
-    the frames reach (not with ``plain``: at the ports alone much of it does not show).
+    in which the source and each sink pause at random (``sim.disturb``; ``seed``, in Verilator of what the registers
+    start with too, ``sim.start``); ``resets``, pairs (cycle, frame), see ``make_stimulus``, or their number: they
+    come at random, and no frame is lost; ``jobs``, processes that work at once (a program that asks for more than
+    one needs ``if __name__ == "__main__"``); ``netlist``, a family of FPGAs: simulate what Yosys makes for it in
+    place of the Verilog (``gen.netlist``; Verilator only), and ``plain``, without leading the boundaries out, so
+    that only the ports are compared; ``allow_edited``, whether an outcome passes with files that are not as
+    generated; ``work``, a folder for files; ``cache``, one for builds (``sim.cache``); ``waves``, a VCD file to
+    write around the first difference, with its views beside it (Verilator); ``reach``, whether to look what the
+    frames reach (not with ``plain``: at the ports alone much of it does not show).
 
     Raises SimulationError where a simulator is missing or fails, NetworkError where ``frames`` do not fit.
     """
@@ -156,7 +156,9 @@ def verify(
         setup, cells, built = replace(setup, ports=found.ports, verilog=found.verilog), found.cells, found.build_seconds
     if simulator == "verilator":
         progress("building the simulator", 0, 0)
-        model = VerilatorModel.build(setup.verilog, setup.ports, cache, optimize=_optimize(netlist))
+        model = VerilatorModel.build(
+            setup.verilog, setup.ports, cache, optimize=_optimize(netlist), random_start=not netlist
+        )
         setup, built = replace(setup, model=model), built + model.build_seconds
     whole = bool(given) or simulator.startswith("cocotb")
     size = len(frames) if whole else frames_per_chunk(design, len(frames), jobs)
@@ -263,7 +265,12 @@ def _view(
 ) -> View:
     """Simulate the chunk again, with a waveform of the cycles around the difference."""
     model = VerilatorModel.build(
-        setup.verilog, setup.ports, cache, trace_waves=True, optimize=_optimize(netlist)
+        setup.verilog,
+        setup.ports,
+        cache,
+        trace_waves=True,
+        optimize=_optimize(netlist),
+        random_start=not netlist,
     )
     with replacing(waves) as path:
         setup.show(chunk, difference.cycle, model, path, BEFORE, AFTER)

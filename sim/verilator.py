@@ -45,17 +45,21 @@ class VerilatorModel:
         trace_waves: bool = False,
         *,
         optimize: str = "-O1",
+        random_start: bool = False,
     ) -> VerilatorModel:
         """Compile a design, or take it from the cache.
 
         Parameters: ``verilog_path``, the emitted file; ``build_dir``, a folder that keeps the programs of any number
         of designs under the hash of all they depend on; ``trace_waves``, whether runs may write waveforms, which
-        makes them slower; ``optimize``, the C++ compiler's option for the design.
+        makes them slower; ``optimize``, the C++ compiler's option for the design; ``random_start``, whether registers
+        start with random values, by the seed of a run (``sim.start``).
 
         Raises SimulationError where a tool is missing or the design does not compile.
         """
         start = time.perf_counter()
-        program, cached = build_model(Path(verilog_path), ports, Path(build_dir), waves=trace_waves, optimize=optimize)
+        program, cached = build_model(
+            Path(verilog_path), ports, Path(build_dir), waves=trace_waves, optimize=optimize, random_start=random_start
+        )
         seconds = 0.0 if cached else time.perf_counter() - start
         return cls(program, ports, waves=trace_waves, build_seconds=seconds)
 
@@ -71,7 +75,7 @@ class VerilatorModel:
         """Simulate and return all transfers.
 
         Parameters: ``work_dir``, a folder for the files of this run; ``waves``, a VCD file and the first and last
-        cycle in it; ``seed`` of what registers and memories start with (where ``ports.random``); ``progress``,
+        cycle in it; ``seed`` of what registers, and memories without contents, start with; ``progress``,
         called with the cycles done and their total a few times a second.
         """
         stimulus = checked(stimulus, self.ports.input.width, len(self.ports.outputs))

@@ -18,6 +18,7 @@ from pathlib import Path
 from .cache import prune
 from .environment import MAX_VIOLATIONS
 from .ports import DesignPorts
+from .start import without_initial_values
 from .toolchain import find_program, run_program, verilator_root, verilator_version
 from .trace import SimulationError
 
@@ -33,11 +34,14 @@ RANDOM_START = ("--x-assign", "unique", "--x-initial", "unique")
 UNIT_BYTES = 200_000  # generated C++ in one run of the compiler: one run for small designs, all cores for large ones
 
 
-def build_model(verilog: Path, ports: DesignPorts, cache: Path, *, waves: bool, optimize: str) -> tuple[Path, bool]:
+def build_model(
+    verilog: Path, ports: DesignPorts, cache: Path, *, waves: bool, optimize: str, random_start: bool = False
+) -> tuple[Path, bool]:
     """Return the simulator program of a design and whether it was there already.
 
     Parameters: ``verilog``, the file; ``cache``, the folder that keeps programs and run-time library; ``waves``,
-    whether the program can write waveforms; ``optimize``, the compiler's option for the design, such as ``-O1``.
+    whether the program can write waveforms; ``optimize``, the compiler's option for the design, such as ``-O1``;
+    ``random_start``, whether registers start with random values (``sim.start``).
     """
     compiler = find_program("g++", "The Verilator simulator")
     root = verilator_root()
@@ -49,10 +53,14 @@ def build_model(verilog: Path, ports: DesignPorts, cache: Path, *, waves: bool, 
         *(f"-I{root / 'include'}", f"-I{root / 'include' / 'vltstd'}"),
     ]
     tools = (verilator_version(), run_program([compiler, "--version"], "g++ --version"), *flags)
-    options = (*VERILATOR_OPTIONS, *(RANDOM_START if ports.random else ()))
+    options = (*VERILATOR_OPTIONS, *(RANDOM_START if ports.random or random_start else ()))
+    source = verilog.read_text(encoding="utf-8", errors="surrogateescape")
+    if random_start:
+        source = without_initial_values(source, ports.top)
+    data = source.encode("utf-8", "surrogateescape")
     texts = {"ports.h": _ports_header(ports), "boundaries.vlt": control_file(ports, "public_flat_rd")}
     key = _hash(
-        *tools, *options, optimize, HARNESS.read_text(), ports.top, *texts.values(), verilog.read_bytes()
+        *tools, *options, optimize, HARNESS.read_text(), ports.top, *texts.values(), data
     )
     program = cache / f"model-{key}" / "model"
     if program.is_file():
@@ -65,7 +73,7 @@ def build_model(verilog: Path, ports: DesignPorts, cache: Path, *, waves: bool, 
         for file, text in texts.items():
             (folder / file).write_text(text)
         # Verilator takes a dollar in a path for the name of a variable, so it sees names in this folder only.
-        shutil.copyfile(verilog, folder / "design.v")
+        (folder / "design.v").write_bytes(data)
         run_program(
             [
                 *(root / "bin" / "verilator_bin", *options, *(["--trace-vcd"] if waves else [])),

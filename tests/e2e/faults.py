@@ -70,7 +70,7 @@ FAULTS: dict[str, tuple[str, str]] = {
     "a line buffer too short by a row": ("6 0", "i"),
     "padding that is not zero": ("7 0", "conv1"),
     "maximum as minimum": ("8 0", "pool"),
-    "a lost reset": ("9 0", "i"),
+    "a lost reset": ("9 0", "i conv1"),  # what the registers start with decides
     "a dropped spike": ("100 0", "conv1"),
     "a spike too many": ("101 2", "pool"),
     "swapped channels": ("102 2", "pool"),
@@ -82,7 +82,7 @@ FAULTS: dict[str, tuple[str, str]] = {
     "a word swallowed": ("108 2", "pool"),
     "a bit stuck at 1": ("109 4", "fc"),
 }
-"""For each fault what goes into ``fault.txt``, and the boundary at which it must show first."""
+"""For each fault what goes into ``fault.txt``, and the boundaries, at one of which it must show first."""
 
 
 def _top(text: str) -> str:
