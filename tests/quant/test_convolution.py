@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from spikeloom.quant.convolution import conv2d, right_gradients
+from spikeloom.quant.data import digits
+from spikeloom.quant.recipe import Epochs, QcfsRecipe
+from spikeloom.quant.train import train
 
 LAYOUTS = torch.contiguous_format, torch.channels_last
 SETTINGS = [
@@ -54,15 +58,19 @@ def test_the_layout_in_memory_stays(layout):
 
 
 class Seen(torch.overrides.TorchFunctionMode):
-    """Remembers the strides of the convolutions of PyTorch that are called."""
+    """Remembers the strides of PyTorch's convolutions: of all, and of those of single pixels that learn."""
 
     def __init__(self) -> None:
         super().__init__()
         self.strides = []
+        self.single: set[tuple[int, ...]] = set()
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         if func is F.conv2d:
-            self.strides.append(args[3])
+            stride = args[3] if len(args) > 3 else (kwargs or {}).get("stride", 1)
+            self.strides.append(stride)
+            if args[1].shape[2:] == (1, 1) and args[1].requires_grad and torch.is_grad_enabled():
+                self.single.add(stride)
         return func(*args, **(kwargs or {}))
 
 
@@ -88,6 +96,16 @@ def test_layers_of_a_model_have_right_gradients():
         assert torch.allclose(found, want, atol=1e-5)
         raise KeyError
     assert [type(m) for m in model] == kinds
+
+
+def test_floats_and_integers_are_trained_without_such_a_kernel():
+    data = digits()
+    few = replace(data, train_x=data.train_x[:100], train_y=data.train_y[:100])
+    recipe = QcfsRecipe(data="digits", model="resnet", model_args={"depth": 8, "width": 4, "shortcut": "projection"},
+                        steps=2, weight_bits=4, batch=50, epochs=Epochs(float=1, qcfs=0, integers=1))  # fmt: skip
+    with Seen() as seen:
+        train(recipe, data=few)
+    assert seen.single == {(1, 1)}
 
 
 def test_bfloat16_stays_as_it_is():

