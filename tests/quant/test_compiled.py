@@ -91,6 +91,7 @@ def test_rows_that_agree():
         assert not agree(row, other)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the import of torch.compile
 def test_conversion_takes_the_model_that_was_compiled() -> None:
     with pytest.raises(UnsupportedLayer, match=r"^OptimizedModule: a wrapper is not .* model\._orig_mod"):
         trace(torch.compile(small()))  # type: ignore[arg-type]
