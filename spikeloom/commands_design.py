@@ -154,12 +154,12 @@ def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of
             typer.echo(f"error: {outcome.wave_error}", err=True)
         for difference in outcome.differences[1:]:
             print_text(f"also: {difference}")
+    if not outcome.equal:
+        typer.echo(f"error: {folder} differs from its prediction: {outcome.differences[0]}", err=True)
     for edit in outcome.edits:
         kind = "warning" if allow_edited or not outcome.equal else "error"
         remedy = "" if allow_edited else "; generate it again, or let it pass with --allow-edited"
         typer.echo(f"{kind}: {folder} is not as generated: {edit}{remedy}", err=True)
-    if not outcome.equal:
-        typer.echo(f"error: {folder} differs from its prediction: {outcome.differences[0]}", err=True)
     if not outcome.passed:
         raise typer.Exit(1)
 
