@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
@@ -20,7 +19,8 @@ from ..quant.files import replacing
 from . import lint
 from .accelerator import Accelerator
 from .design import Design
-from .emit import module
+from .emit import module, write_contents
+from .integrate.axi_core import axi_header
 from .names import axi_file
 
 __all__ = ["ADDRESS_BITS", "IDENTITY", "REGISTERS", "VERSION", "AxiTop", "Register", "beat_bytes",
@@ -222,14 +222,12 @@ def write(top: AxiTop, folder: str | Path, contents: dict[str, Any]) -> dict[str
     written again, with the key ``axi``. Its module is called after the plain one, with ``_axi`` behind."""
     folder, name, file = Path(folder), f"{contents['top']}_axi", axi_file(contents["verilog"])
     library = Library()
-    text = f"/* Spikeloom, network {top.design.network.hash}, AXI */\n{module(top, name, library)}"
+    described = describe(top, name) | {"waiver": lint.waiver_file(file), "verilog": file}
+    network = top.design.network.hash
+    text = f"/* Spikeloom, network {network}, AXI */\n{axi_header(described, network)}{module(top, name, library)}"
     with replacing(folder / file) as path:
         path.write_text(text)
     with replacing(folder / lint.waiver_file(file)) as path:
         path.write_text(lint.waiver(file, text, library))
     digest = hashlib.sha256(text.encode()).hexdigest()
-    described = describe(top, name) | {"waiver": lint.waiver_file(file)}
-    contents = contents | {"axi": described | {"verilog": file, "verilog_sha256": digest}}
-    with replacing(folder / "design.json") as path:
-        path.write_text(json.dumps(contents, indent=2, default=lambda value: value.item()) + "\n")
-    return contents
+    return write_contents(contents | {"axi": described | {"verilog_sha256": digest}}, folder)

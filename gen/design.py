@@ -12,6 +12,7 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..hdl.counter import counter
 from ..hdl.law import Gate, Link, SinkLaw, SourceLaw, solve
 from ..hdl.stage import StageSpec
 from ..hdl.window_law import WindowLaw
@@ -205,8 +206,9 @@ class Timing:
 
 
 class Top(wiring.Component):
-    """The top level of a :class:`Design`: streams ``i`` and ``o``, one ``o_<node>`` for every further read-out, and for
-    every boundary three wires ``bK__valid``, ``bK__ready`` and ``bK__payload`` that keep their names in the Verilog."""
+    """The top level of a :class:`Design`: streams ``i`` and ``o``, one ``o_<node>`` for every further read-out, beside
+    each of which ``<port>__last`` is high with the last word of a frame; and for every boundary three wires
+    ``bK__valid``, ``bK__ready`` and ``bK__payload`` that keep their names in the Verilog."""
 
     i: stream.Interface
     o: stream.Interface
@@ -217,6 +219,7 @@ class Top(wiring.Component):
             {
                 "i": In(stream.Signature(design.boundaries[0].width)),
                 **{port: Out(stream.Signature(b.width)) for port, b in design.outputs.items()},
+                **{f"{port}__last": Out(1) for port in design.outputs},
             }
         )
         self.boundaries = {
@@ -232,8 +235,10 @@ class Top(wiring.Component):
         m = Module()
         streams = self.boundaries
         _join(m, self.i, streams[self.design.boundaries[0].name])
-        for out, boundary in zip(self.outs, self.design.outputs.values(), strict=True):
+        for out, (port, boundary) in zip(self.outs, self.design.outputs.items(), strict=True):
             _join(m, streams[boundary.name], out)
+            _, at_end = counter(m, boundary.words_per_frame, out.valid & out.ready, f"{port}_word")
+            m.d.comb += getattr(self, f"{port}__last").eq(at_end)
         for k, element in enumerate(self.design.elements):
             core, ins, outs = element.core(len(Value.cast(streams[element.ins[0]].payload)))
             m.submodules[f"s{k}_{self.design.instances[element.name]}"] = core

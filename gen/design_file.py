@@ -75,6 +75,8 @@ _DESIGN = Table(
         "memories": ListOf(_MEMORY),
         "waiver": Text(),
         "axi": _AXI,
+        "layout": TableOf(Table()),
+        "files": TableOf(Text()),
     },
 )
 

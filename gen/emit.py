@@ -26,11 +26,14 @@ from .cost import estimate
 from .design import Design, Top
 from .design_file import FORMAT, NAME, check_stages, read_contents
 from .fold_file import parse_folds
+from .integrate.layout import layout, ports
+from .integrate.text import header
 from .layers import PlanError
 from .names import DEFAULT_FILE, check_name, default_name
 from .origin import interface
 
-__all__ = ["Performance", "describe", "module", "performance", "read", "verilog", "write"]
+__all__ = ["Performance", "describe", "module", "performance", "read", "verilog", "write", "write_contents",
+           "written_before"]
 
 Performance = dict[str, Any]
 
@@ -115,6 +118,7 @@ def describe(design: Design, name: str | None = None, target: Target = "fpga") -
         "folds": {name: asdict(fold) for name, fold in design.folds.items()},
         "counts": design.counts,
         **interface(design),
+        "layout": layout(design),
         "predicted": {
             "latency_cycles": figures["latency"],
             "interval_cycles": figures["interval"],
@@ -165,7 +169,8 @@ def write(
     contents: dict[str, Any] = describe(design, name, target) | {"search": list(search)}
     progress("writing Verilog")
     library = Library(target)
-    text = verilog(design, library, contents["top"])
+    head, _, body = verilog(design, library, contents["top"]).partition("\n")
+    text = f"{head}\n{header(ports(design), contents)}{body}"
     contents |= {"target": target} | ({"memories": _memories(library, folder)} if is_asic(library) else {})
     contents |= {"verilog": file, "verilog_sha256": hashlib.sha256(text.encode()).hexdigest()}
     contents |= {"waiver": lint.waiver_file(file)}
@@ -174,9 +179,22 @@ def write(
     with replacing(folder / contents["waiver"]) as path:
         path.write_text(lint.waiver(file, text, library))
     save(design.network, folder / "network.safetensors")
+    return write_contents(contents, folder)
+
+
+def write_contents(contents: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Write ``design.json``; return ``contents``."""
     with replacing(folder / NAME) as path:
         path.write_text(json.dumps(contents, indent=2, default=_plain) + "\n")
     return contents
+
+
+def written_before(folder: Path) -> list[str]:
+    """The files that an earlier design in ``folder`` says are beside it; none where there is no such design."""
+    try:
+        return list(read_contents(folder).get("files", {}).values())
+    except PlanError:
+        return []
 
 
 def _memories(library: Library, folder: Path) -> list[dict[str, Any]]:

@@ -47,7 +47,7 @@ def interface(design: Design) -> dict[str, Any]:
         | {
             f"{port}__{part}": width
             for port, b in design.outputs.items()
-            for part, width in (("payload", b.width), ("valid", 1), ("ready", 1))
+            for part, width in (("payload", b.width), ("valid", 1), ("ready", 1), ("last", 1))
         },
         "outputs": {port: b.name for port, b in design.outputs.items()},
         "boundaries": [
@@ -84,10 +84,13 @@ def inspect(folder: str | Path, design: Design, contents: Mapping[str, Any]) -> 
     Raises PlanError where ``design.json`` names a file outside its folder.
     """
     verilog, expected = verilog_file(folder, contents), interface(design)
+    found = dict(contents)
+    if isinstance(ports := contents.get("ports"), dict):  # designs had no "last" at first
+        found["ports"] = {port: width for port, width in expected["ports"].items() if port.endswith("__last")} | ports
     edits = [
-        f"{NAME}: {_difference(key, contents.get(key), value)}"
+        f"{NAME}: {_difference(key, found.get(key), value)}"
         for key, value in expected.items()
-        if contents.get(key) != value
+        if found.get(key) != value
     ]
     if contents["network"]["hash"] != design.network.hash:
         edits.append(f"{NAME}: network.hash is not that of the network that is verified")

@@ -123,7 +123,9 @@ def _lossless(node: IF, currents: np.ndarray) -> np.ndarray:
     steps = currents.shape[1]
     u = node.v0.reshape(-1, *(node.v0.shape[1:] or (1, 1))) + (currents + _channel(node.bias)).sum(1)
     test = np.greater if node.strict else np.greater_equal
-    count = sum(test(u, k * _channel(node.threshold)).astype(np.int64) for k in range(1, steps + 1))
+    count = np.zeros_like(u)
+    for k in range(1, steps + 1):
+        count += test(u, k * _channel(node.threshold))
     return np.stack([(t < count).astype(np.int64) for t in range(steps)], 1)
 
 

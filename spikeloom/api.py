@@ -150,7 +150,8 @@ def evaluate(network: Network, images: Frames, *, progress: Callable[[int, int],
 def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping[str, Fold] = "auto",
              cycles: int | None = None, device: str | None = None, counts: bool = True,
              rates: np.ndarray | None = None, axi: bool = False, axi_bytes: int | None = None,
-             target: Literal["fpga", "asic"] = "fpga", name: str | None = None,
+             target: Literal["fpga", "asic"] = "fpga", name: str | None = None, bench: np.ndarray | None = None,
+             clock: float = 100.0,
              progress: Callable[[str], None] = lambda _step: None) -> tuple[Design, dict[str, Any]]:
     """Write Verilog, ``design.json`` and the network into ``folder``; return the design and the contents of the JSON.
 
@@ -161,13 +162,16 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
     stages may then skip all-zero words. ``axi``: an AXI core of it too, with ``axi_bytes`` in an input beat (None:
     ``gen.axi.beat_bytes``). ``target``: "asic" for Verilog without initial values (``docs/asic.md``), without ``axi``.
     ``name``: of the top module, which begins the names of all modules and files; without one all modules begin with
-    a hash of the design (``top`` of the JSON), and the file is ``spikeloom_top.v``.
+    a hash of the design (``top`` of the JSON), and the file is ``spikeloom_top.v``. ``bench``: frames (N, C, H, W) that
+    the test benches beside the Verilog offer (None: two random ones), and ``clock`` in MHz of the constraints; what all
+    of these files are is in ``docs/integrate.md``.
     Raises PlanError, naming the stage or the resource, where that is impossible.
     """
     from .gen import axi as ports
-    from .gen.emit import write
+    from .gen.emit import write, write_contents, written_before
     from .gen.fold import designed
     from .gen.fold_file import read_folds
+    from .gen.integrate import integrate_axi, stale
     from .gen.layers import PlanError
     from .gen.lint import waiver_file
     from .gen.names import axi_file, check_name
@@ -186,14 +190,38 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
     if axi and target == "asic":
         raise PlanError("The AXI core is for FPGAs only, its memories have initial values; leave out 'axi' or 'asic'")
     core = ports.AxiTop(design, axi_bytes) if axi else None
+    folder = Path(folder)
+    before = written_before(folder)
     contents = write(design, folder, progress, log, target, name)
+    progress("writing test benches")
+    contents = _integrated(design, contents, folder, bench, clock)
+    if core is not None:
+        progress("writing the AXI core")
+        contents = ports.write(core, folder, contents)
+        files = contents["files"] | integrate_axi(contents, folder, clock)
+        contents = write_contents(contents | {"files": files}, folder)
+    stale(folder, before, list(contents["files"].values()))
     if core is None:
         stale = axi_file(contents["verilog"])
         for file in (stale, waiver_file(stale)):
-            (Path(folder) / file).unlink(missing_ok=True)
-        return design, contents
-    progress("writing the AXI core")
-    return design, ports.write(core, folder, contents)
+            (folder / file).unlink(missing_ok=True)
+    return design, contents
+
+
+def _integrated(design: Design, contents: dict[str, Any], folder: Path, bench: np.ndarray | None,
+                clock: float) -> dict[str, Any]:
+    """Write what integrators get; the words that benches expect are plain NumPy's, which the cores know nothing of."""
+    from .gen.emit import write_contents
+    from .gen.integrate import Vectors, integrate
+    from .quant import reference
+    from .sim.predict import golden_words
+
+    network = design.network
+    if bench is None:
+        bench = np.random.default_rng(0).integers(0, network.input.high + 1, (2, *network.input.shape))
+    words = golden_words(design, reference.run(network, bench).outputs)
+    files = integrate(design, contents, folder, Vectors(network.check_frames(bench), words), clock)
+    return write_contents(contents | {"files": files}, folder)
 
 
 def verify(folder: str | Path, pixels: np.ndarray, **options: Any) -> Outcome:

@@ -41,8 +41,11 @@ def generate(network: Annotated[Path, typer.Argument(help="Network file.")],
                                typer.Option(help="asic: no initial values, memories as modules.")] = "fpga",
              name: Annotated[str | None, typer.Option(help="Top module; begins the names of all modules and "
                                                            "files.")] = None,
+             bench: Annotated[str | None, typer.Option(metavar="DATA", help="Its first two test images are what the "
+                                                       "test benches offer; without, two random ones.")] = None,
+             clock: Annotated[float, typer.Option(min=0.001, help="Clock of the constraints, in MHz.")] = 100.0,
              json: JsonOption = False) -> None:
-    """Generate Verilog and predict its cycles and area."""
+    """Generate Verilog, predict its cycles and area, and write what integrators need beside it."""
     from . import api
 
     if axi_bytes is not None and not axi:
@@ -50,16 +53,18 @@ def generate(network: Annotated[Path, typer.Argument(help="Network file.")],
     start = time.perf_counter()
     loaded = api.load(network)
     sample = None if rates is None else api.frames(loaded, rates, n).pixels
+    offered = None if bench is None else api.frames(loaded, bench, 2).pixels
     with bars() as step:
         design, contents = api.generate(loaded, output, fold=fold, cycles=cycles, device=device, counts=counts,
                                         rates=sample, axi=axi, axi_bytes=axi_bytes, target=target, name=name,
-                                        progress=lambda what: step(what, 0, 0))
+                                        bench=offered, clock=clock, progress=lambda what: step(what, 0, 0))
     seconds = time.perf_counter() - start
     predicted = contents["predicted"]
     core = contents.get("axi")
     roms = [f"{m['module']}.hex" for m in contents.get("memories", []) if m["kind"] == "rom"]
     texts = [made[key] for made in (contents, *([core] if core else [])) for key in ("verilog", "waiver")]
-    files = [output / file for file in (*texts, *roms, "network.safetensors", "design.json")]
+    for_integrators = contents["files"].values()
+    files = [output / file for file in (*texts, *roms, *for_integrators, "network.safetensors", "design.json")]
     if json:
         print_json({"folds": contents["folds"], **predicted, "search": contents["search"],
                     **({"axi": core} if core else {}), "verilog_sha256": contents["verilog_sha256"], "files": files,
@@ -71,7 +76,9 @@ def generate(network: Annotated[Path, typer.Argument(help="Network file.")],
                f"latency {predicted['latency_cycles']:,} cycles, a frame every {predicted['interval_cycles']:,} cycles",
                *(["AXI: packets of {frame_bytes:,} bytes, {beat_bytes} a beat, into packets of {result_words:,} "
                   "words".format(**core)] if core else []),
-               *contents["search"], *(f"wrote {file}" for file in files), f"in {seconds:.1f} s")
+               *contents["search"],
+               *(f"wrote {file}" for file in files if file.name not in set(for_integrators)),
+               f"wrote for integrators: {', '.join(for_integrators)} (docs/integrate.md)", f"in {seconds:.1f} s")
 
 
 def outcome_figures(outcome: Any) -> dict[str, Any]:

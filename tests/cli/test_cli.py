@@ -1,5 +1,6 @@
 """Every command on a small network: what it prints, what it writes, what its JSON holds."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -107,12 +108,10 @@ def test_generate_prints_folds_and_writes_the_design(cli, network_file, tmp_path
     assert ran.status == 0, ran.err
     assert ran.json["folds"]["conv"] == {"outputs": 2, "inputs": 1, "steps": 1, "skip": False, "logic": False}
     assert ran.json["stages"]["classes"]["cycles"] <= 80 < ran.json["latency_cycles"]
-    assert sorted(p.name for p in (tmp_path / "d").iterdir()) == [
-        "design.json",
-        "network.safetensors",
-        "spikeloom_top.v",
-        "spikeloom_top.vlt",
-    ]
+    beside = json.loads((tmp_path / "d" / "design.json").read_text())["files"].values()
+    wanted = {"design.json", "network.safetensors", "spikeloom_top.v", "spikeloom_top.vlt", *beside}
+    assert {p.name for p in (tmp_path / "d").iterdir()} == wanted and "spikeloom_top_tb.v" in wanted
+    assert {Path(file).name for file in ran.json["files"]} == wanted
     shown = cli("generate", network_file, "-o", tmp_path / "d2", *options).out
     assert re.search(r"^ *conv +2 x 1 x 1 +64 ", shown, re.MULTILINE), shown
     assert f"latency {ran.json['latency_cycles']} cycles" in shown
