@@ -206,7 +206,7 @@ def killed(network: Path, data: Path, tmp_path: Path, times: int) -> None:
         process.wait()
     subprocess.run(command(tmp_path / "killed"), check=True, capture_output=True)
     results = [{k: v for k, v in json.loads((tmp_path / n / "explore.json").read_text()).items()
-                if k not in ("seconds", "command", "search")} for n in ("whole", "killed")]  # fmt: skip
+                if k not in ("seconds", "command", "search", "date")} for n in ("whole", "killed")]  # fmt: skip
     for result in results:
         for point in result["points"]:
             del point["build"]
