@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
-from amaranth.hdl import Value
+from amaranth.hdl import Module, Signal, Value
 from amaranth.sim import Simulator
 
 from spikeloom.hdl.law import Gate, Link, SinkLaw, SourceLaw, solve
@@ -198,3 +198,24 @@ def test_the_first_scan_of_a_result_is_announced_and_can_be_held(changes: dict) 
     simulator.run()
     assert len(lasts) > 3 * spec.scans
     assert [cycle + 1 for cycle in scanned][: len(lasts[:: spec.scans])] == lasts[:: spec.scans]
+
+
+@pytest.mark.parametrize("unit", [1, 2])
+@pytest.mark.parametrize("padding", [0, 1, 2])
+def test_cells_around_the_frame_are_told_from_those_in_it(padding: int, unit: int) -> None:
+    spec = window(kernel=(3, 3), padding=padding, width=5, rows=5)
+    margin, row = padding * spec.pixel_words // unit, 5 * spec.pixel_words // unit
+    bits = (row + 2 * margin - 1).bit_length()
+    at, outside, m = Signal(bits + 3), Signal(), Module()
+    m.d.comb += outside.eq(spec.outside(at, unit))
+
+    async def bench(ctx) -> None:
+        for slot in range(spec.rows + 1):
+            for cell in range(row + 2 * margin):
+                ctx.set(at, slot << bits | cell)
+                inside = margin <= cell < margin + row and slot < spec.rows
+                assert ctx.get(outside) != inside, f"slot {slot}, cell {cell}"
+
+    simulator = Simulator(m)
+    simulator.add_testbench(bench)
+    simulator.run()
