@@ -62,9 +62,10 @@ class Verdict:
     trial: int = 0
 
 
-def listed(folder: Path, top: str, count: int, seed: int) -> list[str]:
-    """The mutations of the Verilog in ``folder``, without the place in the file."""
-    passes = [f"read_verilog {top}.v", f"hierarchy -top {top}", "proc", "opt_clean",
+def listed(file: Path, top: str, count: int, seed: int) -> list[str]:
+    """The mutations of a Verilog file, without the places in it."""
+    folder = file.parent
+    passes = [f"read_verilog {file.name}", f"hierarchy -top {top}", "proc", "opt_clean",
               f"mutate -list {2 * count} -seed {seed} -none -o mutations.txt"]
     yosys.run(passes, folder)
     lines = [re.sub(r" -src \S+", "", line) for line in (folder / "mutations.txt").read_text().splitlines()]
@@ -73,11 +74,12 @@ def listed(folder: Path, top: str, count: int, seed: int) -> list[str]:
     return usable[:count]
 
 
-def instrument(folder: Path, top: str, mutations: list[str]) -> None:
-    """Put all mutations into the Verilog; the file ``mutant.txt`` in the working folder names the number of one, 0
+def instrument(file: Path, top: str, mutations: list[str]) -> None:
+    """Put all mutations into a Verilog file; the file ``mutant.txt`` in the working folder names the number of one, 0
     none."""
-    steps = [f"{line.replace('mutate ', f'mutate -ctrl mutant {BITS} {k} ', 1)}" for k, line in enumerate(mutations, 1)]
-    passes = [f"read_verilog {top}.v", f"hierarchy -top {top}", "proc", "opt_clean", *steps]
+    folder = file.parent
+    steps = [line.replace("mutate ", f"mutate -ctrl mutant {BITS} {k} ", 1) for k, line in enumerate(mutations, 1)]
+    passes = [f"read_verilog {file.name}", f"hierarchy -top {top}", "proc", "opt_clean", *steps]
     yosys.run([*passes, "write_rtlil mutants.il", "write_verilog -noattr mutants.v"], folder)
     text = (folder / "mutants.v").read_text()
     start = re.search(rf"^module {top}\(", text, re.MULTILINE)
@@ -88,7 +90,7 @@ def instrument(folder: Path, top: str, mutations: list[str]) -> None:
     number = f"integer file, got, number; initial begin {read} end wire [{BITS - 1}:0] mutant = number;"
     body, ports = re.subn(rf"input \[{BITS - 1}:0\] mutant;\n\s*wire \[{BITS - 1}:0\] mutant;", number, body, count=1)
     assert ports == 1
-    (folder / f"{top}.v").write_text(head + body)
+    file.write_text(head + body)
 
 
 def proven(folder: Path, top: str, number: int) -> bool:
@@ -110,10 +112,10 @@ def tried(name: str, design: Design, count: int, seed: int, folder: Path) -> Ite
     """The verdicts of ``count`` mutants of a design; its files go to ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     contents = emit.write(design, folder)
-    top = contents["top"]
-    mutations = listed(folder, top, count, seed)
-    instrument(folder, top, mutations)
-    contents["verilog_sha256"] = hashlib.sha256((folder / f"{top}.v").read_bytes()).hexdigest()
+    top, file = contents["top"], folder / contents["verilog"]
+    mutations = listed(file, top, count, seed)
+    instrument(file, top, mutations)
+    contents["verilog_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
     (folder / "design.json").write_text(json.dumps(contents))
     before = Path.cwd()
     os.chdir(folder)
