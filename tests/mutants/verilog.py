@@ -8,6 +8,7 @@ tells from the design is given to Yosys again, which tries to prove by induction
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -27,13 +28,16 @@ from spikeloom.gen.design import Design
 from spikeloom.sim.trace import SimulationError
 from spikeloom.sim.verify import verify
 
+from .child import Child
 from .designs import DESIGNS, frames_of
 from .hook import ROOT
 from .table import equivalents
 
 BUILD = ROOT / "build" / "mutants" / "verilog"
+VERDICTS = BUILD / "verdicts.jsonl"
 FOUND, EQUAL, PROVEN = "killed", "survived", "proven"
 BITS = 12
+PROOF_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -93,13 +97,12 @@ def instrument(file: Path, top: str, mutations: list[str]) -> None:
     file.write_text(head + body)
 
 
-def proven(folder: Path, top: str, number: int) -> bool:
-    """Whether Yosys proves by induction that a mutant behaves as the design."""
-    passes = ["read_rtlil mutants.il", f"hierarchy -top {top}", "memory", "flatten"]
+def proven(folder: Path, module: str, number: int) -> bool:
+    """Whether Yosys proves by induction that ``module`` behaves with a mutant as without it."""
+    passes = ["read_rtlil mutants.il", f"hierarchy -top {module}", "memory", "flatten", f"rename {module} base"]
     for name, value in (("gold", 0), ("gate", number)):
-        passes += [f"copy {top} {name}", f"cd {name}", f"connect -set mutant {BITS}'d{value}", "cd ..",
-                   f"setattr -unset keep {name}/w:mutant"]
-    passes += [f"delete {top}", "opt -full", "equiv_make gold gate both", "hierarchy -top both", "opt_clean",
+        passes += [f"copy base {name}", f"cd {name}", f"connect -set mutant {BITS}'d{value}", "cd .."]
+    passes += ["delete base", "opt -full", "equiv_make gold gate both", "hierarchy -top both", "opt_clean",
                "equiv_simple -undef", "equiv_induct -undef", "equiv_status -assert"]
     try:
         yosys.run(passes, folder)
@@ -108,11 +111,31 @@ def proven(folder: Path, top: str, number: int) -> bool:
     return True
 
 
-def tried(name: str, design: Design, count: int, seed: int, folder: Path) -> Iterator[Verdict]:
-    """The verdicts of ``count`` mutants of a design; its files go to ``folder``."""
+def _proven_in_time(folder: Path, top: str, number: int, mutation: str) -> bool:
+    """The module alone first, which is quick; where its inputs have to be those of the design, all of it."""
+    found = re.search(r"-module (\S+)", mutation)
+    for module in (found[1] if found else top, top):
+        child = Child(lambda _, module=module: 0 if proven(folder, module, number) else 1, PROOF_SECONDS).begin()
+        try:
+            while (status := child.ended()) is None:
+                time.sleep(0.02)
+        finally:
+            child.close()
+        if status == 0:
+            return True
+    return False
+
+
+def tried(
+    name: str, design: Design, count: int, seed: int, folder: Path, *, again: bool = False
+) -> Iterator[Verdict]:
+    """The verdicts of ``count`` mutants of a design, those that are known as they are, but with ``again`` for those
+    that survived; files go to ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     contents = emit.write(design, folder)
     top, file = contents["top"], folder / contents["verilog"]
+    made = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    known = _known(again)
     mutations = listed(file, top, count, seed)
     instrument(file, top, mutations)
     contents["verilog_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -124,9 +147,23 @@ def tried(name: str, design: Design, count: int, seed: int, folder: Path) -> Ite
             if boundary := _difference(design, contents, folder, trial, 0):
                 raise SystemExit(f"{name}: differs at {boundary} without a mutant")
         for number, mutation in enumerate(mutations, 1):
-            yield _verdict(name, design, contents, folder, number, mutation)
+            if (verdict := known.get((made, mutation))) is None:
+                verdict = _verdict(name, design, contents, folder, number, mutation)
+                with VERDICTS.open("a") as store:
+                    store.write(json.dumps({"made": made, **asdict(verdict)}) + "\n")
+            yield verdict
     finally:
         os.chdir(before)
+
+
+def _known(again: bool) -> dict[tuple[str, str], Verdict]:
+    """What earlier runs found, by hash of the Verilog and mutation."""
+    found: dict[tuple[str, str], Verdict] = {}
+    for line in VERDICTS.read_text().splitlines() if VERDICTS.exists() else []:
+        with contextlib.suppress(ValueError):  # the end of a line was lost with the run
+            entry = json.loads(line)
+            found[entry.pop("made"), entry["mutation"]] = Verdict(**entry)
+    return {key: verdict for key, verdict in found.items() if not (again and verdict.outcome == EQUAL)}
 
 
 def _verdict(
@@ -135,7 +172,8 @@ def _verdict(
     for k, trial in enumerate(TRIALS, 1):
         if boundary := _difference(design, contents, folder, trial, number):
             return Verdict(name, mutation, FOUND, boundary, k)
-    return Verdict(name, mutation, PROVEN if proven(folder, contents["top"], number) else EQUAL)
+    equal = _proven_in_time(folder, contents["top"], number, mutation)
+    return Verdict(name, mutation, PROVEN if equal else EQUAL)
 
 
 def _difference(design: Design, contents: dict[str, Any], folder: Path, trial: Trial, number: int) -> str:
@@ -158,6 +196,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=200, help="mutants in all (200)")
     parser.add_argument("--seed", type=int, default=0, help="of the choice (0)")
     parser.add_argument("--only", choices=list(DESIGNS), help="of this design alone")
+    parser.add_argument("--again", action="store_true", help="try again what survived an earlier run")
     parser.add_argument("--json", action="store_true", help="write the verdicts as JSON")
     options = parser.parse_args()
     names = [options.only] if options.only else list(DESIGNS)
@@ -168,7 +207,7 @@ def main() -> int:
             count = (options.count + k) // len(names)
             task = progress.add_task(name, total=count)
             folder = BUILD / name
-            for verdict in tried(name, DESIGNS[name](), count, options.seed, folder):
+            for verdict in tried(name, DESIGNS[name](), count, options.seed, folder, again=options.again):
                 verdicts.append(verdict)
                 progress.advance(task)
     reasons = equivalents()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from spikeloom.quant.checkpoint import CheckpointError
+from spikeloom.quant.checkpoint import Checkpoint, CheckpointError
 from spikeloom.quant.data import digits
 from spikeloom.quant.recipe import Distill, Epochs, IntegerNetRecipe, QcfsRecipe, Recipe
 from spikeloom.quant.train import train
@@ -121,3 +121,25 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(CheckpointError, match=r"n\.checkpoint: not a checkpoint, or damaged .*; .*--restart"):
             train(recipe, checkpoint=path)
+
+
+@pytest.mark.parametrize("held", [[1, 2], {"model": {}}, {"identity": {"version": 3}}, {"identity": "spikeloom"}])
+def test_what_is_no_checkpoint_is_refused(held: object, tmp_path: Path) -> None:
+    path = tmp_path / "other.pt"
+    torch.save(held, path)
+    checkpoint = Checkpoint(path)
+    with pytest.raises(CheckpointError, match=r"other\.pt: not a checkpoint, it has no 'identity'"):
+        checkpoint.read({"version": "spikeloom"})
+    assert checkpoint.state == {}
+
+
+def test_a_removed_checkpoint_leaves_nothing(tmp_path: Path) -> None:
+    checkpoint, identity = Checkpoint(tmp_path / "checkpoint"), {"version": "spikeloom"}
+    checkpoint.write(identity, {})
+    checkpoint.temporary.write_bytes(b"half of the next one")
+    assert len(list(tmp_path.iterdir())) == 2 and checkpoint.state
+    checkpoint.remove()
+    assert not list(tmp_path.iterdir()) and checkpoint.state == {}
+    checkpoint.remove()
+    assert not checkpoint.read(identity)
+    Checkpoint(None).remove()

@@ -60,6 +60,7 @@ def test_the_three_types_agree(stride: int, padding: int) -> None:
     w = torch.from_numpy(rng.integers(-8, 8, (5, 4, 3, 3)))
     found = [golden.synapse(x, w, stride, padding, t) for t in (torch.float32, torch.float64, torch.int64)]
     assert torch.equal(found[0], found[2]) and torch.equal(found[1], found[2])
+    assert [y.dtype for y in found] == [torch.int32, torch.int64, torch.int64]
     big = golden.synapse(x + (1 << 55), w, stride, padding, torch.int64)
     ones = golden.synapse(torch.ones_like(x), w, stride, padding, torch.int64)
     assert torch.equal(big, found[2] + (ones << 55)), "int64 sums must be exact beyond 2**53"
@@ -112,3 +113,38 @@ def test_sums_of_currents_below_the_bound_are_exact_over_time() -> None:
     result = golden.run(Network(nodes, steps), np.ones((1, 1, 16, 16), int))
     assert (result["sum"] == 2 * 127 * channels * pooled).all()
     assert result.logits[0, 0] == steps
+
+
+def test_onednn_is_not_used_where_it_may_be_inexact(monkeypatch) -> None:
+    """In results it makes no difference, in exactness it would: the trial has to be of sums that need all 24 bits."""
+    trial, sums, convolve = golden._onednn_is_direct.__wrapped__, [], golden.F.conv2d
+
+    def recorded(x: torch.Tensor, weight: torch.Tensor, **kwargs: int) -> torch.Tensor:
+        sums.append((float(x.max()) * float(weight.abs().max()) * weight[0].numel(), x.dtype))
+        return convolve(x, weight, **kwargs)
+
+    monkeypatch.setattr(golden.F, "conv2d", recorded)
+    monkeypatch.setattr(golden.platform, "machine", lambda: "x86_64")
+    for name in ("ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    trial()
+    assert [dtype for _, dtype in sums] == [torch.float32, torch.float64]
+    assert all(1 << 23 < largest <= 1 << 24 for largest, _ in sums)
+    for name, mode in (("ONEDNN_DEFAULT_FPMATH_MODE", "bf16"), ("DNNL_DEFAULT_FPMATH_MODE", "ANY")):
+        with monkeypatch.context() as other:
+            other.setenv(name, mode)
+            assert not trial()
+    monkeypatch.setattr(golden.platform, "machine", lambda: "aarch64")
+    assert not trial() and len(sums) == 2, "nothing is tried where the answer is known"
+
+
+def test_onednn_is_as_it_was_afterwards() -> None:
+    onednn = torch.backends.mkldnn
+
+    def settings() -> tuple[bool, str, str]:
+        return onednn.enabled, onednn.conv.fp32_precision, onednn.matmul.fp32_precision
+
+    before = settings()
+    with golden.exact_math():
+        assert settings()[1:] == ("ieee", "ieee")
+    assert settings() == before
