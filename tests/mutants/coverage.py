@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from . import hook
-from .table import GROUPS
+from .table import ELSEWHERE, GROUPS
 
 __all__ = ["Coverage", "measure", "stale"]
 
@@ -42,9 +42,12 @@ class Coverage:
     def of(self, file: str, statement: int) -> list[str]:
         """Tests that run a statement; of one that runs at import, those that run anything of the file."""
         lines = self.lines.get(file, {})
-        if statement:
+        if file in ELSEWHERE:
+            found = {name for name in self.seconds if name.startswith(ELSEWHERE[file])}
+        elif statement:
             return lines.get(statement, [])
-        found = {name for names in lines.values() for name in names}
+        else:
+            found = {name for names in lines.values() for name in names}
         return sorted(found, key=lambda n: (self.seconds[n], n))
 
 

@@ -64,6 +64,8 @@ def install(file: str, index: int, root: Path = ROOT) -> None:
     sys.meta_path.insert(0, _Finder({module_name(file): (root / file, transform)}))
     os.environ[ENVIRONMENT] = json.dumps([file, index])
     site = str(Path(__file__).with_name("site"))
+    if site not in sys.path:  # cocotb hands this on to the Python inside a simulator
+        sys.path.append(site)
     if site not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [site, os.environ.get("PYTHONPATH")]))
 

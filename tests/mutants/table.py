@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .hook import ROOT
 
-__all__ = ["EQUIVALENT", "GROUPS", "Group", "equivalents", "group_of"]
+__all__ = ["ELSEWHERE", "EQUIVALENT", "GROUPS", "Group", "equivalents", "group_of"]
 
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 
@@ -40,6 +40,13 @@ GROUPS = {
          "tests/e2e/test_asic.py", "tests/e2e/test_netlist.py"),
     ),
 }
+
+
+ELSEWHERE = {
+    "sim/board_bench.py": "tests/e2e/test_link.py",
+    "sim/cocotb_bench.py": "tests/sim/test_simulators.py",
+}
+"""Sources that run inside a simulator, where no marks are seen, with the tests that run them."""
 
 
 def group_of(file: str) -> str:

@@ -162,7 +162,8 @@ def _known(again: bool) -> dict[tuple[str, str], Verdict]:
     for line in VERDICTS.read_text().splitlines() if VERDICTS.exists() else []:
         with contextlib.suppress(ValueError):  # the end of a line was lost with the run
             entry = json.loads(line)
-            found[entry.pop("made"), entry["mutation"]] = Verdict(**entry)
+            made = entry.pop("made")
+            found[made, entry["mutation"]] = Verdict(**entry)
     return {key: verdict for key, verdict in found.items() if not (again and verdict.outcome == EQUAL)}
 
 
