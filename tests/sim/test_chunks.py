@@ -92,8 +92,12 @@ def test_a_design_is_built_once(tmp_path: Path, cache: Path) -> None:
     seconds = []
     for name in ("a", "b"):
         contents = emit.write(design, tmp_path / name)
+        before = set(cache.glob("model-*"))
         seconds.append(verify(design, contents, tmp_path / name, frames, cache=cache).build_seconds)
-    assert seconds[0] > 0 and seconds[1] == 0
+        for built in set(cache.glob("model-*")) - before:
+            os.utime(built, (0, 0))  # as if nobody had used it since
+    assert 0 < seconds[0] < 600 and seconds[1] == 0
+    assert all(model.stat().st_mtime > 0 for model in cache.glob("model-*")), "who uses a program keeps it"
 
 
 def test_the_law_is_solved_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,11 +116,15 @@ def test_the_law_is_solved_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert laws(12, pauses[0]) is not laws(12, pauses[0])
 
 
-def test_memory_is_bounded() -> None:
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     design = small.design()
     assert chunk.frames_per_chunk(design, 10, 1) == 10
     assert chunk.frames_per_chunk(design, 10**6, 1) == chunk.FRAMES
     assert chunk.frames_per_chunk(design, 30, 2) == 15 and chunk.frames_per_chunk(design, 6, 4) == chunk.LEAST_FRAMES
+    # A transfer takes its cycle, 8 bytes, and a word of one limb here; prediction and simulation have one each.
+    assert all(b.width <= 32 for b in design.boundaries)
+    monkeypatch.setattr(chunk, "TRACE_BYTES", 2 * 10 * 12 * sum(b.words_per_frame for b in design.boundaries))
+    assert chunk.frames_per_chunk(design, 1000, 1) == 10
 
 
 def test_what_nobody_uses_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,3 +149,18 @@ def test_refusals(tmp_path: Path) -> None:
         verify(design, contents, tmp_path, small.frames(1), jobs=0)
     with pytest.raises(SimulationError, match="There are no frames to simulate"):
         verify(design, contents, tmp_path, small.frames(0))
+    with pytest.raises(SimulationError, match="A netlist is simulated in verilator only, not in amaranth"):
+        verify(design, contents, tmp_path, small.frames(1), netlist="ecp5", simulator="amaranth")
+
+
+def test_each_step_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    design, told = small.design(), list[tuple[str, float, int]]()
+
+    def stop(*_args: object, **_options: object) -> None:
+        raise SimulationError("here")
+
+    monkeypatch.setattr("spikeloom.sim.verify.build_netlist", stop)
+    with pytest.raises(SimulationError, match="here"):
+        verify(design, emit.write(design, tmp_path), tmp_path, small.frames(1), netlist="ecp5",
+               progress=lambda *call: told.append(call))  # fmt: skip
+    assert told == [("synthesis for ecp5", 0, 0)]

@@ -53,6 +53,12 @@ def test_bad_ports_are_refused(change: dict[str, Any], message: str) -> None:
     assert str(caught.value) == message
 
 
+def test_a_boundary_may_be_one_bit_wide() -> None:
+    ports = PORTS.to_json()
+    ports["boundaries"][1]["width"] = 1
+    assert DesignPorts.from_json(ports).boundaries[1].limbs == 1
+
+
 def test_stimulus_and_trace_files_round_trip(tmp_path: Path) -> None:
     stimulus = random_stimulus(1, 5, 20, source=0.5, sink=0.5, resets=2)
     save_stimulus(tmp_path / "s.npz", stimulus)
