@@ -47,7 +47,7 @@ class Chunk:
     first: int
     pixels: np.ndarray
     words: dict[str, np.ndarray]
-    resets: int = 0
+    resets: int
 
 
 @dataclass(frozen=True)

@@ -123,8 +123,8 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert chunk.frames_per_chunk(design, 30, 2) == 15 and chunk.frames_per_chunk(design, 6, 4) == chunk.LEAST_FRAMES
     # A transfer takes its cycle, 8 bytes, and a word of one limb here; prediction and simulation have one each.
     assert all(b.width <= 32 for b in design.boundaries)
-    monkeypatch.setattr(chunk, "TRACE_BYTES", 2 * 10 * 12 * sum(b.words_per_frame for b in design.boundaries))
-    assert chunk.frames_per_chunk(design, 1000, 1) == 10
+    monkeypatch.setattr(chunk, "TRACE_BYTES", 2 * 90 * 12 * sum(b.words_per_frame for b in design.boundaries))
+    assert chunk.frames_per_chunk(design, 1000, 1) == 90
 
 
 def test_what_nobody_uses_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,6 +151,21 @@ def test_refusals(tmp_path: Path) -> None:
         verify(design, contents, tmp_path, small.frames(0))
     with pytest.raises(SimulationError, match="A netlist is simulated in verilator only, not in amaranth"):
         verify(design, contents, tmp_path, small.frames(1), netlist="ecp5", simulator="amaranth")
+
+
+@pytest.mark.parametrize(("simulator", "engine"), [("cocotb", "verilator"), ("cocotb-icarus", "icarus")])
+def test_cocotb_runs_in_the_simulator_that_is_asked_for(
+    simulator: str, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    design = small.design()
+
+    def stop(verilog: Path, ports: object, stimulus: object, work: Path, chosen: str, cache: Path) -> None:
+        raise SimulationError(f"{chosen} in {work.name} on {verilog.name}")
+
+    monkeypatch.setattr(chunk, "run_cocotb", stop)
+    contents = emit.write(design, tmp_path)
+    with pytest.raises(SimulationError, match=f"^{engine} in {simulator} on {contents['verilog']}$"):
+        verify(design, contents, tmp_path, small.frames(1), simulator=simulator, cache=tmp_path)
 
 
 def test_each_step_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,19 @@ def test_the_share_of_pauses(share: float, longest: int) -> None:
     assert len(random_pauses(np.random.default_rng(1), 0, share, longest)) == 0
 
 
+def test_short_pauses_have_all_lengths() -> None:
+    runs = lengths(random_pauses(np.random.default_rng(1), 40_000, 0.05))
+    assert (np.bincount(runs, minlength=SHORT + 1)[1 : SHORT + 1] > 20).all()
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("words", [[64, 10], [64, 10, 3], [64, 10, 3, 7]])
+def test_everyone_pauses_for_the_share_of_a_short_run(words: list[int], share: float) -> None:
+    """However long a phase would have to be: while one has it, nobody else pauses."""
+    source, sinks = random_environment(np.random.default_rng(3), 10_000, 10_000, share, words, 5_000, 9_000)
+    assert np.allclose(np.stack([source, *sinks]).mean(axis=1), share, atol=0.001)
+
+
 @pytest.mark.parametrize("words", [[64, 10], [64, 10, 3]])
 def test_everyone_stops_once_while_nobody_else_does(words: list[int]) -> None:
     run, frame, drain = 100_000, 5_000, 9_000
