@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -119,7 +121,7 @@ def test_onednn_is_not_used_where_it_may_be_inexact(monkeypatch) -> None:
     """In results it makes no difference, in exactness it would: the trial has to be of sums that need all 24 bits."""
     trial, sums, convolve = golden._onednn_is_direct.__wrapped__, [], golden.F.conv2d
 
-    def recorded(x: torch.Tensor, weight: torch.Tensor, **kwargs: int) -> torch.Tensor:
+    def recorded(x: torch.Tensor, weight: torch.Tensor, **kwargs: Any) -> torch.Tensor:
         sums.append((float(x.max()) * float(weight.abs().max()) * weight[0].numel(), x.dtype))
         return convolve(x, weight, **kwargs)
 
@@ -139,7 +141,7 @@ def test_onednn_is_not_used_where_it_may_be_inexact(monkeypatch) -> None:
 
 
 def test_onednn_is_as_it_was_afterwards() -> None:
-    onednn = torch.backends.mkldnn
+    onednn: Any = torch.backends.mkldnn
 
     def settings() -> tuple[bool, str, str]:
         return onednn.enabled, onednn.conv.fp32_precision, onednn.matmul.fp32_precision
