@@ -31,10 +31,9 @@ def compiled(source: Path, level: str = "-O1") -> tuple[int, list[Path]]:
     target = folder / f"{source.stem}.o"
     target.unlink(missing_ok=True)
     command = [str(compiler), level, "-c", "-o", str(target), str(source)]
-    command = [sys.executable, object_cache.__file__, str(cache := folder / "cache"), *command]
-    done = subprocess.run(command, capture_output=True, check=False)
-    assert target.is_file() == (done.returncode == 0)
-    return done.returncode, sorted(cache.glob("*/*"))
+    status = object_cache.compile_object(cache := folder / "cache", command)
+    assert target.is_file() == (status == 0)
+    return status, sorted(cache.glob("*/*"))
 
 
 def calls(folder: Path) -> int:
@@ -52,6 +51,16 @@ def test_the_library_is_compiled_once(include: Path, tmp_path: Path, cache: Path
     assert len(compiled(source, "-O0")[1]) == 2 and calls(tmp_path) == 2
     (include / "verilated_config.h").write_text("#define VERSION 3\n")
     assert len(compiled(source)[1]) == 3 and calls(tmp_path) == 3
+
+
+def test_it_is_a_program_that_stands_before_the_compiler(include: Path, tmp_path: Path) -> None:
+    """As ``make`` starts it, in folders that are not there yet."""
+    source, cache, target = include / "verilated_one.cpp", tmp_path / "new" / "cache", tmp_path / "one.o"
+    command = [sys.executable, "-S", object_cache.__file__, str(cache), "g++", "-c", "-o", str(target), str(source)]
+    assert subprocess.run(command, check=False).returncode == 0
+    assert target.is_file() and [path.name for path in cache.glob("*/*")] == ["one.o"]
+    source.write_text("no program")
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
 
 
 def test_everything_else_is_compiled_each_time(tmp_path: Path, include: Path, cache: Path) -> None:

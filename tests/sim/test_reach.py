@@ -96,4 +96,9 @@ def test_words_that_are_skipped() -> None:
     layers = {layer.name: layer for layer in both.layers}
     assert list(layers) == ["input", "conv", "last"] and layers["conv"].windows == (16, 32)
     assert layers["conv"].counts("words") == (2, 2, 0)
+    # Of a word of two limbs one is enough to make it none that is skipped.
+    outputs = golden.run(network, bright).outputs
+    wide = DesignReach(design)
+    wide.add(outputs, {b.name: np.array([[0, 1], [2, 0]]) for b in design.boundaries})
+    assert "conv: no all-zero word came in" in wide.warnings()
 
