@@ -78,7 +78,8 @@ class DesignReach:
     def share(self, *kinds: str) -> float:
         """The share (0..1) of what can be of ``kinds`` that was seen; 1 where nothing can be."""
         counts = [layer.counts(*kinds) for layer in self.layers]
-        return sum(c[0] for c in counts) / max(1, sum(c[1] for c in counts)) if any(c[1] for c in counts) else 1.0
+        possible = sum(c[1] for c in counts)
+        return sum(c[0] for c in counts) / possible if possible else 1.0
 
     def warnings(self, *kinds: str) -> list[str]:
         """What was not reached of ``kinds`` (all branches, then all constants), each in a line."""

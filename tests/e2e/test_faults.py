@@ -73,7 +73,11 @@ def test_a_waveform_shows_the_cycles_around_the_difference(folder: Path, monkeyp
     Path("fault.txt").write_text(FAULTS["a word late by one cycle"][0])
     design, contents = emit.read(folder)
     frames = np.random.default_rng(2).integers(0, 16, (40, 1, 6, 6))
-    outcome = verify(design, contents, folder, frames, waves=folder / "late.vcd")
+    told: list[tuple[str, float, int]] = []
+    outcome = verify(
+        design, contents, folder, frames, waves=folder / "late.vcd", progress=lambda *call: told.append(call)
+    )
+    assert told[0] == ("building the simulator", 0, 0) and told[-1] == ("waveform", 0, 0)
     assert outcome.waves == folder / "late.vcd"
     text = (folder / "late.vcd").read_text()
     assert "b3__valid" in text and "scope module pool " in text

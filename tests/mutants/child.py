@@ -138,7 +138,7 @@ class _Plugin:
         self.path.write_text(json.dumps({"test": item.nodeid}))
         # The signal ends the process, whatever it is in.
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, 20 + 10 * self.seconds[item.nodeid])
+        signal.setitimer(signal.ITIMER_REAL, 60 + 10 * self.seconds[item.nodeid])
         result = yield
         signal.setitimer(signal.ITIMER_REAL, 0)
         return result

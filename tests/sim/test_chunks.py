@@ -14,7 +14,7 @@ from spikeloom.quant import golden
 from spikeloom.sim import chunk
 from spikeloom.sim.cache import cache_folder, prune
 from spikeloom.sim.disturb import random_pauses
-from spikeloom.sim.predict import Laws, foresee, golden_words, make_stimulus, predict
+from spikeloom.sim.predict import MARGIN, Laws, foresee, golden_words, make_stimulus, predict
 from spikeloom.sim.trace import SimulationError
 from spikeloom.sim.verify import Outcome, verify
 
@@ -166,6 +166,20 @@ def test_cocotb_runs_in_the_simulator_that_is_asked_for(
     contents = emit.write(design, tmp_path)
     with pytest.raises(SimulationError, match=f"^{engine} in {simulator} on {contents['verilog']}$"):
         verify(design, contents, tmp_path, small.frames(1), simulator=simulator, cache=tmp_path)
+
+
+@pytest.mark.parametrize(("jobs", "count"), [(1, 12), (2, 4)])
+def test_one_job_or_one_chunk_needs_no_pool(
+    jobs: int, count: int, short: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    design = small.design()
+    contents = emit.write(design, tmp_path)
+    monkeypatch.setattr("spikeloom.sim.verify.pool", None)
+    assert verify(design, contents, tmp_path, small.frames(count), simulator="amaranth", jobs=jobs).passed
+
+
+def test_a_run_ends_where_no_frame_is_left_after_a_reset() -> None:
+    assert make_stimulus(small.design(), small.frames(6), resets=((40, 6),)).cycles == 41 + MARGIN
 
 
 def test_each_step_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
