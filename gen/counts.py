@@ -30,17 +30,21 @@ def counted(network: Network) -> set[str]:
     spikes = WordFormat(1, network.steps, 0, 1)
     if spikes.summed.width >= spikes.width:
         return set()
-    found: set[str] = set()
+    found, summed = set[str](), _summed(network)
     for node in network:
         behind = isinstance(node, Pool | Flatten) and node.source in found
-        if behind or (isinstance(node, IF) and node.rule != "signed" and _summed(network, node.name)):
+        if behind or (isinstance(node, IF) and node.rule != "signed" and node.name in summed):
             found.add(node.name)
     return found
 
 
-def _summed(network: Network, name: str) -> bool:
-    """Whether all who take the spikes ``name`` add them up over time."""
-    return all(
-        _summed(network, node.name) if isinstance(node, Pool | Flatten) else sums_over_time(network, node.name)
-        for node in network.takers[name]
-    )
+def _summed(network: Network) -> set[str]:
+    """The neurons, pools and flattens all of whose takers add up what they take over time."""
+    found: set[str] = set()
+    for node in reversed(list(network)):  # each behind its takers
+        if isinstance(node, IF | Pool | Flatten) and all(
+            taker.name in found if isinstance(taker, Pool | Flatten) else sums_over_time(network, taker.name)
+            for taker in network.takers[node.name]
+        ):
+            found.add(node.name)
+    return found

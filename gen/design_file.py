@@ -14,9 +14,12 @@ from ..quant.shapes import Integer, ListOf, Number, OneOf, Table, TableOf, Text,
 from ..quant.texts import TextError, near, read_json, shown
 from .layers import PlanError
 
-__all__ = ["FORMAT", "NAME", "check_stages", "read_contents"]
+__all__ = ["FORMAT", "NAME", "NETWORK", "check_stages", "read_contents"]
 
 NAME = "design.json"
+
+NETWORK = "network.safetensors"
+"""The network beside it."""
 
 FORMAT = 1
 """Version of the file format; a reader refuses other versions."""

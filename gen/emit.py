@@ -24,16 +24,15 @@ from ..quant.netfile import load, save
 from . import asic, lint, readable, yosys
 from .cost import estimate
 from .design import Design, Top
-from .design_file import FORMAT, NAME, check_stages, read_contents
+from .design_file import FORMAT, NAME, NETWORK, check_stages, read_contents
 from .fold_file import parse_folds
 from .integrate.layout import layout, ports
 from .integrate.text import header
 from .layers import PlanError
-from .names import DEFAULT_FILE, check_name, default_name
+from .names import DEFAULT_FILE, check_name, default_name, rom_file
 from .origin import interface
 
-__all__ = ["Performance", "describe", "module", "performance", "read", "verilog", "write", "write_contents",
-           "written_before"]
+__all__ = ["Performance", "describe", "module", "performance", "read", "verilog", "write", "write_contents"]
 
 Performance = dict[str, Any]
 
@@ -178,7 +177,7 @@ def write(
         path.write_text(text)
     with replacing(folder / contents["waiver"]) as path:
         path.write_text(lint.waiver(file, text, library))
-    save(design.network, folder / "network.safetensors")
+    save(design.network, folder / NETWORK)
     return write_contents(contents, folder)
 
 
@@ -189,20 +188,13 @@ def write_contents(contents: dict[str, Any], folder: Path) -> dict[str, Any]:
     return contents
 
 
-def written_before(folder: Path) -> list[str]:
-    """The files that an earlier design in ``folder`` says are beside it; none where there is no such design."""
-    try:
-        return list(read_contents(folder).get("files", {}).values())
-    except PlanError:
-        return []
-
-
 def _memories(library: Library, folder: Path) -> list[dict[str, Any]]:
     """The memories of a design for an ASIC; the contents of the ROMs go into ``folder``."""
     counted = Counter(library.memories)
     for memory in counted:
         if memory.kind == "rom":
-            (folder / f"{memory.module}.hex").write_text(hex_text(memory.words, memory.width))
+            with replacing(folder / rom_file(memory.module)) as path:
+                path.write_text(hex_text(memory.words, memory.width))
     return [
         {"module": m.module, "kind": m.kind, "depth": m.depth, "width": m.width, "instances": n}
         for m, n in counted.items()
@@ -220,8 +212,8 @@ def read(folder: str | Path) -> tuple[Design, dict[str, Any]]:
     folder = Path(folder)
     contents = read_contents(folder)
     folds = parse_folds(contents["folds"], str(folder / NAME))
-    design = Design(load(folder / "network.safetensors"), folds, contents.get("counts", False))
+    design = Design(load(folder / NETWORK), folds, contents.get("counts", False))
     if design.network.hash != contents["network"]["hash"]:
-        raise PlanError(f"{folder}: network.safetensors is not the network of design.json; generate the design again")
+        raise PlanError(f"{folder}: {NETWORK} is not the network of design.json; generate the design again")
     check_stages(contents, [stage.name for stage in design.stages], folder / NAME)
     return design, contents

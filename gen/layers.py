@@ -114,13 +114,11 @@ def layers(network: Network, counts: bool = True) -> list[Layer]:
     """Cut ``network`` into stages, each behind those it takes words from; ``counts``: spikes travel as counts where
     they can. Raises PlanError for what has no hardware."""
     place = {node.name: k for k, node in enumerate(network)}
-    counting = counted(network) if counts else set()
-    found = [_layer(network, node, counting) for node in network if isinstance(node, Synapse | Pool)]
+    counting, sums = counted(network) if counts else set(), _sums(network)
+    found = [_layer(network, node, counting, sums) for node in network if isinstance(node, Synapse | Pool)]
     found.sort(key=lambda layer: place[layer.nodes[-1].name])
     used = {node.name for layer in found for node in layer.nodes}
     for node in network:
-        if isinstance(node, Add):
-            _main(network, node)
         if node.name not in used and not isinstance(node, Input | Flatten | Gain):
             raise PlanError(
                 f"{node.name}: {type(node).__name__} behind {node.source} has no hardware; supported: a Conv2d or "
@@ -129,7 +127,36 @@ def layers(network: Network, counts: bool = True) -> list[Layer]:
     return found
 
 
-def _layer(network: Network, node: Node, counting: set[str]) -> Layer:
+@dataclass(frozen=True)
+class _Sums:
+    """Which stage makes which sum. ``mains``: by addition, the addend in whose stage the sum is made; ``roots``: by
+    currents, the synapse node that the stage starts with, none for an identity shortcut."""
+
+    mains: dict[str, str]
+    roots: dict[str, Synapse]
+
+
+def _sums(network: Network) -> _Sums:
+    """The sums of ``network``. That of a stage is made with the addend that changes over time, then with the one that
+    has more weights. Raises PlanError for the sum of two identity shortcuts."""
+    mains: dict[str, str] = {}
+    roots: dict[str, Synapse] = {}
+    for node in network:  # each behind its sources
+        if isinstance(node, Synapse):
+            roots[node.name] = node
+        elif isinstance(node, Add):
+            ways = [name for name in node.sources if name in roots]
+            if not ways:
+                raise PlanError(
+                    f"{node.name}: adds two identity shortcuts ({node.source}, {node.other}); one side must end in a "
+                    "Conv2d or Linear"
+                )
+            main = max(ways, key=lambda name: (network.signals[name].timed, roots[name].weight.size))
+            mains[node.name], roots[node.name] = main, roots[main]
+    return _Sums(mains, roots)
+
+
+def _layer(network: Network, node: Node, counting: set[str], sums: _Sums) -> Layer:
     """The stage that starts with ``node``; ``counting``, the nodes whose spikes travel as counts."""
     name, order = node.source, None
     if isinstance(flat := network[name], Flatten):
@@ -144,44 +171,26 @@ def _layer(network: Network, node: Node, counting: set[str]) -> Layer:
         c, h, w = network.signals[name].shape
         order = np.arange(c * h * w).reshape(c, h, w).transpose(1, 2, 0).reshape(-1)
     source, group, skips = network.signals[name], [node], []
-    sums = False
+    over_time = False
     if isinstance(node, Synapse):
         (following,) = network.takers[node.name]
-        while isinstance(following, Add) and _main(network, following) == group[-1].name:
-            skips.append(_skip(network, following, group[-1].name, source.timed, counting))
+        while isinstance(following, Add) and sums.mains[following.name] == group[-1].name:
+            skips.append(_skip(network, following, source.timed, counting, sums))
             group.append(following)
             (following,) = network.takers[following.name]
-        sums = sums_over_time(network, node.name)
+        over_time = sums_over_time(network, node.name)
         if not isinstance(following, Add):
             group.append(following)
             behind = network.takers[following.name]
             if isinstance(following, Requant) and len(behind) == 1 and isinstance(behind[0], Readout):
                 group.append(behind[0])
     counts = (name in counting, group[-1].name in counting)
-    return Layer(tuple(group), name, source, tuple(skips), order, network.steps, sums, counts)
+    return Layer(tuple(group), name, source, tuple(skips), order, network.steps, over_time, counts)
 
 
-def _root(network: Network, name: str) -> Synapse | None:
-    """The synapse node whose stage makes the currents ``name``; None for an identity shortcut."""
-    node = network[name]
-    if isinstance(node, Add):
-        return _root(network, _main(network, node))
-    return node if isinstance(node, Synapse) else None
-
-
-def _main(network: Network, add: Add) -> str:
-    """The addend in whose stage the sum is made: one that changes over time, then the one with more weights."""
-    roots = {name: root for name in add.sources if (root := _root(network, name)) is not None}
-    if not roots:
-        raise PlanError(
-            f"{add.name}: adds two identity shortcuts ({add.source}, {add.other}); one side must end in a Conv2d or "
-            "Linear"
-        )
-    return max(roots, key=lambda name: (network.signals[name].timed, roots[name].weight.size))
-
-
-def _skip(network: Network, add: Add, main: str, timed: bool, counting: set[str]) -> Skip:
+def _skip(network: Network, add: Add, timed: bool, counting: set[str], sums: _Sums) -> Skip:
     """The shortcut of ``add``, whose other side is made by the stage."""
+    main = sums.mains[add.name]
     name = add.other if add.source == main else add.source
     node, signal = network[name], network.signals[name]
     if signal.timed and not timed:
@@ -190,9 +199,7 @@ def _skip(network: Network, add: Add, main: str, timed: bool, counting: set[str]
             f"({main}); supported: the other way round, or both of one kind"
         )
     if not isinstance(node, Gain):
-        root = _root(network, name)
-        assert root is not None  # of two branches that end in no Gain each has one
-        return Skip(name, None, _layer(network, root, counting), signal, False)
+        return Skip(name, None, _layer(network, sums.roots[name], counting, sums), signal, False)
     origin = node.source
     if isinstance(network[origin], Flatten):
         raise PlanError(f"{node.name}: a shortcut behind a Flatten has no hardware; take it before the Flatten")

@@ -18,7 +18,7 @@ from .layers import PlanError
 if TYPE_CHECKING:
     from .design import Design
 
-__all__ = ["DEFAULT_FILE", "RESERVED", "Namespace", "axi_file", "check_name", "default_name", "identifier"]
+__all__ = ["DEFAULT_FILE", "RESERVED", "Namespace", "axi_file", "check_name", "default_name", "identifier", "rom_file"]
 
 DEFAULT_FILE = "spikeloom_top.v"
 """The file of a design without a name of its own."""
@@ -90,6 +90,11 @@ def default_name(design: Design, target: str) -> str:
 def axi_file(verilog: str) -> str:
     """The file of the AXI core beside the design's file ``verilog``."""
     return "spikeloom_axi.v" if verilog == DEFAULT_FILE else f"{verilog.removesuffix('.v')}_axi.v"
+
+
+def rom_file(module: str) -> str:
+    """The file with the contents of a ROM of a design for an ASIC, whose module is ``module``."""
+    return f"{module}.hex"
 
 
 class Namespace:

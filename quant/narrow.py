@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from .addends import addends
 from .netfile import load, save
 from .network import Network, NetworkError
-from .nodes import IF, Add, Gain, Node, Readout, Requant, Synapse
+from .nodes import IF, Gain, Node, Readout, Requant, Synapse
 
 __all__ = ["narrowed", "narrowed_files"]
 
@@ -31,10 +32,10 @@ def narrowed(network: Network, bits: int) -> Network:
     for sink in network:
         if not isinstance(sink, IF | Requant | Readout):
             continue
-        addends = list(_addends(network, sink.source))
+        summed = list(addends(network, sink.source))
         limit = (1 << (bits - 1)) - 1
         factor = np.ones(len(sink.bias))
-        narrow = [node for node in addends if isinstance(node, Synapse) and node.weight_bits == now]
+        narrow = [node for node in summed if isinstance(node, Synapse) and node.weight_bits == now]
         for node in narrow:
             most = np.abs(node.weight).reshape(len(node.weight), -1).max(1)
             factor = np.minimum(factor, limit / np.maximum(most, 1))
@@ -44,7 +45,7 @@ def narrowed(network: Network, bits: int) -> Network:
             factor[:] = factor.min()
         if isinstance(sink, Requant):
             factor = np.exp2(np.floor(np.log2(factor)))
-        for node in addends:
+        for node in summed:
             if isinstance(node, Synapse):
                 width = bits if node in narrow else node.weight_bits
                 scaled = _rounded(node.weight, factor.reshape(-1, *(1,) * (node.weight.ndim - 1)))
@@ -70,16 +71,6 @@ def narrowed_files(files: Sequence[Path], bits: Iterable[int], folder: Path) -> 
             elif width != now:
                 raise NetworkError(f"{file}: weights of {now} bits can be narrowed to 2..{now - 1}, not to {width}")
     return found
-
-
-def _addends(network: Network, name: str) -> Iterable[Node]:
-    """The synapse nodes and gains whose currents are added up in ``name``."""
-    node = network[name]
-    if isinstance(node, Add):
-        for source in node.sources:
-            yield from _addends(network, source)
-    else:
-        yield node
 
 
 def _rounded(values: np.ndarray, factor: np.ndarray) -> np.ndarray:

@@ -12,12 +12,13 @@ lambda / threshold, in every channel on its own, and with u, what a value of the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .addends import addends
 from .data import Dataset
 from .layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, Sum, Weights
 from .methods.qcfs import QCFS
@@ -33,7 +34,6 @@ from .nodes import (
     Linear,
     MaxPool,
     NetworkError,
-    Node,
     Readout,
     Requant,
     SumPool,
@@ -102,7 +102,7 @@ def _worths(network: Network) -> dict[str, float]:
             case Input():
                 worth[node.name] = 1.0 / node.high
             case IF():
-                gains = [g for g in _currents(network, node.source) if isinstance(g, Gain)]
+                gains = [g for g in addends(network, node.source) if isinstance(g, Gain)]
                 worth[node.name] = 1.0
                 if gains:
                     worth[node.name] = math.exp(np.mean([math.log(_spike(network, node, g, worth)) for g in gains]))
@@ -121,25 +121,15 @@ def _spike(network: Network, neurons: IF, gain: Gain, worth: dict[str, float]) -
     return worth[gain.source] * neurons.threshold[inside].sum() / gain.gain[inside].sum()
 
 
-def _currents(network: Network, name: str) -> Iterator[Node]:
-    """The nodes with weights or gains that make the currents ``name``."""
-    node = network[name]
-    if isinstance(node, Add):
-        for source in node.sources:
-            yield from _currents(network, source)
-    else:
-        yield node
-
-
 def _weights(network: Network, node: Synapse, sources: tuple[str, ...], worth: dict[str, float]) -> Weights:
-    taker = next(n for n in network if isinstance(n, IF | Readout) and node in _currents(network, n.source))
+    taker = next(n for n in network if isinstance(n, IF | Readout) and node in addends(network, n.source))
     if isinstance(taker, IF):
         one = worth[taker.name] / taker.threshold.astype(float)
     else:
         one = np.full(len(taker.bias), worth[node.source])
     channel = (-1, *[1] * (node.weight.ndim - 1))
     weight = torch.from_numpy(node.weight * one.reshape(channel) / worth[node.source]).float()
-    first = next(iter(_currents(network, taker.source))) is node
+    first = next(iter(addends(network, taker.source))) is node
     steps = network.steps if isinstance(taker, Readout) else 1
     bias = torch.from_numpy(taker.bias * one / steps if first else np.zeros(len(one))).float()
     if isinstance(node, Conv2d):

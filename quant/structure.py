@@ -192,15 +192,16 @@ def _pools_last(layers: list[Layer]) -> list[Layer]:
 
 def terms_of(name: str, kinds: Mapping[str, Layer]) -> tuple[list[Weights], list[Shortcut], list[str]]:
     """The weights (the largest kernel first), shortcuts and additions that make the currents ``name``."""
-    layer = kinds[name]
-    if isinstance(layer, Weights):
-        return [layer], [], []
-    if isinstance(layer, Shortcut):
-        return [], [layer], []
-    weights, shortcuts, sums = [], [], [name] if isinstance(layer, Sum) else []
-    for source in layer.sources:
-        more = terms_of(source, kinds)
-        weights += more[0]
-        shortcuts += more[1]
-        sums = more[2] + sums
-    return sorted(weights, key=lambda w: -w.weight[0].numel()), shortcuts, sums
+    weights, shortcuts, sums, left = list[Weights](), list[Shortcut](), list[str](), [name]
+    while left:
+        layer = kinds[left.pop()]
+        match layer:
+            case Weights():
+                weights.append(layer)
+            case Shortcut():
+                shortcuts.append(layer)
+            case _:
+                left += reversed(layer.sources)
+                if isinstance(layer, Sum):
+                    sums.append(layer.name)
+    return sorted(weights, key=lambda w: -w.weight[0].numel()), shortcuts, sums[::-1]

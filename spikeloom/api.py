@@ -168,13 +168,13 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
     Raises PlanError, naming the stage or the resource, where that is impossible.
     """
     from .gen import axi as ports
-    from .gen.emit import write, write_contents, written_before
+    from .gen import leftovers
+    from .gen.emit import write, write_contents
     from .gen.fold import designed
     from .gen.fold_file import read_folds
-    from .gen.integrate import integrate_axi, stale
+    from .gen.integrate import integrate_axi
     from .gen.layers import PlanError
-    from .gen.lint import waiver_file
-    from .gen.names import axi_file, check_name
+    from .gen.names import check_name
 
     if name is not None:
         check_name(name)
@@ -191,7 +191,7 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
         raise PlanError("The AXI core is for FPGAs only, its memories have initial values; leave out 'axi' or 'asic'")
     core = ports.AxiTop(design, axi_bytes) if axi else None
     folder = Path(folder)
-    before = written_before(folder)
+    before = leftovers.found(folder)
     contents = write(design, folder, progress, log, target, name)
     progress("writing test benches")
     contents = _integrated(design, contents, folder, bench, clock)
@@ -200,11 +200,7 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
         contents = ports.write(core, folder, contents)
         files = contents["files"] | integrate_axi(contents, folder, clock)
         contents = write_contents(contents | {"files": files}, folder)
-    stale(folder, before, list(contents["files"].values()))
-    if core is None:
-        stale = axi_file(contents["verilog"])
-        for file in (stale, waiver_file(stale)):
-            (folder / file).unlink(missing_ok=True)
+    leftovers.remove(folder, before, contents)
     return design, contents
 
 

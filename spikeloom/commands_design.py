@@ -47,6 +47,7 @@ def generate(network: Annotated[Path, typer.Argument(help="Network file.")],
              json: JsonOption = False) -> None:
     """Generate Verilog, predict its cycles and area, and write what integrators need beside it."""
     from . import api
+    from .gen.names import rom_file
 
     if axi_bytes is not None and not axi:
         raise typer.BadParameter("is for --axi only", param_hint="--axi-bytes")
@@ -61,7 +62,7 @@ def generate(network: Annotated[Path, typer.Argument(help="Network file.")],
     seconds = time.perf_counter() - start
     predicted = contents["predicted"]
     core = contents.get("axi")
-    roms = [f"{m['module']}.hex" for m in contents.get("memories", []) if m["kind"] == "rom"]
+    roms = [rom_file(m["module"]) for m in contents.get("memories", []) if m["kind"] == "rom"]
     texts = [made[key] for made in (contents, *([core] if core else [])) for key in ("verilog", "waiver")]
     for_integrators = contents["files"].values()
     files = [output / file for file in (*texts, *roms, *for_integrators, "network.safetensors", "design.json")]

@@ -1,6 +1,6 @@
 """What an integrator gets beside the Verilog of a design: one file an artefact, all written by :func:`write`."""
 
 from .axi_core import integrate_axi
-from .write import Vectors, integrate, stale
+from .write import Vectors, integrate
 
-__all__ = ["Vectors", "integrate", "integrate_axi", "stale"]
+__all__ = ["Vectors", "integrate", "integrate_axi"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from .instance import instance
 from .layout import ports
 from .text import signals
 
-__all__ = ["Vectors", "integrate", "stale"]
+__all__ = ["Vectors", "integrate"]
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,6 @@ def integrate(
         with replacing(folder / file) as path:
             path.write_text(text)
     return {what: file for what, (file, _) in texts.items()}
-
-
-def stale(folder: Path, before: Sequence[str], now: Sequence[str]) -> None:
-    """Remove artefacts of an earlier design in ``folder`` that this one does not have."""
-    for file in set(before) - set(now):
-        if Path(file).name == file:
-            (folder / file).unlink(missing_ok=True)
 
 
 def _latency(contents: Mapping[str, Any]) -> int:

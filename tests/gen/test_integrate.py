@@ -204,13 +204,37 @@ def test_the_cocotb_bench_runs_by_itself(made: Path, tmp_path: Path) -> None:
     assert "spikeloom" not in (folder / "twin_cocotb.py").read_text().lower()
 
 
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
 def test_files_that_no_longer_apply_are_removed(tmp_path: Path) -> None:
     network = small.network()
-    _, first = api.generate(network, tmp_path, name="a", axi=True)
-    _, second = api.generate(network, tmp_path, name="a")
-    gone = set(first["files"].values()) - set(second["files"].values())
-    assert "a_axi_inst.v" in gone and not [file for file in gone if (tmp_path / file).exists()]
-    assert all((tmp_path / file).is_file() for file in second["files"].values())
+    (tmp_path / "mine.v").touch()
+    api.generate(network, tmp_path, name="a", axi=True)
+    assert {"a.v", "a.vlt", "a_axi.v", "a_axi.vlt", "a_axi_inst.v"} <= files(tmp_path)
+    _, plain = api.generate(network, tmp_path, name="a")
+    always = {"design.json", "mine.v", "network.safetensors"}
+    assert files(tmp_path) == {"a.v", "a.vlt", *always, *plain["files"].values()}
+    rom = {"module": "a_rom", "kind": "rom", "depth": 512, "width": 64, "instances": 1}  # only large designs have one
+    (tmp_path / "design.json").write_text(json.dumps(plain | {"memories": [rom]}))
+    (tmp_path / "a_rom.hex").touch()
+    api.generate(network, tmp_path, name="b")
+    others = {file.replace("a", "b", 1) for file in plain["files"].values()}
+    assert files(tmp_path) == {"b.v", "b.vlt", *always, *others}
+
+
+def test_an_earlier_design_takes_no_other_file_with_it(tmp_path: Path) -> None:
+    """Its ``design.json`` may say anything."""
+    folder, network = tmp_path / "design", small.network()
+    _, contents = api.generate(network, folder, name="a")
+    (tmp_path / "mine").touch()
+    (folder / "kept").mkdir()
+    said = ("../mine", str(tmp_path / "mine"), "kept", "design.json", "network.safetensors", "", "a\0", "nothing")
+    contents["files"] |= dict(zip("stuvwxyz", said, strict=True))
+    (folder / "design.json").write_text(json.dumps(contents))
+    api.generate(network, folder, name="b")
+    assert (tmp_path / "mine").exists() and (folder / "kept").exists() and read(folder)[1]["top"] == "b"
 
 
 def test_the_axi_core_comes_with_what_its_integrator_needs(tmp_path: Path) -> None:
