@@ -89,3 +89,14 @@ def test_failing_program_is_quoted(tmp_path: Path) -> None:
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     with pytest.raises(SimulationError, match="pipe_top failed with exit status 3:\nsomething broke"):
         VerilatorModel(program, PORTS).run(Stimulus(np.zeros((0, 2), np.uint32), 1), tmp_path / "run")
+
+
+@pytest.mark.parametrize(("seed", "expected"), [(0, 1), (5, 6), (2**30 - 1, 2**30), (2**30, 1)])
+def test_a_seed_of_the_simulator_is_positive(
+    seed: int, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(VerilatorModel, "_execute", lambda *_: 1.0)
+    monkeypatch.setattr(VerilatorModel, "_read", lambda *_: None)
+    model = VerilatorModel(tmp_path / "model", PORTS, waves=False, build_seconds=0.0)
+    model.run(random_stimulus(1, 5, 20, source=0, sink=0), tmp_path, seed=seed)
+    assert np.fromfile(tmp_path / "seed.bin", "<i8").tolist() == [expected]
