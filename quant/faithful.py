@@ -8,13 +8,16 @@ run. Two comparisons find the first layer that differs:
 - of every operation of the graph with its layer, for random numbers of its own in place of what the operations before
   it give, so that no layer hides behind a dead one (:func:`check_layers`).
 
+Where layers are repeated (``quant.repeat``), a third one holds every repeated layer against its original, with random
+numbers in place of what activations give (:func:`check_repeated`).
+
 Each layer is compared for the very inputs that the operation had, so that a step of an activation is on one side in
 both, and errors of rounding do not add up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +29,7 @@ from .methods.floats import value_of
 from .methods.qcfs import QCFS
 from .tracing import call_name, evaluating, type_name
 
-__all__ = ["Reading", "check_forward", "check_fused", "check_layers", "check_same", "images"]
+__all__ = ["Reading", "check_forward", "check_fused", "check_layers", "check_repeated", "check_same", "images"]
 
 IMAGES = 2
 SEED = 20260
@@ -161,6 +164,28 @@ def check_layers(model: nn.Module, graph: fx.Graph, reading: Reading, x: Tensor)
             logits = runner.seen[of]
             soft = logits.softmax(1) if runner.computed[node].amax() > 0 else logits.log_softmax(1)
             _compare(call_name(node), soft, runner.computed[node], logits.abs().max())
+
+
+def check_repeated(once: Sequence[Layer], repeated: Sequence[Layer], x: Tensor) -> None:
+    """Compare ``repeated`` layers with those that they repeat, and every other one with itself among ``once``, for
+    images ``x`` and random numbers in place of activations. Raises UnsupportedLayer, naming the first that differs."""
+    if len(repeated) == len(once):
+        return
+    wanted, found = _stood_in(once, x), _stood_in(repeated, x)
+    for layer in repeated:
+        want, got = wanted[layer.origin], found[layer.name]
+        _compare(layer.name, got, want, _largest(want), ("once", "where it is repeated"))
+
+
+@torch.no_grad()
+def _stood_in(layers: Sequence[Layer], x: Tensor) -> dict[str, Tensor]:
+    """What ``layers`` give for ``x``, with random numbers, of one seed in any list, for the activations."""
+    random, values = torch.Generator().manual_seed(SEED), {IMAGE: x}
+    for layer in layers:
+        values[layer.name] = result = value_of(layer, [values[source] for source in layer.sources])
+        if isinstance(layer, Activation):
+            values[layer.name] = torch.randn(result.shape, generator=random, dtype=torch.float64).to(result.dtype)
+    return values
 
 
 def check_fused(name: str, layer: nn.Conv2d | nn.Linear, norm: nn.Module, fused: nn.Module) -> None:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from .arguments import ADDITIONS, DROPOUTS, FLATTENS, MAX_POOLS, MEANS, SOFTMAXES, VIEWS, Arguments, in_place
-from .faithful import Reading, check_forward, check_layers, images
+from .faithful import Reading, check_forward, check_layers, check_repeated, images
 from .layers import (
     IMAGE,
     Activation,
@@ -35,6 +35,7 @@ from .layers import (
     refuse,
 )
 from .methods.qcfs import QCFS, is_relu
+from .repeat import repeated
 from .structure import check, fitting, size
 from .tracing import call_name, evaluating, graph_of, plain, type_name
 
@@ -47,7 +48,8 @@ SUPPORTED = (
 
 
 def trace(model: nn.Module, shape: tuple[int, int, int] | None = None) -> list[Layer]:
-    """The layers of ``model``, each behind its sources, the last one the ``Linear`` of the classes.
+    """The layers of ``model``, each behind its sources, the last one the ``Linear`` of the classes; those of currents
+    that several layers take once for each (``quant.repeat``).
 
     ``shape`` (C, H, W) of the image is needed where a pool covers the whole map. The model is taken as it is in
     evaluation, and run on two images: layers that do not give what it gives there are refused (``quant.faithful``).
@@ -55,7 +57,7 @@ def trace(model: nn.Module, shape: tuple[int, int, int] | None = None) -> list[L
     the sizes of layers do not fit each other.
     """
     reader, _ = _checked(plain(model), shape)
-    return size(check(list(reader.layers.values()), reader.answer), shape)
+    return size(repeated(check(list(reader.layers.values()), reader.answer)), shape)
 
 
 def checked_images(model: nn.Module, shape: tuple[int, int, int] | None = None) -> Tensor:
@@ -81,7 +83,10 @@ def _checked(model: nn.Module, shape: tuple[int, int, int] | None) -> tuple[_Rea
     # Only a forward brings the weights of hooks up to date, as those of torch.nn.utils.weight_norm are.
     reader = _read(model, graph)
     sized = {layer.name: layer for layer in size(list(reader.layers.values()), tried)}
-    check_layers(model, graph, replace(reader.reading, layers=sized), images(model, sized, tried))
+    x = images(model, sized, tried)
+    check_layers(model, graph, replace(reader.reading, layers=sized), x)
+    layers = size(check(list(reader.layers.values()), reader.answer), tried)
+    check_repeated(layers, repeated(layers), x)
     return reader, tried
 
 

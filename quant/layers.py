@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 from .methods.qcfs import QCFS
 
 __all__ = [
+    "CURRENTS",
     "IMAGE",
     "Activation",
     "Flat",
@@ -39,10 +40,16 @@ def refuse(name: str, what: str, instead: str) -> NoReturn:
 @dataclass(frozen=True)
 class Layer:
     """A layer of the graph; ``name`` is the path of the module it came from, ``sources`` are the layers it takes the
-    results of, :data:`IMAGE` for the image."""
+    results of, :data:`IMAGE` for the image; ``repeats``, the layer that it computes once more (``quant.repeat``)."""
 
     name: str
     sources: tuple[str, ...]
+    repeats: str = field(default="", kw_only=True)
+
+    @property
+    def origin(self) -> str:
+        """The name of the layer as the model has it."""
+        return self.repeats or self.name
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,10 @@ class Pool(Layer):
 @dataclass(frozen=True)
 class Flat(Layer):
     """(N, C, H, W) to (N, C*H*W)."""
+
+
+CURRENTS = Weights | Shortcut | Sum
+"""What gives currents: results before their activation."""
 
 
 def one_number(name: str, what: str, value: Any) -> int:

@@ -84,7 +84,7 @@ class IntegerGraph(nn.Module):
 
         def bits(layer: Weights, main: bool) -> int:
             last = last_bits if layer is layers[-1] else None
-            return last or (first_bits if layer.name == first else None) or (weight_bits if main else shortcut_bits)
+            return last or (first_bits if layer.origin == first else None) or (weight_bits if main else shortcut_bits)
 
         for layer in layers:
             if isinstance(layer, Activation) or layer is layers[-1]:

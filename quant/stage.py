@@ -18,15 +18,15 @@ __all__ = ["Stage", "Synapses", "inside"]
 
 
 class Synapses(nn.Module):
-    """Weights of a stage; ``name``, ``source``, ``weight``, ``stride``, ``padding``, ``groups``, ``bits``; ``scale``
-    and ``grid``, where a method has its own (``rounding.Term``)."""
+    """Weights of a stage; ``name``, ``origin``, ``source``, ``weight``, ``stride``, ``padding``, ``groups``, ``bits``;
+    ``scale`` and ``grid``, where a method has its own (``rounding.Term``)."""
 
     scale: Tensor | None
     grid: Tensor | None
 
     def __init__(self, layer: Weights, bits: int) -> None:
         super().__init__()
-        self.name, self.source, self.bits = layer.name, layer.sources[0], bits
+        self.name, self.origin, self.source, self.bits = layer.name, layer.origin, layer.sources[0], bits
         self.stride, self.padding, self.groups = layer.stride, layer.padding, layer.groups
         if not 2 <= bits <= 8:
             raise NetworkError(f"{layer.name}: weight_bits must be in 2..8, not {bits}")

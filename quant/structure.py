@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from .layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, Sum, UnsupportedLayer, Weights, refuse
+from .layers import CURRENTS, IMAGE, Activation, Flat, Layer, Pool, Shortcut, Sum, UnsupportedLayer, Weights, refuse
 from .nodes import NetworkError
 
 __all__ = ["check", "fitting", "size", "terms_of"]
 
 Shape = tuple[int, int, int]
-
-CURRENTS = Weights | Shortcut | Sum
 
 
 def check(layers: list[Layer], answer: str) -> list[Layer]:
@@ -41,9 +39,6 @@ def check(layers: list[Layer], answer: str) -> list[Layer]:
                 f"{type(layer).__name__} directly behind {before.name}",
                 "an activation behind every layer with weights and every sum but the last layer",
             )
-        if isinstance(layer, CURRENTS) and len(takers[layer.name]) > 1:
-            who = " and ".join(dict.fromkeys(taker.name for taker in takers[layer.name]))
-            refuse(layer.name, f"a result before its activation that {who} take", "one layer that takes it")
         if not takers[layer.name] and layer.name != answer:
             refuse(layer.name, "a layer whose result nothing takes", "layers that lead to the logits")
     last = kinds.get(answer)

@@ -135,9 +135,10 @@ def integer_graph(
     for stage in graph.stages:
         assert isinstance(stage, Stage)
         part = stage.parts[0]
-        quantiser = modules[part.name].parametrizations.weight[0]
+        trained = modules[part.origin].parametrizations.weight
+        quantiser = trained[0]
         if isinstance(quantiser, GridWeights):
-            codes = quantiser.codes(modules[part.name].parametrizations.weight.original.detach())
+            codes = quantiser.codes(trained.original.detach())
             most = codes.detach().flatten(1).abs().amax(1)
             part.scale = folded[part.name].weight.flatten(1).abs().amax(1).float() / most.clamp(min=1)
             part.grid = quantiser.grid.clone()
