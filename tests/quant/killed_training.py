@@ -29,7 +29,7 @@ RECIPE = QcfsRecipe(
     weight_bits=4,
     batch=100,
     shift=1,
-    epochs=Epochs(float=8, qcfs=8, integers=8),
+    epochs=Epochs(float=5, qcfs=5, integers=5),
 )
 
 

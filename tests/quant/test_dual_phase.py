@@ -326,11 +326,10 @@ def test_phase_two_on_digits() -> None:
     assert {name for name, _, _ in shown} == {"membranes"} and list(shown[0][2].values()) == [found["none"]]
     assert none == {name: found[name] for name in ("none", "membranes")}
     network = integer_network(spiking, shape=data.shape)
-    # How well it learns is the digits' and the processor's; that the integers are the graph is not.
-    test_x, test_y = torch.from_numpy(data.test_x).float(), torch.from_numpy(data.test_y)
-    got = golden.accuracy(network, data.test_x, data.test_y)
-    assert got == pytest.approx(accuracy(spiking, test_x, test_y), abs=1e-9) and got > 0.5
-    assert max(found.values()) >= found["none"] and right(noisy, test_x / 15, test_y) > 0.5
+    good = right(noisy, torch.from_numpy(data.test_x).float() / 15, torch.from_numpy(data.test_y))
+    assert good > 0.9 and golden.accuracy(network, data.test_x, data.test_y) > good - 0.08
+    # The integers are the graph, and what was chosen is the best of what was seen.
+    assert golden.accuracy(network, data.train_x[1200:], data.train_y[1200:]) == pytest.approx(max(found.values()))
 
 
 def test_bad_settings() -> None:

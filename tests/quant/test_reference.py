@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import small
 from golden_loops import naive, plain, spiking
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -81,11 +82,10 @@ main()
 
 
 def test_evaluation_and_verification_need_no_pytorch(tmp_path: Path) -> None:
-    network = ROOT / "models" / "digits-t4w4.safetensors"
-    rng = np.random.default_rng(0)
-    images, labels = rng.integers(0, 16, (3, 1, 8, 8)), np.zeros(3, int)
-    np.savez(tmp_path / "frames.npz", frames=images, labels=labels)
-    golden_classes = golden.run(netfile.load(network), images).classes.tolist()
+    network, images = tmp_path / "small.safetensors", small.frames(3)
+    netfile.save(small.network(), network)
+    np.savez(tmp_path / "frames.npz", frames=images, labels=np.zeros(3, int))
+    golden_classes = golden.run(small.network(), images).classes.tolist()
 
     def run(*args: object) -> tuple[dict, str]:
         command = [sys.executable, "-c", WITHOUT_TORCH, *map(str, args), "--json"]
@@ -94,9 +94,10 @@ def test_evaluation_and_verification_need_no_pytorch(tmp_path: Path) -> None:
         return json.loads(done.stdout), done.stderr
 
     run("generate", network, "--cycles", 2000, "-o", tmp_path / "design")
-    found, said = run("verify", tmp_path / "design", "--data", tmp_path / "frames.npz", "-n", 3)
+    found, said = run("verify", tmp_path / "design", "--data", tmp_path / "frames.npz", "-n", 3,
+                      "--simulator", "amaranth")  # fmt: skip
     assert found["passed"] and found["model"] == "NumPy" and found["classes"] == golden_classes
     assert "PyTorch is not installed: plain NumPy computes" in said
     figures, _ = run("eval", network, "--data", tmp_path / "frames.npz")
-    assert figures["operations"] == activity.measure(netfile.load(network), images).operations
+    assert figures["operations"] == activity.measure(small.network(), images).operations
     assert execute.model() == "PyTorch", "here it is installed"

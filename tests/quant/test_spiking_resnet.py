@@ -188,13 +188,10 @@ def test_ties_fire() -> None:
 
 
 def test_a_trained_network_stays_as_good() -> None:
-    """Digits: the user's own residual network, trained with ReLUs, says the same at T = 16 of most images."""
+    """Digits: the user's own residual network, trained with ReLUs, loses at most three points at T = 16."""
     model, data, good = small_digits()
     network = method.convert(model, data.train_x[:200], shape=data.shape, input_high=15, steps=16, compensation=20)
-    with torch.no_grad():
-        classes = model(torch.from_numpy(data.test_x).float() / 15).argmax(1).numpy()
-    # Nine in ten and more; chance is one in ten.
-    assert good > 0.5 and (golden.run(network, data.test_x, keep=()).classes == classes).mean() > 0.5
+    assert good > 0.9 and golden.accuracy(network, data.test_x, data.test_y) > good - 0.03
     into_hardware(network, data.test_x[:1])
 
 
@@ -221,7 +218,7 @@ def test_the_recipe_goes_through(tmp_path: Path) -> None:
         [start]\nfile = "{tmp_path / "w.pth"}" """)
     trained = train(read(path), checkpoint=tmp_path / "c.ckpt")
     accuracy = trained.report.accuracy
-    assert list(accuracy) == ["float", "causal"] and min(accuracy.values()) > 0.5
+    assert list(accuracy) == ["float", "causal"] and accuracy["causal"] > accuracy["float"] - 0.1
     assert train(read(path), checkpoint=tmp_path / "c.ckpt").network.hash == trained.network.hash
     plain = tmp_path / "p.toml"
     plain.write_text(path.read_text().replace('"channel"', '"half"'))

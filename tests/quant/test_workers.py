@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+import two_workers
 
 from spikeloom.quant.recipe import IntegerNetRecipe, RecipeError
 from spikeloom.quant.train import train
@@ -19,11 +21,14 @@ SCRIPT = Path(__file__).parent / "two_workers.py"
 def test_two_processes_train_one_model(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    for folder, start in ((one, []), (two, torchrun)):
-        folder.mkdir()
-        command = [sys.executable, *start, str(SCRIPT), str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        assert not done.returncode, done.stderr
+    one.mkdir()
+    two.mkdir()
+    two_workers.main(one)
+    path = os.pathsep.join([str(SCRIPT.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, *torchrun, str(SCRIPT), str(two)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False,
+                          env=os.environ | {"PYTHONPATH": path})  # fmt: skip
+    assert not done.returncode, done.stderr
     alone, first, second = (torch.load(f, weights_only=True) for f in (one / "alone.pt", two / "0.pt", two / "1.pt"))
     assert torch.equal(first["gradient"], second["gradient"])
     assert torch.allclose(first["gradient"], alone["gradient"], atol=1e-6), "the gradient of the whole batch"
@@ -33,7 +38,7 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
         assert all(torch.equal(v, b["model"][k]) for k, v in a["model"].items())
         assert a["calls"] >= 3 and not b["calls"], "the first process reports"
         for step, share in whole["accuracy"].items():
-            assert min(share, a["accuracy"][step]) > 0.2, "a short training; chance is 0.1"
+            assert min(share, a["accuracy"][step]) > 0.9, step
     assert sorted(path.name for path in two.iterdir()) == ["0.pt", "1.pt", "integernet.checkpoint", "qcfs.checkpoint"]
 
 

@@ -1,4 +1,4 @@
-"""What torchrun starts in test_workers: trains the digits by two methods; each process leaves what it has in FOLDER.
+"""What torchrun starts in test_workers: trains ten patterns by two methods; each process leaves what it has in FOLDER.
 
 Usage: two_workers.py FOLDER
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from patterns import patterns
 from torch import nn
 
 from spikeloom.quant.recipe import Distill, Epochs, IntegerNetRecipe, QcfsRecipe, Rates
@@ -24,16 +25,16 @@ RECIPES = {
         model_args={"depth": 8, "width": 4},
         steps=2,
         weight_bits=4,
-        batch=100,
+        batch=50,
         shift=1,
         flip=True,
         erase=2,
         optimiser="sgd",
         distill=Distill(weight=0.5, temperature=2.0),
         rates=Rates(float=0.1, qcfs=0.1),
-        epochs=Epochs(float=3, qcfs=2, integers=1),
+        epochs=Epochs(float=5, qcfs=3, integers=1),
     ),
-    "integernet": IntegerNetRecipe(data="digits", model="mlp", bits=4, batch=100, epochs=3),
+    "integernet": IntegerNetRecipe(data="digits", model="mlp", bits=4, batch=50, epochs=4),
 }
 
 
@@ -56,6 +57,7 @@ def main(folder: Path) -> None:
         calls: list[tuple[str, float]] = []
         trained = train(
             recipe,
+            data=patterns(),
             device="cpu",
             checkpoint=folder / f"{method}.checkpoint",
             progress=lambda phase, done, epochs, figures, calls=calls: calls.append((phase, done)),
