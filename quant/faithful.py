@@ -295,6 +295,11 @@ def _compare(
     name: str, got: Tensor, want: Tensor, size: Tensor, where: tuple[str, str] = ("in the model", "as a layer")
 ) -> None:
     """Raise UnsupportedLayer where ``got`` is not ``want``, as found ``where``, up to the rounding of ``size``."""
+    if got.dtype != want.dtype:  # how far two results of few bits may differ says nothing
+        raise UnsupportedLayer(
+            f"{name}: gives numbers of type {want.dtype} {where[0]} and {got.dtype} {where[1]}; supported: a forward "
+            f"without torch.autocast in it"
+        )
     if got.shape != want.shape:
         raise UnsupportedLayer(
             f"{name}: gives the shape {tuple(want.shape[1:])} {where[0]} and {tuple(got.shape[1:])} {where[1]}, {WHY}"

@@ -345,6 +345,19 @@ def test_an_option_of_pytorch_for_all_code_changes_nothing() -> None:
     assert len(pairs) == 2 and all(isinstance(b, Weights) and torch.equal(a.weight, b.weight) for a, b in pairs)
 
 
+def test_autocast_within_a_forward_is_refused() -> None:
+    """The rounding of its results, of 8 bits, would hide any other difference."""
+
+    def forward(m: Any, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return m.fc(m.relu(m.conv(x)).flatten(1))
+
+    model = net(forward)
+    model.register_forward_hook(lambda _m, _x, y: y.roll(1, 1))
+    with pytest.raises(UnsupportedLayer, match=r"^conv: gives numbers of type torch.bfloat16 in the model"):
+        trace(model)
+
+
 def test_a_dead_layer_hides_nothing() -> None:
     """Nothing reaches the layer that differs for any image."""
     model = net(lambda m, x: m.fc(m.relu(m.conv2(m.relu(m.conv(x)))).flatten(1)))
