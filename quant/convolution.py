@@ -1,14 +1,20 @@
-"""Convolutions whose gradients are right on every processor.
+"""Convolutions that are right on every processor, and their gradients.
 
-oneDNN's weight gradient of a 1x1 convolution with a stride (3.12, kernel ``jit_1x1:avx2``: processors with AVX2 and
-without AVX-512) is wrong where the maps lie in memory channel by channel of a pixel (channels-last, the faster way, and
-the one that ``torch.compile`` takes) and the channels are no multiple of 8: it also writes past its memory. No trial
-can look for such a kernel in the process itself. So it is never called: a 1x1 convolution with a stride sees single
-pixels only, and is the same convolution without a stride of these pixels. That is done on all processors alike; with
-AVX-512 it takes no longer, and gives the same bits for strides of 2.
+Some kernels of oneDNN 3.12 are wrong. No trial can look for such a kernel in the process itself: one of them damages
+memory, others read what happens to lie there. So the convolutions that may come to them are computed in another way, on
+all processors alike.
 
-bfloat16 and double never come to that kernel and stay as they are. ``benchmarks/convolutions.py`` compares all kinds of
-convolutions with sums in double.
+* The weight gradient of a 1x1 convolution with a stride (``jit_1x1:avx2``: processors with AVX2 and without AVX-512) is
+  wrong where the maps lie in memory channel by channel of a pixel (channels-last, the faster way) and the channels are
+  no multiple of 8: it also writes past its memory. Such a convolution sees single pixels only, and is the same
+  convolution without a stride of these pixels. With AVX-512 that takes no longer, and gives the same bits for strides
+  of 2. bfloat16 and double never come to that kernel and stay as they are.
+* In bfloat16, of convolutions that move by more than a column and whose kernel is wider than one, memory that nobody
+  has written went into the result, mostly of one column (``brg_conv_fwd``, with AMX), and into the weight gradient,
+  where a column of the kernel meets nothing but padding (``brgconv_bwd_w`` with AMX, ``jit_bf16`` with AVX-512). So
+  these are computed in float32, and rounded to bfloat16: two of the 19 convolutions of a ResNet-20.
+
+``benchmarks/convolutions.py`` compares all kinds of convolutions with sums in double.
 """
 
 from __future__ import annotations
@@ -36,10 +42,21 @@ def conv2d(
 ) -> Tensor:
     """``torch.nn.functional.conv2d`` of maps ``x`` (N, Ci, H, W), to be differentiated on any processor."""
     strides = (stride, stride) if isinstance(stride, int) else tuple(stride)
+    if strides[-1] > 1 and weight.shape[-1] > 1 and _bfloat16(x):
+        with torch.autocast(x.device.type, enabled=False):
+            wide = None if bias is None else bias.float()
+            y = F.conv2d(x.float(), weight.float(), wide, strides, padding, dilation, groups)
+        return y.bfloat16()
     single = tuple(weight.shape[2:]) == (1, 1) and padding in (0, (0, 0), "valid")
     if single and strides != (1, 1) and x.ndim == 4 and x.dtype is torch.float32 and not _autocast(x):
         x, strides = _every(x, *strides), (1, 1)
     return F.conv2d(x, weight, bias, strides, padding, dilation, groups)
+
+
+def _bfloat16(x: Tensor) -> bool:
+    """Whether oneDNN computes a convolution of ``x`` in bfloat16."""
+    kind = torch.get_autocast_dtype("cpu") if _autocast(x) else x.dtype
+    return x.device.type == "cpu" and kind is torch.bfloat16
 
 
 def _autocast(x: Tensor) -> bool:

@@ -247,7 +247,7 @@ class Fit:
         if self.teacher is None or self.recipe.distill is None:
             return {}
         autocast = torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.recipe.bf16)
-        with torch.no_grad(), autocast:
+        with torch.no_grad(), autocast, right_gradients(self.teacher):
             taught = self.forward(self.teacher, x).float()
         return {"taught": taught, "weight": self.recipe.distill.weight, "temperature": self.recipe.distill.temperature}
 
