@@ -96,4 +96,4 @@ def test_rows_that_agree():
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the import of torch.compile
 def test_conversion_takes_the_model_that_was_compiled() -> None:
     with pytest.raises(UnsupportedLayer, match=r"^OptimizedModule: a wrapper is not .* model\._orig_mod"):
-        trace(torch.compile(small()))  # type: ignore[arg-type]
+        trace(torch.compile(small()))
