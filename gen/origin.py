@@ -85,8 +85,8 @@ def inspect(folder: str | Path, design: Design, contents: Mapping[str, Any]) -> 
     """
     verilog, expected = verilog_file(folder, contents), interface(design)
     found = dict(contents)
-    if isinstance(ports := contents.get("ports"), dict):  # designs had no "last" at first
-        found["ports"] = {port: width for port, width in expected["ports"].items() if port.endswith("__last")} | ports
+    if not (ports := contents.get("ports", {})).keys() & (lasts := _lasts(expected["ports"])).keys():
+        found["ports"] = ports | lasts  # designs had none at first
     edits = [
         f"{NAME}: {_difference(key, found.get(key), value)}"
         for key, value in expected.items()
@@ -108,6 +108,11 @@ def inspect(folder: str | Path, design: Design, contents: Mapping[str, Any]) -> 
         elif (contents.get("target") == "asic") == bool(_INITIAL.search(data)):
             edits.append(f"{NAME}: target {contents.get('target')!r} is not that of {verilog.name}")
     return Origin(verilog, digest, {**contents, **expected}, tuple(edits))
+
+
+def _lasts(ports: Mapping[str, int]) -> dict[str, int]:
+    """Of ``ports`` those that mark the last word of a frame."""
+    return {port: width for port, width in ports.items() if port.endswith("__last")}
 
 
 def _difference(key: str, found: Any, expected: Any) -> str:
