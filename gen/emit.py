@@ -17,7 +17,6 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]  
 from amaranth.hdl import Elaboratable
 
 from ..hdl.library import Library, Target, is_asic
-from ..hdl.stage import StageSpec
 from ..hdl.tables import hex_text
 from ..quant.files import replacing
 from ..quant.netfile import load, save
@@ -30,11 +29,10 @@ from .integrate.layout import layout, ports
 from .integrate.text import header
 from .layers import PlanError
 from .names import DEFAULT_FILE, check_name, default_name, rom_file
-from .origin import interface
+from .origin import interface, summary
+from .performance import Performance, performance
 
 __all__ = ["Performance", "describe", "module", "performance", "read", "verilog", "write", "write_contents"]
-
-Performance = dict[str, Any]
 
 _ATTRIBUTES = ("src", "top", "full_case", "generator", "amaranth.hierarchy", "amaranth.decoding")
 
@@ -67,52 +65,12 @@ def module(core: Elaboratable, name: str, library: Library | None = None) -> str
     return readable.readable("\n".join(body).lstrip("\n") + "\n", name, library.modules) + library.text
 
 
-def performance(design: Design, images: np.ndarray | None = None) -> Performance:
-    """What the cycle law predicts for frames without pauses: for such in which no word is zero, or for ``images``
-    (N, C, H, W), two at least.
-
-    ``latency``: cycles from the first input word to the last output word of the first frame (of all outputs);
-    ``interval``: cycles between frames in steady state, the mean of ``images``; per stage: cycles of work a frame, and
-    its share of the interval; ``bottleneck``, the stage with the most of it.
-    """
-    costs: dict[str, np.ndarray] = {}
-    timing, count = design.free_run, 0
-    if images is not None:
-        costs, count = design.costs(design.compute(images)) if design.sparse else {}, len(images)
-        timing = design.law(count * design.boundaries[0].words_per_frame, costs=costs)
-    outs = design.outputs.values()
-    ends = np.max([timing.transfers[b.name][b.words_per_frame - 1 :: b.words_per_frame] for b in outs], axis=0)
-
-    def work(stage: StageSpec) -> int:
-        if stage.name not in costs:
-            return stage.cycles
-        return round(costs[stage.name][:, 3].sum() * stage.window.groups * stage.window.scans / count)
-
-    bottleneck = max(design.stages, key=work)
-    interval = int(ends[-1] - ends[-2])
-    if images is not None:  # a first frame that ends late makes the mean of few too small
-        interval = max(float(ends[-1] - ends[0]) / (count - 1), work(bottleneck))
-    return {
-        "latency": int(ends[0]) + 1,
-        "interval": interval,
-        "bottleneck": {"stage": bottleneck.name, "utilisation": round(work(bottleneck) / interval, 4)},
-        "stages": {s.name: {"cycles": work(s), "utilisation": round(work(s) / interval, 4)} for s in design.stages},
-    }
-
-
 def describe(design: Design, name: str | None = None, target: Target = "fpga") -> dict[str, Any]:
     """The contents of ``design.json`` except the hash of the Verilog; ``name`` as in :func:`verilog`."""
     figures = performance(design)
-    network = design.network
     return {
         "format": FORMAT,
-        "network": {
-            "hash": network.hash,
-            "steps": network.steps,
-            "input": network.input.shape,
-            "input_high": network.input.high,
-            "classes": network.classes,
-        },
+        "network": {"hash": design.network.hash, **summary(design)},
         "top": default_name(design, target) if name is None else name,
         "folds": {name: asdict(fold) for name, fold in design.folds.items()},
         "counts": design.counts,

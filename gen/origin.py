@@ -15,9 +15,11 @@ from typing import Any
 
 from .design import Design
 from .design_file import NAME
+from .integrate.layout import layout
 from .layers import PlanError
+from .performance import performance
 
-__all__ = ["Origin", "inspect", "interface", "verilog_file"]
+__all__ = ["Origin", "inspect", "interface", "summary", "verilog_file"]
 
 _INITIAL = re.compile(rb"^ *(output )?reg [^;\n]*=|^ *initial\b", re.MULTILINE)
 
@@ -68,6 +70,17 @@ def interface(design: Design) -> dict[str, Any]:
     }
 
 
+def summary(design: Design) -> dict[str, Any]:
+    """The key ``network`` of ``design.json`` except the hash."""
+    network = design.network
+    return {
+        "steps": network.steps,
+        "input": list(network.input.shape),
+        "input_high": network.input.high,
+        "classes": network.classes,
+    }
+
+
 def verilog_file(folder: str | Path, contents: Mapping[str, Any]) -> Path:
     """The Verilog file that ``design.json`` names. Raises PlanError where it is not one of the folder itself."""
     name = contents["verilog"]
@@ -94,6 +107,7 @@ def inspect(folder: str | Path, design: Design, contents: Mapping[str, Any]) -> 
     ]
     if contents["network"]["hash"] != design.network.hash:
         edits.append(f"{NAME}: network.hash is not that of the network that is verified")
+    edits += [f"{NAME}: {what} is not that of the design" for what in _untrue(contents, design)]
     digest = ""
     if not verilog.is_file():
         edits.append(f"{verilog.name} is missing")
@@ -113,6 +127,19 @@ def inspect(folder: str | Path, design: Design, contents: Mapping[str, Any]) -> 
 def _lasts(ports: Mapping[str, int]) -> dict[str, int]:
     """Of ``ports`` those that mark the last word of a frame."""
     return {port: width for port, width in ports.items() if port.endswith("__last")}
+
+
+def _untrue(contents: Mapping[str, Any], design: Design) -> list[str]:
+    """What ``contents`` say to people and other programs that does not hold for ``design``. Keys that are not there,
+    as in earlier designs, are not missed."""
+    figures, words = performance(design), layout(design)
+    cycles = {f"{key}_cycles": figures[key] for key in ("latency", "interval")}
+    return [
+        f"{key}.{part}"
+        for key, parts in (("network", summary(design)), ("predicted", cycles))
+        for part, value in parts.items()
+        if contents[key].get(part, value) != value
+    ] + (["layout"] if contents.get("layout", words) != words else [])
 
 
 def _difference(key: str, found: Any, expected: Any) -> str:

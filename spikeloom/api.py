@@ -172,12 +172,13 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
     from .gen.emit import write, write_contents
     from .gen.fold import designed
     from .gen.fold_file import read_folds
-    from .gen.integrate import integrate_axi
+    from .gen.integrate import check_clock, integrate_axi
     from .gen.layers import PlanError
     from .gen.names import check_name
 
     if name is not None:
         check_name(name)
+    check_clock(clock)
     given = dict(fold) if isinstance(fold, Mapping) else {} if fold == "auto" else read_folds(fold)
     progress("searching folds")
     measured = None

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["constraints"]
+from math import isfinite
+
+from ..layers import PlanError
+
+__all__ = ["check_clock", "constraints"]
+
+SLOWEST, FASTEST = 0.001, 10_000
+"""MHz of a clock, of which the period can be written in nanoseconds with four places."""
+
+
+def check_clock(megahertz: float) -> None:
+    """Raise PlanError where a clock cannot be written as a constraint."""
+    if not isfinite(megahertz) or not SLOWEST <= megahertz <= FASTEST:
+        raise PlanError(f"The clock must be {SLOWEST} to {FASTEST:,} MHz, not {megahertz:g}")
 
 
 def constraints(top: str, clock: str, megahertz: float) -> dict[str, str]:

@@ -17,6 +17,7 @@ import yaml
 
 from spikeloom import api
 from spikeloom.gen.emit import read
+from spikeloom.gen.layers import PlanError
 from spikeloom.quant import golden
 from spikeloom.quant.network import Network
 from spikeloom.quant.nodes import Conv2d, Flatten, Input, Linear, Readout
@@ -222,6 +223,13 @@ def test_files_that_no_longer_apply_are_removed(tmp_path: Path) -> None:
     api.generate(network, tmp_path, name="b")
     others = {file.replace("a", "b", 1) for file in plain["files"].values()}
     assert files(tmp_path) == {"b.v", "b.vlt", *always, *others}
+
+
+@pytest.mark.parametrize("clock", [0.0, -1.0, 1e300, float("inf"), float("nan")])
+def test_a_clock_without_a_period_is_refused(clock: float, tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match=r"The clock must be 0\.001 to 10,000 MHz, not "):
+        api.generate(small.network(), tmp_path / "design", clock=clock)
+    assert not (tmp_path / "design").exists()
 
 
 def test_an_earlier_design_takes_no_other_file_with_it(tmp_path: Path) -> None:

@@ -49,6 +49,10 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "other outputs": (lambda c: c.update(outputs={"o": "hidden"}), "outputs are not those of the design"),
     "other ports": (lambda c: c["ports"].update(clk=2), "ports are not those of the design"),
     "another target": (lambda c: c.update(target="asic", memories=[]), "target 'asic' is not that of spikeloom_top.v"),
+    "other classes": (lambda c: c["network"].update(classes=2), "network.classes is not that of the design"),
+    "other cycles": (lambda c: c["predicted"].update(latency_cycles=1), "predicted.latency_cycles is not that of the"),
+    "another interval": (lambda c: c["predicted"].update(interval_cycles=1), "predicted.interval_cycles is not that"),
+    "another layout": (lambda c: c["layout"].pop("o"), "layout is not that of the design"),
     "another hash": (lambda c: c.update(verilog_sha256="0" * 64), "is not the file that was generated"),
 }
 
