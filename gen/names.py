@@ -71,9 +71,9 @@ def check_name(name: str) -> str:
     elif len(name) > LONGEST:
         rule = f"has {LONGEST} letters at most"
     elif name.lower() in RESERVED:
-        rule = "is no reserved word of Verilog"
+        rule = "is not a reserved word of Verilog"
     if rule:
-        raise PlanError(f"{name!r} is no name for a design: one {rule}, such as digits_core")
+        raise PlanError(f"{name!r} cannot name a design: a name {rule}, such as digits_core")
     return name
 
 

@@ -153,7 +153,7 @@ def test_the_default_name_is_that_of_the_design(tmp_path: Path) -> None:
     "name", ["", "9a", "a b", "a__b", "a_", "_a", "a.b", "a-b", "é", "module", "Logic", "x" * 65, "a\n"]
 )
 def test_a_name_that_is_none(name: str, tmp_path: Path) -> None:
-    with pytest.raises(PlanError, match="is no name for a design: one .*, such as digits_core"):
+    with pytest.raises(PlanError, match="cannot name a design: a name .*, such as digits_core"):
         api.generate(small.network(), tmp_path / "d", name=name)
     assert not (tmp_path / "d").exists() and check_name("digits_core2") == "digits_core2"
 
