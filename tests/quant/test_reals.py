@@ -184,8 +184,9 @@ def test_dual_phase_goes_on_with_calibrated_membranes(tmp_path: Path) -> None:
     assert all(a.ndim == 3 or a.shape == b.shape == (16,) for a, b in zip(before, after, strict=True))
     assert all((a != b).any() for a, b in zip(before, after, strict=True)), "membranes move as well"
     assert trained(checkpoint, integers=4).network.hash == more.network.hash, "what is continued is the same"
-    netfile.save(more.network, file_of_more := tmp_path / "b.safetensors")
-    assert trained(tune=str(file_of_more), integers=1).report.accuracy["calibrated"] == found["causal"]
+    netfile.save(calibrated.network, other := tmp_path / "b.safetensors")
+    further = trained(tune=str(other), integers=1).report.accuracy
+    assert list(further) == ["calibrated", "causal"] and further["calibrated"] == found["calibrated"], "not once more"
     timed = trained(integers=4, through_time=True)
     assert timed.network.hash != more.network.hash
     assert timed.report.accuracy["calibrated"] == found["calibrated"], "the gradient is for the epochs alone"
