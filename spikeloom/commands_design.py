@@ -187,8 +187,6 @@ def synth(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
         raise typer.BadParameter("a clock is available for --device ecp5 only", param_hint="--clock")
     design, contents = read(folder)
     edits = inspect(folder, design, contents).edits
-    for edit in edits:
-        typer.echo(f"warning: {folder} is not as generated: {edit}", err=True)
     start = time.perf_counter()
     placed: dict[str, Any] = {}
     with bars() as step:
@@ -202,6 +200,8 @@ def synth(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
             cells = tools.synthesise(folder, contents, device)
     seconds = time.perf_counter() - start
     estimate = sum(stage["lut4_eq_estimate"] for stage in contents["predicted"]["stages"].values())
+    for edit in edits:
+        typer.echo(f"warning: {folder} is not as generated: {edit}", err=True)
     if json:
         print_json({"design": folder, "device": device, "cells": cells, "estimated_lut4_eq": estimate, "edits": edits,
                     **({"clock": placed} if clock else {}), "seconds": round(seconds, 3)})
