@@ -17,7 +17,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 help:
 	@echo "make demo     train, generate, simulate and verify a spiking network on the digits (out/demo)"
 	@echo "make test     the tests, without the slow ones"
-	@echo "make regress  all tests, with ten times as many random designs"
+	@echo "make regress  all tests, with fifteen times as many random designs"
 	@echo "make mutants  400 small wrong versions of the sources, 200 of emitted Verilog: lists those that no test finds"
 	@echo "make bench    measure; writes benchmarks/results.json and the tables of README.md and docs/"
 	@echo "make tables   write the tables again from benchmarks/results.json"

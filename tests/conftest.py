@@ -16,7 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--cases", type=int, default=60, help="random designs of the hypothesis suite")
+    parser.addoption("--cases", type=int, default=40, help="random designs of the hypothesis suite")
 
 
 @pytest.fixture(scope="session")

@@ -162,6 +162,7 @@ def test_the_host_gets_all_answers_over_a_noisy_line(
     assert host.repeated > 3 and Host(port, timeout=60).counters().dropped > 3
 
 
+@pytest.mark.slow
 def test_a_host_that_stops_reading_loses_replies_and_nothing_else(
     port: serial.Serial, images: list[bytes], expected: list[Result]
 ) -> None:

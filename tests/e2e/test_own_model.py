@@ -56,10 +56,10 @@ def converted(method: str) -> Network:
     return integer_network(graph, shape=data.shape, rule="lossless" if method == "qcfs_lossless" else "causal")
 
 
-SLOW = ["qcfs_lossless", "dual_phase", "spiking_resnet", "integernet"]
+SLOW = ["fast_snn", "qcfs_lossless", "dual_phase", "spiking_resnet", "integernet"]
 
 
-@pytest.mark.parametrize("method", ["qcfs", "fast_snn", *(pytest.param(m, marks=pytest.mark.slow) for m in SLOW)])
+@pytest.mark.parametrize("method", ["qcfs", *(pytest.param(m, marks=pytest.mark.slow) for m in SLOW)])
 def test_every_method_ends_in_gates(method: str, tmp_path: Path) -> None:
     network, (_, data, _) = converted(method), small_digits()
     design = Design(network, auto(network, 8000))
