@@ -26,12 +26,14 @@ __all__ = ["Candidate", "Table", "needed_cycles"]
 class Candidate:
     """A fold that can be built.
 
-    Attributes: ``fold``; ``cycles``, a frame at least; ``area``, LUTs, flip-flops and block RAMs without shortcuts;
-    ``merges``, its shortcuts; ``i_lanes`` and ``o_format``, of its input and output words.
+    Attributes: ``fold``; ``cycles``, a frame at least; ``walk``, its own without the words in and out; ``area``, LUTs,
+    flip-flops and block RAMs without shortcuts; ``merges``, its shortcuts; ``i_lanes`` and ``o_format``, of its input
+    and output words.
     """
 
     fold: Fold
     cycles: int
+    walk: int
     area: np.ndarray
     merges: tuple[MergeSpec, ...]
     i_lanes: int
@@ -39,10 +41,13 @@ class Candidate:
 
 
 def needed_cycles(stage: StageSpec, rates: WordRates | None = None) -> int:
-    """Cycles a frame that a stage needs at least: its own walk, and its words in and out; of a stage that skips words
-    the mean over the frames of ``rates``."""
-    own = ceil(rates.cycles(stage)) if rates is not None and stage.window.chunk else stage.cycles
-    return max(own, stage.window.i_words, stage.window.results * stage.parts)
+    """Cycles a frame that a stage needs at least: its own walk, and its words in and out."""
+    return max(walk_cycles(stage, rates), stage.window.i_words, stage.window.results * stage.parts)
+
+
+def walk_cycles(stage: StageSpec, rates: WordRates | None = None) -> int:
+    """Cycles a frame of a stage's own walk; of a stage that skips words the mean over the frames of ``rates``."""
+    return ceil(rates.cycles(stage)) if rates is not None and stage.window.chunk else stage.cycles
 
 
 class Table:
@@ -83,6 +88,7 @@ class Table:
                 Candidate(
                     fold,
                     needed_cycles(stage, rates),
+                    walk_cycles(stage, rates),
                     resources(area(bare)),
                     merges,
                     stage.i_format.lanes,
@@ -96,6 +102,15 @@ class Table:
     def fastest(self) -> int:
         """The least cycles of any fold."""
         return min(candidate.cycles for candidate in self.candidates)
+
+    def hurry(self, walk: int) -> bool:
+        """Leave out the candidates whose walk takes ``walk`` cycles or more, but not the fastest of them. Whether that
+        leaves out any."""
+        below = max(walk - 1, min(candidate.walk for candidate in self.candidates))
+        faster = [candidate for candidate in self.candidates if candidate.walk <= below]
+        less = len(faster) < len(self.candidates)
+        self.candidates = faster
+        return less
 
     def priced(self, lags: Sequence[float]) -> tuple[list[Candidate], np.ndarray]:
         """The candidates that none of the same widths beats in cycles and in every resource, with their areas (n, 3);

@@ -231,6 +231,11 @@ class Top(wiring.Component):
         """All output streams."""
         return [getattr(self, port) for port in self.design.outputs]
 
+    @property
+    def lasts(self) -> dict[str, tuple[Signal, int]]:
+        """By boundary the port that marks the last word of a frame, and the words in one."""
+        return {b.name: (getattr(self, f"{port}__last"), b.words_per_frame) for port, b in self.design.outputs.items()}
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         streams = self.boundaries

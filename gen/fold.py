@@ -74,9 +74,14 @@ def search(
     Raises PlanError naming the stage or the resource that makes it impossible.
     """
     goal = _Goal(network, cycles, _device(device), given or {}, counts, rates)
-    target, reached = cycles, math.inf
+    target, reached, hurried = cycles, math.inf, False
     while True:
-        found, design = goal.settle(target)
+        try:
+            found, design = goal.settle(target)
+        except PlanError as error:
+            if not hurried:
+                raise
+            raise _stalling(cycles, reached) from error
         figures = performance(design, None if rates is None or not design.sparse else rates.frames)
         if cycles is None or figures["interval"] <= cycles:
             break
@@ -90,12 +95,20 @@ def search(
             goal.log.append("no faster one skips words: searching without")
             return replace(dense, log=goal.log + dense.log)
         if target < goal.fastest:
-            least = f"{math.ceil(reached):,}"
-            raise PlanError(
-                f"no design of {cycles:,} cycles a frame was found: stages wait for each other, so that by the cycle "
-                f"law the fastest that was tried takes {least}; choose a target of {least} or more"
-            )
+            # A stage that is done with its words before the next ones come makes others wait less.
+            if not goal.hurry(found):
+                raise _stalling(cycles, reached)
+            goal.log.append("words bind and no stage: searching for stages that are done before the next words come")
+            target, hurried = cycles, True
     return goal.choice(found, design, figures)
+
+
+def _stalling(cycles: int | None, reached: float) -> PlanError:
+    least = f"{math.ceil(reached):,}"
+    return PlanError(
+        f"no design of {cycles:,} cycles a frame was found: stages wait for each other, so that by the cycle "
+        f"law the fastest that was tried takes {least}; choose a target of {least} or more"
+    )
 
 
 def auto(
@@ -178,6 +191,13 @@ class _Goal:
     def fastest(self) -> int:
         """Cycles that the slowest stage needs with every stage as fast as can be."""
         return max(table.fastest for table in self.tables)
+
+    def hurry(self, found: Found) -> bool:
+        """Leave out the folds whose walk takes as long as the longest of ``found``, and longer ones, where a stage has
+        a faster one. Whether that leaves out any."""
+        picked = [arcs.candidates[k] for arcs, k in zip(self.arcs, found.choices, strict=True)]
+        walks = sorted({candidate.walk for candidate in picked}, reverse=True)
+        return any(sum(table.hurry(walk) for table in self.tables) for walk in walks)
 
     def settle(self, target: int | None) -> tuple[Found, Design]:
         """The best design for ``target``, FIFOs of shortcuts as deep as the cycle law wants them in it."""

@@ -21,13 +21,15 @@ from .performance import performance
 
 __all__ = ["Origin", "inspect", "interface", "summary", "verilog_file"]
 
+_MARKED = re.compile(rb"^ *output o__last\b", re.MULTILINE)  # designs had no such port at first
 _INITIAL = re.compile(rb"^ *(output )?reg [^;\n]*=|^ *initial\b", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Origin:
     """``verilog``, the file; ``sha256`` of its bytes, empty where there is none; ``contents`` of ``design.json``, with
-    the interface that the design has; ``edits``, a sentence for each thing that the generator did not write so."""
+    the interface that the design has, and ``lasts``, the ports that mark the last word of a frame; ``edits``, a
+    sentence for each thing that the generator did not write so."""
 
     verilog: Path
     sha256: str
@@ -35,9 +37,9 @@ class Origin:
     edits: tuple[str, ...]
 
 
-def interface(design: Design) -> dict[str, Any]:
+def interface(design: Design, *, lasts: bool = True) -> dict[str, Any]:
     """The keys of ``design.json`` that say how the streams of ``design`` look: ``ports``, ``outputs``,
-    ``boundaries``."""
+    ``boundaries``. ``lasts``: whether the design has ports that mark the last word of a frame."""
     return {
         "ports": {
             "clk": 1,
@@ -49,7 +51,7 @@ def interface(design: Design) -> dict[str, Any]:
         | {
             f"{port}__{part}": width
             for port, b in design.outputs.items()
-            for part, width in (("payload", b.width), ("valid", 1), ("ready", 1), ("last", 1))
+            for part, width in (("payload", b.width), ("valid", 1), ("ready", 1), *([("last", 1)] if lasts else []))
         },
         "outputs": {port: b.name for port, b in design.outputs.items()},
         "boundaries": [
@@ -96,23 +98,22 @@ def inspect(folder: str | Path, design: Design, contents: Mapping[str, Any]) -> 
 
     Raises PlanError where ``design.json`` names a file outside its folder.
     """
-    verilog, expected = verilog_file(folder, contents), interface(design)
-    found = dict(contents)
-    if not (ports := contents.get("ports", {})).keys() & (lasts := _lasts(expected["ports"])).keys():
-        found["ports"] = ports | lasts  # designs had none at first
+    verilog = verilog_file(folder, contents)
+    data = verilog.read_bytes() if verilog.is_file() else None
+    marked = data is None or _MARKED.search(data) is not None
+    expected = interface(design, lasts=marked)
     edits = [
-        f"{NAME}: {_difference(key, found.get(key), value)}"
+        f"{NAME}: {_difference(key, contents.get(key), value)}"
         for key, value in expected.items()
-        if found.get(key) != value
+        if contents.get(key) != value
     ]
     if contents["network"]["hash"] != design.network.hash:
         edits.append(f"{NAME}: network.hash is not that of the network that is verified")
     edits += [f"{NAME}: {what} is not that of the design" for what in _untrue(contents, design)]
     digest = ""
-    if not verilog.is_file():
+    if data is None:
         edits.append(f"{verilog.name} is missing")
     else:
-        data = verilog.read_bytes()
         digest = hashlib.sha256(data).hexdigest()
         if digest != contents["verilog_sha256"]:
             edits.append(
@@ -121,12 +122,12 @@ def inspect(folder: str | Path, design: Design, contents: Mapping[str, Any]) -> 
             )
         elif (contents.get("target") == "asic") == bool(_INITIAL.search(data)):
             edits.append(f"{NAME}: target {contents.get('target')!r} is not that of {verilog.name}")
-    return Origin(verilog, digest, {**contents, **expected}, tuple(edits))
-
-
-def _lasts(ports: Mapping[str, int]) -> dict[str, int]:
-    """Of ``ports`` those that mark the last word of a frame."""
-    return {port: width for port, width in ports.items() if port.endswith("__last")}
+    lasts = [
+        {"port": f"{port}__last", "boundary": b.name, "words": b.words_per_frame}
+        for port, b in design.outputs.items()
+        if marked
+    ]
+    return Origin(verilog, digest, {**contents, **expected, "lasts": lasts}, tuple(edits))
 
 
 def _untrue(contents: Mapping[str, Any], design: Design) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from amaranth.hdl import Cat, ClockDomain, Module, ResetSignal, Signal, Value
+from amaranth.hdl import Cat, ClockDomain, Const, Module, ResetSignal, Signal, Value
 from amaranth.sim import Simulator
 
 from .environment import Environment, Recorder
@@ -57,10 +57,12 @@ def run_amaranth(
     boundaries: Mapping[str, StreamLike],
     stimulus: Stimulus,
     outs: Sequence[StreamLike] | None = None,
+    lasts: Mapping[str, tuple[Value, int]] | None = None,
 ) -> Trace:
     """Simulate a design and return all transfers on the given boundaries, in their order.
 
-    ``outs``: its output streams, where ``o`` is not the only one, in the order of the sinks' pauses.
+    ``outs``: its output streams, where ``o`` is not the only one, in the order of the sinks' pauses; ``lasts``: by
+    boundary the signal that marks the last word of a frame, and the words in one.
     The design's ``sync`` domain gets its clock and reset here; the run takes exactly ``stimulus.cycles`` cycles.
     """
     m = Module()
@@ -70,11 +72,18 @@ def run_amaranth(
     m.d.comb += ResetSignal("sync").eq(reset)
     payloads = [Value.cast(stream.payload) for stream in boundaries.values()]
     # One sampled value for all handshakes; the payload of each boundary by itself, since they are wide.
-    shakes = Cat(*(Cat(stream.valid, stream.ready) for stream in boundaries.values()), design.i.ready)
+    marks = {name: mark for name, (mark, _) in (lasts or {}).items()}
+    shakes = Cat(
+        *(Cat(stream.valid, stream.ready, marks.get(name, Const(0))) for name, stream in boundaries.items()),
+        design.i.ready,
+    )
     source = Value.cast(design.i.payload)
     readies = [out.ready for out in (outs if outs is not None else [design.o])]
     environment = Environment(stimulus, len(source), len(readies))
-    recorder = Recorder({name: len(payload) for name, payload in zip(boundaries, payloads, strict=True)})
+    recorder = Recorder(
+        {name: len(payload) for name, payload in zip(boundaries, payloads, strict=True)},
+        {name: words for name, (_, words) in (lasts or {}).items()},
+    )
 
     async def bench(ctx: Any) -> None:
         def drive() -> None:
@@ -95,9 +104,9 @@ def run_amaranth(
                 recorder.reset()
             else:
                 for index, word in enumerate(words):
-                    pair = bits >> 2 * index
-                    recorder.sample(cycle, index, bool(pair & 1), bool(pair & 2), _unsigned(word, payloads[index]))
-            environment.end(bool(bits >> 2 * len(payloads)))
+                    valid, ready, last = (bool(bits >> 3 * index + k & 1) for k in range(3))
+                    recorder.sample(cycle, index, valid, ready, _unsigned(word, payloads[index]), last)
+            environment.end(bool(bits >> 3 * len(payloads)))
 
     simulator = Simulator(m)
     simulator.add_clock(1e-6)

@@ -174,7 +174,7 @@ class Setup:
     def _simulate(self, stimulus: Stimulus, advance: Advance) -> tuple[Trace, float, float]:
         if self.simulator == "amaranth":
             top = Top(self.design)
-            return run_amaranth(top, top.boundaries, stimulus, top.outs), 0.0, 0.0
+            return run_amaranth(top, top.boundaries, stimulus, top.outs, top.lasts), 0.0, 0.0
         if self.model is not None:
             with tempfile.TemporaryDirectory(prefix="run-", dir=self.work) as folder:
                 trace = self.model.run(

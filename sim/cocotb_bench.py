@@ -48,7 +48,11 @@ async def stream_bench(dut: Any) -> None:
     folder = Path(os.environ["SPIKELOOM_BENCH"])
     ports = DesignPorts.from_json(json.loads((folder / "ports.json").read_text()))
     environment = Environment(load_stimulus(folder / "stimulus.npz"), ports.input.width, len(ports.outputs))
-    recorder = Recorder({port.name: port.width for port in ports.boundaries})
+    recorder = Recorder(
+        {port.name: port.width for port in ports.boundaries}, {last.boundary: last.words for last in ports.lasts}
+    )
+    marks = {last.boundary: (getattr(dut, last.port), last.port) for last in ports.lasts}
+    lasts = [marks.get(port.name) for port in ports.boundaries]
     names = [[f"{port.signal}_{part}" for part in ("valid", "ready", "payload")] for port in ports.boundaries]
     handles = [[getattr(dut, name) for name in three] for three in names]
     boundaries = [(index, *three) for index, three in enumerate(handles)]
@@ -80,7 +84,9 @@ async def stream_bench(dut: Any) -> None:
         for index, valid, ready, payload in boundaries:
             shows = names[index]
             if _bit(valid, shows[0], cycle):
-                recorder.sample(cycle, index, True, _bit(ready, shows[1], cycle), _reader(payload, shows[2], cycle))
+                took, read = _bit(ready, shows[1], cycle), _reader(payload, shows[2], cycle)
+                mark = lasts[index]
+                recorder.sample(cycle, index, True, took, read, mark is not None and _bit(*mark, cycle))
             else:
                 recorder.sample(cycle, index, False, False, int)
         environment.end(_bit(dut.i__ready, "i__ready", cycle))

@@ -70,8 +70,9 @@ def run_cocotb(
     (work_dir / "ports.json").write_text(json.dumps(ports.to_json()))
     control = ""
     if simulator == "verilator":
-        outputs = (f"{port}__{part}" for port in ports.outputs for part in ("payload", "valid", "ready"))
-        control = control_file(ports, "public_flat_rw", (*INPUT_PORTS, *outputs))
+        outputs = [f"{port}__{part}" for port in ports.outputs for part in ("payload", "valid", "ready")]
+        lasts = [last.port for last in ports.lasts]
+        control = control_file(ports, "public_flat_rw", (*INPUT_PORTS, *outputs, *lasts))
     for name in ("trace.npz", "results.xml"):
         (work_dir / name).unlink(missing_ok=True)
 

@@ -17,7 +17,11 @@ __all__ = ["MAX_VIOLATIONS", "VIOLATIONS", "Environment", "Recorder", "checked",
 MAX_VIOLATIONS = 1000
 """Violations a simulator records; a broken design breaks the rules in every cycle."""
 
-VIOLATIONS = {"valid": "valid fell before the transfer", "payload": "payload changed before the transfer"}
+VIOLATIONS = {
+    "valid": "valid fell before the transfer",
+    "payload": "payload changed before the transfer",
+    "last": "last is not that of the last word of a frame",
+}
 """Texts of the violations in a trace."""
 
 
@@ -108,6 +112,8 @@ class _Boundary:
     cycles: list[int] = field(default_factory=list)
     words: list[int] = field(default_factory=list)
     waiting: int | None = None
+    frame: int = 0
+    taken: int = 0
 
 
 class Recorder:
@@ -115,19 +121,24 @@ class Recorder:
 
     Parameters:
         widths: payload bits by boundary name, in the order of the data.
+        frames: words in a frame, of the boundaries that have a port for the last of them.
     """
 
-    def __init__(self, widths: Mapping[str, int]) -> None:
-        self._boundaries = [_Boundary(name, -(-width // 32)) for name, width in widths.items()]
+    def __init__(self, widths: Mapping[str, int], frames: Mapping[str, int] | None = None) -> None:
+        ends = frames or {}
+        self._boundaries = [_Boundary(n, -(-width // 32), frame=ends.get(n, 0)) for n, width in widths.items()]
         self._violations: list[tuple[int, str, str]] = []
 
     def reset(self) -> None:
         """Note a cycle in reset: nothing is transferred and nothing waits any more."""
         for boundary in self._boundaries:
-            boundary.waiting = None
+            boundary.waiting, boundary.taken = None, 0
 
-    def sample(self, cycle: int, index: int, valid: bool, ready: bool, payload: Callable[[], int]) -> None:
-        """Note what boundary number ``index`` shows before the edge; ``payload`` is called only while valid."""
+    def sample(
+        self, cycle: int, index: int, valid: bool, ready: bool, payload: Callable[[], int], last: bool = False
+    ) -> None:
+        """Note what boundary number ``index`` shows before the edge; ``payload`` is called only while valid. ``last``
+        matters where the words of a frame are known."""
         boundary = self._boundaries[index]
         if not valid:
             if boundary.waiting is not None:
@@ -138,7 +149,10 @@ class Recorder:
         if boundary.waiting is not None and word != boundary.waiting:
             self._violate(cycle, boundary, "payload")
         boundary.waiting = None if ready else word
+        if boundary.frame and last != (boundary.taken % boundary.frame == boundary.frame - 1):
+            self._violate(cycle, boundary, "last")
         if ready:
+            boundary.taken += 1
             boundary.cycles.append(cycle)
             boundary.words.append(word)
 

@@ -8,7 +8,8 @@
 // Standard error carries a line "progress <cycle>" now and then, standard output "cycles_per_second <figure>".
 //
 // ports.h is generated: INPUT_LIMBS, INPUT_WIDTH, MAX_VIOLATIONS, OUTPUTS(X) with X(index, ready) for every output,
-// and BOUNDARIES(X) with X(index, limbs, valid, ready, payload) for every boundary.
+// and BOUNDARIES(X) with X(index, limbs, valid, ready, payload, last, words) for every boundary, words 0 where
+// no port marks the last word of a frame.
 
 #include <cerrno>
 #include <chrono>
@@ -94,7 +95,7 @@ private:
 };
 
 // Records the transfers of one boundary and watches the rules of its stream.
-template <int LIMBS>
+template <int LIMBS, int64_t FRAME>
 class Boundary {
 public:
     Boundary(int index, const std::string& folder)
@@ -105,10 +106,13 @@ public:
         flush();
         if (std::fclose(m_file)) fail();
     }
-    void reset() { m_waiting = false; }
+    void reset() {
+        m_waiting = false;
+        m_taken = 0;
+    }
 
     template <class T>
-    void sample(int64_t cycle, bool valid, bool ready, const T& payload, Violations& violations) {
+    void sample(int64_t cycle, bool valid, bool ready, const T& payload, bool last, Violations& violations) {
         if (!valid) {
             if (m_waiting) violations.add(cycle, m_index, "valid");
             m_waiting = false;
@@ -118,7 +122,9 @@ public:
         load(word, payload);
         if (m_waiting && std::memcmp(word, m_word, sizeof word) != 0) violations.add(cycle, m_index, "payload");
         m_waiting = !ready;
+        if (FRAME > 0 && last != (m_taken == FRAME - 1)) violations.add(cycle, m_index, "last");
         if (ready) {
+            if (FRAME > 0 && ++m_taken == FRAME) m_taken = 0;
             const size_t at = m_buffer.size();
             m_buffer.resize(at + RECORD);
             std::memcpy(&m_buffer[at], &cycle, 8);
@@ -145,6 +151,7 @@ private:
     int m_index;
     std::FILE* m_file;
     bool m_waiting = false;
+    int64_t m_taken = 0;
     uint32_t m_word[LIMBS] = {};
     std::vector<char> m_buffer;
 };
@@ -209,7 +216,7 @@ int run(int argc, char** argv) {
 #endif
 
     Violations violations{folder + "/violations.txt"};
-#define DECLARE(index, limbs, valid, ready, payload) Boundary<limbs> boundary_##index{index, folder};
+#define DECLARE(index, limbs, valid, ready, payload, last, words) Boundary<limbs, words> boundary_##index{index, folder};
     BOUNDARIES(DECLARE)
 
     top->rst = 1;
@@ -254,11 +261,11 @@ int run(int argc, char** argv) {
         if (dump) waves.dump(static_cast<uint64_t>(10 * cycle + 5));
 #endif
         if (reset) {
-#define RESET(index, limbs, valid, ready, payload) boundary_##index.reset();
+#define RESET(index, limbs, valid, ready, payload, last, words) boundary_##index.reset();
             BOUNDARIES(RESET)
         } else {
-#define SAMPLE(index, limbs, valid, ready, payload) \
-    boundary_##index.sample(cycle, root->valid, root->ready, root->payload, violations);
+#define SAMPLE(index, limbs, valid, ready, payload, last, words) \
+    boundary_##index.sample(cycle, root->valid, root->ready, root->payload, last, violations);
             BOUNDARIES(SAMPLE)
             if (offering && top->i___05Fready) {
                 offering = false;

@@ -128,6 +128,9 @@ def _wrapper(ports: DesignPorts, contents: dict[str, Any], plain: bool) -> str:
             joined.append(f".{port}__{part}({port}__{part})")
             if plain:
                 wires.append(f"  wire {shape}{boundary.signal}_{part} = {port}__{part};\n")
+    for last in ports.lasts:
+        declared.append(f"output {last.port}")
+        joined.append(f".{last.port}({last.port})")
     for boundary in () if plain else ports.boundaries:
         for part, shape, _ in _parts(boundary):
             wires.append(f"  wire {shape}{boundary.signal}_{part};\n")

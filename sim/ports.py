@@ -2,23 +2,25 @@
 
 The top module has the ports ``clk``, ``rst`` (synchronous, active high), an input stream ``i`` (``i__payload``,
 ``i__valid``, ``i__ready``) and output streams, ``o`` and perhaps others. For every boundary, input and output ports
-included, it has three wires: ``<signal>_valid``, ``<signal>_ready`` and ``<signal>_payload``.
+included, it has three wires: ``<signal>_valid``, ``<signal>_ready`` and ``<signal>_payload``. Beside an output stream
+there is ``<port>__last``, high with the last word of a frame.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..quant.shapes import Integer, ListOf, OneOf, Table, TableOf, Text, check
 
-__all__ = ["BoundaryPort", "DesignPorts", "PortsError"]
+__all__ = ["BoundaryPort", "DesignPorts", "LastPort", "PortsError"]
 
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 _BOUNDARY = Table({"name": Text(), "signal": Text(), "width": Integer()})
+_LAST = Table({"port": Text(), "boundary": Text(), "words": Integer()})
 
 
 class PortsError(ValueError):
@@ -52,6 +54,16 @@ class BoundaryPort:
 
 
 @dataclass(frozen=True)
+class LastPort:
+    """A port that is high with the last word of a frame: ``port``, its name; ``boundary``, whose words it marks;
+    ``words`` in a frame."""
+
+    port: str
+    boundary: str
+    words: int
+
+
+@dataclass(frozen=True)
 class DesignPorts:
     """Top module, Verilog file and boundaries of an emitted design.
 
@@ -60,6 +72,7 @@ class DesignPorts:
         verilog: name of the Verilog file.
         boundaries: in the order of the data: the input port first, the output port ``o`` last.
         outputs: names of the output streams.
+        lasts: ports that mark the last word of a frame.
         random: registers and memories start with random values, for the design gives them none (target ``asic``).
     """
 
@@ -67,12 +80,17 @@ class DesignPorts:
     verilog: str
     boundaries: tuple[BoundaryPort, ...]
     outputs: tuple[str, ...] = ("o",)
+    lasts: tuple[LastPort, ...] = ()
     random: bool = False
 
     def __post_init__(self) -> None:
         if not _IDENTIFIER.fullmatch(self.top):
             raise PortsError(f"Top module must be a Verilog identifier, not {self.top!r}")
-        for port in self.outputs:
+        names = {boundary.name for boundary in self.boundaries}
+        for last in self.lasts:
+            if last.boundary not in names or last.words < 1:
+                raise PortsError(f"Port {last.port!r} marks words of {last.boundary!r}, {last.words} in a frame")
+        for port in (*self.outputs, *(last.port for last in self.lasts)):
             if not _IDENTIFIER.fullmatch(port):
                 raise PortsError(f"Output must be a Verilog identifier, not {port!r}")
         if len(self.boundaries) < 2:
@@ -86,15 +104,16 @@ class DesignPorts:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> DesignPorts:
-        """Read the keys ``top``, ``verilog``, ``boundaries`` and, where there are any, ``outputs`` and ``target`` of a
-        ``design.json``; others are ignored. Raises PortsError."""
+        """Read the keys ``top``, ``verilog``, ``boundaries`` and, where there are any, ``outputs``, ``lasts`` and
+        ``target``: those of a ``design.json`` but for ``lasts``. Others are ignored. Raises PortsError."""
         outputs = ListOf(Text()) if isinstance(data.get("outputs"), list) else TableOf(Text())
         needed = {"top": Text(), "verilog": Text(), "boundaries": ListOf(_BOUNDARY)}
-        more = {"outputs": outputs, "target": OneOf(("fpga", "asic"))}
+        more = {"outputs": outputs, "lasts": ListOf(_LAST), "target": OneOf(("fpga", "asic"))}
         check(data, Table(needed, more), "design.json", PortsError)
         boundaries = tuple(BoundaryPort(item["name"], item["signal"], item["width"]) for item in data["boundaries"])
+        lasts = tuple(LastPort(item["port"], item["boundary"], item["words"]) for item in data.get("lasts", []))
         outputs, random = tuple(data.get("outputs", ["o"])), data.get("target") == "asic"
-        return cls(data["top"], data["verilog"], boundaries, outputs, random)
+        return cls(data["top"], data["verilog"], boundaries, outputs, lasts, random)
 
     def to_json(self) -> dict[str, Any]:
         """Return what :meth:`from_json` reads."""
@@ -104,6 +123,7 @@ class DesignPorts:
             "verilog": self.verilog,
             "boundaries": boundaries,
             "outputs": list(self.outputs),
+            "lasts": [asdict(last) for last in self.lasts],
             "target": "asic" if self.random else "fpga",
         }
 

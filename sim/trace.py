@@ -50,8 +50,9 @@ class Transfers:
 @dataclass(frozen=True)
 class Trace:
     """All transfers of a run by boundary name, in the order of the data; ``violations`` lists broken stream rules
-    as (cycle, boundary, text): a valid that fell, or a payload that changed, before the transfer; ``speed``, cycles a
-    second of the simulation without start and files, 0.0 where it was not measured."""
+    as (cycle, boundary, text): a valid that fell, or a payload that changed, before the transfer, a wrong mark of the
+    last word of a frame; ``speed``, cycles a second of the simulation without start and files, 0.0 where it was not
+    measured."""
 
     boundaries: dict[str, Transfers]
     violations: tuple[tuple[int, str, str], ...] = ()

@@ -170,11 +170,14 @@ def _publish(folder: Path, target: Path) -> None:
 
 def _ports_header(ports: DesignPorts) -> str:
     lines = []
+    lasts = {last.boundary: last for last in ports.lasts}
     for index, port in enumerate(ports.boundaries):
         # Verilator's names in C++: a double underscore in the Verilog is written with the code of its second half.
         prefix = f"{ports.top}__DOT__".replace("__", "___05F", ports.top.count("__"))
         signal = [prefix + f"{port.signal}_{part}".replace("__", "___05F") for part in ("valid", "ready", "payload")]
-        lines.append(f"    X({index}, {port.limbs}, {', '.join(signal)})")
+        last = lasts.get(port.name)
+        mark = f"top->{last.port.replace('__', '___05F')}, {last.words}" if last else "false, 0"
+        lines.append(f"    X({index}, {port.limbs}, {', '.join(signal)}, {mark})")
     readies = " ".join(f"X({k}, {port.replace('__', '___05F')}___05Fready)" for k, port in enumerate(ports.outputs))
     return (
         f"#define INPUT_LIMBS {ports.input.limbs}\n#define INPUT_WIDTH {ports.input.width}\n"

@@ -24,7 +24,7 @@ def check(design: Design, data: st.DataObject) -> None:
         assert np.array_equal(models[name], expected), f"{name}: core models differ from the golden model"
     expected = predict(design, run.stimulus, words)
     top = Top(design)
-    got = run_amaranth(top, top.boundaries, run.stimulus, top.outs)
+    got = run_amaranth(top, top.boundaries, run.stimulus, top.outs, top.lasts)
     differences = compare(expected, got, boundary_infos(design), run.stimulus.resets)
     assert not differences, "\n".join(map(str, differences))
     assert any(len(t.cycles) for t in got.boundaries.values())

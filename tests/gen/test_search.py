@@ -18,7 +18,7 @@ from spikeloom.gen.rates import WordRates
 from spikeloom.gen.search import ORDER, fits, smallest
 from spikeloom.quant import golden
 from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import Input, Linear, Readout
+from spikeloom.quant.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Readout
 
 
 @pytest.mark.parametrize("network", [chain(), residual()], ids=["chain", "residual"])
@@ -55,6 +55,35 @@ def test_a_target_is_met_by_the_cycle_law(network: Network) -> None:
         found = search(network, target)
         assert found.interval <= target
         assert performance(found.design)["interval"] == found.interval
+
+
+def test_a_stage_that_is_done_before_its_next_words_come_makes_others_wait_less() -> None:
+    draw = np.random.default_rng(0).integers
+    zero, lanes = np.zeros(6, int), {"conv": Fold(1, 1, 1)}
+    network = Network(
+        (
+            Input(name="input", shape=(4, 3, 7), high=2),
+            Conv2d(name="first", source="input", weight=draw(-1, 2, (6, 4, 1, 1)), weight_bits=2, stride=3),
+            Gain(name="shortcut", source="input", gain=zero + 1, stride=3, offset=2),
+            Add(name="sum", source="first", other="shortcut"),
+            IF(name="if1", source="sum", threshold=zero + 4, bias=zero, v0=zero),
+            Conv2d(name="conv", source="if1", weight=draw(-1, 2, (1, 6, 1, 2)), weight_bits=2, stride=2),
+            IF(name="if2", source="conv", threshold=zero[:1] + 4, bias=zero[:1], v0=zero[:1]),
+            Flatten(name="flat", source="if2"),
+            Linear(name="last", source="flat", weight=draw(-3, 4, (2, 1)), weight_bits=3),
+            Readout(name="out", source="last", bias=zero[:2]),
+        ),
+        steps=1,
+    )
+    words = 3 * 7  # one a pixel: as many cycles as the input takes, whatever the stages do
+    slow = Design(network, search(network, words + 10, given=lanes, counts=False).folds, counts=False)
+    assert next(s for s in slow.stages if s.name == "first").cycles < words < performance(slow)["interval"]
+    found = search(network, words, given=lanes, counts=False)
+    assert found.interval == words == performance(found.design)["interval"]
+    assert found.folds["first"].outputs > slow.folds["first"].outputs
+    assert any("words bind" in line for line in found.log)
+    with pytest.raises(PlanError, match="first: needs at least 21 cycles a frame, more than the target of 20"):
+        search(network, words - 1, given=lanes, counts=False)
 
 
 def test_a_device_gets_the_fastest_design_that_fits() -> None:

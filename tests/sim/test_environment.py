@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spikeloom.sim.environment import MAX_VIOLATIONS, Environment, Recorder, checked
+from spikeloom.sim.environment import MAX_VIOLATIONS, VIOLATIONS, Environment, Recorder, checked
 from spikeloom.sim.trace import Stimulus
 
 
@@ -78,6 +78,19 @@ def test_the_rules_of_a_stream_are_watched() -> None:
     assert trace.violations == (
         (1, "a", "payload changed before the transfer"), (4, "a", "valid fell before the transfer")
     )  # fmt: skip
+
+
+def test_the_mark_of_the_last_word_is_watched() -> None:
+    recorder = Recorder({"a": 4, "o": 4}, {"o": 2})
+    shown = [(True, False), (True, True), (True, True), (False, False), (True, False), (True, False), (True, True)]
+    for cycle, (ready, last) in enumerate(shown):
+        recorder.sample(cycle, 0, True, ready, lambda: 1, last=True)  # nobody knows how long its frames are
+        recorder.sample(cycle, 1, True, ready, lambda: 1, last)
+    recorder.reset()  # a frame begins
+    recorder.sample(8, 1, True, True, lambda: 1, last=False)
+    recorder.sample(9, 1, False, True, lambda: 1, last=False)
+    recorder.sample(10, 1, True, True, lambda: 1, last=True)
+    assert recorder.trace().violations == tuple((cycle, "o", VIOLATIONS["last"]) for cycle in (2, 3, 4))
 
 
 def test_a_thousand_violations_are_enough() -> None:
