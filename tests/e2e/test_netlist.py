@@ -10,6 +10,7 @@ import small
 from spikeloom.gen import emit
 from spikeloom.gen.design import Design
 from spikeloom.gen.fold import auto
+from spikeloom.gen.origin import inspect
 from spikeloom.gen.yosys import YosysError
 from spikeloom.quant import data
 from spikeloom.quant.netfile import load
@@ -63,7 +64,7 @@ def test_cells_and_their_faults(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     design, frames = small.design(), small.frames(40)
-    contents = emit.write(design, tmp_path)
+    contents = inspect(tmp_path, design, emit.write(design, tmp_path)).contents  # with the ports that verify compares
     built = build_netlist(tmp_path, contents, family, cache)
     assert built.build_seconds > 0 and sum(built.cells.values()) > 100
     built.verilog.write_text(with_faults(built.verilog.read_text(), family))
