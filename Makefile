@@ -9,16 +9,19 @@ TYPES := build/types/spikeloom
 # Of 'make mutants': mutants in all, and at once.
 COUNT ?= 400
 JOBS ?= 2
+# Of 'make same': the commit that is compared with, and FULL=1 for all networks, NAMES=1 where names alone may differ.
+BASE ?= HEAD
 # The version of pyright is the one of constraints.txt; it need not ask whether there is a newer one.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 
-.PHONY: help demo test regress mutants bench tables lint types package clean
+.PHONY: help demo test regress mutants same bench tables lint types package clean
 
 help:
 	@echo "make demo     train, generate, simulate and verify a spiking network on the digits (out/demo)"
 	@echo "make test     the tests, without the slow ones"
 	@echo "make regress  all tests, with fifteen times as many random designs"
 	@echo "make mutants  400 small wrong versions of the sources, 200 of emitted Verilog: lists those that no test finds"
+	@echo "make same     what comes out is the same as with the last commit (BASE=COMMIT for another, FULL=1 for all of it)"
 	@echo "make bench    measure; writes benchmarks/results.json and the tables of README.md and docs/"
 	@echo "make tables   write the tables again from benchmarks/results.json"
 	@echo "make lint     ruff and pyright"
@@ -51,6 +54,9 @@ regress: $(STAMP)
 mutants: $(STAMP)
 	status=0; $(BIN)/python -m tests.mutants --count $(COUNT) --jobs $(JOBS) || status=1; \
 	$(BIN)/python -m tests.mutants.verilog || status=1; exit $$status
+
+same: $(STAMP)
+	$(BIN)/python -m tests.same --base $(BASE) $(if $(FULL),--full) $(if $(NAMES),--names)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.run

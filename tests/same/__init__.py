@@ -1,0 +1,1 @@
+"""Whether a change of the sources changes nothing that comes out: ``make same``."""
