@@ -3,8 +3,8 @@ a process of its own, for a wrong kernel may damage memory. Shows the kernels of
 were wrong, with the relative error of each result that was.
 
 ``python -m benchmarks.convolutions --isa AVX2 --cases 600``; ``--plain`` takes PyTorch's own function where the project
-has another (``quant/convolution.py``), ``--single`` 1x1 convolutions with a stride alone. Only on Linux. glibc fills
-memory that nobody has written, and its checking allocator finds bytes written past a tensor.
+has another (``quant/training/convolution.py``), ``--single`` 1x1 convolutions with a stride alone. Only on Linux. glibc
+fills memory that nobody has written, and its checking allocator finds bytes written past a tensor.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from spikeloom.quant.convolution import conv2d
+from spikeloom.quant.training.convolution import conv2d
 
 WRONG = {torch.float32: 1e-5, torch.bfloat16: 0.05, torch.float64: 1e-12}
 """Least relative error of a result that is wrong: roundings alone make less than half of it."""

@@ -12,9 +12,9 @@ import numpy as np
 
 from spikeloom.gen.design import Design
 from spikeloom.gen.plan import Fold
-from spikeloom.quant.netfile import load
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import (
+from spikeloom.quant.ir.netfile import load
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import (
     IF,
     Add,
     Conv2d,

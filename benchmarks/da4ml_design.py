@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeloom.quant import netfile
+from spikeloom.quant.ir import netfile
 from spikeloom.sim.environment import limbs_to_int, words_from_ints
 from spikeloom.sim.ports import BoundaryPort, DesignPorts
 from spikeloom.sim.trace import Stimulus

@@ -21,8 +21,8 @@ from spikeloom.gen.fold import Choice, search
 from spikeloom.gen.rates import WordRates
 from spikeloom.gen.synth import synthesise
 from spikeloom.quant import golden
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import IF
 from spikeloom.sim.verify import verify
 
 from .works import MODELS

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from spikeloom.quant import data
-from spikeloom.quant.netfile import load
-from spikeloom.quant.network import Network
-from spikeloom.quant.workloads import from_workload, workload_frames
+from spikeloom.quant.ir.netfile import load
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.workloads import from_workload, workload_frames
 from spikeloom.sim.verify import Simulator
 
 __all__ = ["WORKS", "Work"]

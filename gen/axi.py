@@ -15,7 +15,7 @@ from amaranth.lib.wiring import In, Out
 from ..hdl.axi_lite import AxiLite
 from ..hdl.axi_stream import PacketEnd
 from ..hdl.library import Library
-from ..quant.files import replacing
+from ..quant.files.replacing import replacing
 from . import lint
 from .accelerator import Accelerator
 from .design import Design

@@ -10,8 +10,8 @@ does, so the output has M_(T-1) spikes in all: the maximum of the counts.
 from __future__ import annotations
 
 from ..hdl.words import WordFormat
-from ..quant.network import Network
-from ..quant.nodes import IF, Add, Flatten, Pool, Readout
+from ..quant.ir.network import Network
+from ..quant.ir.nodes import IF, Add, Flatten, Pool, Readout
 
 __all__ = ["counted", "sums_over_time"]
 

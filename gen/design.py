@@ -16,7 +16,7 @@ from ..hdl.counter import counter
 from ..hdl.law import Gate, Link, SinkLaw, SourceLaw, solve
 from ..hdl.stage import StageSpec
 from ..hdl.window_law import WindowLaw
-from ..quant.network import Network
+from ..quant.ir.network import Network
 from .lags import rooms
 from .layers import Layer, PlanError, layers
 from .names import Namespace, identifier

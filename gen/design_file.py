@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ..quant.shapes import Integer, ListOf, Number, OneOf, Table, TableOf, Text, Truth, check
-from ..quant.texts import TextError, near, read_json, shown
+from ..quant.files.shapes import Integer, ListOf, Number, OneOf, Table, TableOf, Text, Truth, check
+from ..quant.files.texts import TextError, near, read_json, shown
 from .layers import PlanError
 
 __all__ = ["FORMAT", "NAME", "NETWORK", "check_stages", "read_contents"]

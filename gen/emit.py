@@ -18,8 +18,8 @@ from amaranth.hdl import Elaboratable
 
 from ..hdl.library import Library, Target, is_asic
 from ..hdl.tables import hex_text
-from ..quant.files import replacing
-from ..quant.netfile import load, save
+from ..quant.files.replacing import replacing
+from ..quant.ir.netfile import load, save
 from . import asic, lint, readable, yosys
 from .cost import estimate
 from .design import Design, Top

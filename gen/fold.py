@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..quant.network import Network
+from ..quant.ir.network import Network
 from .candidates import Table
 from .design import Design
 from .devices import DEVICES, Device

@@ -7,8 +7,8 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
-from ..quant.shapes import Integer, Table, Truth, check
-from ..quant.texts import TextError, read_toml, shown
+from ..quant.files.shapes import Integer, Table, Truth, check
+from ..quant.files.texts import TextError, read_toml, shown
 from .layers import PlanError
 from .plan import Fold
 

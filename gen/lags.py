@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..hdl.stage import StageSpec
-from ..quant.nodes import Conv2d
+from ..quant.ir.nodes import Conv2d
 from .layers import Layer, Skip
 
 if TYPE_CHECKING:

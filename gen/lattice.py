@@ -19,7 +19,7 @@ import numpy as np
 from ..hdl.flow import GearboxSpec
 from ..hdl.fork import DecimatorSpec
 from ..hdl.words import WordFormat
-from ..quant.network import Network
+from ..quant.ir.network import Network
 from .candidates import Candidate, Table
 from .cost import Area, area, total
 from .devices import resources

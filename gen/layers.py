@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..quant.network import Network, Signal
-from ..quant.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Node, Pool, Readout, Requant, Synapse
+from ..quant.ir.network import Network, Signal
+from ..quant.ir.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Node, Pool, Readout, Requant, Synapse
 from .counts import counted, sums_over_time
 
 __all__ = ["Layer", "PlanError", "Skip", "layers"]

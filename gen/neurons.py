@@ -9,7 +9,7 @@ import numpy as np
 from ..hdl.initial import InitialSpec
 from ..hdl.neuron_spec import NeuronSpec
 from ..hdl.words import WordFormat
-from ..quant.nodes import IF
+from ..quant.ir.nodes import IF
 
 if TYPE_CHECKING:
     from ..hdl.stage import CoreSpec

@@ -17,7 +17,7 @@ from ..hdl.stage import CoreSpec, StageSpec
 from ..hdl.synapse import SynapseSpec
 from ..hdl.window_spec import WindowSpec, chunk_for
 from ..hdl.words import WordFormat
-from ..quant.nodes import IF, Conv2d, MaxPool, Pool, Readout, Requant, Synapse
+from ..quant.ir.nodes import IF, Conv2d, MaxPool, Pool, Readout, Requant, Synapse
 from .layers import Layer, PlanError, Skip
 from .neurons import neuron_cores
 

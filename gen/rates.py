@@ -8,8 +8,8 @@ import numpy as np
 
 from ..hdl.sparse_law import mean_cycles
 from ..hdl.stage import StageSpec
-from ..quant.network import Network
-from ..quant.nodes import Pool
+from ..quant.ir.network import Network
+from ..quant.ir.nodes import Pool
 from .layers import layers
 from .plan import Fold, build_stage, chunk_of, divisors
 

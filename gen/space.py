@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from ..quant.network import Network
+from ..quant.ir.network import Network
 from .candidates import Table
 from .lags import first_lags
 from .lattice import Arcs, lattice

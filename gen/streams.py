@@ -13,8 +13,8 @@ from ..hdl.law import Link, Process
 from ..hdl.sparse_law import ScanCosts
 from ..hdl.stage import Stage, StageSpec
 from ..hdl.words import WordFormat
-from ..quant.network import Network
-from ..quant.nodes import Readout
+from ..quant.ir.network import Network
+from ..quant.ir.nodes import Readout
 from .layers import Layer
 from .names import Namespace, identifier
 

@@ -2,7 +2,7 @@
 
 ``digits`` comes with scikit-learn; ``mnist:DIR`` and ``fashion:DIR`` are four IDX files, plain or ``.gz``;
 ``cifar10:DIR`` is the "binary version" (``data_batch_1.bin`` to ``data_batch_5.bin`` and ``test_batch.bin``). Without
-``:DIR`` the folder is the one in SPIKELOOM_DATA (``quant.folders``).
+``:DIR`` the folder is the one in SPIKELOOM_DATA (``quant.files.folders``).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import IO
 import numpy as np
 
 from .extras import missing
-from .folders import VARIABLE, data_folder
-from .npz import unpacked_at_most
+from .files.folders import VARIABLE, data_folder
+from .files.npz import unpacked_at_most
 
 __all__ = ["DataError", "Dataset", "digits", "load"]
 

@@ -11,7 +11,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from .network import Network
+from .ir.network import Network
 from .result import Progress, Result
 
 __all__ = ["model", "run"]

@@ -26,8 +26,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .network import Network, Signal
-from .nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, NetworkError, Node, Readout, Requant, SumPool
+from .ir.network import Network, Signal
+from .ir.nodes import (
+    IF,
+    Add,
+    Conv2d,
+    Flatten,
+    Gain,
+    Input,
+    Linear,
+    MaxPool,
+    NetworkError,
+    Node,
+    Readout,
+    Requant,
+    SumPool,
+)
 from .result import Progress, Result, classes_over_time, result_dtype, result_shape
 
 __all__ = ["Result", "accuracy", "classes_over_time", "exact_dtype", "exact_math", "run"]

@@ -8,7 +8,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from .recipes import (
+from .files.texts import TextError, near, read_toml, shown
+from .methods.registry import (
     METHODS,
     Distill,
     DualPhaseRecipe,
@@ -22,7 +23,6 @@ from .recipes import (
     SpikingResnetRecipe,
     Start,
 )
-from .texts import TextError, near, read_toml, shown
 
 __all__ = [
     "Distill",

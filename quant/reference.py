@@ -12,8 +12,22 @@ from collections.abc import Collection
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from .network import Network
-from .nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, NetworkError, Node, Readout, Requant, SumPool
+from .ir.network import Network
+from .ir.nodes import (
+    IF,
+    Add,
+    Conv2d,
+    Flatten,
+    Gain,
+    Input,
+    Linear,
+    MaxPool,
+    NetworkError,
+    Node,
+    Readout,
+    Requant,
+    SumPool,
+)
 from .result import Progress, Result, result_dtype, result_shape
 
 __all__ = ["run"]

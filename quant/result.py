@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .network import Network, Signal
-from .nodes import Readout
+from .ir.network import Network, Signal
+from .ir.nodes import Readout
 
 __all__ = ["Progress", "Result", "classes_over_time", "result_dtype", "result_shape"]
 

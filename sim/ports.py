@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..quant.shapes import Integer, ListOf, OneOf, Table, TableOf, Text, check
+from ..quant.files.shapes import Integer, ListOf, OneOf, Table, TableOf, Text, check
 
 __all__ = ["BoundaryPort", "DesignPorts", "LastPort", "PortsError"]
 

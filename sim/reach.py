@@ -1,6 +1,7 @@
 """What the frames of a verification reached of a design, layer by layer: figures, and warnings in words.
 
-A layer here is a stage of the design, with the names of the user's own nodes; what is counted is in ``quant.reach``.
+A layer here is a stage of the design, with the names of the user's own nodes; what is counted is in
+``quant.analysis.reach``.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import numpy as np
 
 from ..gen.design import Design
 from ..hdl.stage import StageSpec
-from ..quant.branches import FAR, Branches
-from ..quant.nodes import Add, Node, Requant
-from ..quant.reach import NodeReach, Reach
+from ..quant.analysis.branches import FAR, Branches
+from ..quant.analysis.reach import NodeReach, Reach
+from ..quant.ir.nodes import Add, Node, Requant
 
 __all__ = ["MOVED", "TAKEN", "DesignReach", "LayerReach"]
 

@@ -14,7 +14,7 @@ import numpy as np
 from ..gen.design import Design
 from ..gen.origin import inspect
 from ..quant import execute
-from ..quant.files import replacing
+from ..quant.files.replacing import replacing
 from .cache import cache_folder
 from .chunk import Chunk, Result, Setup, frames_per_chunk
 from .compare import Difference

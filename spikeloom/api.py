@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from .quant import netfile
 from .quant.data import DataError
-from .quant.network import Network
-from .quant.npz import NpzError, NpzFile
+from .quant.files.npz import NpzError, NpzFile
+from .quant.ir import netfile
+from .quant.ir.network import Network
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .gen.design import Design
     from .gen.plan import Fold
     from .quant.recipe import Recipe
-    from .quant.train import Trained
+    from .quant.training.train import Trained
     from .sim.verify import Outcome
 
 __all__ = ["Frames", "convert", "evaluate", "frames", "generate", "load", "save", "train", "verify"]
@@ -47,14 +47,15 @@ def save(network: Network, path: str | Path) -> None:
 
 
 def convert(model: nn.Module, **options: Any) -> Network:
-    """Convert a trained torch module; for the options see :func:`spikeloom.quant.integers.convert`."""
-    from .quant.integers import convert as converted
+    """Convert a trained torch module; for the options see :func:`spikeloom.quant.conversion.integers.convert`."""
+    from .quant.conversion.integers import convert as converted
 
     return converted(model, **options)
 
 
 def train(recipe: Recipe, *, held_out: int | None = None, **options: Any) -> Trained:
-    """Follow a recipe; for the options see :func:`spikeloom.quant.train.train`. Raises RecipeError or DataError.
+    """Follow a recipe; for the options see :func:`spikeloom.quant.training.train.train`. Raises RecipeError or
+    DataError.
 
     ``held_out``: so many of the last training images are tested on, and not trained on, in place of the test images.
     """
@@ -63,7 +64,7 @@ def train(recipe: Recipe, *, held_out: int | None = None, **options: Any) -> Tra
     from .quant.data import load as load_data
     from .quant.models import build
     from .quant.recipe import RecipeError
-    from .quant.train import train as follow
+    from .quant.training.train import train as follow
 
     data = load_data(recipe.data)
     try:
@@ -130,10 +131,10 @@ def evaluate(network: Network, images: Frames, *, progress: Callable[[int, int],
 
     Keys: ``accuracy`` (0..1), ``frames``, ``over_time``, accuracy after t = 1..T steps; ``layers``, each with its
     ``rate`` of spikes, its synaptic ``operations`` an image and their energy; ``operations``, ``nanojoules`` an image
-    in all, and ``ann_operations``, ``ann_nanojoules`` of an ANN of the same layers (``quant.activity``).
+    in all, and ``ann_operations``, ``ann_nanojoules`` of an ANN of the same layers (``quant.analysis.activity``).
     Raises DataError where the labels are unknown, NetworkError where one is no class of ``network``.
     """
-    from .quant import activity
+    from .quant.analysis import activity
 
     if images.labels is None:
         raise DataError("The accuracy needs labels; add an array 'labels' to the file of frames")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from .link import Host, Info
-    from .quant.network import Network
+    from .quant.ir.network import Network
 
 __all__ = ["run"]
 

@@ -12,7 +12,7 @@ import typer
 
 from .commands_network import JsonOption
 from .console import print_json, print_text, writable
-from .quant.files import replacing
+from .quant.files.replacing import replacing
 
 __all__ = ["ExamplesError", "examples"]
 

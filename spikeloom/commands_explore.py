@@ -59,7 +59,7 @@ def explore(networks: Annotated[list[Path], typer.Argument(help="Network files: 
     from .explore.explore import explore as explored
     from .explore.options import Options
     from .explore.output import TOOLS, write
-    from .quant.narrow import narrowed_files
+    from .quant.analysis.narrow import narrowed_files
     from .report import versions
 
     start = time.perf_counter()

@@ -38,7 +38,7 @@ def train(recipe: Annotated[Path, typer.Argument(help="TOML file: data, model, m
     followed = followed if data is None else replace(followed, data=data)
     need("torch", *(("sklearn",) if followed.data == "digits" else ()))
     writable(output, folder=False)
-    from .quant.checkpoint import Checkpoint
+    from .quant.training.checkpoint import Checkpoint
 
     checkpoint = Checkpoint(output.with_name(f"{output.name}.checkpoint"))
     with bars() as step:

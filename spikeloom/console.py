@@ -137,7 +137,7 @@ def percent(share: float) -> str:
 
 
 def figures_of(training: dict[str, float]) -> str:
-    """The figures that a training shows (``quant.fit.Progress``), those that there are."""
+    """The figures that a training shows (``quant.training.fit.Progress``), those that there are."""
     words = {"train": lambda x: f"{percent(x)} of the training images", "loss": lambda x: f"loss {x:.3f}"}
     words["held out"] = lambda x: f"held out {percent(x)}"
     return ", ".join(word(training[name]) for name, word in words.items() if name in training)

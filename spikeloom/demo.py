@@ -18,7 +18,7 @@ from . import api
 from .commands_design import outcome_figures
 from .console import Step, figures_of, percent
 from .quant.data import load as load_data
-from .quant.files import replacing
+from .quant.files.replacing import replacing
 from .quant.recipe import read as read_recipe
 from .report import Findings
 from .report import write as write_report

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from .gen.design import Design
 from .quant import execute
-from .quant.network import Network
-from .quant.nodes import IF
+from .quant.ir.network import Network
+from .quant.ir.nodes import IF
 
 __all__ = ["raster", "timeline"]
 

@@ -15,8 +15,8 @@ from markupsafe import Markup
 
 from .browser import SECTIONS, check_page
 from .gen.design import Design
-from .quant.files import replacing
-from .quant.nodes import Synapse
+from .quant.files.replacing import replacing
+from .quant.ir.nodes import Synapse
 
 __all__ = ["SECTIONS", "Findings", "check_page", "render", "versions", "write"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from spikeloom.quant.data import Dataset, load
-from spikeloom.quant.folders import data_folder
+from spikeloom.quant.files.folders import data_folder
 
 # Several tests run at once: threads of PyTorch that wait for each other would take the processors from them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

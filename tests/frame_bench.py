@@ -14,8 +14,8 @@ from spikeloom.gen.accelerator import GOOD, LONG, SHORT, Accelerator, Result, fr
 from spikeloom.gen.design import Design
 from spikeloom.gen.plan import Fold
 from spikeloom.quant import golden
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Conv2d, Flatten, Input, Linear, Readout
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import IF, Conv2d, Flatten, Input, Linear, Readout
 
 __all__ = ["Bench", "Packet", "expected", "perceptron", "random_packets", "small_cnn"]
 

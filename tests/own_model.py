@@ -15,7 +15,7 @@ from spikeloom.gen.layers import Layer, PlanError, layers
 from spikeloom.gen.plan import Fold, build_stage, fold_choices
 from spikeloom.quant import golden
 from spikeloom.quant.data import Dataset, digits
-from spikeloom.quant.network import Network
+from spikeloom.quant.ir.network import Network
 from spikeloom.sim.predict import golden_words
 
 

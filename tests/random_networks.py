@@ -15,8 +15,8 @@ from spikeloom.gen.layers import PlanError, layers
 from spikeloom.gen.plan import Fold, build_stage, fold_choices
 from spikeloom.gen.rates import WordRates
 from spikeloom.quant import golden
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import (
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import (
     IF,
     Add,
     Conv2d,

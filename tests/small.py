@@ -6,8 +6,8 @@ import numpy as np
 
 from spikeloom.gen.design import Design
 from spikeloom.gen.plan import Fold
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Flatten, Input, Linear, Readout
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import IF, Flatten, Input, Linear, Readout
 
 FOLDS = {"hidden": Fold(2, 1, 1), "last": Fold(1, 2, 1)}
 

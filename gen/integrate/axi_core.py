@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...quant.files import replacing
+from ...quant.files.replacing import replacing
 from .constraints import constraints
 from .files import file_list
 from .instance import instance

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...quant.files import replacing
+from ...quant.files.replacing import replacing
 from ..design import Design
 from .bench import bench, vector_files
 from .cocotb_bench import cocotb_bench

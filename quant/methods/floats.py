@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, Sum, Weights
+from ..frontends.layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, Sum, Weights
 
 __all__ = ["results", "value_of"]
 

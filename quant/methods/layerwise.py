@@ -1,7 +1,8 @@
 """Layer by layer, a spiking network is brought near to the quantised one: what two methods share.
 
-Both are :class:`~quant.qat.IntegerGraph` of the same weights; the target, rule ``lossless``, is the quantised network,
-and stays as it is. A layer is tuned with the layers before it tuned and spiking already, on what they really give.
+Both are :class:`~quant.qat.integer_graph.IntegerGraph` of the same weights; the target, rule ``lossless``, is the
+quantised network, and stays as it is. A layer is tuned with the layers before it tuned and spiking already, on what
+they really give.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import torch
 from torch import Tensor
 
 from .. import golden
-from ..layers import IMAGE, Flat, Pool
-from ..nodes import Rule
-from ..qat import IntegerGraph, Scales, sources_of
-from ..stage import Stage
+from ..frontends.layers import IMAGE, Flat, Pool
+from ..ir.nodes import Rule
+from ..qat.integer_graph import IntegerGraph, Scales, sources_of
+from ..qat.stage import Stage
 
 __all__ = ["Inputs", "Share", "accuracy", "fit", "nothing", "spiking_copy", "walk"]
 

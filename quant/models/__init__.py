@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from torch import nn
 
-from ..texts import near, shown
+from ..files.texts import near, shown
 from .plain import lenet5, perceptron, vgg
 from .resnet import load_weights, resnet
 

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..folders import VARIABLE, data_file
+from ..files.folders import VARIABLE, data_file
 
 __all__ = ["ResNet", "load_weights", "resnet"]
 
@@ -92,7 +92,7 @@ def resnet(
 
 def load_weights(model: nn.Module, path: str | Path, *, mean: Sequence[float] = (), std: Sequence[float] = ()) -> None:
     """Load a PyTorch file of published weights into ``model``; nothing in the file is executed. Where ``path`` is not
-    there it is looked for in SPIKELOOM_DATA (``quant.folders``).
+    there it is looked for in SPIKELOOM_DATA (``quant.files.folders``).
 
     The tensors may lie below "state_dict" and their names begin with "module.". Were they trained on images
     (x - ``mean``) / ``std``, channel by channel, then the first convolution and the batch norm behind it are changed so

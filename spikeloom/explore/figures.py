@@ -13,7 +13,7 @@ from ..gen.emit import performance
 from ..gen.layers import Layer
 from ..hdl.stage import StageSpec
 from ..hdl.synapse import SynapseSpec
-from ..quant.nodes import Conv2d, Synapse
+from ..quant.ir.nodes import Conv2d, Synapse
 
 __all__ = ["measured", "operations"]
 

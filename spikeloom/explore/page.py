@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ..gen.devices import LUT_RAM_LUTS
-from ..quant.files import replacing
+from ..quant.files.replacing import replacing
 
 __all__ = ["SECTIONS", "render", "write"]
 

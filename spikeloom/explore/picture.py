@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, NullLocator
 
 from ..pictures import COLOURS
-from ..quant.files import replacing
+from ..quant.files.replacing import replacing
 
 __all__ = ["front", "write"]
 

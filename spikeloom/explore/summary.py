@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..gen.devices import Device
-from ..quant.network import Network
-from ..quant.nodes import IF, Synapse
+from ..quant.ir.network import Network
+from ..quant.ir.nodes import IF, Synapse
 
 __all__ = ["described", "device_figures", "elements", "roofline"]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..quant.files import replacing
+from ..quant.files.replacing import replacing
 
 __all__ = ["fold_text", "write"]
 

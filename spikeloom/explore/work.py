@@ -21,7 +21,7 @@ from ..gen.plan import Fold
 from ..gen.rates import WordRates
 from ..gen.space import Space
 from ..gen.synth import place, synthesise
-from ..quant.network import Network
+from ..quant.ir.network import Network
 from .figures import measured
 
 __all__ = ["ExploreError", "accuracy", "best", "front", "measure", "opened", "sizes", "space", "synthesis"]
@@ -104,7 +104,7 @@ def measure(
 
 def accuracy(*, network: str, hash: str, data: str, start: int, stop: int) -> dict[str, Any]:
     """Right answers, synaptic operations and energy on the test images ``start`` to ``stop``, by the golden model."""
-    from ..quant import activity
+    from ..quant.analysis import activity
 
     found = opened(network, hash)
     images = api.frames(found, data, stop)

@@ -18,9 +18,9 @@ from spikeloom.cli import app
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit import write
 from spikeloom.gen.fold import auto
-from spikeloom.quant import netfile
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Conv2d, Flatten, Input, Linear, Readout
+from spikeloom.quant.ir import netfile
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import IF, Conv2d, Flatten, Input, Linear, Readout
 
 CLI = "import sys; from spikeloom.cli import main; sys.argv[0] = 'spikeloom'; main()"
 

@@ -12,7 +12,8 @@ import pytest
 
 import spikeloom
 from spikeloom.demo import RECIPE
-from spikeloom.quant import netfile, recipe
+from spikeloom.quant import recipe
+from spikeloom.quant.ir import netfile
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -12,10 +12,10 @@ from safetensors.numpy import save_file
 from torch import nn
 
 from spikeloom.console import explain
-from spikeloom.quant.integers import convert
-from spikeloom.quant.layers import UnsupportedLayer
-from spikeloom.quant.nodes import NetworkError
-from spikeloom.quant.shift_norm import shift_batch_norm
+from spikeloom.quant.conversion.integers import convert
+from spikeloom.quant.conversion.shift_norm import shift_batch_norm
+from spikeloom.quant.frontends.layers import UnsupportedLayer
+from spikeloom.quant.ir.nodes import NetworkError
 
 
 def files(folder: Path) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib.metadata import metadata
 from pathlib import Path
 
-from spikeloom.quant import netfile
 from spikeloom.quant.extras import EXTRAS, missing
+from spikeloom.quant.ir import netfile
 from spikeloom.quant.recipe import read
 
 ROOT = Path(__file__).parents[2]

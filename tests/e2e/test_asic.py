@@ -22,8 +22,8 @@ from spikeloom.gen.yosys import YosysError
 from spikeloom.hdl.library import Library
 from spikeloom.hdl.window import Window
 from spikeloom.quant import golden
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Conv2d, Flatten, Input, Linear, Readout
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import IF, Conv2d, Flatten, Input, Linear, Readout
 from spikeloom.sim.compare import compare
 from spikeloom.sim.ports import DesignPorts
 from spikeloom.sim.predict import boundary_infos, golden_words, predict

@@ -25,7 +25,7 @@ from spikeloom.gen.fold import designed
 from spikeloom.gen.plan import Fold
 from spikeloom.hdl.frames import CUT_WORD
 from spikeloom.quant.data import digits
-from spikeloom.quant.netfile import load, save
+from spikeloom.quant.ir.netfile import load, save
 from spikeloom.sim.toolchain import verilator_root
 
 pytestmark = pytest.mark.xdist_group("axi")

@@ -13,8 +13,8 @@ from faults import FAULTS, instrumented
 from spikeloom.gen import emit
 from spikeloom.gen.design import Design
 from spikeloom.gen.plan import Fold
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Conv2d, Flatten, Input, Linear, MaxPool, Readout
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import IF, Conv2d, Flatten, Input, Linear, MaxPool, Readout
 from spikeloom.sim.verify import verify
 
 

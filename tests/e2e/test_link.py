@@ -24,8 +24,8 @@ from spikeloom.gen.link import link_spec, verilog
 from spikeloom.hdl.codes import REPLY, Kind, Reason
 from spikeloom.link import Frame, Host, LinkError, Parser, Port, Result, decode, encode, stuff, unstuff
 from spikeloom.quant import golden
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Flatten, Input, Linear, Readout
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import IF, Flatten, Input, Linear, Readout
 from spikeloom.sim.board_sim import CLOCK_HZ, BoardSim, build, play
 
 pytestmark = pytest.mark.xdist_group("link")

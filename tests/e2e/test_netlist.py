@@ -13,7 +13,7 @@ from spikeloom.gen.fold import auto
 from spikeloom.gen.origin import inspect
 from spikeloom.gen.yosys import YosysError
 from spikeloom.quant import data
-from spikeloom.quant.netfile import load
+from spikeloom.quant.ir.netfile import load
 from spikeloom.sim.netlist import build_netlist
 from spikeloom.sim.trace import SimulationError
 from spikeloom.sim.verify import verify

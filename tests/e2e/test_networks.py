@@ -14,10 +14,11 @@ from spikeloom.gen import emit
 from spikeloom.gen.design import Design
 from spikeloom.gen.fold import auto
 from spikeloom.gen.fold_file import read_folds
-from spikeloom.quant import data, golden, netfile
+from spikeloom.quant import data, golden
 from spikeloom.quant.data import Dataset
-from spikeloom.quant.nodes import IF
-from spikeloom.quant.workloads import from_workload, workload_frames
+from spikeloom.quant.ir import netfile
+from spikeloom.quant.ir.nodes import IF
+from spikeloom.quant.ir.workloads import from_workload, workload_frames
 from spikeloom.sim.verify import verify
 
 ROOT = Path(__file__).parents[2]

@@ -11,8 +11,8 @@ from spikeloom.gen.fold import auto
 from spikeloom.gen.layers import PlanError, layers
 from spikeloom.gen.plan import Fold, fold_choices
 from spikeloom.quant import golden
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Add, Conv2d, Flatten, Input, Linear, MaxPool, Node, Readout, SumPool
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Flatten, Input, Linear, MaxPool, Node, Readout, SumPool
 from spikeloom.sim.amaranth_sim import run_amaranth
 from spikeloom.sim.compare import compare
 from spikeloom.sim.disturb import random_pauses

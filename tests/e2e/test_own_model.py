@@ -13,13 +13,16 @@ from spikeloom.gen import emit
 from spikeloom.gen.design import Design
 from spikeloom.gen.fold import auto
 from spikeloom.quant import golden
-from spikeloom.quant.integers import integer_network
-from spikeloom.quant.methods import fast_snn, integer_start, integernet, spiking_resnet
-from spikeloom.quant.methods.dual_phase import calibrate_membranes
+from spikeloom.quant.conversion.integers import integer_network
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.methods.dual_phase.algorithm import calibrate_membranes
+from spikeloom.quant.methods.fast_snn import algorithm as fast_snn
+from spikeloom.quant.methods.integernet import algorithm as integernet
+from spikeloom.quant.methods.integernet import integer_start
 from spikeloom.quant.methods.layerwise import spiking_copy
-from spikeloom.quant.methods.qcfs import calibrate, prepare
-from spikeloom.quant.network import Network
-from spikeloom.quant.qat import IntegerGraph
+from spikeloom.quant.methods.qcfs.algorithm import calibrate, prepare
+from spikeloom.quant.methods.spiking_resnet import algorithm as spiking_resnet
+from spikeloom.quant.qat.integer_graph import IntegerGraph
 from spikeloom.sim.verify import verify
 
 

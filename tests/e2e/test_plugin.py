@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from spikeloom.cli import app
 from spikeloom.gen import emit
-from spikeloom.quant.netfile import save
+from spikeloom.quant.ir.netfile import save
 
 TESTS = """
 import numpy as np

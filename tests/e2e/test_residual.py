@@ -12,8 +12,20 @@ from spikeloom.gen.layers import PlanError, layers
 from spikeloom.gen.plan import Fold
 from spikeloom.gen.streams import with_depths
 from spikeloom.quant import golden
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Node, Readout, Requant, SumPool
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import (
+    IF,
+    Add,
+    Conv2d,
+    Flatten,
+    Gain,
+    Input,
+    Linear,
+    Node,
+    Readout,
+    Requant,
+    SumPool,
+)
 from spikeloom.sim.amaranth_sim import run_amaranth
 from spikeloom.sim.compare import compare
 from spikeloom.sim.disturb import random_pauses

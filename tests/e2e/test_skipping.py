@@ -13,9 +13,10 @@ from spikeloom.gen.fold import search
 from spikeloom.gen.layers import PlanError
 from spikeloom.gen.plan import Fold, build_stage
 from spikeloom.gen.rates import WordRates
-from spikeloom.quant import data, golden, netfile
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Add, Conv2d, Flatten, Input, Linear, Readout
+from spikeloom.quant import data, golden
+from spikeloom.quant.ir import netfile
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Flatten, Input, Linear, Readout
 from spikeloom.sim.verify import verify
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,8 @@ from spikeloom.gen import emit
 from spikeloom.gen.design import Design
 from spikeloom.gen.fold import auto
 from spikeloom.hdl import window
-from spikeloom.quant import data, netfile
+from spikeloom.quant import data
+from spikeloom.quant.ir import netfile
 from spikeloom.sim.verify import verify
 
 ROOT = Path(__file__).parents[2]

@@ -17,9 +17,10 @@ from spikeloom.gen.devices import DEVICES, resources
 from spikeloom.gen.emit import performance
 from spikeloom.gen.fold import search
 from spikeloom.gen.rates import WordRates
-from spikeloom.quant import activity, golden
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Synapse
+from spikeloom.quant import golden
+from spikeloom.quant.analysis import activity
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import IF, Synapse
 
 Found = dict[str, Any]
 

@@ -24,7 +24,7 @@ from spikeloom.explore.jobs import Job, JobError
 from spikeloom.explore.options import Options
 from spikeloom.explore.store import Store
 from spikeloom.gen.layers import PlanError
-from spikeloom.quant.netfile import load
+from spikeloom.quant.ir.netfile import load
 
 Client = pytest.importorskip("distributed", reason="no dask.distributed").Client
 

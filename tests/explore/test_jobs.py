@@ -21,7 +21,7 @@ from spikeloom.explore.jobs import Job, JobError
 from spikeloom.explore.pool import Pool
 from spikeloom.explore.store import Store
 from spikeloom.gen.layers import PlanError
-from spikeloom.quant.netfile import load
+from spikeloom.quant.ir.netfile import load
 
 ROOT = Path(__file__).resolve().parents[2]
 NETWORK = ROOT / "models" / "digits-t4w4.safetensors"

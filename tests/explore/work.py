@@ -29,7 +29,7 @@ def noted(x: int, folder: str, seconds: float = 0.0) -> int:
 def fold(network: str, digest: str, cycles: int) -> dict[str, Any]:
     """The smallest design of ``network`` (a file, with its hash) of a frame every ``cycles`` cycles."""
     from spikeloom.gen.fold import search
-    from spikeloom.quant.netfile import load
+    from spikeloom.quant.ir.netfile import load
 
     loaded = load(network)
     assert loaded.hash == digest

@@ -15,11 +15,11 @@ import torch
 from fuzzing import ODD_VALUES, Format, changed, few, many, mixed, places
 from torch import nn
 
-from spikeloom.quant.checkpoint import Checkpoint
 from spikeloom.quant.data import Dataset
-from spikeloom.quant.fit import Fit
 from spikeloom.quant.recipe import IntegerNetRecipe
-from spikeloom.quant.report import Report
+from spikeloom.quant.training.checkpoint import Checkpoint
+from spikeloom.quant.training.fit import Fit
+from spikeloom.quant.training.report import Report
 
 RECIPE = IntegerNetRecipe(data="own", model="mlp", bits=4, epochs=3, batch=4, average=0.5)
 IMAGES = np.random.default_rng(0).integers(0, 4, (8, 1, 2, 2)).astype(np.uint8)

@@ -14,9 +14,22 @@ from fuzzing import ODD_NUMBERS, Format, changed, few, many, mixed, nested
 from golden_loops import Builder
 from safetensors.numpy import save
 
-from spikeloom.quant import golden, netfile
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, NODE_TYPES, Add, Conv2d, Flatten, Gain, Linear, MaxPool, Readout, Requant, SumPool
+from spikeloom.quant import golden
+from spikeloom.quant.ir import netfile
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import (
+    IF,
+    NODE_TYPES,
+    Add,
+    Conv2d,
+    Flatten,
+    Gain,
+    Linear,
+    MaxPool,
+    Readout,
+    Requant,
+    SumPool,
+)
 
 TYPES = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8", "?")
 

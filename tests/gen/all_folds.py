@@ -15,8 +15,8 @@ from spikeloom.gen.layers import PlanError, layers
 from spikeloom.gen.plan import Fold, build_stage, fold_choices
 from spikeloom.gen.rates import WordRates
 from spikeloom.gen.streams import connect, with_depths
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Node, Readout, SumPool
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Node, Readout, SumPool
 
 LAGS = 3.5
 """Pixels in the FIFO of every shortcut."""

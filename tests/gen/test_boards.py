@@ -21,8 +21,8 @@ from spikeloom.gen.layers import PlanError
 from spikeloom.gen.pll import PllError
 from spikeloom.gen.route import Fit, Unplaced, place
 from spikeloom.gen.vendor import NOT_BUILT, project
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import Flatten, Input, Linear, Readout
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import Flatten, Input, Linear, Readout
 
 OPEN = [name for name, b in BOARDS.items() if b.built]
 MAKERS = [name for name, b in BOARDS.items() if not b.built]

@@ -12,8 +12,8 @@ from spikeloom.gen.plan import Fold, build_stage
 from spikeloom.hdl.merge import MergeSpec
 from spikeloom.hdl.pool import PoolSpec
 from spikeloom.hdl.words import WordFormat
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout
 
 ONE = np.ones(2, int)
 

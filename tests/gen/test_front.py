@@ -14,7 +14,7 @@ from spikeloom.gen.devices import DEVICES, resources
 from spikeloom.gen.emit import performance
 from spikeloom.gen.front import front, undominated
 from spikeloom.gen.space import Space
-from spikeloom.quant.network import Network
+from spikeloom.quant.ir.network import Network
 
 COLUMNS = [0, 1, 3]
 """Cycles, LUTs, block RAMs of (cycles, LUTs, flip-flops, block RAMs)."""

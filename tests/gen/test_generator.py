@@ -17,10 +17,10 @@ from spikeloom.gen.fold import auto, with_given
 from spikeloom.gen.fold_file import read_folds
 from spikeloom.gen.layers import Layer, PlanError, layers
 from spikeloom.gen.plan import Fold, build_stage, fold_choices
-from spikeloom.quant.files import replacing
-from spikeloom.quant.netfile import load
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Conv2d, Flatten, Input, Linear, MaxPool, Readout, SumPool
+from spikeloom.quant.files.replacing import replacing
+from spikeloom.quant.ir.netfile import load
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import IF, Conv2d, Flatten, Input, Linear, MaxPool, Readout, SumPool
 
 RNG = np.random.default_rng(0)
 

@@ -19,8 +19,8 @@ from spikeloom import api
 from spikeloom.gen.emit import read
 from spikeloom.gen.layers import PlanError
 from spikeloom.quant import golden
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import Conv2d, Flatten, Input, Linear, Readout
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import Conv2d, Flatten, Input, Linear, Readout
 from spikeloom.sim.cocotb_run import build_environment, environment
 from spikeloom.sim.toolchain import find_program
 

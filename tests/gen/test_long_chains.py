@@ -8,12 +8,12 @@ import torch
 
 from spikeloom.gen.counts import counted
 from spikeloom.gen.layers import layers
-from spikeloom.quant.addends import addends
-from spikeloom.quant.layers import IMAGE, Layer, Shortcut, Sum, Weights
-from spikeloom.quant.narrow import narrowed
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout
-from spikeloom.quant.structure import terms_of
+from spikeloom.quant.analysis.narrow import narrowed
+from spikeloom.quant.frontends.layers import IMAGE, Layer, Shortcut, Sum, Weights
+from spikeloom.quant.frontends.structure import terms_of
+from spikeloom.quant.ir.addends import addends
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout
 
 MANY = 2000  # Python allows 1,000 calls in each other
 ONE = np.ones(1, int)

@@ -19,8 +19,8 @@ from spikeloom.gen.lint import RULES
 from spikeloom.gen.names import RESERVED, Namespace, check_name, identifier
 from spikeloom.gen.plan import Fold
 from spikeloom.quant import golden
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout
 from spikeloom.sim.predict import golden_words
 from spikeloom.sim.toolchain import run_program, verilator_root
 from spikeloom.sim.verify import verify

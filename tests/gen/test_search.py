@@ -17,8 +17,8 @@ from spikeloom.gen.plan import Fold
 from spikeloom.gen.rates import WordRates
 from spikeloom.gen.search import ORDER, fits, smallest
 from spikeloom.quant import golden
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Readout
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Readout
 
 
 @pytest.mark.parametrize("network", [chain(), residual()], ids=["chain", "residual"])

@@ -19,9 +19,10 @@ from spikeloom.hdl.readout import ReadoutSpec
 from spikeloom.hdl.requant import RequantSpec
 from spikeloom.hdl.synapse import SynapseSpec
 from spikeloom.hdl.words import WordFormat
-from spikeloom.quant import bounds, golden
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Conv2d, Flatten, Input, Linear, Readout, Requant
+from spikeloom.quant import golden
+from spikeloom.quant.ir import bounds
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import IF, Conv2d, Flatten, Input, Linear, Readout, Requant
 from spikeloom.sim.amaranth_sim import run_amaranth
 from spikeloom.sim.compare import compare
 from spikeloom.sim.predict import boundary_infos, golden_words, make_stimulus, predict

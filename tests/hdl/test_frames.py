@@ -14,8 +14,8 @@ from spikeloom.gen.plan import Fold
 from spikeloom.hdl.frames import Framer, Results, result_beats
 from spikeloom.hdl.readout import ReadoutSpec
 from spikeloom.hdl.words import WordFormat
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import Input, Linear, Readout
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import Input, Linear, Readout
 
 DESIGNS = {
     "one word in, one out": (perceptron(Fold(6, 12, 1)), None),

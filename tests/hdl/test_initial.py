@@ -9,7 +9,7 @@ from spikeloom.hdl.initial import InitialMembranes, InitialSpec
 from spikeloom.hdl.neuron import NeuronArray
 from spikeloom.hdl.neuron_spec import NeuronSpec
 from spikeloom.hdl.words import WordFormat
-from spikeloom.quant.nodes import IF
+from spikeloom.quant.ir.nodes import IF
 
 LOW, HIGH = -20, 25
 CASES = {

@@ -7,8 +7,8 @@ from itertools import product
 import numpy as np
 
 from spikeloom.quant import golden
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import (
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import (
     IF,
     Add,
     Conv2d,

@@ -19,7 +19,7 @@ import torch
 
 from spikeloom.quant.data import digits
 from spikeloom.quant.recipe import Epochs, QcfsRecipe
-from spikeloom.quant.train import train
+from spikeloom.quant.training.train import train
 
 RECIPE = QcfsRecipe(
     data="digits",

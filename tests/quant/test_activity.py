@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import networks
 
-from spikeloom.quant import activity, golden
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Conv2d, Flatten, Gain, Input, Linear, Readout
+from spikeloom.quant import golden
+from spikeloom.quant.analysis import activity
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import IF, Conv2d, Flatten, Gain, Input, Linear, Readout
 
 
 def reached(node, x: np.ndarray, shape: tuple[int, ...]) -> int:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from spikeloom.quant.checkpoint import Checkpoint, CheckpointError
 from spikeloom.quant.data import digits
 from spikeloom.quant.recipe import Distill, Epochs, IntegerNetRecipe, QcfsRecipe, Recipe
-from spikeloom.quant.train import train
+from spikeloom.quant.training.checkpoint import Checkpoint, CheckpointError
+from spikeloom.quant.training.train import train
 
 HERE = Path(__file__).parent
 QCFS = QcfsRecipe(

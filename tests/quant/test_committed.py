@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from spikeloom.quant import netfile
+from spikeloom.quant.ir import netfile
 from spikeloom.quant.recipe import read
 
 ROOT = Path(__file__).parents[2]

@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spikeloom.quant.compiled import agree, compiled
-from spikeloom.quant.graph import trace
-from spikeloom.quant.layers import UnsupportedLayer
-from spikeloom.quant.methods.qcfs import QCFS
+from spikeloom.quant.frontends.graph import trace
+from spikeloom.quant.frontends.layers import UnsupportedLayer
+from spikeloom.quant.methods.qcfs.algorithm import QCFS
+from spikeloom.quant.training.compiled import agree, compiled
 
 
 def small() -> nn.Module:

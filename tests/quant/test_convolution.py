@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from spikeloom.quant.convolution import conv2d, right_gradients
 from spikeloom.quant.data import digits
 from spikeloom.quant.recipe import Distill, Epochs, QcfsRecipe
-from spikeloom.quant.train import train
+from spikeloom.quant.training.convolution import conv2d, right_gradients
+from spikeloom.quant.training.train import train
 
 LAYOUTS = torch.contiguous_format, torch.channels_last
 SETTINGS = [

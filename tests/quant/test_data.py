@@ -13,8 +13,8 @@ import pytest
 
 from spikeloom.quant import data
 from spikeloom.quant.data import DataError, Dataset, load
-from spikeloom.quant.folders import VARIABLE, data_file, portable
-from spikeloom.quant.workloads import workload_frames
+from spikeloom.quant.files.folders import VARIABLE, data_file, portable
+from spikeloom.quant.ir.workloads import workload_frames
 
 ROOT = Path(__file__).parents[2]
 IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"

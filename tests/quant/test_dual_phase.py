@@ -13,18 +13,19 @@ import torch
 from own_model import Own, into_hardware, learn, look_trained, right, small_digits
 from torch import Tensor, nn
 
-from spikeloom.quant import firing, golden
-from spikeloom.quant.firing import over_channels
-from spikeloom.quant.integers import convert, integer_network
-from spikeloom.quant.methods import dual_phase as method
+from spikeloom.quant import golden
+from spikeloom.quant.conversion.integers import convert, integer_network
+from spikeloom.quant.ir.nodes import IF
+from spikeloom.quant.methods.dual_phase import algorithm as method
 from spikeloom.quant.methods.layerwise import accuracy, spiking_copy
-from spikeloom.quant.methods.qcfs import calibrate
+from spikeloom.quant.methods.qcfs.algorithm import calibrate
 from spikeloom.quant.models import cnn, resnet
-from spikeloom.quant.nodes import IF
-from spikeloom.quant.qat import IntegerGraph
+from spikeloom.quant.qat import firing
+from spikeloom.quant.qat.firing import over_channels
+from spikeloom.quant.qat.integer_graph import IntegerGraph
+from spikeloom.quant.qat.stage import Stage
 from spikeloom.quant.recipe import RecipeError, read
-from spikeloom.quant.stage import Stage
-from spikeloom.quant.train import train
+from spikeloom.quant.training.train import train
 
 SHAPE = (2, 8, 8)
 

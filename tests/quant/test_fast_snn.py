@@ -14,18 +14,18 @@ from own_model import Own, into_hardware, learn, look_trained, right, small_digi
 from torch import Tensor, nn
 
 from spikeloom.quant import golden
-from spikeloom.quant.integers import integer_network
-from spikeloom.quant.layers import UnsupportedLayer
-from spikeloom.quant.methods import fast_snn as method
-from spikeloom.quant.methods.apot import GridWeights, magnitudes
+from spikeloom.quant.conversion.integers import integer_network
+from spikeloom.quant.frontends.layers import UnsupportedLayer
+from spikeloom.quant.ir.nodes import IF, Conv2d, Linear, NetworkError
+from spikeloom.quant.methods.fast_snn import algorithm as method
+from spikeloom.quant.methods.fast_snn.apot import GridWeights, magnitudes
 from spikeloom.quant.methods.layerwise import accuracy, spiking_copy
-from spikeloom.quant.methods.qcfs import calibrate
+from spikeloom.quant.methods.qcfs.algorithm import calibrate
 from spikeloom.quant.models import cnn, resnet
-from spikeloom.quant.nodes import IF, Conv2d, Linear, NetworkError
-from spikeloom.quant.qat import IntegerGraph
+from spikeloom.quant.qat.integer_graph import IntegerGraph
+from spikeloom.quant.qat.stage import Stage
 from spikeloom.quant.recipe import RecipeError, read
-from spikeloom.quant.stage import Stage
-from spikeloom.quant.train import train
+from spikeloom.quant.training.train import train
 
 SHAPE = (2, 8, 8)
 

@@ -16,8 +16,8 @@ from golden_loops import (
 )
 
 from spikeloom.quant import golden
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import (
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import (
     IF,
     Add,
     Conv2d,

@@ -10,9 +10,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spikeloom.quant.graph import trace
-from spikeloom.quant.layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, Sum, UnsupportedLayer, Weights
-from spikeloom.quant.methods.qcfs import QCFS, prepare
+from spikeloom.quant.frontends.graph import trace
+from spikeloom.quant.frontends.layers import (
+    IMAGE,
+    Activation,
+    Flat,
+    Layer,
+    Pool,
+    Shortcut,
+    Sum,
+    UnsupportedLayer,
+    Weights,
+)
+from spikeloom.quant.methods.qcfs.algorithm import QCFS, prepare
 
 
 def execute(layers: list[Layer], x: Tensor) -> Tensor:

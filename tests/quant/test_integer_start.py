@@ -14,13 +14,13 @@ from own_model import Own, look_trained, small_digits
 from torch import Tensor, nn
 
 from spikeloom.quant import golden
-from spikeloom.quant.methods.integer_start import start
-from spikeloom.quant.methods.integernet import IntegerLayer, IntegerNet, convert, prepare
-from spikeloom.quant.methods.sbn import SBN
+from spikeloom.quant.ir.nodes import Add, Gain, NetworkError, Requant
+from spikeloom.quant.methods.integernet.algorithm import IntegerLayer, IntegerNet, convert, prepare
+from spikeloom.quant.methods.integernet.integer_start import start
+from spikeloom.quant.methods.integernet.sbn import SBN
 from spikeloom.quant.models import resnet
-from spikeloom.quant.nodes import Add, Gain, NetworkError, Requant
 from spikeloom.quant.recipe import Distill, IntegerNetRecipe, RecipeError, Start
-from spikeloom.quant.train import train
+from spikeloom.quant.training.train import train
 
 GOOD = IntegerNetRecipe(
     data="digits", model="resnet", model_args={"depth": 8, "width": 4}, bits=4, batch=50, epochs=2, rate=0.03,

@@ -14,15 +14,16 @@ import torch
 from patterns import patterns
 from torch import Tensor, nn
 
-from spikeloom.quant import golden, netfile
+from spikeloom.quant import golden
 from spikeloom.quant.data import DataError, Dataset, digits
-from spikeloom.quant.layers import IMAGE, UnsupportedLayer
-from spikeloom.quant.methods.integernet import SBN, IntegerLayer, IntegerNet, convert, prepare
-from spikeloom.quant.methods.qcfs import QCFS
+from spikeloom.quant.frontends.layers import IMAGE, UnsupportedLayer
+from spikeloom.quant.ir import netfile
+from spikeloom.quant.ir.nodes import Conv2d, Linear, MaxPool, NetworkError, Requant
+from spikeloom.quant.methods.integernet.algorithm import SBN, IntegerLayer, IntegerNet, convert, prepare
+from spikeloom.quant.methods.qcfs.algorithm import QCFS
 from spikeloom.quant.models import build, mnist_c
-from spikeloom.quant.nodes import Conv2d, Linear, MaxPool, NetworkError, Requant
 from spikeloom.quant.recipe import IntegerNetRecipe, RecipeError, read
-from spikeloom.quant.train import train
+from spikeloom.quant.training.train import train
 
 ROOT = Path(__file__).parents[2]
 

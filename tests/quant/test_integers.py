@@ -12,12 +12,12 @@ import torch
 from torch import nn
 
 from spikeloom.quant import golden
-from spikeloom.quant.integers import convert, half_threshold
-from spikeloom.quant.methods.qcfs import QCFS, prepare
+from spikeloom.quant.conversion.integers import convert, half_threshold
+from spikeloom.quant.conversion.rounding import FINE_THRESHOLD
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import IF, Input, Linear, NetworkError, Readout, SumPool
+from spikeloom.quant.methods.qcfs.algorithm import QCFS, prepare
 from spikeloom.quant.models import cnn, mlp
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Input, Linear, NetworkError, Readout, SumPool
-from spikeloom.quant.rounding import FINE_THRESHOLD
 
 
 @pytest.mark.parametrize("strict", [False, True])

@@ -10,10 +10,10 @@ import torch
 
 from spikeloom.quant import golden
 from spikeloom.quant.data import digits
-from spikeloom.quant.losses import loss_of
 from spikeloom.quant.models import build
 from spikeloom.quant.recipe import Distill, Epochs, IntegerNetRecipe, QcfsRecipe, RecipeError, Start, read
-from spikeloom.quant.train import train
+from spikeloom.quant.training.losses import loss_of
+from spikeloom.quant.training.train import train
 
 ROOT = Path(__file__).parents[2]
 SHORT = QcfsRecipe(

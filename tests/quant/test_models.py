@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from spikeloom.quant import golden
-from spikeloom.quant.integers import convert
-from spikeloom.quant.methods import integernet
-from spikeloom.quant.methods.qcfs import calibrate, prepare
+from spikeloom.quant.conversion.integers import convert
+from spikeloom.quant.ir.nodes import Conv2d, Linear
+from spikeloom.quant.methods.integernet import algorithm as integernet
+from spikeloom.quant.methods.qcfs.algorithm import calibrate, prepare
 from spikeloom.quant.models import build
-from spikeloom.quant.nodes import Conv2d, Linear
 
 CASES = [
     ("mlp", {"hidden": [32, 16]}, (1, 28, 28), 784 * 32 + 32 * 16 + 160),

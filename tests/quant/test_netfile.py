@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from small import network
 
-from spikeloom.quant import netfile
-from spikeloom.quant.nodes import NetworkError
+from spikeloom.quant.ir import netfile
+from spikeloom.quant.ir.nodes import NetworkError
 
 GIB = 1 << 30
 

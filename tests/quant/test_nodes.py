@@ -10,9 +10,9 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from spikeloom.quant import netfile
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import (
+from spikeloom.quant.ir import netfile
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import (
     IF,
     NODE_TYPES,
     Add,

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeloom.quant.npz import NpzError, NpzFile
+from spikeloom.quant.files.npz import NpzError, NpzFile
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])

@@ -11,14 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spikeloom.quant import firing, golden
-from spikeloom.quant.integers import integer_network
-from spikeloom.quant.layers import UnsupportedLayer
-from spikeloom.quant.methods.qcfs import QCFS, calibrate, prepare
+from spikeloom.quant import golden
+from spikeloom.quant.conversion.integers import integer_network
+from spikeloom.quant.conversion.rounding import FINE_THRESHOLD
+from spikeloom.quant.frontends.layers import UnsupportedLayer
+from spikeloom.quant.ir.nodes import IF, NetworkError
+from spikeloom.quant.methods.qcfs.algorithm import QCFS, calibrate, prepare
 from spikeloom.quant.models import cnn, mlp, resnet
-from spikeloom.quant.nodes import IF, NetworkError
-from spikeloom.quant.qat import IntegerGraph
-from spikeloom.quant.rounding import FINE_THRESHOLD
+from spikeloom.quant.qat import firing
+from spikeloom.quant.qat.integer_graph import IntegerGraph
 
 
 def test_the_activation_is_the_equation() -> None:

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from spikeloom.gen.counts import counted
 from spikeloom.quant import golden
-from spikeloom.quant.branches import FAR
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import (
+from spikeloom.quant.analysis.branches import FAR
+from spikeloom.quant.analysis.reach import Reach
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import (
     IF,
     Add,
     Conv2d,
@@ -30,7 +31,6 @@ from spikeloom.quant.nodes import (
     Requant,
     SumPool,
 )
-from spikeloom.quant.reach import Reach
 
 
 def reached(network: Network, frames: np.ndarray, counts: bool = True, size: int = 2) -> Reach:

@@ -13,19 +13,20 @@ import torch.nn.functional as F
 from own_model import Own, look_trained
 from patterns import patterns
 
-from spikeloom.quant import golden, netfile
+from spikeloom.quant import golden
+from spikeloom.quant.conversion.integers import integer_network
+from spikeloom.quant.conversion.reals import keep_grid, keep_membranes, layers_of, scale_logits
 from spikeloom.quant.data import Dataset
-from spikeloom.quant.integers import integer_network
-from spikeloom.quant.methods.qcfs import QCFS, prepare
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Add, Conv2d, Gain, Input, NetworkError, Synapse
-from spikeloom.quant.qat import IntegerGraph
-from spikeloom.quant.reals import keep_grid, keep_membranes, layers_of, scale_logits
+from spikeloom.quant.ir import netfile
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Gain, Input, NetworkError, Synapse
+from spikeloom.quant.methods.dual_phase.recipe import Calibration, DualPhaseEpochs, DualPhaseRates
+from spikeloom.quant.methods.fast_snn.recipe import Tuning
+from spikeloom.quant.methods.qcfs.algorithm import QCFS, prepare
+from spikeloom.quant.qat.integer_graph import IntegerGraph
+from spikeloom.quant.qat.stage import Stage
 from spikeloom.quant.recipe import DualPhaseRecipe, Epochs, FastSnnRecipe, QcfsRecipe, RecipeError
-from spikeloom.quant.recipes.dual_phase import Calibration, DualPhaseEpochs, DualPhaseRates
-from spikeloom.quant.recipes.fast_snn import Tuning
-from spikeloom.quant.stage import Stage
-from spikeloom.quant.train import Trained, train
+from spikeloom.quant.training.train import Trained, train
 
 SHAPE = (2, 8, 8)
 PIXELS = torch.from_numpy(np.random.default_rng(0).integers(0, 16, (60, *SHAPE)))

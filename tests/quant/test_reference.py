@@ -15,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import networks
 
-from spikeloom.quant import activity, execute, golden, netfile, reference
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import MaxPool, NetworkError, Readout, SumPool
+from spikeloom.quant import execute, golden, reference
+from spikeloom.quant.analysis import activity
+from spikeloom.quant.ir import netfile
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import MaxPool, NetworkError, Readout, SumPool
 
 ROOT = Path(__file__).parents[2]
 

@@ -15,16 +15,19 @@ from torch import Tensor, nn
 
 from spikeloom import api
 from spikeloom.quant import golden
-from spikeloom.quant.faithful import check_repeated
-from spikeloom.quant.graph import trace
-from spikeloom.quant.integers import integer_network
-from spikeloom.quant.layers import CURRENTS, Layer, Sum, UnsupportedLayer, Weights
-from spikeloom.quant.methods import dual_phase, fast_snn, integernet, spiking_resnet
+from spikeloom.quant.conversion.integers import integer_network
+from spikeloom.quant.frontends.faithful import check_repeated
+from spikeloom.quant.frontends.graph import trace
+from spikeloom.quant.frontends.layers import CURRENTS, Layer, Sum, UnsupportedLayer, Weights
+from spikeloom.quant.frontends.repeat import repeated
+from spikeloom.quant.ir.nodes import IF, Conv2d
+from spikeloom.quant.methods.dual_phase import algorithm as dual_phase
+from spikeloom.quant.methods.fast_snn import algorithm as fast_snn
+from spikeloom.quant.methods.integernet import algorithm as integernet
 from spikeloom.quant.methods.layerwise import accuracy
-from spikeloom.quant.methods.qcfs import prepare
-from spikeloom.quant.nodes import IF, Conv2d
-from spikeloom.quant.qat import IntegerGraph
-from spikeloom.quant.repeat import repeated
+from spikeloom.quant.methods.qcfs.algorithm import prepare
+from spikeloom.quant.methods.spiking_resnet import algorithm as spiking_resnet
+from spikeloom.quant.qat.integer_graph import IntegerGraph
 
 SHAPE = (2, 4, 4)
 

@@ -14,19 +14,20 @@ import torch
 from patterns import patterns
 from torch import nn
 
-from spikeloom.quant import golden, netfile
-from spikeloom.quant.augment import erased, mirrored
+from spikeloom.quant import golden
+from spikeloom.quant.conversion.integers import convert
 from spikeloom.quant.data import Dataset
-from spikeloom.quant.graph import trace
-from spikeloom.quant.integers import convert
-from spikeloom.quant.layers import Shortcut, Sum, Weights
-from spikeloom.quant.methods.qcfs import prepare
+from spikeloom.quant.frontends.graph import trace
+from spikeloom.quant.frontends.layers import Shortcut, Sum, Weights
+from spikeloom.quant.ir import netfile
+from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Gain, Linear
+from spikeloom.quant.methods.qcfs.algorithm import prepare
 from spikeloom.quant.models import build, load_weights, resnet
-from spikeloom.quant.nodes import IF, Add, Conv2d, Gain, Linear
-from spikeloom.quant.rates import one_cycle
+from spikeloom.quant.qat.weight_rounding import round_weights
 from spikeloom.quant.recipe import Epochs, QcfsRecipe, Rates, RecipeError, Start, filled, read
-from spikeloom.quant.train import train
-from spikeloom.quant.weight_rounding import round_weights
+from spikeloom.quant.training.augment import erased, mirrored
+from spikeloom.quant.training.rates import one_cycle
+from spikeloom.quant.training.train import train
 
 ROOT = Path(__file__).parents[2]
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -14,18 +14,18 @@ from own_model import Own, into_hardware, learn, look_trained, small_digits
 from torch import Tensor, nn
 
 from spikeloom.quant import golden
+from spikeloom.quant.conversion.integers import integer_network
 from spikeloom.quant.data import digits
-from spikeloom.quant.graph import trace
-from spikeloom.quant.integers import integer_network
-from spikeloom.quant.layers import UnsupportedLayer
-from spikeloom.quant.methods import spiking_resnet as method
+from spikeloom.quant.frontends.graph import trace
+from spikeloom.quant.frontends.layers import UnsupportedLayer
+from spikeloom.quant.ir.nodes import IF, SumPool
 from spikeloom.quant.methods.floats import results
-from spikeloom.quant.methods.qcfs import prepare
+from spikeloom.quant.methods.qcfs.algorithm import prepare
+from spikeloom.quant.methods.spiking_resnet import algorithm as method
 from spikeloom.quant.models import cnn, resnet
-from spikeloom.quant.nodes import IF, SumPool
-from spikeloom.quant.qat import IntegerGraph
+from spikeloom.quant.qat.integer_graph import IntegerGraph
 from spikeloom.quant.recipe import read
-from spikeloom.quant.train import train
+from spikeloom.quant.training.train import train
 
 SHAPE = (2, 8, 8)
 

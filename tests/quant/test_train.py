@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from spikeloom.quant import activity, golden, netfile
-from spikeloom.quant.augment import moved
+from spikeloom.quant import golden
+from spikeloom.quant.analysis import activity
 from spikeloom.quant.data import digits
+from spikeloom.quant.ir import netfile
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import IF, Synapse
 from spikeloom.quant.models import build
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Synapse
 from spikeloom.quant.recipe import Epochs, QcfsRecipe, Rates, RecipeError, read
-from spikeloom.quant.train import Trained, train
+from spikeloom.quant.training.augment import moved
+from spikeloom.quant.training.train import Trained, train
 
 ROOT = Path(__file__).parents[2]
 SHORT = QcfsRecipe(

@@ -12,8 +12,8 @@ import torch
 import two_workers
 
 from spikeloom.quant.recipe import IntegerNetRecipe, RecipeError
-from spikeloom.quant.train import train
-from spikeloom.quant.workers import Workers, joined
+from spikeloom.quant.training.train import train
+from spikeloom.quant.training.workers import Workers, joined
 
 SCRIPT = Path(__file__).parent / "two_workers.py"
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from spikeloom.quant import golden
-from spikeloom.quant.nodes import NetworkError, Requant
-from spikeloom.quant.shift_norm import shift_batch_norm
-from spikeloom.quant.workloads import from_workload, workload_frames
+from spikeloom.quant.conversion.shift_norm import shift_batch_norm
+from spikeloom.quant.ir.nodes import NetworkError, Requant
+from spikeloom.quant.ir.workloads import from_workload, workload_frames
 
 FILE = Path(__file__).parents[2] / "benchmarks" / "digits-w4a4.npz"
 

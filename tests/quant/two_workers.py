@@ -15,8 +15,8 @@ from patterns import patterns
 from torch import nn
 
 from spikeloom.quant.recipe import Distill, Epochs, IntegerNetRecipe, QcfsRecipe, Rates
-from spikeloom.quant.train import train
-from spikeloom.quant.workers import joined
+from spikeloom.quant.training.train import train
+from spikeloom.quant.training.workers import joined
 
 RECIPES = {
     "qcfs": QcfsRecipe(

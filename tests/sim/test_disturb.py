@@ -12,8 +12,8 @@ from spikeloom.gen import emit
 from spikeloom.gen.design import Design, Top
 from spikeloom.gen.plan import Fold
 from spikeloom.quant import golden
-from spikeloom.quant.network import Network
-from spikeloom.quant.nodes import IF, Flatten, Input, Linear, Readout
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.nodes import IF, Flatten, Input, Linear, Readout
 from spikeloom.sim.amaranth_sim import run_amaranth
 from spikeloom.sim.compare import compare
 from spikeloom.sim.disturb import SHORT, random_environment, random_pauses

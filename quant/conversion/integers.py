@@ -1,0 +1,175 @@
+"""Conversion: a model with QCFS activations becomes an integer :class:`~quant.ir.network.Network`.
+
+The arithmetic is that of ``quant.conversion.rounding``, the same code that ran in training. The initial membrane is
+theta/2, which need not be whole; sums are. With u the sum without it and k a number of spikes,
+
+    u + theta/2 >= k*theta  is  u >= k*theta - theta/2  is  u >= ceil(k*theta - theta/2) = k*theta - floor(theta/2),
+    u + theta/2 >  k*theta  is  u >  k*theta - theta/2  is  u > floor(k*theta - theta/2) = k*theta - ceil(theta/2),
+
+so floor(theta/2) is exactly a real theta/2 for the test ``>=``, and ceil(theta/2) is for ``>``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..frontends.layers import IMAGE, Flat, Pool
+from ..ir.network import Network
+from ..ir.nodes import (
+    IF,
+    Add,
+    Conv2d,
+    Flatten,
+    Gain,
+    Input,
+    Linear,
+    MaxPool,
+    NetworkError,
+    Node,
+    Readout,
+    Rule,
+    SumPool,
+)
+from ..qat.integer_graph import IntegerGraph
+from ..qat.stage import Stage, Synapses
+from .rounding import half_threshold
+
+__all__ = ["convert", "half_threshold", "integer_network", "link"]
+
+
+def convert(
+    model: nn.Module,
+    *,
+    shape: tuple[int, int, int],
+    input_high: int,
+    steps: int,
+    weight_bits: int,
+    rule: Rule = "causal",
+    first_bits: int | None = None,
+    last_bits: int | None = None,
+    shortcut_bits: int = 8,
+    strict: bool = False,
+    meta: dict[str, str] | None = None,
+) -> Network:
+    """Convert ``model``, trained with QCFS activations on pixels / input_high, to an integer network of T = ``steps``.
+
+    ``shape`` is that of an image (C, H, W). Weights get ``weight_bits`` bits, a scale for each output channel; the last
+    layer one scale for all. A projection, whose weights are added to another layer's, comes in that layer's scale, with
+    up to ``shortcut_bits`` bits. ``strict`` makes neurons fire at ``>`` instead of ``>=``.
+    Raises UnsupportedLayer or NetworkError, naming the layer: a structure that has no counterpart, a ReLU left in,
+    NaN, a threshold that is not positive and finite.
+    """
+    graph = IntegerGraph(
+        model,
+        input_high=input_high,
+        steps=steps,
+        weight_bits=weight_bits,
+        first_bits=first_bits,
+        last_bits=last_bits,
+        shortcut_bits=shortcut_bits,
+        rule=rule,
+        strict=strict,
+        shape=shape,
+    )
+    return integer_network(graph, shape=shape, meta=meta)
+
+
+def integer_network(
+    graph: IntegerGraph,
+    *,
+    shape: tuple[int, int, int],
+    rule: Rule | None = None,
+    strict: bool | None = None,
+    meta: dict[str, str] | None = None,
+) -> Network:
+    """The integer network that ``graph`` computes in evaluation; ``rule`` and ``strict`` may be others than it was
+    trained with."""
+    fires = graph.rule if rule is None else rule
+    strict = graph.strict if strict is None else strict
+    nodes: list[Node] = [Input(name="input", shape=shape, high=graph.input_high)]
+    node_of = {IMAGE: "input"}  # the node that holds the result of a layer
+    with torch.no_grad():
+        units = graph.units()
+        for layer in graph.order:
+            if isinstance(layer, Flat):
+                nodes.append(Flatten(**link(nodes, layer.name, node_of[layer.sources[0]])))
+            elif isinstance(layer, Pool):
+                kind = SumPool if layer.kind == "average" else MaxPool
+                source = node_of[layer.sources[0]]
+                nodes.append(kind(**link(nodes, layer.name, source), kernel=layer.kernel, stride=layer.stride))
+            elif layer.log_threshold is None:
+                w, bias, _ = graph.readout(units)
+                part = layer.parts[0]
+                nodes.append(_synapse(part, w, link(nodes, part.name, node_of[part.source]), part.bits))
+                nodes.append(Readout(name="readout", source=nodes[-1].name, bias=_whole(part.name, "bias", bias)))
+            else:
+                nodes += _spiking(graph, layer, units, nodes, node_of, fires, strict)
+            node_of[layer.name] = nodes[-1].name
+    return Network(nodes=tuple(nodes), steps=graph.steps, meta=meta or {})
+
+
+def _spiking(
+    graph: IntegerGraph,
+    stage: Stage,
+    units: dict[str, Tensor],
+    before: list[Node],
+    node_of: dict[str, str],
+    rule: Rule,
+    strict: bool,
+) -> list[Node]:
+    """Weights, shortcuts, their sums and the neurons of a stage."""
+    found, nodes = stage.integers(units, graph.highs(), graph.steps), list(before)
+    currents = []
+    for k, (part, w) in enumerate(zip(stage.parts, found.weights, strict=True)):
+        # A projection gets the bits it fills; its unit is the other layer's.
+        bits = part.bits if not k else min(part.bits, max(2, int(w.abs().max()).bit_length() + 1))
+        nodes.append(_synapse(part, w, link(nodes, part.name, node_of[part.source]), bits))
+        currents.append(nodes[-1].name)
+    for shortcut, gain in zip(stage.shortcuts, found.gains, strict=True):
+        fields = link(nodes, shortcut.name, node_of[shortcut.sources[0]])
+        whole = _whole(shortcut.name, "gain", gain)
+        nodes.append(Gain(**fields, gain=whole, stride=shortcut.stride, offset=shortcut.before))
+        currents.append(nodes[-1].name)
+    for name, other in zip(stage.sums, currents[1:], strict=True):
+        source = currents[0] if other is currents[1] else nodes[-1].name
+        nodes.append(Add(**link(nodes, name, source), other=other))
+    threshold = _whole(stage.name, "threshold", found.threshold)
+    nodes.append(
+        IF(
+            **link(nodes, stage.name, nodes[-1].name),
+            threshold=threshold,
+            bias=_whole(stage.name, "bias", found.bias),
+            v0=_whole(stage.name, "v0", stage.initial(found.threshold, strict)),
+            rule=rule,
+            strict=strict,
+        )
+    )
+    return nodes[len(before) :]
+
+
+def link(nodes: list[Node], name: str, source: str | None = None) -> dict[str, str]:
+    """The fields ``name`` (made unique) and ``source`` (the last one if left out) of a node that is to follow."""
+    while any(name == node.name for node in nodes) or name == "readout":
+        name += "_"
+    return {"name": name, "source": nodes[-1].name if source is None else source}
+
+
+def _synapse(part: Synapses, weight: Tensor, fields: dict[str, str], bits: int) -> Node:
+    w = _whole(part.name, "weight", weight)
+    if w.ndim == 2:
+        return Linear(**fields, weight=w, weight_bits=bits)
+    return Conv2d(**fields, weight=w, weight_bits=bits, stride=part.stride, padding=part.padding, groups=part.groups)
+
+
+def _whole(name: str, what: str, values: Tensor) -> np.ndarray:
+    array = values.double().numpy()
+    # Beyond 2**24 a float32 tensor no longer holds every integer, so training and network could differ.
+    if not np.isfinite(array).all() or (np.abs(array) >= 1 << 24).any():
+        worst = array.flat[np.abs(np.nan_to_num(array, nan=np.inf)).argmax()]
+        raise NetworkError(
+            f"{name}: {what} {worst:g} is too large for an integer network; the scales of this layer "
+            f"and of the one before it differ too much"
+        )
+    return array.astype(np.int64)

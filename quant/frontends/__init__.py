@@ -1,0 +1,1 @@
+"""From what people bring to a plain graph of layers."""

@@ -1,0 +1,214 @@
+"""What a traced graph must look like, so that it has an integer counterpart: checked, and put in order, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from ..ir.nodes import NetworkError
+from .layers import (
+    CURRENTS,
+    IMAGE,
+    Activation,
+    Flat,
+    Layer,
+    Pool,
+    Shortcut,
+    Sum,
+    UnsupportedLayer,
+    Weights,
+    refuse,
+)
+
+__all__ = ["check", "fitting", "size", "terms_of"]
+
+Shape = tuple[int, int, int]
+
+
+def check(layers: list[Layer], answer: str) -> list[Layer]:
+    """The layers in an order that holds to the rules below; ``answer`` is the one that gives the logits.
+
+    Sums become sums of weights, shortcuts and sums; max-pools go behind their activation. Then: an activation stands
+    behind weights or a sum and behind nothing else, nothing else takes their results, and the last layer is a Linear.
+    """
+    layers = _pools_last(_shortcuts(layers))
+    kinds = {layer.name: layer for layer in layers}
+    takers: dict[str, list[Layer]] = {name: [] for name in (IMAGE, *kinds)}
+    for layer in layers:
+        for source in layer.sources:
+            takers[source].append(layer)
+    for layer in layers:
+        before = kinds.get(layer.sources[0])
+        if isinstance(layer, Activation) and not isinstance(before, Weights | Sum):
+            refuse(
+                layer.name,
+                "an activation that is not directly behind a convolution, a linear layer or a sum",
+                "weights, batch norm, sum, activation, pool, in this order",
+            )
+        if isinstance(before, CURRENTS) and not isinstance(layer, Activation | Sum):
+            refuse(
+                layer.name,
+                f"{type(layer).__name__} directly behind {before.name}",
+                "an activation behind every layer with weights and every sum but the last layer",
+            )
+        if not takers[layer.name] and layer.name != answer:
+            refuse(layer.name, "a layer whose result nothing takes", "layers that lead to the logits")
+    last = kinds.get(answer)
+    if not isinstance(last, Weights) or last.weight.ndim != 2 or takers[answer]:
+        raise UnsupportedLayer(
+            f"{answer or 'model'}: the last layer must be a Linear, whose outputs are the classes, with no activation "
+            f"behind it"
+        )
+    return layers
+
+
+def size(layers: list[Layer], shape: Shape | None) -> list[Layer]:
+    """The layers with the size of the map in place of every kernel 0; ``shape`` is that of the image, (C, H, W).
+
+    With a ``shape``, it also raises NetworkError, naming the layer, where sizes do not fit each other.
+    """
+    shapes: dict[str, Shape | None] = {IMAGE: shape}
+    result: list[Layer] = []
+    for layer in layers:
+        before = [found for source in layer.sources if (found := shapes[source])]
+        if isinstance(layer, Pool) and not layer.kernel:
+            if not before:
+                refuse(layer.name, "a pool over a whole map of unknown size", "tracing with the shape of the image")
+            high, wide = before[0][1:]
+            if high != wide:
+                refuse(layer.name, f"a pool over a whole map of {high}x{wide}", "square maps")
+            layer = replace(layer, kernel=high, stride=high)
+        shapes[layer.name] = _after(layer, before) if before else None
+        result.append(layer)
+    return result
+
+
+def _after(layer: Layer, before: list[Shape]) -> Shape:
+    """The shape of what ``layer`` makes of ``before``; a vector is (n, 1, 1)."""
+    (c, h, w), source = before[0], layer.sources[0] or "the image"
+    match layer:
+        case Weights() if layer.weight.ndim == 2:
+            if (h, w) != (1, 1):
+                raise NetworkError(
+                    f"{layer.name}: Linear takes a vector, but {source} gives {c}x{h}x{w}; put a Flatten before it"
+                )
+            if layer.weight.shape[1] != c:
+                raise NetworkError(
+                    f"{layer.name}: its weights have {layer.weight.shape[1]} inputs, but {source} gives {c}"
+                )
+            return len(layer.weight), 1, 1
+        case Weights():
+            if layer.weight.shape[1] * layer.groups != c:
+                of_groups = f" in {layer.groups} groups" if layer.groups > 1 else ""
+                raise NetworkError(
+                    f"{layer.name}: its kernels have {layer.weight.shape[1]} channels{of_groups}, but {source} gives "
+                    f"{c}"
+                )
+            return len(layer.weight), *_windows(layer, (h, w), layer.weight.shape[2:], layer.stride, layer.padding)
+        case Pool():
+            return c, *_windows(layer, (h, w), (layer.kernel, layer.kernel), layer.stride, 0)
+        case Shortcut():
+            return layer.before + c + layer.after, -(-h // layer.stride), -(-w // layer.stride)
+        case Sum():
+            for other, name in zip(before[1:], layer.sources[1:], strict=True):
+                if other != before[0]:
+                    name = name or "the image"
+                    raise NetworkError(f"{layer.name}: adds shapes {before[0]} ({source}) and {other} ({name})")
+        case Flat():
+            return c * h * w, 1, 1
+    return before[0]
+
+
+def _windows(layer: Layer, size: tuple[int, int], kernel: Sequence[int], stride: int, padding: int) -> tuple[int, int]:
+    if any(k > n + 2 * padding for k, n in zip(kernel, size, strict=True)):
+        raise NetworkError(
+            f"{layer.name}: kernel {kernel[0]}x{kernel[1]} is larger than its input {size[0]}x{size[1]} "
+            f"(padding {padding})"
+        )
+    high, wide = ((n + 2 * padding - k) // stride + 1 for k, n in zip(kernel, size, strict=True))
+    return high, wide
+
+
+def fitting(layers: list[Layer]) -> Shape | None:
+    """A shape (C, H, W) of images that ``layers`` can take, where nobody says it; None if there is none below 512."""
+    for shape in _shapes(layers):
+        try:
+            size(layers, shape)
+        except ValueError:
+            continue
+        return shape
+    return None
+
+
+def _shapes(layers: list[Layer]) -> Iterator[Shape]:
+    """Shapes to try, usual ones first."""
+    passed, channels, vector = {IMAGE}, list[int](), list[int]()
+    for layer in layers:
+        if layer.sources[0] in passed:
+            if isinstance(layer, Weights):
+                (vector if layer.weight.ndim == 2 else channels).append(layer.weight.shape[1] * layer.groups)
+            else:
+                passed.add(layer.name)
+    for c in dict.fromkeys(channels or (1, 3)):
+        yield from ((c, side, side) for side in (32, 28, *range(1, 513)))
+    yield from ((n, 1, 1) for n in vector)
+    for c in dict.fromkeys(channels):
+        yield from ((c, high, wide) for high in range(1, 65) for wide in range(1, 65))
+
+
+def _shortcuts(layers: list[Layer]) -> list[Layer]:
+    """A shortcut of its own for every branch of a sum that is not one, not weights and not a sum."""
+    kinds = {layer.name: layer for layer in layers}
+    result: list[Layer] = []
+    for layer in layers:
+        if isinstance(layer, Sum):
+            terms = []
+            for source in layer.sources:
+                if not isinstance(kinds.get(source), CURRENTS):
+                    name = f"{layer.name}_shortcut"
+                    while name in kinds:
+                        name += "_"
+                    kinds[name] = Shortcut(name, (source,), 1, 0, 0)
+                    result.append(kinds[name])
+                    source = name
+                terms.append(source)
+            layer = replace(layer, sources=tuple(terms))
+        result.append(layer)
+    return result
+
+
+def _pools_last(layers: list[Layer]) -> list[Layer]:
+    """Max-pools behind their activation, which is the same for a rising function."""
+    layers = list(layers)
+    for k, pool in enumerate(layers):
+        if not isinstance(pool, Pool) or pool.kind != "max":
+            continue
+        producer = next((a for a in layers if a.name == pool.sources[0]), None)
+        users = [j for j, a in enumerate(layers) if pool.name in a.sources]
+        if not isinstance(producer, Weights | Sum) or len(users) != 1 or not isinstance(layers[users[0]], Activation):
+            continue
+        j = users[0]
+        activation = replace(layers[j], sources=pool.sources)
+        for i, other in enumerate(layers):
+            if layers[j].name in other.sources:
+                swapped = tuple(pool.name if s == activation.name else s for s in other.sources)
+                layers[i] = replace(other, sources=swapped)
+        layers[k], layers[j] = activation, replace(pool, sources=(activation.name,))
+    return layers
+
+
+def terms_of(name: str, kinds: Mapping[str, Layer]) -> tuple[list[Weights], list[Shortcut], list[str]]:
+    """The weights (the largest kernel first), shortcuts and additions that make the currents ``name``."""
+    weights, shortcuts, sums, left = list[Weights](), list[Shortcut](), list[str](), [name]
+    while left:
+        layer = kinds[left.pop()]
+        match layer:
+            case Weights():
+                weights.append(layer)
+            case Shortcut():
+                shortcuts.append(layer)
+            case _:
+                left += reversed(layer.sources)
+                if isinstance(layer, Sum):
+                    sums.append(layer.name)
+    return sorted(weights, key=lambda w: -w.weight[0].numel()), shortcuts, sums[::-1]

@@ -1,0 +1,133 @@
+"""The user's module before it is read: in a form that can be, in evaluation, and traced with torch.fx.
+
+Nothing here changes the user's module for good: training flags, buffers and random numbers are as they were afterwards.
+Only what PyTorch computes in a forward, as the weight of ``torch.nn.utils.weight_norm``, is up to date then.
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import fx, nn
+from torch.nn.parameter import is_lazy
+
+from ..methods.qcfs.algorithm import QcfsTracer
+from .layers import UnsupportedLayer, refuse
+
+__all__ = ["call_name", "evaluating", "graph_of", "plain", "type_name", "word"]
+
+COMPUTED = (torch.float32, torch.float64)
+"""Types of numbers that weights are read in; narrower ones are exact in float32."""
+
+WRAPPERS: dict[type[nn.Module], str] = {
+    nn.DataParallel: "the model in it, model.module",
+    nn.parallel.DistributedDataParallel: "the model in it, model.module",
+    torch.jit.ScriptModule: "the nn.Module that torch.jit was given",
+}
+"""Modules around another one that torch.fx does not look into, and what to take instead."""
+
+
+def plain(model: nn.Module) -> nn.Module:
+    """``model``, or a copy of it in float32 on the CPU where its numbers are narrower or lie elsewhere.
+
+    Raises UnsupportedLayer, naming the parameter, for complex numbers and for numbers that do not exist yet, and,
+    naming the type, for what is wrapped around a model.
+    """
+    inner = next((inner for kind, inner in WRAPPERS.items() if isinstance(model, kind)), None)
+    if hasattr(model, "_orig_mod"):  # its type costs seconds to import
+        inner = "the model that torch.compile was given, model._orig_mod"
+    if inner:
+        refuse(type_name(model), "a wrapper", inner)
+    kinds: set[torch.dtype] = set()
+    elsewhere = False
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if is_lazy(tensor):
+            refuse(name, "a parameter without a shape", "lazy modules that have seen an image")
+        if tensor.is_meta:
+            refuse(name, "a tensor on the device 'meta', which has no values", "a model whose weights are loaded")
+        if tensor.is_complex():
+            refuse(name, f"a complex tensor ({tensor.dtype})", "real numbers")
+        if tensor.is_quantized:
+            refuse(name, f"a quantised tensor ({tensor.dtype})", "the float model, before torch quantised it")
+        kinds |= {tensor.dtype} if tensor.is_floating_point() else set()
+        elsewhere |= tensor.device.type != "cpu"
+    narrow = not kinds <= set(COMPUTED)
+    if not narrow and not elsewhere:
+        return model
+    try:
+        other = copy.deepcopy(model).cpu()
+    except Exception as error:  # deepcopy runs the user's code
+        raise UnsupportedLayer(
+            f"{type_name(model)}: cannot be copied to float32 numbers on the CPU ({error}); convert model.float().cpu()"
+        ) from error
+    return other.float() if narrow else other
+
+
+@contextmanager
+def evaluating(model: nn.Module, *, training: bool = False) -> Iterator[None]:
+    """Run code with all of ``model`` in evaluation (or in ``training``), without gradients or autocast.
+
+    The flags and other plain values of the modules, their buffers and PyTorch's random numbers are those of before
+    afterwards.
+    """
+    modules = list(model.modules())
+    fields = [{k: v for k, v in vars(m).items() if isinstance(v, bool | int | float | str)} for m in modules]
+    buffers = [(m, name, b, b.clone()) for m in modules for name, b in m.named_buffers(recurse=False)]
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), torch.autocast("cpu", enabled=False):
+        try:
+            for module in modules:
+                module.training = training
+            yield
+        finally:
+            for module, values in zip(modules, fields, strict=True):
+                vars(module).update(values)
+            for module, name, buffer, value in buffers:
+                setattr(module, name, buffer)
+                if not torch.equal(buffer, value):
+                    buffer.copy_(value)
+
+
+def graph_of(model: nn.Module, *, training: bool = False) -> fx.Graph:
+    """The graph of what ``model`` does in evaluation, or in ``training``. Raises UnsupportedLayer, naming the model."""
+    fields = [(module, dict(vars(module))) for module in model.modules()]
+    try:
+        with evaluating(model, training=training):
+            return QcfsTracer().trace(model)
+    except Exception as error:  # torch.fx runs the user's code, so anything may come out of it
+        raise UnsupportedLayer(
+            f"{type_name(model)}: its forward cannot be traced ({error}); supported: a forward without branches on "
+            f"its data"
+        ) from error
+    finally:
+        for module, values in fields:  # what a forward keeps in its module would be a proxy now
+            vars(module).clear()
+            vars(module).update(values)
+
+
+def type_name(module: nn.Module) -> str:
+    """The name of a type as users write it, with its module where it is none of torch.nn."""
+    kind = type(module)
+    if kind.__module__.startswith("torch.ao"):
+        return f"{kind.__module__}.{kind.__name__}"
+    return kind.__name__
+
+
+def call_name(node: fx.Node) -> str:
+    """The path of a module; for a function its name, behind the path of the module that called it."""
+    if node.op == "call_module":
+        return str(node.target)
+    path = list(node.meta.get("nn_module_stack", {"": None}))[-1]
+    if not path:
+        return node.name
+    return f"{path}.{word(node)}"
+
+
+def word(node: fx.Node) -> str:
+    """The name of a function or method."""
+    if node.target is operator.iadd:
+        return "add"
+    return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", node.name)

@@ -1,0 +1,1 @@
+"""Training with integers in the loop."""

@@ -1,0 +1,312 @@
+"""Training with integers in the loop: a graph of layers that computes, going forward, what the integer network will.
+
+Weights, gains, thresholds and biases are floats that are rounded on the way; activations are spike counts (rule
+``lossless``) or spike trains (rules ``causal`` and ``signed``) instead of reals. In evaluation the answer is that of
+the integer network to the last bit; in training the gradient is that of the QCFS activation, straight through every
+rounding and, for spike trains, through the order of the spikes (the activation's value is the spiking neuron's, its
+gradient the quantised one's), or, where a graph is told so, that of the membrane over time (``quant.qat.firing``).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..conversion.rounding import LayerIntegers, readout_integers
+from ..frontends.graph import trace
+from ..frontends.layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, UnsupportedLayer, Weights
+from ..frontends.structure import terms_of
+from ..ir.nodes import NetworkError, Rule
+from . import firing
+from .firing import over_channels
+from .stage import Stage
+
+__all__ = ["IntegerGraph", "Scales", "skipped", "sources_of"]
+
+
+class Scales(NamedTuple):
+    """Of the image and of each layer, by name: what a value of 1 is worth (``units``), the largest value of a time
+    step (``highs``), and whether it differs from time step to time step (``timed``)."""
+
+    units: dict[str, Tensor]
+    highs: dict[str, int]
+    timed: dict[str, bool]
+
+
+class IntegerGraph(nn.Module):
+    """A model whose forward is the integer network.
+
+    Parameters: ``model``, an nn.Module with QCFS activations, or the layers of one (``graph.trace``), copied;
+    ``input_high``, the largest pixel, which stands for 1.0; ``steps``, T; ``weight_bits``, 2..8, with ``first_bits``
+    and ``last_bits`` for the first and last layer and ``shortcut_bits`` for projections, which must come in the unit
+    of the layer they are added to; ``rule``, "lossless", "causal" or "signed"; ``strict``, whether neurons fire at
+    ``>`` instead of ``>=``; ``shape``, (C, H, W) of the image, where a pool covers the whole map.
+    Attribute ``through_time``: whether the gradient of causal spikes is that of the membrane (``quant.qat.firing``).
+    Forward: pixels as integers 0..input_high (N, C, H, W) to logits (N, classes), scaled to those of the float model.
+    Raises UnsupportedLayer for a ReLU left in, NetworkError for NaN or bit widths out of range, naming the layer.
+    """
+
+    takes_integers = True
+    compiles = False  # its own passes over memory are faster than those of torch.compile
+
+    def __init__(
+        self,
+        model: nn.Module | Sequence[Layer],
+        *,
+        input_high: int,
+        steps: int,
+        weight_bits: int,
+        first_bits: int | None = None,
+        last_bits: int | None = None,
+        shortcut_bits: int = 8,
+        rule: Rule = "lossless",
+        strict: bool = False,
+        shape: tuple[int, int, int] | None = None,
+    ) -> None:
+        super().__init__()
+        if rule not in ("causal", "lossless", "signed"):
+            raise NetworkError(f"rule must be 'causal', 'lossless' or 'signed', not {rule!r}")
+        if not 1 <= input_high <= 255 or not 1 <= steps <= 64:
+            raise NetworkError(f"input_high must be in 1..255 and steps in 1..64, not {input_high} and {steps}")
+        layers = trace(model, shape) if isinstance(model, nn.Module) else list(model)
+        self.input_high, self.steps = input_high, steps
+        self.rule: Rule = rule
+        self.strict, self.through_time = strict, False
+        self.stages = nn.ModuleList()
+        self.order: list[Stage | Pool | Flat] = []
+        kinds = {layer.name: layer for layer in layers}
+        first = next((layer.name for layer in layers if isinstance(layer, Weights)), "")
+
+        def bits(layer: Weights, main: bool) -> int:
+            last = last_bits if layer is layers[-1] else None
+            return last or (first_bits if layer.origin == first else None) or (weight_bits if main else shortcut_bits)
+
+        for layer in layers:
+            if isinstance(layer, Activation) or layer is layers[-1]:
+                currents = layer.sources[0] if isinstance(layer, Activation) else layer.name
+                synapses, shortcuts, sums = terms_of(currents, kinds)
+                if not synapses:
+                    raise UnsupportedLayer(
+                        f"{layer.name}: a sum of shortcuts alone is not supported; supported: a "
+                        f"convolution or linear layer in every sum"
+                    )
+                wide = [(s, bits(s, s is synapses[0])) for s in synapses]
+                stage = Stage(layer.name, wide, shortcuts, sums, layer if isinstance(layer, Activation) else None)
+                self.stages.append(stage)
+                self.order.append(stage)
+            elif isinstance(layer, Pool | Flat):
+                self.order.append(layer)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Pixels as integers (N, C, H, W) to logits (N, classes); see the class."""
+        # Pixels and spike counts, and for the other rules than lossless the trains (T, N, ...) that the counts are of.
+        found, trains = {IMAGE: pixels.to(self.dtype(pixels))}, dict[str, Tensor]()
+        if not self.training and pixels.ndim == 4:
+            found[IMAGE] = found[IMAGE].contiguous(memory_format=torch.channels_last)  # half the time
+        scales = self.scales()
+        last_use = {source: layer for layer in self.order for source in sources_of(layer)}
+        for layer in self.order:
+            self.step(layer, found, trains, scales)
+            for source in sources_of(layer):
+                if last_use[source] is layer:
+                    found.pop(source, None)
+                    trains.pop(source, None)
+        return found[self.order[-1].name]
+
+    def step(
+        self, layer: Stage | Pool | Flat, found: dict[str, Tensor], trains: dict[str, Tensor], scales: Scales
+    ) -> None:
+        """Put the result of ``layer`` into ``found``: pixels, spike counts or logits (N, ...) by layer, and into
+        ``trains`` the spikes (T, N, ...) that the counts are of, where the rule is not lossless."""
+        match layer:
+            case Flat() | Pool():
+                source = layer.sources[0]
+                found[layer.name] = _passed(layer, found[source])
+                if source in trains:
+                    trains[layer.name] = _passed_trains(layer, trains[source])
+            case Stage() if layer.log_threshold is not None:
+                found[layer.name] = self._spiking(layer, found, trains, scales)
+            case Stage():
+                w, bias, value = self.readout(scales.units)
+                none = torch.zeros_like(bias)
+                integers = self._exact(layer, LayerIntegers([w], [], none, bias), scales.highs)
+                ((_, x),) = self._currents(layer, integers, found)
+                x = x + integers.bias
+                found[layer.name] = x * value if self.training else x.double() * value
+
+    def scales(self) -> Scales:
+        """What :meth:`step` needs to know of all layers."""
+        return Scales(self.units(), self.highs(), self.timed())
+
+    def dtype(self, x: Tensor) -> torch.dtype:
+        """Of pixels and counts on the device of ``x``; those of a neuron are exact in both."""
+        mixed = self.training and torch.is_autocast_enabled(x.device.type)
+        return torch.bfloat16 if mixed else torch.float32
+
+    def _spiking(
+        self, stage: Stage, found: Mapping[str, Tensor], trains: dict[str, Tensor], scales: Scales
+    ) -> Tensor:
+        """The spike counts of a stage; its trains go into ``trains``."""
+        integers = self._exact(stage, stage.integers(scales.units, scales.highs, self.steps), scales.highs)
+        theta, v0 = integers.threshold, stage.initial(integers.threshold, self.strict)
+        dtype = self.dtype(theta)
+        if self.through_time and torch.is_grad_enabled():
+            drive = self._drive(stage, integers, found, trains)
+            trains[stage.name] = firing.through_time(
+                drive, theta, integers.bias, v0, self.steps, dtype, strict=self.strict
+            )
+            return trains[stage.name].sum(0)
+        count = None
+        if self.rule != "lossless":
+            with torch.no_grad():
+                drive = self._drive(stage, integers, found, trains)
+                settings = {"rule": self.rule, "strict": self.strict}
+                trains[stage.name], count = firing.trains(
+                    drive, theta, integers.bias, v0.detach(), self.steps, dtype, **settings
+                )
+        if count is None or torch.is_grad_enabled():
+            total = self._total(stage, integers, found, scales.timed)
+            count = firing.counts(total, theta, self.steps, v0, strict=self.strict, known=count)
+        return count.to(dtype)
+
+    def _exact(self, stage: Stage, integers: LayerIntegers, highs: Mapping[str, int]) -> LayerIntegers:
+        """The integers in float64 where, in evaluation, the sums of float32 might round; as they are otherwise."""
+        if self.training:
+            return integers
+        with torch.no_grad():
+            most = integers.threshold + 2 * self.steps * integers.bias.abs()
+            if stage.charge is not None:
+                most = most * (1 + 2 * stage.charge.abs().max())
+            for part, w in zip(stage.parts, integers.weights, strict=True):
+                most = most + 2 * self.steps * highs[part.source] * w.flatten(1).abs().sum(1)
+            for shortcut, gain in zip(stage.shortcuts, integers.gains, strict=True):
+                most = most + 2 * self.steps * highs[shortcut.sources[0]] * gain.abs()
+        if most.max() < 1 << 24:
+            return integers
+        weights, gains = ([t.double() for t in tensors] for tensors in integers[:2])
+        return LayerIntegers(weights, gains, integers.threshold.double(), integers.bias.double())
+
+    def units(self) -> dict[str, Tensor]:
+        """What a value of 1 of the image and of each layer of ``order`` is worth in the float model."""
+        units = {IMAGE: torch.tensor(1.0 / self.input_high, device=next(self.parameters()).device)}
+        for layer in self.order:
+            if isinstance(layer, Stage):
+                if layer.log_threshold is not None:
+                    units[layer.name] = layer.threshold
+            else:
+                parts = layer.parts if isinstance(layer, Pool) else 1
+                units[layer.name] = units[layer.sources[0]] / parts if parts > 1 else units[layer.sources[0]]
+        return units
+
+    def highs(self) -> dict[str, int]:
+        """The largest value of the image and of each layer of ``order``, in one time step."""
+        highs = {IMAGE: self.input_high}
+        for layer in self.order:
+            if isinstance(layer, Stage):
+                highs[layer.name] = 1
+            else:
+                area = layer.kernel**2 if isinstance(layer, Pool) and layer.kind == "average" else 1
+                highs[layer.name] = highs[layer.sources[0]] * area
+        return highs
+
+    def timed(self) -> dict[str, bool]:
+        """Whether the image and each layer of ``order`` differ from time step to time step."""
+        timed = {IMAGE: False}
+        for layer in self.order:
+            timed[layer.name] = isinstance(layer, Stage) or timed[layer.sources[0]]
+        return timed
+
+    def readout(self, units: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Integers (weight, bias) of the last layer and what a logit of 1 is worth."""
+        last = self.order[-1]
+        assert isinstance(last, Stage)
+        part = last.parts[0]
+        terms = self.steps if self.timed()[part.source] else 1
+        return readout_integers(part.weight, last.bias, units[part.source], part.bits, terms)
+
+    def _currents(
+        self, stage: Stage, integers: LayerIntegers, found: Mapping[str, Tensor]
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Source and currents (N, ...) of the weights and shortcuts of a stage for pixels or counts, without bias."""
+        for part, weight in zip(stage.parts, integers.weights, strict=True):
+            yield part.source, part.current(_like(weight, found[part.source]), weight)
+        for shortcut, gain in zip(stage.shortcuts, integers.gains, strict=True):
+            yield shortcut.sources[0], skipped(shortcut, found[shortcut.sources[0]], gain)
+
+    def _total(
+        self, stage: Stage, integers: LayerIntegers, found: Mapping[str, Tensor], timed: Mapping[str, bool]
+    ) -> Tensor:
+        """The currents of a stage in all steps together, with bias."""
+        currents = [
+            current if timed[source] else current * self.steps
+            for source, current in self._currents(stage, integers, found)
+        ]
+        return functools.reduce(torch.add, currents) + over_channels(self.steps * integers.bias, currents[0])
+
+    def _drive(
+        self, stage: Stage, integers: LayerIntegers, found: Mapping[str, Tensor], trains: Mapping[str, Tensor]
+    ) -> firing.Drive:
+        """The currents of a stage in every step, without bias."""
+        steady, timed, skips = list[Tensor](), list[Tensor](), list[tuple[Tensor, Tensor]]()
+        for part, weight in zip(stage.parts, integers.weights, strict=True):
+            if part.source in trains:
+                x = trains[part.source]
+                timed.append(part.current(_like(weight, x.flatten(0, 1)), weight).unflatten(0, x.shape[:2]))
+            else:
+                steady.append(part.current(_like(weight, found[part.source]), weight))
+        for shortcut, gain in zip(stage.shortcuts, integers.gains, strict=True):
+            source = shortcut.sources[0]
+            if source in trains:
+                x = trains[source]
+                skips.append((aligned(shortcut, x.flatten(0, 1)).unflatten(0, x.shape[:2]), gain))
+            else:
+                steady.append(skipped(shortcut, found[source], gain))
+        return firing.Drive(functools.reduce(torch.add, steady) if steady else None, timed, skips)
+
+
+def sources_of(layer: Stage | Pool | Flat) -> list[str]:
+    """The layers whose results ``layer`` takes."""
+    if isinstance(layer, Stage):
+        return [part.source for part in layer.parts] + [shortcut.sources[0] for shortcut in layer.shortcuts]
+    return list(layer.sources)
+
+
+def _like(weight: Tensor, x: Tensor) -> Tensor:
+    """``x`` as wide as ``weight``; under autocast, which makes both narrow, as it is."""
+    return x if x.dtype == torch.bfloat16 else x.to(weight.dtype)
+
+
+def _passed(layer: Pool | Flat, x: Tensor) -> Tensor:
+    """Pixels or counts (N, ...) behind a pool or a flattening."""
+    if isinstance(layer, Flat):
+        return x.flatten(1)
+    if layer.kind == "average":
+        return F.avg_pool2d(x, layer.kernel, layer.stride, divisor_override=1)
+    return F.max_pool2d(x, layer.kernel, layer.stride)
+
+
+def _passed_trains(layer: Pool | Flat, x: Tensor) -> Tensor:
+    """Spike trains (T, N, ...) behind a pool or a flattening."""
+    gate = isinstance(layer, Pool) and layer.kind == "max"
+    y = _passed(layer, (x.cumsum(0) if gate else x).flatten(0, 1)).unflatten(0, x.shape[:2])
+    # The count gate: a spike leaves when the largest running count of the window grows.
+    return torch.cat((y[:1], y[1:] - y[:-1])) if gate else y
+
+
+def aligned(shortcut: Shortcut, x: Tensor) -> Tensor:
+    """Values, spikes or counts (N, C, ...) where a shortcut adds them, (N, Co, ...)."""
+    if shortcut.stride > 1 and x.ndim > 2:  # of a map every so manyth pixel; slicing would lose the memory format
+        x = F.avg_pool2d(x, 1, shortcut.stride)
+    if shortcut.before or shortcut.after:
+        x = F.pad(x, (*[0, 0] * (x.ndim - 2), shortcut.before, shortcut.after))
+    return x
+
+
+def skipped(shortcut: Shortcut, x: Tensor, gain: Tensor) -> Tensor:
+    """The currents (N, Co, ...) of a shortcut for values or counts ``x`` (N, C, ...) and its gains (Co,)."""
+    return aligned(shortcut, x).to(gain.dtype) * over_channels(gain, x)
