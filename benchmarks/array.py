@@ -11,11 +11,11 @@ from amaranth.lib.wiring import In, Out
 
 from spikeloom.gen import emit
 from spikeloom.gen.plan import shared_lanes
-from spikeloom.hdl.neuron import NeuronArray
-from spikeloom.hdl.neuron_spec import NeuronSpec
-from spikeloom.hdl.serial import Serialiser, SerialiserSpec
-from spikeloom.hdl.synapse import SynapseArray, SynapseSpec
-from spikeloom.hdl.words import WordFormat
+from spikeloom.hdl.cores.neuron.core import NeuronArray
+from spikeloom.hdl.cores.neuron.spec import NeuronSpec
+from spikeloom.hdl.cores.serialiser.core import Serialiser, SerialiserSpec
+from spikeloom.hdl.cores.synapse.core import SynapseArray, SynapseSpec
+from spikeloom.hdl.streams.words import WordFormat
 
 __all__ = ["INPUTS", "OPERATIONS", "OUTPUTS", "STEPS", "TOP", "WEIGHT_BITS", "Array", "write"]
 

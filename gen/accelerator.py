@@ -15,10 +15,10 @@ from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..hdl.flow import Gearbox, GearboxSpec
-from ..hdl.frames import CUT, CUT_WORD, GOOD, LONG, SHORT, Framer, Results, beat_signature, result_beats
-from ..hdl.readout import ReadoutSpec
-from ..hdl.words import WordFormat
+from ..hdl.cores.readout.core import ReadoutSpec
+from ..hdl.host.frames import CUT, CUT_WORD, GOOD, LONG, SHORT, Framer, Results, beat_signature, result_beats
+from ..hdl.streams.flow import Gearbox, GearboxSpec
+from ..hdl.streams.words import WordFormat
 from .design import Design, Top
 from .layers import PlanError
 
@@ -59,8 +59,8 @@ class Accelerator(wiring.Component):
     """A design with frames at its ports.
 
     One packet in gives exactly one packet out: one that ends too early is filled with zeros, what is too long is thrown
-    away until its last beat, and the status of the result says so (``hdl.frames``). The result of a frame is offered
-    when its last beat has come; the next frame may follow without a gap.
+    away until its last beat, and the status of the result says so (``hdl.host.frames``). The result of a frame is
+    offered when its last beat has come; the next frame may follow without a gap.
 
     Parameters: ``design``, with one read-out; ``lanes``, bytes of an input beat, a divisor of the bytes of a frame;
     None: the pixels of an input word of the design, which costs no conversion.

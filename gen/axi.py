@@ -12,9 +12,9 @@ from amaranth.hdl import Cat, ClockDomain, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..hdl.axi_lite import AxiLite
-from ..hdl.axi_stream import PacketEnd
-from ..hdl.library import Library
+from ..hdl.host.axi_lite import AxiLite
+from ..hdl.host.axi_stream import PacketEnd
+from ..hdl.verilog.library import Library
 from ..quant.files.replacing import replacing
 from . import lint
 from .accelerator import Accelerator

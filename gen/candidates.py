@@ -8,10 +8,10 @@ from math import ceil
 
 import numpy as np
 
-from ..hdl.merge import MergeSpec
-from ..hdl.stage import StageSpec
-from ..hdl.synapse import SynapseSpec
-from ..hdl.words import WordFormat
+from ..hdl.cores.merge.core import MergeSpec
+from ..hdl.cores.synapse.core import SynapseSpec
+from ..hdl.streams.stage import StageSpec
+from ..hdl.streams.words import WordFormat
 from .cost import area, part_area, total
 from .cost_synapse import in_block_ram
 from .devices import resources

@@ -7,17 +7,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..hdl.flow import GearboxSpec
-from ..hdl.fork import DecimatorSpec
-from ..hdl.initial import InitialSpec
-from ..hdl.merge import MergeSpec
-from ..hdl.neuron_spec import NeuronSpec
-from ..hdl.pool import PoolSpec
-from ..hdl.readout import ReadoutSpec
-from ..hdl.requant import RequantSpec
-from ..hdl.serial import SerialiserSpec
-from ..hdl.stage import StageSpec
-from ..hdl.synapse import SynapseSpec
+from ..hdl.cores.initial.core import InitialSpec
+from ..hdl.cores.merge.core import MergeSpec
+from ..hdl.cores.neuron.spec import NeuronSpec
+from ..hdl.cores.pool.core import PoolSpec
+from ..hdl.cores.readout.core import ReadoutSpec
+from ..hdl.cores.requant.core import RequantSpec
+from ..hdl.cores.serialiser.core import SerialiserSpec
+from ..hdl.cores.synapse.core import SynapseSpec
+from ..hdl.streams.flow import GearboxSpec
+from ..hdl.streams.fork import DecimatorSpec
+from ..hdl.streams.stage import StageSpec
 from .coefficients import LUTS
 from .cost_cores import initial_parts, neuron_parts, pool_parts, readout_parts, requant_parts, serialiser_parts
 from .cost_streams import decimator_parts, fifo_parts, fork_parts, gearbox_parts, merge_parts, window_parts

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..hdl.adders import levels
-from ..hdl.initial import InitialSpec
-from ..hdl.neuron_spec import NeuronSpec
-from ..hdl.pool import PoolSpec
-from ..hdl.readout import ReadoutSpec
-from ..hdl.requant import RequantSpec
-from ..hdl.rom import rom_style
-from ..hdl.serial import SerialiserSpec
+from ..hdl.cores.initial.core import InitialSpec
+from ..hdl.cores.neuron.spec import NeuronSpec
+from ..hdl.cores.pool.core import PoolSpec
+from ..hdl.cores.readout.core import ReadoutSpec
+from ..hdl.cores.requant.core import RequantSpec
+from ..hdl.cores.serialiser.core import SerialiserSpec
+from ..hdl.cores.synapse.adders import levels
+from ..hdl.memory.rom import rom_style
 from .cost_synapse import chained
 from .parts import Parts, bits_of, index_bits
 
@@ -26,7 +26,7 @@ def serialiser_parts(core: SerialiserSpec, parts: Parts) -> None:
 
 
 def neuron_parts(core: NeuronSpec, parts: Parts) -> None:
-    """Add the parts of ``core``: the register of every step as ``hdl.neuron`` lays them out."""
+    """Add the parts of ``core``: the register of every step as ``hdl.cores.neuron.core`` lays them out."""
     parts.counter(core.groups)
     if core.lossless:
         parts.registers(core.o_format.width + 1)

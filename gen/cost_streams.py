@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..hdl.flow import GearboxSpec
-from ..hdl.fork import DecimatorSpec
-from ..hdl.merge import MergeSpec
-from ..hdl.rom import memory_style
-from ..hdl.window_spec import RowPlan, WindowSpec
-from ..hdl.words import bits_for
+from ..hdl.cores.merge.core import MergeSpec
+from ..hdl.cores.window.spec import RowPlan, WindowSpec
+from ..hdl.memory.rom import memory_style
+from ..hdl.streams.flow import GearboxSpec
+from ..hdl.streams.fork import DecimatorSpec
+from ..hdl.streams.words import bits_for
 from .parts import Parts, bits_of, index_bits
 
 __all__ = ["decimator_parts", "fifo_parts", "fork_parts", "gearbox_parts", "merge_parts", "window_parts"]
@@ -71,7 +71,7 @@ def window_parts(spec: WindowSpec, parts: Parts) -> None:
 
 
 def _sparse(spec: WindowSpec, parts: Parts, depth: int) -> None:
-    """What skips words (``hdl.sparse``): the flags, and three chunks on their way."""
+    """What skips words (``hdl.cores.window.sparse``): the flags, and three chunks on their way."""
     chunk = spec.chunk
     style = "block" if memory_style(-(-depth // chunk), chunk) == "block" else "distributed"
     parts.memory(-(-depth // chunk), chunk, style)

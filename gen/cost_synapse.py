@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..hdl.adders import levels
-from ..hdl.gated import CHAIN
-from ..hdl.rom import rom_style
-from ..hdl.synapse import TABLE, SynapseSpec
+from ..hdl.cores.synapse.adders import levels
+from ..hdl.cores.synapse.core import TABLE, SynapseSpec
+from ..hdl.cores.synapse.gated import CHAIN
+from ..hdl.memory.rom import rom_style
 from .parts import Parts, bits_of, index_bits
 
 __all__ = ["chained", "in_block_ram", "synapse_parts"]
@@ -139,7 +139,7 @@ def _inputs(core: SynapseSpec, parts: Parts) -> None:
 
 
 def _join(core: SynapseSpec, parts: Parts, plane: Range) -> None:
-    """The trees over the bits of a multiplicand, as ``hdl.adders.tree`` builds them."""
+    """The trees over the bits of a multiplicand, as ``hdl.cores.synapse.adders.tree`` builds them."""
     terms = [
         (*plane, b, core.element[0] < 0 and b == core.plane_count - 1) for b in range(core.plane_count)
     ]  # low, high, shift, negative

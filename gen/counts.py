@@ -9,7 +9,7 @@ does, so the output has M_(T-1) spikes in all: the maximum of the counts.
 
 from __future__ import annotations
 
-from ..hdl.words import WordFormat
+from ..hdl.streams.words import WordFormat
 from ..quant.ir.network import Network
 from ..quant.ir.nodes import IF, Add, Flatten, Pool, Readout
 

@@ -12,10 +12,10 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..hdl.counter import counter
-from ..hdl.law import Gate, Link, SinkLaw, SourceLaw, solve
-from ..hdl.stage import StageSpec
-from ..hdl.window_law import WindowLaw
+from ..hdl.cores.window.law import WindowLaw
+from ..hdl.streams.counter import counter
+from ..hdl.streams.law import Gate, Link, SinkLaw, SourceLaw, solve
+from ..hdl.streams.stage import StageSpec
 from ..quant.ir.network import Network
 from .lags import rooms
 from .layers import Layer, PlanError, layers
@@ -163,7 +163,8 @@ class Design:
         sink_pauses: np.ndarray | tuple = (),
         costs: Mapping[str, np.ndarray] | None = None,
     ) -> Timing:
-        """The cycle of every transfer for ``words`` input words and the pauses of the environment (``hdl.law``).
+        """The cycle of every transfer for ``words`` input words and the pauses of the environment
+        (``hdl.streams.law``).
 
         ``sink_pauses`` (n,) of all sinks, or (outputs, n), a row for each in the order of :attr:`outputs`.
 

@@ -16,8 +16,8 @@ import numpy as np
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]  # not in amaranth-stubs
 from amaranth.hdl import Elaboratable
 
-from ..hdl.library import Library, Target, is_asic
-from ..hdl.tables import hex_text
+from ..hdl.memory.tables import hex_text
+from ..hdl.verilog.library import Library, Target, is_asic
 from ..quant.files.replacing import replacing
 from ..quant.ir.netfile import load, save
 from . import asic, lint, readable, yosys

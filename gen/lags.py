@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..hdl.stage import StageSpec
+from ..hdl.streams.stage import StageSpec
 from ..quant.ir.nodes import Conv2d
 from .layers import Layer, Skip
 

@@ -16,9 +16,9 @@ from math import gcd
 
 import numpy as np
 
-from ..hdl.flow import GearboxSpec
-from ..hdl.fork import DecimatorSpec
-from ..hdl.words import WordFormat
+from ..hdl.streams.flow import GearboxSpec
+from ..hdl.streams.fork import DecimatorSpec
+from ..hdl.streams.words import WordFormat
 from ..quant.ir.network import Network
 from .candidates import Candidate, Table
 from .cost import Area, area, total

@@ -6,8 +6,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..hdl.link import LinkCore, LinkSpec
-from ..hdl.uart import BitRate
+from ..hdl.host.link import LinkCore, LinkSpec
+from ..hdl.host.uart import BitRate
 from .accelerator import Accelerator
 from .design import Design
 from .emit import module

@@ -5,7 +5,7 @@ The modules written by hand, at the end of the file, need none: a waiver ends wh
 
 from __future__ import annotations
 
-from ..hdl.library import Library, is_asic
+from ..hdl.verilog.library import Library, is_asic
 
 __all__ = ["RULES", "waiver", "waiver_file"]
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..hdl.initial import InitialSpec
-from ..hdl.neuron_spec import NeuronSpec
-from ..hdl.words import WordFormat
+from ..hdl.cores.initial.core import InitialSpec
+from ..hdl.cores.neuron.spec import NeuronSpec
+from ..hdl.streams.words import WordFormat
 from ..quant.ir.nodes import IF
 
 if TYPE_CHECKING:
-    from ..hdl.stage import CoreSpec
+    from ..hdl.streams.stage import CoreSpec
 
 __all__ = ["neuron_cores"]
 

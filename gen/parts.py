@@ -10,14 +10,14 @@ from collections import defaultdict
 
 import numpy as np
 
-from ..hdl.rom import DEEPEST
+from ..hdl.memory.rom import DEEPEST
 from .memory import Style, mapped
 
 __all__ = ["Parts", "bits_of", "index_bits"]
 
 
 def bits_of(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Bits of the narrowest integers that hold ``low``..``high``, elementwise (``hdl.words.bits_for``)."""
+    """Bits of the narrowest integers that hold ``low``..``high``, elementwise (``hdl.streams.words.bits_for``)."""
     length = np.frexp(np.abs(high).astype(float))[1]
     negative = np.frexp(np.maximum(-low - 1, 0).astype(float))[1]
     return np.where(low < 0, np.maximum(length, negative) + 1, np.maximum(length, 1))

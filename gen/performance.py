@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..hdl.stage import StageSpec
+from ..hdl.streams.stage import StageSpec
 from .design import Design
 
 __all__ = ["Performance", "performance"]

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ..hdl.merge import MergeSpec
-from ..hdl.neuron_spec import NeuronSpec
-from ..hdl.pool import PoolSpec
-from ..hdl.readout import ReadoutSpec
-from ..hdl.requant import RequantSpec
-from ..hdl.serial import SerialiserSpec
-from ..hdl.stage import CoreSpec, StageSpec
-from ..hdl.synapse import SynapseSpec
-from ..hdl.window_spec import WindowSpec, chunk_for
-from ..hdl.words import WordFormat
+from ..hdl.cores.merge.core import MergeSpec
+from ..hdl.cores.neuron.spec import NeuronSpec
+from ..hdl.cores.pool.core import PoolSpec
+from ..hdl.cores.readout.core import ReadoutSpec
+from ..hdl.cores.requant.core import RequantSpec
+from ..hdl.cores.serialiser.core import SerialiserSpec
+from ..hdl.cores.synapse.core import SynapseSpec
+from ..hdl.cores.window.spec import WindowSpec, chunk_for
+from ..hdl.streams.stage import CoreSpec, StageSpec
+from ..hdl.streams.words import WordFormat
 from ..quant.ir.nodes import IF, Conv2d, MaxPool, Pool, Readout, Requant, Synapse
 from .layers import Layer, PlanError, Skip
 from .neurons import neuron_cores
@@ -109,7 +109,8 @@ def _check(layer: Layer, fold: Fold) -> None:
 
 
 def chunk_of(layer: Layer, inputs: int) -> int:
-    """Window words of which skipping looks at the flags together (``hdl.window_spec``); 1 where it has no hardware."""
+    """Window words of which skipping looks at the flags together (``hdl.cores.window.spec``); 1 where it has no
+    hardware."""
     channels = layer.channels[1]
     if isinstance(layer.nodes[0], Pool) or layer.groups > 1 or inputs > channels:
         return 1

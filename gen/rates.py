@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..hdl.sparse_law import mean_cycles
-from ..hdl.stage import StageSpec
+from ..hdl.cores.window.sparse_law import mean_cycles
+from ..hdl.streams.stage import StageSpec
 from ..quant.ir.network import Network
 from ..quant.ir.nodes import Pool
 from .layers import layers

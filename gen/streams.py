@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..hdl.flow import Gearbox, GearboxLaw, GearboxSpec
-from ..hdl.fork import Decimator, DecimatorLaw, DecimatorSpec, Fork, ForkLaw
-from ..hdl.law import Link, Process
-from ..hdl.sparse_law import ScanCosts
-from ..hdl.stage import Stage, StageSpec
-from ..hdl.words import WordFormat
+from ..hdl.cores.window.sparse_law import ScanCosts
+from ..hdl.streams.flow import Gearbox, GearboxLaw, GearboxSpec
+from ..hdl.streams.fork import Decimator, DecimatorLaw, DecimatorSpec, Fork, ForkLaw
+from ..hdl.streams.law import Link, Process
+from ..hdl.streams.stage import Stage, StageSpec
+from ..hdl.streams.words import WordFormat
 from ..quant.ir.network import Network
 from ..quant.ir.nodes import Readout
 from .layers import Layer

@@ -8,7 +8,7 @@ from enum import Enum
 
 import numpy as np
 
-from ..hdl.words import WordFormat
+from ..hdl.streams.words import WordFormat
 from .trace import Trace, Transfers
 
 __all__ = ["BoundaryInfo", "Difference", "ElementDifference", "Kind", "Summary", "compare", "summarize"]

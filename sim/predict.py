@@ -1,6 +1,7 @@
 """The prediction: the words of the golden model at the cycles of the cycle law.
 
-What every word is comes from PyTorch (``quant.golden``), when it moves from the law (``hdl.law``); neither knows RTL.
+What every word is comes from PyTorch (``quant.golden``), when it moves from the law (``hdl.streams.law``); neither
+knows RTL.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from threading import Lock
 import numpy as np
 
 from ..gen.design import Design, Timing
-from ..hdl.readout import ReadoutSpec
+from ..hdl.cores.readout.core import ReadoutSpec
 from .compare import BoundaryInfo
 from .trace import Stimulus, Trace, Transfers
 

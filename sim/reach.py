@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..gen.design import Design
-from ..hdl.stage import StageSpec
+from ..hdl.streams.stage import StageSpec
 from ..quant.analysis.branches import FAR, Branches
 from ..quant.analysis.reach import NodeReach, Reach
 from ..quant.ir.nodes import Add, Node, Requant

@@ -9,7 +9,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from ..hdl.words import WordFormat
+from ..hdl.streams.words import WordFormat
 from .compare import BoundaryInfo, Difference, Kind
 from .environment import limbs_to_int
 from .trace import Trace, Transfers

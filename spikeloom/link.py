@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from .hdl.codes import REPLY, VERSION, Kind, Reason
+from .hdl.host.codes import REPLY, VERSION, Kind, Reason
 
 __all__ = ["Counters", "Frame", "Host", "Info", "LinkError", "Parser", "Port", "Result", "decode", "encode"]
 
@@ -41,7 +41,7 @@ class Frame:
 
 
 def stuff(data: bytes) -> bytes:
-    """Return ``data`` without zero bytes, by COBS (``hdl.cobs``)."""
+    """Return ``data`` without zero bytes, by COBS (``hdl.host.cobs``)."""
     out = bytearray()
     for block in data.split(b"\0"):
         for k in range(0, len(block), 254):

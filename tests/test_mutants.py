@@ -88,11 +88,12 @@ def test_a_name_outlives_other_lines() -> None:
 
 
 def test_a_mutant_is_imported_here_and_in_processes_started_from_here() -> None:
-    source = (hook.ROOT / "hdl" / "words.py").read_text()
+    source = (hook.ROOT / "hdl" / "streams" / "words.py").read_text()
     mutation = next(m for m in mutations(source) if m.where == "WordFormat.limbs")
-    show = "from spikeloom.hdl.words import WordFormat; print(WordFormat(1, 1, 0, 1).limbs)"
+    show = "from spikeloom.hdl.streams.words import WordFormat; print(WordFormat(1, 1, 0, 1).limbs)"
     program = (
-        f"import subprocess, sys; from tests.mutants import hook; hook.install('hdl/words.py', {mutation.index})\n"
+        "import subprocess, sys; from tests.mutants import hook\n"
+        f"hook.install('hdl/streams/words.py', {mutation.index})\n"
         f"{show}; sys.stdout.flush(); subprocess.run([sys.executable, '-c', {show!r}], check=True)"
     )
     done = [
@@ -105,7 +106,7 @@ def test_a_mutant_is_imported_here_and_in_processes_started_from_here() -> None:
 
 
 def test_choice_is_spread_and_repeatable() -> None:
-    files = ["hdl/counter.py", "hdl/pipe.py", "hdl/serial.py"]
+    files = ["hdl/streams/counter.py", "hdl/streams/pipe.py", "hdl/cores/serialiser/core.py"]
     chosen = choose(files, 20, 0)
     assert len({str(mutant) for mutant in chosen}) == len(chosen) == 20
     assert chosen == choose(files, 20, 0) != choose(files, 20, 1)
@@ -123,7 +124,7 @@ def test_reasons_are_words() -> None:
 
 
 def test_results_are_kept(tmp_path: Path) -> None:
-    (mutant,) = choose(["hdl/counter.py"], 1, 0)
+    (mutant,) = choose(["hdl/streams/counter.py"], 1, 0)
     result = Result(mutant.file, mutant.mutation.name, 1, mutant.source, "killed")
     path = tmp_path / "results.jsonl"
     Store(path).add(result)

@@ -11,8 +11,8 @@ from ..gen.design import Design
 from ..gen.devices import resources
 from ..gen.emit import performance
 from ..gen.layers import Layer
-from ..hdl.stage import StageSpec
-from ..hdl.synapse import SynapseSpec
+from ..hdl.cores.synapse.core import SynapseSpec
+from ..hdl.streams.stage import StageSpec
 from ..quant.ir.nodes import Conv2d, Synapse
 
 __all__ = ["measured", "operations"]

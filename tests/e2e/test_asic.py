@@ -19,8 +19,8 @@ from spikeloom.gen.fold import designed
 from spikeloom.gen.fold_file import read_folds
 from spikeloom.gen.plan import Fold
 from spikeloom.gen.yosys import YosysError
-from spikeloom.hdl.library import Library
-from spikeloom.hdl.window import Window
+from spikeloom.hdl.cores.window.core import Window
+from spikeloom.hdl.verilog.library import Library
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.nodes import IF, Conv2d, Flatten, Input, Linear, Readout

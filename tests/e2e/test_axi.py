@@ -23,7 +23,7 @@ from spikeloom.gen.accelerator import Result, parse_result
 from spikeloom.gen.design import Design
 from spikeloom.gen.fold import designed
 from spikeloom.gen.plan import Fold
-from spikeloom.hdl.frames import CUT_WORD
+from spikeloom.hdl.host.frames import CUT_WORD
 from spikeloom.quant.data import digits
 from spikeloom.quant.ir.netfile import load, save
 from spikeloom.sim.toolchain import verilator_root

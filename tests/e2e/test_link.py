@@ -21,7 +21,7 @@ from spikeloom.gen.design import Design
 from spikeloom.gen.fold import auto
 from spikeloom.gen.layers import PlanError
 from spikeloom.gen.link import link_spec, verilog
-from spikeloom.hdl.codes import REPLY, Kind, Reason
+from spikeloom.hdl.host.codes import REPLY, Kind, Reason
 from spikeloom.link import Frame, Host, LinkError, Parser, Port, Result, decode, encode, stuff, unstuff
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network

@@ -14,7 +14,7 @@ import pytest
 from spikeloom.gen import emit
 from spikeloom.gen.design import Design
 from spikeloom.gen.fold import auto
-from spikeloom.hdl import window
+from spikeloom.hdl.cores.window import core as window
 from spikeloom.quant import data
 from spikeloom.quant.ir import netfile
 from spikeloom.sim.verify import verify
@@ -25,7 +25,7 @@ RIGHT, WRONG = "rows.eq(rows + row_done - done_with)", "rows.eq(rows + row_done 
 
 @pytest.fixture(scope="module")
 def flawed() -> Callable:
-    """How a window with the flaw is elaborated: the source of ``hdl/window.py`` with another sign."""
+    """How a window with the flaw is elaborated: the source of ``hdl/cores/window/core.py`` with another sign."""
     text = Path(window.__file__).read_text()
     assert text.count(RIGHT) == 1
     names = {"__name__": window.__name__, "__package__": window.__package__}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fuzzing import Format, changed, few, many
 
-from spikeloom.hdl.codes import REPLY, Kind
+from spikeloom.hdl.host.codes import REPLY, Kind
 from spikeloom.link import Frame, Host, LinkError, Parser, encode
 
 INFO = struct.pack("<BBBB8sHHI", 1, 15, 2, 0, bytes(8), 4, 3, 12_000_000)

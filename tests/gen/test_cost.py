@@ -15,7 +15,7 @@ from spikeloom.gen.cost import Area, total
 from spikeloom.gen.devices import LUT_RAM_LUTS, resources
 from spikeloom.gen.memory import mapped
 from spikeloom.gen.parts import bits_of
-from spikeloom.hdl.words import bits_for
+from spikeloom.hdl.streams.words import bits_for
 
 MEMORY = """
 module m{k}(input clk, input we, input [{a}:0] wa, ra, input [{w}:0] d, output reg [{w}:0] q);

@@ -9,9 +9,9 @@ import pytest
 from spikeloom.gen.counts import counted
 from spikeloom.gen.layers import layers
 from spikeloom.gen.plan import Fold, build_stage
-from spikeloom.hdl.merge import MergeSpec
-from spikeloom.hdl.pool import PoolSpec
-from spikeloom.hdl.words import WordFormat
+from spikeloom.hdl.cores.merge.core import MergeSpec
+from spikeloom.hdl.cores.pool.core import PoolSpec
+from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout
 

@@ -8,7 +8,7 @@ import numpy as np
 from amaranth.hdl import Value
 from amaranth.sim import Simulator
 
-from spikeloom.hdl.words import WordFormat
+from spikeloom.hdl.streams.words import WordFormat
 
 
 def as_ints(words: np.ndarray) -> list[int]:

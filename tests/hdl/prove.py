@@ -23,7 +23,7 @@ from counterexample import counterexample
 from proof_bench import Bench, wire_name
 
 from spikeloom.gen import yosys
-from spikeloom.hdl.library import Library, Target
+from spikeloom.hdl.verilog.library import Library, Target
 
 __all__ = ["Bench", "Proof", "prove", "proven", "waits_for_ready"]
 

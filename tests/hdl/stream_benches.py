@@ -9,7 +9,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream
 from prove import Bench
 
-from spikeloom.hdl.words import WordFormat
+from spikeloom.hdl.streams.words import WordFormat
 
 __all__ = ["Reference", "hits", "in_range", "lanes_of", "per_group", "pipe_bench", "sink", "source", "taken_word",
            "word_from"]

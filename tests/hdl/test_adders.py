@@ -6,7 +6,7 @@ import pytest
 from amaranth.hdl import Module, Shape, Signal, signed, unsigned
 from amaranth.sim import Simulator
 
-from spikeloom.hdl.adders import Term, tree
+from spikeloom.hdl.cores.synapse.adders import Term, tree
 
 
 @pytest.mark.parametrize("shapes", list(product([unsigned(2), signed(2)], repeat=3)))

@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 import spikeloom.hdl
 from spikeloom.gen import yosys
 from spikeloom.gen.emit import module
-from spikeloom.hdl.gated import CHAIN, Addition, add
+from spikeloom.hdl.cores.synapse.gated import CHAIN, Addition, add
 
 SOURCE = Path(spikeloom.hdl.__file__).parent / "adds.v"
 MODELS: dict[str, dict[str, list[str]]] = {

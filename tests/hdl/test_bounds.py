@@ -11,14 +11,14 @@ import pytest
 from spikeloom.gen.design import Design, Top
 from spikeloom.gen.plan import Fold
 from spikeloom.hdl.bounds import LARGEST
-from spikeloom.hdl.initial import InitialSpec
-from spikeloom.hdl.merge import MergeSpec
-from spikeloom.hdl.neuron_spec import NeuronSpec
-from spikeloom.hdl.pool import PoolSpec
-from spikeloom.hdl.readout import ReadoutSpec
-from spikeloom.hdl.requant import RequantSpec
-from spikeloom.hdl.synapse import SynapseSpec
-from spikeloom.hdl.words import WordFormat
+from spikeloom.hdl.cores.initial.core import InitialSpec
+from spikeloom.hdl.cores.merge.core import MergeSpec
+from spikeloom.hdl.cores.neuron.spec import NeuronSpec
+from spikeloom.hdl.cores.pool.core import PoolSpec
+from spikeloom.hdl.cores.readout.core import ReadoutSpec
+from spikeloom.hdl.cores.requant.core import RequantSpec
+from spikeloom.hdl.cores.synapse.core import SynapseSpec
+from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.quant import golden
 from spikeloom.quant.ir import bounds
 from spikeloom.quant.ir.network import Network

@@ -5,8 +5,8 @@ import pytest
 from link_bench import push
 
 from spikeloom.gen.emit import module
-from spikeloom.hdl.cobs import CobsDecoder, CobsEncoder
-from spikeloom.hdl.codes import Reason
+from spikeloom.hdl.host.cobs import CobsDecoder, CobsEncoder
+from spikeloom.hdl.host.codes import Reason
 from spikeloom.link import stuff, unstuff
 
 END = 1 << 8

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from spikeloom.hdl.codes import REPLY, VERSION, Kind, Reason
-from spikeloom.hdl.frames import CUT, CUT_WORD
+from spikeloom.hdl.host.codes import REPLY, VERSION, Kind, Reason
+from spikeloom.hdl.host.frames import CUT, CUT_WORD
 
 TEXT = (Path(__file__).parents[2] / "docs" / "link.md").read_text()
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from spikeloom.hdl.flow import Fifo, Gearbox, GearboxLaw, GearboxSpec
-from spikeloom.hdl.law import FifoLaw, Gate, Link, SinkLaw, SourceLaw, solve
-from spikeloom.hdl.words import WordFormat
+from spikeloom.hdl.streams.flow import Fifo, Gearbox, GearboxLaw, GearboxSpec
+from spikeloom.hdl.streams.law import FifoLaw, Gate, Link, SinkLaw, SourceLaw, solve
+from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.sim.amaranth_sim import run_stream
 from spikeloom.sim.disturb import random_pauses
 

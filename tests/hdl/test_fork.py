@@ -6,10 +6,10 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from spikeloom.hdl.flow import Fifo
-from spikeloom.hdl.fork import Decimator, DecimatorLaw, DecimatorSpec, Fork, ForkLaw
-from spikeloom.hdl.law import FifoLaw, Gate, Link, SinkLaw, SourceLaw, solve
-from spikeloom.hdl.words import WordFormat
+from spikeloom.hdl.streams.flow import Fifo
+from spikeloom.hdl.streams.fork import Decimator, DecimatorLaw, DecimatorSpec, Fork, ForkLaw
+from spikeloom.hdl.streams.law import FifoLaw, Gate, Link, SinkLaw, SourceLaw, solve
+from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.sim.amaranth_sim import run_amaranth, run_stream
 from spikeloom.sim.disturb import random_pauses
 from spikeloom.sim.trace import Stimulus

@@ -9,9 +9,9 @@ from amaranth.hdl import Cat, Const, DomainRenamer, Module, Mux, Signal, Value
 from prove import Bench, prove, proven, waits_for_ready
 from stream_benches import sink, source, taken_word, word_from
 
-from spikeloom.hdl.flow import Fifo, Gearbox, GearboxSpec
-from spikeloom.hdl.fork import Decimator, DecimatorSpec, Fork
-from spikeloom.hdl.words import WordFormat
+from spikeloom.hdl.streams.flow import Fifo, Gearbox, GearboxSpec
+from spikeloom.hdl.streams.fork import Decimator, DecimatorSpec, Fork
+from spikeloom.hdl.streams.words import WordFormat
 
 WIDTH = 6
 """Bits of the counters of words: more than the words of any proof."""

@@ -8,9 +8,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from prove import Bench, prove, proven
 from stream_benches import sink, source, taken_word
 
-from spikeloom.hdl.axi_lite import OKAY, SLVERR, AxiLite
-from spikeloom.hdl.axi_stream import PacketEnd
-from spikeloom.hdl.frames import CUT_WORD
+from spikeloom.hdl.host.axi_lite import OKAY, SLVERR, AxiLite
+from spikeloom.hdl.host.axi_stream import PacketEnd
+from spikeloom.hdl.host.frames import CUT_WORD
 
 WIDTH = 4
 """Bits of the counters of beats and accesses: more than those of any proof."""

@@ -8,10 +8,10 @@ from amaranth.hdl import Cat, Const, Mux, Signal, Value, signed
 from prove import Bench, prove, proven
 from stream_benches import lanes_of, per_group, pipe_bench, word_from
 
-from spikeloom.hdl.pool import PoolArray, PoolSpec
-from spikeloom.hdl.readout import Readout, ReadoutSpec
-from spikeloom.hdl.requant import Requantiser, RequantSpec
-from spikeloom.hdl.words import WordFormat
+from spikeloom.hdl.cores.pool.core import PoolArray, PoolSpec
+from spikeloom.hdl.cores.readout.core import Readout, ReadoutSpec
+from spikeloom.hdl.cores.requant.core import Requantiser, RequantSpec
+from spikeloom.hdl.streams.words import WordFormat
 
 
 @pytest.mark.parametrize("groups", [1, 2])

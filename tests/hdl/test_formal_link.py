@@ -8,8 +8,8 @@ from amaranth.hdl import DomainRenamer, Module, Mux, Signal
 from prove import Bench, prove, proven
 from stream_benches import sink, source, taken_word
 
-from spikeloom.hdl.cobs import CobsDecoder, CobsEncoder
-from spikeloom.hdl.codes import Reason
+from spikeloom.hdl.host.cobs import CobsDecoder, CobsEncoder
+from spikeloom.hdl.host.codes import Reason
 
 WIDTH = 5
 LONGEST = 3

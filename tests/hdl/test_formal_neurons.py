@@ -9,11 +9,11 @@ from amaranth.hdl import Cat, Const, Mux, Signal, Value, signed
 from prove import Bench, prove, proven
 from stream_benches import Reference, lanes_of, pipe_bench, word_from
 
-from spikeloom.hdl.library import Target
-from spikeloom.hdl.neuron import NeuronArray
-from spikeloom.hdl.neuron_spec import NeuronSpec
-from spikeloom.hdl.synapse import SynapseArray, SynapseSpec
-from spikeloom.hdl.words import WordFormat
+from spikeloom.hdl.cores.neuron.core import NeuronArray
+from spikeloom.hdl.cores.neuron.spec import NeuronSpec
+from spikeloom.hdl.cores.synapse.core import SynapseArray, SynapseSpec
+from spikeloom.hdl.streams.words import WordFormat
+from spikeloom.hdl.verilog.library import Target
 
 
 def synapse(scans: int, groups: int, signed: bool = False, addressed: bool = False) -> SynapseSpec:

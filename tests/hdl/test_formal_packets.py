@@ -10,9 +10,9 @@ from amaranth.lib.crc.catalog import CRC16_IBM_3740
 from prove import Bench, prove, proven
 from stream_benches import sink
 
-from spikeloom.hdl import packets
-from spikeloom.hdl.codes import Kind, Reason
-from spikeloom.hdl.packets import PacketMemory, PacketReceiver
+from spikeloom.hdl.host import packets
+from spikeloom.hdl.host.codes import Kind, Reason
+from spikeloom.hdl.host.packets import PacketMemory, PacketReceiver
 
 WIDTH = 5
 

@@ -9,9 +9,9 @@ from amaranth.lib.crc import Algorithm
 from prove import Bench, prove, proven
 from stream_benches import sink, source, word_from
 
-from spikeloom.hdl import replies
-from spikeloom.hdl.codes import Kind, Reason
-from spikeloom.hdl.replies import Replies
+from spikeloom.hdl.host import replies
+from spikeloom.hdl.host.codes import Kind, Reason
+from spikeloom.hdl.host.replies import Replies
 
 INFO = b"\x11\x22\x33\x44"
 SIZES = {Kind.IMAGE: 12, Kind.INFO: 4, Kind.STATUS: 4}

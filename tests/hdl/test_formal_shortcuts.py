@@ -8,11 +8,11 @@ from amaranth.hdl import Cat, Const, Mux, Signal, Value, signed
 from prove import Bench, prove, proven
 from stream_benches import per_group, pipe_bench, source, taken_word, word_from
 
-from spikeloom.hdl.initial import InitialMembranes, InitialSpec
-from spikeloom.hdl.library import Target
-from spikeloom.hdl.merge import Merge, MergeSpec
-from spikeloom.hdl.serial import Serialiser, SerialiserSpec
-from spikeloom.hdl.words import WordFormat
+from spikeloom.hdl.cores.initial.core import InitialMembranes, InitialSpec
+from spikeloom.hdl.cores.merge.core import Merge, MergeSpec
+from spikeloom.hdl.cores.serialiser.core import Serialiser, SerialiserSpec
+from spikeloom.hdl.streams.words import WordFormat
+from spikeloom.hdl.verilog.library import Target
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3])

@@ -8,7 +8,7 @@ from amaranth.hdl import Assume, Cat, Const, DomainRenamer, Module, Mux, Signal
 from prove import Bench, prove, proven
 from stream_benches import source
 
-from spikeloom.hdl.uart import BitRate, UartReceiver, UartTransmitter
+from spikeloom.hdl.host.uart import BitRate, UartReceiver, UartTransmitter
 
 
 def transmitter_bench(core: UartTransmitter, rate: BitRate) -> Bench:

@@ -10,14 +10,14 @@ from amaranth.hdl import Assume, Const, Mux, Signal, Value, signed
 from prove import Bench, prove, waits_for_ready
 from stream_benches import sink, source, word_from
 
-from spikeloom.hdl.library import Target
-from spikeloom.hdl.merge import MergeSpec
-from spikeloom.hdl.neuron_spec import NeuronSpec
-from spikeloom.hdl.stage import Stage, StageSpec
-from spikeloom.hdl.synapse import SynapseSpec
-from spikeloom.hdl.window import Window
-from spikeloom.hdl.window_spec import WindowSpec
-from spikeloom.hdl.words import WordFormat
+from spikeloom.hdl.cores.merge.core import MergeSpec
+from spikeloom.hdl.cores.neuron.spec import NeuronSpec
+from spikeloom.hdl.cores.synapse.core import SynapseSpec
+from spikeloom.hdl.cores.window.core import Window
+from spikeloom.hdl.cores.window.spec import WindowSpec
+from spikeloom.hdl.streams.stage import Stage, StageSpec
+from spikeloom.hdl.streams.words import WordFormat
+from spikeloom.hdl.verilog.library import Target
 
 BITS = 2
 WORD = WordFormat(1, 1, 0, 3)

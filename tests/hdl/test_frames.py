@@ -11,9 +11,9 @@ from spikeloom.gen.accelerator import GOOD, LONG, SHORT, Accelerator, Result, pa
 from spikeloom.gen.design import Design
 from spikeloom.gen.layers import PlanError
 from spikeloom.gen.plan import Fold
-from spikeloom.hdl.frames import Framer, Results, result_beats
-from spikeloom.hdl.readout import ReadoutSpec
-from spikeloom.hdl.words import WordFormat
+from spikeloom.hdl.cores.readout.core import ReadoutSpec
+from spikeloom.hdl.host.frames import Framer, Results, result_beats
+from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.nodes import Input, Linear, Readout
 

@@ -5,10 +5,10 @@ import pytest
 from core_bench import as_ints, as_words, run_pipe
 
 from spikeloom.gen.neurons import neuron_cores
-from spikeloom.hdl.initial import InitialMembranes, InitialSpec
-from spikeloom.hdl.neuron import NeuronArray
-from spikeloom.hdl.neuron_spec import NeuronSpec
-from spikeloom.hdl.words import WordFormat
+from spikeloom.hdl.cores.initial.core import InitialMembranes, InitialSpec
+from spikeloom.hdl.cores.neuron.core import NeuronArray
+from spikeloom.hdl.cores.neuron.spec import NeuronSpec
+from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.quant.ir.nodes import IF
 
 LOW, HIGH = -20, 25

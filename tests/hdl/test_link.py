@@ -10,10 +10,10 @@ from link_bench import line_of, push, simulate
 
 from spikeloom.gen import yosys
 from spikeloom.gen.emit import module
-from spikeloom.hdl.codes import Kind, Reason
-from spikeloom.hdl.link import LinkCore, LinkSpec
-from spikeloom.hdl.replies import Replies
-from spikeloom.hdl.uart import BitRate
+from spikeloom.hdl.host.codes import Kind, Reason
+from spikeloom.hdl.host.link import LinkCore, LinkSpec
+from spikeloom.hdl.host.replies import Replies
+from spikeloom.hdl.host.uart import BitRate
 from spikeloom.link import Frame, Info, Parser, Result, encode
 
 CYCLES = 4

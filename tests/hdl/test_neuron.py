@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from core_bench import as_ints, as_words, run_pipe
 
-from spikeloom.hdl import neuron as module
-from spikeloom.hdl import words as words_module
-from spikeloom.hdl.neuron import NeuronArray
-from spikeloom.hdl.neuron_spec import NeuronSpec
-from spikeloom.hdl.words import WordFormat
+from spikeloom.hdl.cores.neuron import core as module
+from spikeloom.hdl.cores.neuron.core import NeuronArray
+from spikeloom.hdl.cores.neuron.spec import NeuronSpec
+from spikeloom.hdl.streams import words as words_module
+from spikeloom.hdl.streams.words import WordFormat
 
 LOW, HIGH = -20, 25
 RULES = ("causal", "signed", "lossless")

@@ -9,8 +9,8 @@ import pytest
 from link_bench import simulate
 
 from spikeloom.gen.emit import module
-from spikeloom.hdl.codes import Kind, Reason
-from spikeloom.hdl.packets import PacketMemory, PacketReceiver
+from spikeloom.hdl.host.codes import Kind, Reason
+from spikeloom.hdl.host.packets import PacketMemory, PacketReceiver
 
 LENGTHS = {Kind.IMAGE: 5, Kind.INFO: 0, Kind.RESET: 0}
 END = 1 << 8

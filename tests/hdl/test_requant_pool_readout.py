@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from core_bench import as_ints, as_words, run_pipe
 
-from spikeloom.hdl.pool import PoolArray, PoolSpec
-from spikeloom.hdl.readout import Readout, ReadoutSpec
-from spikeloom.hdl.requant import Requantiser, RequantSpec
-from spikeloom.hdl.words import WordFormat
+from spikeloom.hdl.cores.pool.core import PoolArray, PoolSpec
+from spikeloom.hdl.cores.readout.core import Readout, ReadoutSpec
+from spikeloom.hdl.cores.requant.core import Requantiser, RequantSpec
+from spikeloom.hdl.streams.words import WordFormat
 
 
 @pytest.mark.parametrize(

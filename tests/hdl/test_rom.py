@@ -14,10 +14,10 @@ from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from spikeloom.gen import emit, yosys
-from spikeloom.hdl.library import Library
-from spikeloom.hdl.ram import ram
-from spikeloom.hdl.rom import memory_style, packed_rows, rom, rom_style
-from spikeloom.hdl.tables import table_text
+from spikeloom.hdl.memory.ram import ram
+from spikeloom.hdl.memory.rom import memory_style, packed_rows, rom, rom_style
+from spikeloom.hdl.memory.tables import table_text
+from spikeloom.hdl.verilog.library import Library
 
 SIZES = [(36, 40), (600, 20), (1500, 11)]
 

@@ -7,8 +7,8 @@ import pytest
 from amaranth.sim import Simulator
 from core_bench import as_ints, as_words
 
-from spikeloom.hdl.serial import Serialiser, SerialiserSpec
-from spikeloom.hdl.words import WordFormat
+from spikeloom.hdl.cores.serialiser.core import Serialiser, SerialiserSpec
+from spikeloom.hdl.streams.words import WordFormat
 
 
 @pytest.mark.parametrize(("lanes", "part"), [(4, 1), (4, 2), (6, 2), (8, 8), (3, 1)])

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from amaranth.lib import stream
 
-from spikeloom.hdl.cobs import CobsDecoder
-from spikeloom.hdl.codes import Kind
-from spikeloom.hdl.merge import Merge, MergeSpec
-from spikeloom.hdl.packets import PacketMemory, PacketReceiver
-from spikeloom.hdl.pipe import Pipe
-from spikeloom.hdl.sparse import SparseWalk
-from spikeloom.hdl.uart import BitRate, UartReceiver
-from spikeloom.hdl.window import Window
-from spikeloom.hdl.window_spec import WindowSpec
-from spikeloom.hdl.words import WordFormat
+from spikeloom.hdl.cores.merge.core import Merge, MergeSpec
+from spikeloom.hdl.cores.window.core import Window
+from spikeloom.hdl.cores.window.sparse import SparseWalk
+from spikeloom.hdl.cores.window.spec import WindowSpec
+from spikeloom.hdl.host.cobs import CobsDecoder
+from spikeloom.hdl.host.codes import Kind
+from spikeloom.hdl.host.packets import PacketMemory, PacketReceiver
+from spikeloom.hdl.host.uart import BitRate, UartReceiver
+from spikeloom.hdl.streams.pipe import Pipe
+from spikeloom.hdl.streams.words import WordFormat
 
 FORM = WordFormat(1, 1, 0, 3)
 WINDOW = WindowSpec(

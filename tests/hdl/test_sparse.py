@@ -5,16 +5,16 @@ import pytest
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 
 from spikeloom.gen.emit import module
-from spikeloom.hdl.law import Gate, Link, SinkLaw, SourceLaw, solve
-from spikeloom.hdl.library import Library
-from spikeloom.hdl.neuron_spec import NeuronSpec
-from spikeloom.hdl.serial import SerialiserSpec
-from spikeloom.hdl.sparse import SparseWalk
-from spikeloom.hdl.sparse_law import scan_costs
-from spikeloom.hdl.stage import CoreSpec, Stage, StageSpec
-from spikeloom.hdl.synapse import SynapseSpec
-from spikeloom.hdl.window_spec import WindowSpec
-from spikeloom.hdl.words import WordFormat
+from spikeloom.hdl.cores.neuron.spec import NeuronSpec
+from spikeloom.hdl.cores.serialiser.core import SerialiserSpec
+from spikeloom.hdl.cores.synapse.core import SynapseSpec
+from spikeloom.hdl.cores.window.sparse import SparseWalk
+from spikeloom.hdl.cores.window.sparse_law import scan_costs
+from spikeloom.hdl.cores.window.spec import WindowSpec
+from spikeloom.hdl.streams.law import Gate, Link, SinkLaw, SourceLaw, solve
+from spikeloom.hdl.streams.stage import CoreSpec, Stage, StageSpec
+from spikeloom.hdl.streams.words import WordFormat
+from spikeloom.hdl.verilog.library import Library
 from spikeloom.sim.amaranth_sim import run_stream
 from spikeloom.sim.disturb import random_pauses
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from core_bench import as_ints, as_words, run_pipe
 
-from spikeloom.hdl import synapse as module
-from spikeloom.hdl import words as words_module
-from spikeloom.hdl.synapse import SynapseArray, SynapseSpec
-from spikeloom.hdl.words import WordFormat
+from spikeloom.hdl.cores.synapse import core as module
+from spikeloom.hdl.cores.synapse.core import SynapseArray, SynapseSpec
+from spikeloom.hdl.streams import words as words_module
+from spikeloom.hdl.streams.words import WordFormat
 
 CASES = {
     "spikes": dict(form=WordFormat(4, 4, 0, 1), co=4, outputs=2, words=3, steps=4),

@@ -7,7 +7,7 @@ import pytest
 from amaranth.hdl import Elaboratable, Module
 from link_bench import line_of, play, simulate
 
-from spikeloom.hdl.uart import BitRate, UartReceiver, UartTransmitter
+from spikeloom.hdl.host.uart import BitRate, UartReceiver, UartTransmitter
 
 RATES = [4.0, 4.34, 5.0, 6.51, 10.4, 12.0, 25.3]
 SOME = [0x00, 0xFF, 0x55, 0xAA, 0x01, 0x80, 0x7F, 0xFE, 0x3C]

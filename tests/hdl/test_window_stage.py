@@ -8,12 +8,12 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.hdl import Module, Signal, Value
 from amaranth.sim import Simulator
 
-from spikeloom.hdl.law import Gate, Link, SinkLaw, SourceLaw, solve
-from spikeloom.hdl.pool import PoolSpec
-from spikeloom.hdl.stage import Stage, StageSpec
-from spikeloom.hdl.window import Window
-from spikeloom.hdl.window_spec import WindowSpec
-from spikeloom.hdl.words import WordFormat
+from spikeloom.hdl.cores.pool.core import PoolSpec
+from spikeloom.hdl.cores.window.core import Window
+from spikeloom.hdl.cores.window.spec import WindowSpec
+from spikeloom.hdl.streams.law import Gate, Link, SinkLaw, SourceLaw, solve
+from spikeloom.hdl.streams.stage import Stage, StageSpec
+from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.sim.amaranth_sim import run_stream
 from spikeloom.sim.disturb import random_pauses
 

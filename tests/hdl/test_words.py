@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spikeloom.hdl.words import WordFormat, bits_for
+from spikeloom.hdl.streams.words import WordFormat, bits_for
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ Transform = Callable[[str], ast.Module]
 
 
 def module_name(file: str) -> str:
-    """``hdl/pool.py`` as it is imported."""
+    """``hdl/cores/pool/core.py`` as it is imported."""
     return "spikeloom." + file.removesuffix(".py").replace("/", ".")
 
 

@@ -27,7 +27,7 @@ class Group:
 
 
 GROUPS = {
-    "hdl": Group(("hdl/*.py",), ("tests/hdl",)),
+    "hdl": Group(("hdl/**/*.py",), ("tests/hdl",)),
     "quant": Group(
         ("quant/golden.py", "quant/conversion/rounding.py", "quant/training/checkpoint.py"),
         ("tests/quant/test_golden*.py", "tests/quant/test_integers.py", "tests/quant/test_nodes.py",
@@ -52,7 +52,7 @@ ELSEWHERE = {
 def group_of(file: str) -> str:
     """The group of a source."""
     for name, group in GROUPS.items():
-        if any(Path(file).match(pattern) for pattern in group.sources):
+        if file in group.files():
             return name
     raise ValueError(f"{file} is in no group of mutants; they are {', '.join(GROUPS)}")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sim_pipeline import Pipeline, model, random_stimulus
 
-from spikeloom.hdl.words import WordFormat
+from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.sim.amaranth_sim import run_amaranth
 from spikeloom.sim.compare import BoundaryInfo, ElementDifference, Kind, Summary, compare, summarize
 from spikeloom.sim.show import difference_text

@@ -1,0 +1,1 @@
+"""Initial membranes of single neurons."""

@@ -1,0 +1,1 @@
+"""The neuron array: integrate and fire."""

@@ -1,0 +1,1 @@
+"""Pools of a window's words."""

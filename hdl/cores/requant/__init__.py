@@ -1,0 +1,1 @@
+"""Shift-based batch norm and quantiser."""

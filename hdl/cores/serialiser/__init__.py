@@ -1,0 +1,1 @@
+"""A word of currents, handed out in parts."""

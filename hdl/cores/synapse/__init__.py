@@ -1,0 +1,1 @@
+"""The synapse array: gated additions of weights."""

@@ -1,0 +1,376 @@
+"""The synapse array: gated additions of weights, ``outputs`` x ``inputs`` x ``steps`` of them in every cycle.
+
+Window words come in, one a cycle at most; after ``words`` of them the currents of ``outputs`` channels go out. Spikes
+and multi-bit values are the same machine: every bit of an input gates the weights of its own adder tree, and the
+trees of the bits of one value are joined with shifts. No multiplier, and no membrane memory: the time steps of an
+input travel in one word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from amaranth import *
+from amaranth.lib import data
+
+from ...bounds import largest, reaches, whole
+from ...memory.rom import rom
+from ...streams.counter import counter, row_counter
+from ...streams.pipe import Pipe
+from ...streams.words import WordFormat, bits_for, resized, shape_for
+from .adders import Term, levels, register, tree
+from .gated import Addition, PairFormat, add, sum_up
+
+__all__ = ["TABLE", "SynapseArray", "SynapseSpec"]
+
+TABLE = 4
+"""Constant weights in a table: as many as a LUT4 has inputs."""
+
+Sums = Callable[[int, int, int], tuple[Term, int]]
+"""The sum over the inputs for an output, a time step and a bit of the inputs, and by how much it is too large."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SynapseSpec:
+    """Weights and fold of a synapse array.
+
+    Parameters:
+        weight: integers (Co, words, inputs): for each output channel the weights in the order of the window words.
+        weight_bits: bits of a weight, two's complement.
+        i_format: the window words.
+        outputs: output channels computed at once; divides Co.
+        steps: time steps computed at once; divides ``i_format.steps``. Where fewer than all, the window is scanned
+            once for every group of steps.
+        sum_time: add up the time steps first and give one current for all of them (rule ``lossless``, read-out).
+        start: (Co,) the accumulator's value before the first word; all zero where it cannot be a constant.
+        blocks: groups of a grouped convolution computed at once: the first of that many equal parts of the lanes is for
+            the first part of the outputs, and so on.
+        logic: keep the weights in LUTs however many they are.
+        addressed: words come with the index of their weight row, ``group * words + word``, because those that are
+            zero may be left out.
+    """
+
+    weight: np.ndarray
+    weight_bits: int
+    i_format: WordFormat
+    outputs: int
+    steps: int
+    sum_time: bool
+    start: np.ndarray
+    blocks: int = 1
+    logic: bool = False
+    addressed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.i_format.lanes % self.blocks or self.outputs % self.blocks:
+            raise ValueError(
+                f"blocks={self.blocks} does not divide {self.i_format.lanes} lanes and {self.outputs} outputs"
+            )
+        if self.weight.ndim != 3 or self.weight.shape[2] != self.inputs:
+            raise ValueError(f"Weight must have shape (Co, words, {self.inputs}), not {self.weight.shape}")
+        whole("Weight", self.weight, 3)
+        whole("start", self.start, 1)
+        if not 1 <= self.weight_bits <= 16 or largest(self.weight) > 1 << (self.weight_bits - 1):
+            raise ValueError(f"Weights reach {largest(self.weight)}, more than weight_bits={self.weight_bits} hold")
+        most = int(np.abs(self.weight).sum((1, 2)).max()) * max(map(abs, self.element))
+        reaches("An accumulator", largest(self.start) + most)
+        if self.outputs < 1 or self.weight.shape[0] % self.outputs:
+            raise ValueError(f"outputs={self.outputs} does not divide the {self.weight.shape[0]} output channels")
+        if self.steps < 1 or self.i_format.steps % self.steps:
+            raise ValueError(f"steps={self.steps} does not divide the {self.i_format.steps} time steps")
+        if self.start.any() and (self.groups > 1 or self.words == 1):
+            raise ValueError(
+                "A start value needs an accumulator of its own for every channel: one group, several words"
+            )
+
+    @property
+    def inputs(self) -> int:
+        """Input channels of an output in a word."""
+        return self.i_format.lanes // self.blocks
+
+    def lanes_of(self, output: int) -> range:
+        """Lanes of a word that are inputs of the ``output``-th one computed at once."""
+        first = output * self.blocks // self.outputs * self.inputs
+        return range(first, first + self.inputs)
+
+    @property
+    def words(self) -> int:
+        """Window words of one scan."""
+        return self.weight.shape[1]
+
+    @property
+    def groups(self) -> int:
+        """Groups of output channels, one after the other."""
+        return self.weight.shape[0] // self.outputs
+
+    @property
+    def scans(self) -> int:
+        """Scans of the window for one group of outputs."""
+        return 1 if self.sum_time else self.i_format.steps // self.steps
+
+    @property
+    def terms(self) -> int:
+        """Currents of one output that leave together."""
+        return 1 if self.sum_time else self.steps
+
+    @property
+    def element(self) -> tuple[int, int]:
+        """Range of one multiplicand: a time step of an input, or the sum of its time steps."""
+        times = self.i_format.steps if self.sum_time else 1
+        return min(0, self.i_format.low * times), max(0, self.i_format.high * times)
+
+    @cached_property
+    def ranges(self) -> np.ndarray:
+        """Range (Co, 2) of the accumulator of each channel, any number of words of any inputs."""
+        low, high = self.element
+        w = self.weight.reshape(self.weight.shape[0], -1)
+        pos, neg = np.maximum(w, 0).sum(1), np.minimum(w, 0).sum(1)
+        return np.stack([self.start + pos * low + neg * high, self.start + pos * high + neg * low], axis=1)
+
+    @cached_property
+    def o_format(self) -> WordFormat:
+        """The current words: ``outputs`` lanes, ``terms`` steps."""
+        return WordFormat(self.outputs, self.terms, int(self.ranges[:, 0].min()), int(self.ranges[:, 1].max()))
+
+    @property
+    def plane_count(self) -> int:
+        """Bits of a multiplicand; each has an adder tree of its own."""
+        return bits_for(*self.element)[0]
+
+    @property
+    def constant(self) -> bool:
+        """Whether the weights never change; logic then has them built in."""
+        return self.words * self.groups == 1
+
+    @property
+    def depth(self) -> int:
+        """Registered levels of the adder trees; of constant weights, four at a time are one table."""
+        joins = levels(self.plane_count)
+        return joins + (levels(-(-self.inputs // TABLE)) + 1 if self.constant else levels(self.inputs))
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the last word of a scan to its currents: weight memory and its output register, the trees,
+        the accumulator."""
+        return 2 + self.depth + 1
+
+    def compute(self, words: np.ndarray) -> np.ndarray:
+        """Model: window words (n, lanes, T), as the array takes them, to currents (n / words, outputs, terms)."""
+        x = self.i_format.checked(words)
+        x = x.reshape(-1, self.groups, self.scans, self.words, self.i_format.lanes, self.i_format.steps)
+        if self.sum_time:
+            x = x.sum(-1, keepdims=True)
+        else:  # scan k looks at the k-th group of steps
+            x = x.reshape(*x.shape[:-1], self.scans, self.steps)
+            x = np.stack([x[:, :, k, :, :, k] for k in range(self.scans)], axis=2)
+        x = x.reshape(*x.shape[:4], self.blocks, self.inputs, -1)
+        weight = self.weight.reshape(self.groups, self.blocks, -1, self.words, self.inputs)
+        currents = np.einsum("ngskbit,gboki->ngsbot", x, weight, optimize=True)
+        currents = currents.reshape(*x.shape[:3], self.outputs, -1) + self.start.reshape(
+            self.groups, 1, self.outputs, 1
+        )
+        return currents.reshape(-1, self.outputs, self.terms)
+
+
+class SynapseArray(Pipe):
+    """The array of a :class:`SynapseSpec`. Takes a word in any cycle, never stalls.
+
+    Members: ``i``: In(stream of ``{data: window word, last: end of a scan}``, where the spec is ``addressed`` with
+    ``row``, always ready);
+    ``o``: Out(stream of current words, always ready).
+    """
+
+    def __init__(self, spec: SynapseSpec) -> None:
+        self.spec = spec
+        word = {"data": spec.i_format.width, "last": 1}
+        if spec.addressed:
+            word |= {"row": range(spec.groups * spec.words)}
+        super().__init__(data.StructLayout(word), spec.o_format.width)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        spec = self.spec
+        # Rows of the weight memory in the order of use: group by group, and within it word by word.
+        rows = spec.weight.reshape(spec.groups, spec.outputs, spec.words, spec.inputs).transpose(0, 2, 1, 3)
+        rows = rows.reshape(spec.groups * spec.words, spec.outputs, spec.inputs)
+
+        # The input word waits two cycles for its weights; valid and last travel along to the accumulator.
+        word_1 = Signal(spec.i_format.width)
+        word_2 = Signal(spec.i_format.lanes * spec.terms * spec.plane_count)
+        m.d.sync += word_1.eq(self.i.payload.data)
+        m.d.sync += word_2.eq(self._multiplicands(m, word_1))
+        flags = Cat(self.i.valid, self.i.valid & self.i.payload.last)
+        for k in range(2 + spec.depth):
+            later = Signal(2, name=f"flags_{k}")
+            m.d.sync += later.eq(flags)
+            flags = later
+        valid, last = flags
+        sums = self._tables(m, rows[0], word_2) if spec.constant else self._additions(m, platform, rows, word_1, word_2)
+
+        currents = []
+        for o in range(spec.outputs):
+            for t in range(spec.terms):
+                planes, offset = [], 0
+                for b in range(spec.plane_count):
+                    plane, excess = sums(o, t, b)
+                    negative = spec.element[0] < 0 and b == spec.plane_count - 1  # the sign bit of the inputs
+                    planes.append(Term(plane.value, plane.low, plane.high, b, negative))
+                    offset += (-excess if negative else excess) << b
+                total = tree(m, planes, levels(spec.plane_count), f"join_{o}_{t}")
+                current = self._accumulate(m, o, t, total, offset, valid, last)
+                currents.append(resized(m, current, spec.o_format.low, spec.o_format.high, f"o_{o}_{t}"))
+        m.d.sync += self.o.valid.eq(last)
+        m.d.comb += self.o.payload.eq(Cat(currents))
+        return m
+
+    def _additions(self, m: Module, platform: object, rows: np.ndarray, word_1: Value, word_2: Value) -> Sums:
+        """Trees of gated additions of the weights in memory, ``rows`` (rows, outputs, inputs).
+
+        Every sum is too large by a constant (``gated``). Where the words of a scan are not always as many, it must go
+        before the accumulator: with a power of two of equal summands, it is the highest bit inverted.
+        """
+        spec = self.spec
+        firsts = range(0, spec.inputs, 2)
+        formats = [[PairFormat.of(rows[:, o, k : k + 2]) for k in firsts] for o in range(spec.outputs)]
+        if spec.addressed:
+            alike = [PairFormat.of(rows[:, o]) for o in range(spec.outputs)]
+            formats = [[replace(f, columns=p.columns) for p in row] for f, row in zip(alike, formats, strict=True)]
+        weights = self._weights(m, platform, rows, formats)
+        # The gates of the sign bits of every second weight, inverted.
+        inverted = Signal.like(word_2)
+        m.d.sync += inverted.eq(~self._multiplicands(m, word_1))
+        lane_bits = spec.terms * spec.plane_count
+
+        def sums(o: int, t: int, b: int) -> tuple[Term, int]:
+            name, bit = f"{o}_{t}_{b}", t * spec.plane_count + b
+            x = [word_2[k * lane_bits + bit] for k in spec.lanes_of(o)]
+            n = [inverted[k * lane_bits + bit] for k in spec.lanes_of(o)]
+            pairs = [(k, f, w) for k, f, w in zip(firsts, formats[o], weights[o], strict=True) if f.columns == 2]
+            found = add(
+                m,
+                platform,
+                [
+                    Addition(w[: f.bits], w[f.bits :], f.bits, f.signed, x[k], x[k + 1], n[k + 1] if f.signed else None)
+                    for k, f, w in pairs
+                ],
+                f"pair_{name}",
+            )
+            terms = [Term(v, 0, (2 << f.bits) - 2) for v, (_, f, _) in zip(found, pairs, strict=True)]
+            if spec.inputs % 2:
+                f, gated = formats[o][-1], Mux(x[-1], weights[o][-1], 0)
+                if spec.addressed and f.signed:  # with the offset of a pair
+                    terms.append(Term(Cat(gated, gated[-1]) ^ 1 << f.bits, 0, (2 << f.bits) - 1))
+                else:
+                    terms.append(Term(gated ^ f.offset, 0, (1 << f.bits) - 1))
+            if spec.inputs > 1:
+                terms = [register(m, term, f"pair_{name}_{k}_r") for k, term in enumerate(terms)]
+            if not (spec.addressed and formats[o][0].signed):
+                return sum_up(m, platform, terms, f"sum_{name}"), sum(f.offset for f in formats[o])
+            bits, count = formats[o][0].bits, 1 << levels(len(terms))
+            if missing := (count - len(terms)) << bits:
+                terms.append(Term(Const(missing), missing, missing))
+            total, offset = sum_up(m, platform, terms, f"sum_{name}"), count << bits
+            value = (total.value ^ offset)[: offset.bit_length()].as_signed()
+            return Term(value, -offset, total.high - offset), 0
+
+        return sums
+
+    def _tables(self, m: Module, weight: np.ndarray, word: Value) -> Sums:
+        """Trees of tables of the constant ``weight`` (outputs, inputs): four bits of the inputs choose a sum."""
+        spec = self.spec
+        lane_bits = spec.terms * spec.plane_count
+
+        def sums(o: int, t: int, b: int) -> tuple[Term, int]:
+            name, bit = f"{o}_{t}_{b}", t * spec.plane_count + b
+            terms = []
+            for first in range(0, spec.inputs, TABLE):
+                part = weight[o, first : first + TABLE]
+                low, high = int(np.minimum(part, 0).sum()), int(np.maximum(part, 0).sum())
+                value = Signal(shape_for(low, high), name=f"table_{name}_{first}")
+                lanes = spec.lanes_of(o)[first : first + TABLE]
+                with m.Switch(Cat(word[k * lane_bits + bit] for k in lanes)):
+                    for pattern in range(1 << len(part)):
+                        with m.Case(pattern):
+                            m.d.sync += value.eq(int(sum(w for k, w in enumerate(part) if pattern >> k & 1)))
+                terms.append(Term(value, low, high))
+            return tree(m, terms, levels(len(terms)), f"sum_{name}"), 0
+
+        return sums
+
+    def _weights(
+        self, m: Module, platform: object, rows: np.ndarray, formats: list[list[PairFormat]]
+    ) -> list[list[Value]]:
+        """The weight memory: addressed by a counter of the words, or by what comes with them; read in one cycle,
+        registered in the next.
+
+        Returns for every output the weights of each pair.
+        """
+        spec = self.spec
+        words, width, places = [0] * len(rows), 0, []
+        for o, pairs in enumerate(formats):
+            places.append([])
+            for k, pair in enumerate(pairs):
+                packed = pair.pack(rows[:, o, 2 * k : 2 * k + 2])
+                words = [word | value << width for word, value in zip(words, packed, strict=True)]
+                places[o].append(slice(width, width + pair.width))
+                width += pair.width
+        address = Signal(range(len(rows)), name="row")
+        weights = rom(m, platform, words, width, address, logic=spec.logic)
+        found = [[weights[place] for place in pairs] for pairs in places]
+        if spec.addressed:
+            m.d.comb += address.eq(self.i.payload.row)
+        else:
+            last = self.i.payload.last
+            m.d.comb += address.eq(row_counter(m, len(rows), spec.scans, self.i.valid, last, "address"))
+        return found
+
+    def _multiplicands(self, m: Module, word: Value) -> Value:
+        """The part of the input word that is used in this cycle: sums over time, or the current group of steps."""
+        spec, form = self.spec, self.spec.i_format
+        lanes = [word[k * form.element_bits :][: form.element_bits] for k in range(form.lanes)]
+        if spec.sum_time and form.steps > 1:
+            return Cat(self._sum_of_steps(m, lane, k) for k, lane in enumerate(lanes))
+        if spec.scans == 1:
+            return word
+        last = Signal()
+        m.d.sync += last.eq(self.i.valid & self.i.payload.last)
+        scan, _ = counter(m, spec.scans, last, "scan")
+        return Cat(lane.word_select(scan, spec.steps * form.bits) for lane in lanes)
+
+    def _sum_of_steps(self, m: Module, lane: Value, k: int) -> Value:
+        form = self.spec.i_format
+        total = Signal(shape_for(*self.spec.element), name=f"count_{k}")
+        if form.bits == 1 and form.steps <= 6:  # a table of one to three LUTs a bit, where adders would cost more
+            with m.Switch(lane):
+                for pattern in range(1 << form.steps):
+                    with m.Case(pattern):
+                        m.d.comb += total.eq(pattern.bit_count())
+        else:
+            steps = [lane.word_select(t, form.bits) for t in range(form.steps)]
+            m.d.comb += total.eq(sum((s.as_signed() if form.signed else s for s in steps), Const(0)))
+        return total
+
+    def _accumulate(self, m: Module, o: int, t: int, part: Term, offset: int, valid: Value, last: Value) -> Value:
+        """Add the words of a scan, each ``offset`` too large; the accumulator returns to its start value, which makes
+        up for that, by its reset input, at no LUT. Only the result must fit: what is lost above comes back."""
+        spec = self.spec
+        mine = slice(o, None, spec.outputs)  # the channels that this lane computes, group by group
+        shape = shape_for(int(spec.ranges[mine, 0].min()), int(spec.ranges[mine, 1].max()))
+        start = Const(int(spec.start[o]) - spec.words * offset, shape).value
+        acc = Signal(shape, init=start, name=f"acc_{o}_{t}")
+        total, result = Signal(shape, name=f"acc_next_{o}_{t}"), Signal(shape, name=f"current_{o}_{t}")
+        summand = part.value << part.shift
+        if spec.words == 1:
+            acc = Const(start, shape)
+        else:
+            with m.If(valid):
+                m.d.sync += acc.eq(total)
+        m.d.comb += total.eq(acc - summand if part.negative else acc + summand)
+        with m.If(last):
+            m.d.sync += result.eq(total)
+            if spec.words > 1:
+                m.d.sync += acc.eq(start)
+        return result

@@ -1,0 +1,1 @@
+"""The window: a line buffer, the walk over it, what of it is skipped, and its cycle law."""

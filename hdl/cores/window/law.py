@@ -1,0 +1,140 @@
+"""The cycle law of a stage: its window, and the FIFO that hands the window's credits back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...streams.law import Link
+from ..merge.core import SkipLaw
+from .sparse_law import ScanCosts
+from .spec import WindowSpec
+
+__all__ = ["WindowLaw"]
+
+
+class WindowLaw:
+    """When the words of a stage move: ``latency`` is the time from the decision to hand out the last word of a result
+    to the cycle in which the FIFO at the end of the stage offers the result; ``parts``, the words in which a result
+    leaves, one a cycle.
+
+    With R row slots and D credits (``docs/cycles.md``): a word of row r is taken from one cycle after the row r - R was
+    freed; an output row starts one cycle after its last input row was complete; words follow each other in every
+    cycle; the last one of result m waits until one cycle after all of result m - D was taken.
+
+    Where words are skipped, ``costs`` gives (lead, body, tail, words) of the scans of every position
+    (``hdl.cores.window.sparse_law``); without it no word is zero.
+    """
+
+    def __init__(
+        self,
+        spec: WindowSpec,
+        latency: int,
+        parts: int,
+        i: Link,
+        o: Link,
+        skips: Sequence[SkipLaw] = (),
+        costs: Sequence[ScanCosts] | None = None,
+    ) -> None:
+        self.spec, self.latency, self.parts, self.i, self.o = spec, latency, parts, i, o
+        self.skips = skips
+        self.ins, self.outs = (i, *(skip.i for skip in skips)), (o,)
+        self._row_words, self._slots = spec.row_words, spec.rows
+        self._per_row, self._rows = spec.positions * spec.groups, spec.o_size[0]
+        self._scan, self._further_scans = spec.scan_words, (spec.scans - 1) * spec.scan_words
+        self._costs = costs
+        self._passed = -1  # where words are skipped: the cycle in which the last chunk of the scan before passed
+        self._rows_done: list[int] = []
+        self._rows_freed: list[int] = []
+        self.decided: list[int] = []  # cycle of the decision on the last word of each result
+        self.started: list[int] = []  # cycle of the decision on the first word of each result
+        self._free = [row.freed for row in spec.row_plan]
+        self._needed = [row.wait + sum(self._free[:y]) for y, row in enumerate(spec.row_plan)]
+
+    def advance(self) -> None:
+        """Compute what can be computed, writer and reader in turn, until neither moves."""
+        while self._write() | self._feed() | self._read():
+            pass
+
+    def _feed(self) -> bool:
+        return any(skip.feed() for skip in self.skips)
+
+    def _shortcuts(self, result: int) -> int | None:
+        """The first cycle in which the shortcuts let the first scan of ``result`` end, None while it is not known."""
+        found = 0
+        for skip in self.skips:
+            ready = skip.ready(result)
+            if ready is None:
+                return None
+            found = max(found, ready)
+        return found
+
+    def _write(self) -> bool:
+        i, words, freed = self.i, self._row_words, self._rows_freed
+        moved = False
+        while i.pending():
+            row = len(i.taken) // words
+            before = row - self._slots
+            if before >= len(freed):
+                break
+            cycle = i.take(freed[before] + 1 if before >= 0 else 0)
+            if len(i.taken) % words == 0:
+                self._rows_done.append(cycle)
+            moved = True
+        return moved
+
+    def _read(self) -> bool:
+        o, credits, parts, per_row = self.o, self.spec.credits, self.parts, self._per_row
+        decided, taken, moved, sparse = self.decided, self.o.taken, False, self.spec.chunk > 0
+        while True:
+            m = len(decided)
+            before = (m - credits + 1) * parts - 1  # the last word of the result that gives its credit back
+            if before >= len(taken):
+                return moved
+            row, within = divmod(m, per_row)
+            complete, ready = 0, 0
+            if within == 0:
+                frame, y = divmod(row, self._rows)
+                last_row = frame * self.spec.height + self._needed[y] - 1
+                if last_row >= len(self._rows_done):
+                    return moved
+                complete = self._rows_done[last_row] + 1
+            if self.skips:
+                ready = self._shortcuts(m)
+                if ready is None:
+                    return moved
+            if sparse:
+                start, end = self._sparse(m, complete, ready)
+            else:
+                start = decided[-1] + 1 if decided else 0
+                if complete > start:
+                    start = complete
+                end = max(start + self._scan - 1, ready) + self._further_scans
+            if before >= 0 and taken[before] >= end:
+                end = taken[before] + 1
+            self.started.append(start)
+            decided.append(end)
+            for skip in self.skips:
+                skip.finish(m, end)
+            end += self.latency
+            if parts == 1:
+                o.offered.append(end)
+            else:
+                o.offered.extend(range(end, end + parts))
+            if within == per_row - 1:
+                self._rows_freed.extend([decided[-1]] * self._free[row % self._rows])
+            moved = True
+
+    def _sparse(self, m: int, complete: int, ready: int) -> tuple[int, int]:
+        """First and last word of result m but for its credit: its walk may begin in cycle ``complete``, its first scan
+        end in cycle ``ready``."""
+        spec, costs = self.spec, self._costs
+        lead, body, tail, _ = spec.dense_costs if costs is None else costs[m // spec.groups]
+        passed, end = max(self._passed, complete + 1), self.decided[-1] if self.decided else -spec.span
+        first = 0
+        for scan in range(spec.scans):
+            entered = max(passed + lead, end)
+            passed, end = entered + tail, max(entered + body, end + spec.span)
+            if scan == 0:
+                first, end = entered + 1, max(end, ready)
+        self._passed = passed
+        return first, end

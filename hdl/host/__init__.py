@@ -1,0 +1,1 @@
+"""What joins a design to a host: AXI, UART, packets, replies."""

@@ -1,0 +1,67 @@
+"""Memories that are written: Amaranth's own on an FPGA, instances without contents on an ASIC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, Protocol
+
+from amaranth import *
+from amaranth.lib.memory import Memory
+
+from ..verilog.library import Library, MacroMemory, is_asic
+
+__all__ = ["Port", "ram"]
+
+
+class Port(Protocol):
+    """A port of a memory: ``en``, ``addr``, ``data``."""
+
+    @property
+    def en(self) -> Value: ...
+    @property
+    def addr(self) -> Value: ...
+    @property
+    def data(self) -> Value: ...
+
+
+class _Wires(NamedTuple):
+    en: Value
+    addr: Value
+    data: Value
+
+
+def ram(
+    m: Module,
+    platform: object,
+    width: int,
+    depth: int,
+    attrs: Mapping[str, str] | None = None,
+    *,
+    name: str = "memory",
+    domain: Literal["sync", "comb"] = "sync",
+) -> tuple[Port, Port]:
+    """Add a memory as submodule ``name``; return its write port and its read port.
+
+    ``domain`` of the read port: in the next cycle ("sync", where ``en`` is high) or at once ("comb"). On an FPGA it
+    starts with zeros; on an ASIC with anything, as ``ram.v`` or ``register_file.v``.
+    """
+    if not isinstance(platform, Library) or not is_asic(platform):
+        m.submodules[name] = memory = Memory(shape=width, depth=depth, init=[], attrs=dict(attrs or {}))
+        write = memory.write_port()
+        read = memory.read_port(domain=domain)
+        return write, read
+    bits = max(1, (depth - 1).bit_length())
+    write, wires = (
+        _Wires(Signal(name=f"{name}_{way}_en"), Signal(bits, name=f"{name}_{way}_addr"),
+               Signal(width, name=f"{name}_{way}_data"))
+        for way in ("w", "r")
+    )  # fmt: skip
+    module = "ram" if domain == "sync" else "register_file"
+    inputs = {"clk": ClockSignal(), "we": write.en, "waddr": write.addr, "wdata": write.data, "raddr": wires.addr}
+    if domain == "sync":
+        inputs["re"] = wires.en
+    kind = "ram" if domain == "sync" else "register file"
+    platform.memories.append(MacroMemory(f"{platform.prefix}_{module}", kind, depth, width))
+    parameters: dict[str, int | Const] = {"DEPTH": depth, "WIDTH": width, "ADDRESS": bits}
+    m.submodules[name] = platform.instance(module, parameters, inputs, {"rdata": wires.data})
+    return write, wires

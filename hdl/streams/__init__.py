@@ -1,0 +1,1 @@
+"""Words, their plumbing, the cycle law that moves them, and stages made of cores."""

@@ -1,0 +1,165 @@
+"""Stream plumbing: the FIFO behind a stage, and the conversion between word widths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..memory.ram import ram
+from .counter import counter
+from .law import Link
+from .words import WordFormat
+
+__all__ = ["Fifo", "Gearbox", "GearboxLaw", "GearboxSpec"]
+
+
+class Fifo(wiring.Component):
+    """A FIFO of ``depth`` words.
+
+    A word is offered one cycle after it came, a slot is free one cycle after its word left.
+
+    Law: taken_i[k] >= taken_o[k - depth] + 1; offered_o[k] = taken_i[k] + 1 (``hdl.streams.law.FifoLaw``).
+
+    Parameters: ``shape``, of the payload; ``depth``, at least 1: one register, or a memory from two words on.
+    Members: ``i``: In(stream); ``o``: Out(stream).
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, shape: int, depth: int) -> None:
+        if depth < 1:
+            raise ValueError(f"Depth must be a positive integer, not {depth!r}")
+        self.depth = depth
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        if self.depth == 1:
+            m.d.comb += self.i.ready.eq(~self.o.valid)
+            with m.If(self.i.valid & self.i.ready):
+                m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(self.i.payload)]
+            with m.If(self.o.valid & self.o.ready):
+                m.d.sync += self.o.valid.eq(0)
+            return m
+        write, read = ram(m, platform, len(self.i.payload), self.depth, domain="comb")
+        level = Signal(range(self.depth + 1))
+        m.d.comb += [
+            self.i.ready.eq(level != self.depth),
+            self.o.valid.eq(level != 0),
+            write.en.eq(self.i.valid & self.i.ready),
+            write.data.eq(self.i.payload),
+            self.o.payload.eq(read.data),
+        ]
+        taken = Signal()
+        m.d.comb += taken.eq(self.o.valid & self.o.ready)
+        m.d.sync += level.eq(level + write.en - taken)
+        m.d.comb += [
+            write.addr.eq(counter(m, self.depth, write.en, "write_at")[0]),
+            read.addr.eq(counter(m, self.depth, taken, "read_at")[0]),
+        ]
+        return m
+
+
+@dataclass(frozen=True)
+class GearboxSpec:
+    """Conversion of words of ``i_format.lanes`` into words of ``lanes``; one must divide the other.
+
+    Elements keep their order. A wide word is offered one cycle after its last part came, and its successor's first
+    part may come in the cycle in which it leaves; a wide word may come in the cycle in which the last part of the one
+    before leaves.
+    """
+
+    i_format: WordFormat
+    lanes: int
+
+    def __post_init__(self) -> None:
+        if self.lanes < 1 or (self.lanes % self.i_format.lanes and self.i_format.lanes % self.lanes):
+            raise ValueError(f"One width must divide the other, not {self.i_format.lanes} and {self.lanes} lanes")
+
+    @property
+    def o_format(self) -> WordFormat:
+        """The words that leave."""
+        form = self.i_format
+        return WordFormat(self.lanes, form.steps, form.low, form.high)
+
+    @property
+    def ratio(self) -> int:
+        """Narrow words in a wide one."""
+        return max(self.lanes, self.i_format.lanes) // min(self.lanes, self.i_format.lanes)
+
+    @property
+    def widens(self) -> bool:
+        """Whether narrow words come in."""
+        return self.lanes > self.i_format.lanes
+
+    def compute(self, words: np.ndarray) -> np.ndarray:
+        """Model: words (n, lanes_i, T) to words (m, lanes_o, T)."""
+        return words.reshape(-1, self.lanes, words.shape[-1])
+
+
+class Gearbox(wiring.Component):
+    """The converter of a :class:`GearboxSpec`. Members: ``i``: In(stream of words); ``o``: Out(stream of words)."""
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, spec: GearboxSpec) -> None:
+        self.spec = spec
+        super().__init__(
+            {"i": In(stream.Signature(spec.i_format.width)), "o": Out(stream.Signature(spec.o_format.width))}
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        spec, narrow = self.spec, min(self.spec.i_format.width, self.spec.o_format.width)
+        narrow_moves = Signal()
+        _, is_last = counter(m, spec.ratio, narrow_moves, "part")
+        if spec.widens:
+            m.d.comb += [self.i.ready.eq(~self.o.valid | self.o.ready), narrow_moves.eq(self.i.valid & self.i.ready)]
+            with m.If(self.o.ready):
+                m.d.sync += self.o.valid.eq(0)
+            with m.If(narrow_moves):
+                m.d.sync += [self.o.payload.eq(Cat(self.o.payload[narrow:], self.i.payload)), self.o.valid.eq(is_last)]
+            return m
+        word = Signal(spec.i_format.width)
+        m.d.comb += [
+            self.i.ready.eq(~self.o.valid | (self.o.ready & is_last)),
+            self.o.payload.eq(word[:narrow]),
+            narrow_moves.eq(self.o.valid & self.o.ready),
+        ]
+        with m.If(narrow_moves):
+            m.d.sync += [word.eq(word >> narrow), self.o.valid.eq(~is_last)]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [word.eq(self.i.payload), self.o.valid.eq(1)]
+        return m
+
+
+class GearboxLaw:
+    """When the words of a :class:`Gearbox` move."""
+
+    def __init__(self, spec: GearboxSpec, i: Link, o: Link) -> None:
+        self.ratio, self.widens, self.i, self.o = spec.ratio, spec.widens, i, o
+        self.ins, self.outs = (i,), (o,)
+
+    def advance(self) -> None:
+        """Take every word for which there is room."""
+        i, o, ratio = self.i, self.o, self.ratio
+        while i.pending():
+            n = len(i.taken)
+            if self.widens:
+                before = n // ratio - 1  # the wide word that must have left
+                if n % ratio == 0 and before >= len(o.taken):
+                    return
+                taken = i.take(o.taken[before] if n % ratio == 0 and before >= 0 else 0)
+                if n % ratio == ratio - 1:
+                    o.offered.append(taken + 1)
+            else:
+                before = n * ratio - 1  # the last part of the wide word before
+                if before >= len(o.taken):
+                    return
+                o.offered.extend([i.take(o.taken[before] if n else 0) + 1] * ratio)

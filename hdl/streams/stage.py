@@ -1,0 +1,173 @@
+"""A stage: window, arithmetic and FIFO of one layer, joined by one ready/valid stream on either side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..cores.initial.core import InitialMembranes, InitialSpec
+from ..cores.merge.core import Merge, MergeSpec, SkipLaw
+from ..cores.neuron.core import NeuronArray
+from ..cores.neuron.spec import NeuronSpec
+from ..cores.pool.core import PoolArray, PoolSpec
+from ..cores.readout.core import Readout, ReadoutSpec
+from ..cores.requant.core import Requantiser, RequantSpec
+from ..cores.serialiser.core import Serialiser, SerialiserSpec
+from ..cores.synapse.core import SynapseArray, SynapseSpec
+from ..cores.window.core import Window
+from ..cores.window.law import WindowLaw
+from ..cores.window.sparse_law import ScanCosts
+from ..cores.window.spec import WindowSpec
+from .counter import counter
+from .flow import Fifo
+from .law import Link
+from .words import WordFormat
+
+__all__ = ["CoreSpec", "Stage", "StageSpec"]
+
+CoreSpec = SynapseSpec | SerialiserSpec | MergeSpec | InitialSpec | NeuronSpec | RequantSpec | PoolSpec | ReadoutSpec
+
+_CORES = {
+    SynapseSpec: SynapseArray,
+    SerialiserSpec: Serialiser,
+    MergeSpec: Merge,
+    InitialSpec: InitialMembranes,
+    NeuronSpec: NeuronArray,
+    RequantSpec: Requantiser,
+    PoolSpec: PoolArray,
+    ReadoutSpec: Readout,
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StageSpec:
+    """A stage.
+
+    Parameters: ``name``; ``window``; ``cores``, what the window's words go through, in order, each with a fixed
+    latency and no stall.
+    """
+
+    name: str
+    window: WindowSpec
+    cores: tuple[CoreSpec, ...]
+
+    @property
+    def i_format(self) -> WordFormat:
+        """The words that come in."""
+        return self.window.i_format
+
+    @property
+    def merges(self) -> list[MergeSpec]:
+        """The shortcuts that end here."""
+        return [core for core in self.cores if isinstance(core, MergeSpec)]
+
+    @property
+    def o_format(self) -> WordFormat:
+        """The words that leave (the logits of a read-out)."""
+        return self.cores[-1].o_format
+
+    @property
+    def o_width(self) -> int:
+        """Bits of the words that leave."""
+        last = self.cores[-1]
+        return last.payload.size if isinstance(last, ReadoutSpec) else last.o_format.width
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the window's decision on the last word of a result to the cycle in which the FIFO offers it."""
+        return self.window.latency + sum(core.latency for core in self.cores) + 1
+
+    @property
+    def parts(self) -> int:
+        """Words in which a result of the window leaves."""
+        return next((core.parts for core in self.cores if isinstance(core, SerialiserSpec)), 1)
+
+    @property
+    def fifo_words(self) -> int:
+        """Depth of the FIFO: room for all results that the window has credits for."""
+        return self.window.credits * self.parts
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of a frame in which the stage is busy, if no word is skipped."""
+        return self.window.cycles
+
+    def law(self, i: Link, o: Link, *skips: Link, costs: Sequence[ScanCosts] | None = None) -> WindowLaw:
+        """The timed process of the stage between its links; ``skips``, those of the shortcuts; ``costs`` of the scans
+        where all-zero words are skipped."""
+        laws, delay = [], self.window.latency
+        links = iter(skips)
+        for core in self.cores:
+            if isinstance(core, MergeSpec):
+                laws.append(SkipLaw(core, next(links), delay))
+            delay += core.latency
+        return WindowLaw(self.window, self.latency, self.parts, i, o, laws, costs)
+
+    def compute(self, words: np.ndarray, *skips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Model: input words (n, lanes, T) of whole frames, and those of the shortcuts, to output words (m, lanes, T),
+        and the same packed."""
+        x, waiting = self.window.compute(words), iter(skips)
+        for core in self.cores:
+            if isinstance(core, ReadoutSpec):
+                x, best = core.compute(x)
+                return x, core.pack(x, best)
+            x = core.compute(x, next(waiting)) if isinstance(core, MergeSpec) else core.compute(x)
+        return x, self.o_format.pack(x)
+
+
+class Stage(wiring.Component):
+    """The hardware of a :class:`StageSpec`.
+
+    Members: ``i``: In(stream of words); ``o``: Out(stream of words); ``skip0``, ``skip1`` ...: In(stream of shortcut
+    words), one for each merge.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, spec: StageSpec) -> None:
+        self.spec = spec
+        skips = {f"skip{k}": In(stream.Signature(merge.skip_format.width)) for k, merge in enumerate(spec.merges)}
+        super().__init__(
+            {"i": In(stream.Signature(spec.i_format.width)), "o": Out(stream.Signature(spec.o_width)), **skips}
+        )
+
+    @property
+    def ins(self) -> list[stream.Interface]:
+        """The input and the shortcuts."""
+        return [self.i, *(getattr(self, f"skip{k}") for k in range(len(self.spec.merges)))]
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.window = window = Window(self.spec.window)
+        wiring.connect(m, wiring.flipped(self.i), window.i)
+        before, merges = window, []
+        for spec in self.spec.cores:
+            core = _CORES[type(spec)](spec)
+            name = type(core).__name__.lower()
+            if isinstance(core, Merge):
+                name = f"{name}{len(merges)}"
+                merges.append(core)
+                wiring.connect(m, wiring.flipped(self.ins[len(merges)]), core.skip)
+                m.d.comb += core.scanned.eq(window.scanned)
+            m.submodules[name] = core
+            m.d.comb += [core.i.valid.eq(before.o.valid), Value.cast(core.i.payload).eq(before.o.payload)]
+            before = core
+        m.d.comb += window.hold.eq(Cat(merge.hold for merge in merges).any())
+        m.submodules.fifo = fifo = Fifo(self.spec.o_width, self.spec.fifo_words)
+        # The credits of the window guarantee that the FIFO is ready; one comes back when all of a result has left.
+        left = Signal()
+        _, last_part = counter(m, self.spec.parts, left, "parts_left")
+        m.d.comb += [
+            fifo.i.valid.eq(before.o.valid),
+            fifo.i.payload.eq(before.o.payload),
+            left.eq(fifo.o.valid & fifo.o.ready),
+            window.taken.eq(left & last_part),
+        ]
+        wiring.connect(m, fifo.o, wiring.flipped(self.o))
+        return m

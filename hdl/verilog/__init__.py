@@ -1,0 +1,1 @@
+"""Verilog written by hand, and how it gets into a design."""
