@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from spikeloom.gen.boards.pins import pinout
-from spikeloom.gen.boards.table import BOARDS
+from spikeloom.gen.targets.boards.pins import pinout
+from spikeloom.gen.targets.boards.table import BOARDS
 
 __all__ = ["DOCUMENT", "README", "RECORDS", "SHOWN", "Shown", "figures", "main", "record", "regenerated"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from spikeloom.gen import emit
-from spikeloom.gen.cost import Area, area, total
-from spikeloom.gen.synth import synthesise
+from spikeloom.gen.cost.model import Area, area, total
+from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.targets.fpga.synth import synthesise
 
 from .cost_designs import design
 

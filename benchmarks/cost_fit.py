@@ -5,8 +5,8 @@
 Each design is synthesised twice. With its hierarchy every core is an equation of its own: its LUTs are the sum of its
 parts, each kind with the same unknown price wherever it stands; timing is left out there, since a core alone knows
 nothing of the paths that are critical in the design. The design as a whole, flattened, is another equation, of a weight
-that makes up for their number. Prices are not negative. The result is written to ``gen/coefficients.py``; the summary
-shows what every kind of core costs and what the model says of it.
+that makes up for their number. Prices are not negative. The result is written to ``gen/cost/coefficients.py``; the
+summary shows what every kind of core costs and what the model says of it.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ from typing import Any
 
 import numpy as np
 
-from spikeloom.gen import coefficients, emit, yosys
-from spikeloom.gen.cost import all_parts, element_parts
+from spikeloom.gen.cost import coefficients
+from spikeloom.gen.cost.model import all_parts, element_parts
+from spikeloom.gen.cost.parts import Parts
 from spikeloom.gen.design import Design
-from spikeloom.gen.parts import Parts
-from spikeloom.gen.synth import synthesise
+from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.targets import yosys
+from spikeloom.gen.targets.fpga.synth import synthesise
 
 from .cost_designs import NAMES, design
 
@@ -115,7 +117,7 @@ def fitted(cores: Sequence[Core]) -> dict[str, float]:
 
 
 def written(prices: dict[str, float]) -> str:
-    """The text of ``gen/coefficients.py`` with ``prices``."""
+    """The text of ``gen/cost/coefficients.py`` with ``prices``."""
     before = Path(coefficients.__file__).read_text()
     lines = "".join(f'    "{kind}": {price},\n' for kind, price in prices.items())
     return before[: before.index("LUTS:")] + f"LUTS: dict[str, float] = {{\n{lines}}}\n"

@@ -11,10 +11,10 @@ import numpy as np
 from spikeloom import api
 from spikeloom.explore.explore import explore
 from spikeloom.explore.options import Options
-from spikeloom.gen import emit
 from spikeloom.gen.design import Design
-from spikeloom.gen.front import front
-from spikeloom.gen.space import Space
+from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.folding.front import front
+from spikeloom.gen.folding.space import Space
 from spikeloom.sim.verify import verify
 
 from .works import MODELS

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from spikeloom.gen import emit
 from spikeloom.gen.design import Design
-from spikeloom.gen.fold import auto
-from spikeloom.gen.fold_file import read_folds
+from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.folding.file import read_folds
+from spikeloom.gen.folding.find import auto
 from spikeloom.quant import golden
 from spikeloom.quant.data import DataError
 from spikeloom.sim.verify import Simulator, verify

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from spikeloom.gen import emit
 from spikeloom.gen.design import Design
-from spikeloom.gen.fold import auto
-from spikeloom.gen.netlist import FAMILIES
+from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.folding.find import auto
+from spikeloom.gen.targets.fpga.netlist import FAMILIES
 from spikeloom.quant import data
 from spikeloom.sim.verify import Outcome, verify
 

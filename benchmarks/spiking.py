@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from spikeloom import api
-from spikeloom.gen import emit
-from spikeloom.gen.fold import Choice, search
-from spikeloom.gen.rates import WordRates
-from spikeloom.gen.synth import synthesise
+from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.folding.find import Choice, search
+from spikeloom.gen.folding.rates import WordRates
+from spikeloom.gen.targets.fpga.synth import synthesise
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.nodes import IF

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spikeloom.gen.synth import place, synthesise
+from spikeloom.gen.targets.fpga.synth import place, synthesise
 
 from .records import OURS, Record
 

@@ -17,11 +17,11 @@ from ..hdl.streams.counter import counter
 from ..hdl.streams.law import Gate, Link, SinkLaw, SourceLaw, solve
 from ..hdl.streams.stage import StageSpec
 from ..quant.ir.network import Network
-from .lags import rooms
-from .layers import Layer, PlanError, layers
-from .names import Namespace, identifier
-from .plan import Fold, build_stage
-from .streams import Boundary, Element, connect, output_ports, with_depths
+from .emit.names import Namespace, identifier
+from .lowering.lags import rooms
+from .lowering.layers import Layer, PlanError, layers
+from .lowering.plan import Fold, build_stage
+from .lowering.streams import Boundary, Element, connect, output_ports, with_depths
 
 __all__ = ["FRAMES", "Boundary", "Design", "Timing", "Top"]
 
@@ -32,7 +32,7 @@ FRAMES = 4
 @dataclass(frozen=True, eq=False)
 class Design:
     """``network`` with a fold for every stage; ``counts``: spikes travel as their counts where all who take them add
-    them up over time (``gen.counts``). Raises PlanError where a fold is missing, unknown or does not fit."""
+    them up over time (``gen.lowering.counts``). Raises PlanError where a fold is missing, unknown or does not fit."""
 
     network: Network
     folds: dict[str, Fold]

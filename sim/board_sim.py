@@ -21,7 +21,7 @@ from typing import IO, Self
 import numpy as np
 
 from ..gen.design import Design
-from ..gen.link import TOP, verilog
+from ..gen.tops.link import TOP, verilog
 from .cocotb_run import MAKE_FLAGS, VERILATOR_ARGUMENTS, build_environment, environment, explained
 from .toolchain import plain_folder, tail, verilator_version
 from .trace import SimulationError

@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..gen import netlist, yosys
-from ..gen.origin import verilog_file
+from ..gen.emit.origin import verilog_file
+from ..gen.targets import yosys
+from ..gen.targets.fpga import netlist
 from .cache import prune
 from .ports import BoundaryPort, DesignPorts
 from .trace import SimulationError
@@ -42,7 +43,7 @@ class BuiltNetlist:
 def build_netlist(
     folder: Path, contents: dict[str, Any], family: str, cache: Path, *, plain: bool = False
 ) -> BuiltNetlist:
-    """Synthesise the design in ``folder`` for ``family`` (``gen.netlist``), or take it from the cache.
+    """Synthesise the design in ``folder`` for ``family`` (``gen.targets.fpga.netlist``), or take it from the cache.
 
     ``plain``: the boundaries are not led out, and the ports alone remain to be compared.
     Raises YosysError where synthesis fails, SimulationError where a cell has no model.

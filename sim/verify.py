@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from ..gen.design import Design
-from ..gen.origin import inspect
+from ..gen.emit.origin import inspect
 from ..quant import execute
 from ..quant.files.replacing import replacing
 from .cache import cache_folder
@@ -49,7 +49,7 @@ class Outcome:
     frames reached, by the golden model (``sim.reach``; where there is a difference, of those that were predicted until
     then); ``network_hash`` and ``verilog_sha256`` of the files: the Verilog that was simulated, or of which the netlist
     was made, empty where Amaranth simulated the design itself; ``edits``, what in the folder is not as the generator
-    wrote it (``gen.origin``), and ``allow_edited``, whether it may be so.
+    wrote it (``gen.emit.origin``), and ``allow_edited``, whether it may be so.
     """
 
     simulator: str
@@ -121,11 +121,11 @@ def verify(
     start with too, ``sim.start``); ``resets``, pairs (cycle, frame), see ``make_stimulus``, or their number: they
     come at random, and no frame is lost; ``jobs``, processes that work at once (a program that asks for more than
     one needs ``if __name__ == "__main__"``); ``netlist``, a family of FPGAs: simulate what Yosys makes for it in
-    place of the Verilog (``gen.netlist``; Verilator only), and ``plain``, without leading the boundaries out, so
-    that only the ports are compared; ``allow_edited``, whether an outcome passes with files that are not as
-    generated; ``work``, a folder for files; ``cache``, one for builds (``sim.cache``); ``waves``, a VCD file to
-    write around the first difference, with its views beside it (Verilator); ``reach``, whether to look what the
-    frames reach (not with ``plain``: at the ports alone much of it does not show).
+    place of the Verilog (``gen.targets.fpga.netlist``; Verilator only), and ``plain``, without leading the boundaries
+    out, so that only the ports are compared; ``allow_edited``, whether an outcome passes with files that are not as
+    generated; ``work``, a folder for files; ``cache``, one for builds (``sim.cache``); ``waves``, a VCD file to write
+    around the first difference, with its views beside it (Verilator); ``reach``, whether to look what the frames reach
+    (not with ``plain``: at the ports alone much of it does not show).
 
     Raises SimulationError where a simulator is missing or fails, NetworkError where ``frames`` do not fit.
     """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from .gen.design import Design
-    from .gen.plan import Fold
+    from .gen.lowering.plan import Fold
     from .quant.recipe import Recipe
     from .quant.training.train import Trained
     from .sim.verify import Outcome
@@ -157,25 +157,25 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
     """Write Verilog, ``design.json`` and the network into ``folder``; return the design and the contents of the JSON.
 
     ``fold``: "auto", a fold file, or folds by stage; what they leave out is chosen for at most ``cycles`` cycles a
-    frame, so that the design fits ``device`` (``gen.devices``): the smallest such design, or, where only a device is
-    given, the fastest one, or where neither is the least area x cycles. ``counts``: spikes travel as their counts where
-    all who take them add them up over time. ``rates``: frames (N, C, H, W), two at least, on which cycles are means;
-    stages may then skip all-zero words. ``axi``: an AXI core of it too, with ``axi_bytes`` in an input beat (None:
-    ``gen.axi.beat_bytes``). ``target``: "asic" for Verilog without initial values (``docs/asic.md``), without ``axi``.
-    ``name``: of the top module, which begins the names of all modules and files; without one all modules begin with
-    a hash of the design (``top`` of the JSON), and the file is ``spikeloom_top.v``. ``bench``: frames (N, C, H, W) that
-    the test benches beside the Verilog offer (None: two random ones), and ``clock`` in MHz of the constraints; what all
-    of these files are is in ``docs/integrate.md``.
-    Raises PlanError, naming the stage or the resource, where that is impossible.
+    frame, so that the design fits ``device`` (``gen.targets.fpga.devices``): the smallest such design, or, where only a
+    device is given, the fastest one, or where neither is the least area x cycles. ``counts``: spikes travel as their
+    counts where all who take them add them up over time. ``rates``: frames (N, C, H, W), two at least, on which cycles
+    are means; stages may then skip all-zero words. ``axi``: an AXI core of it too, with ``axi_bytes`` in an input beat
+    (None: ``gen.tops.axi.beat_bytes``). ``target``: "asic" for Verilog without initial values (``docs/asic.md``),
+    without ``axi``. ``name``: of the top module, which begins the names of all modules and files; without one all
+    modules begin with a hash of the design (``top`` of the JSON), and the file is ``spikeloom_top.v``. ``bench``:
+    frames (N, C, H, W) that the test benches beside the Verilog offer (None: two random ones), and ``clock`` in MHz of
+    the constraints; what all of these files are is in ``docs/integrate.md``. Raises PlanError, naming the stage or the
+    resource, where that is impossible.
     """
-    from .gen import axi as ports
-    from .gen import leftovers
-    from .gen.emit import write, write_contents
-    from .gen.fold import designed
-    from .gen.fold_file import read_folds
-    from .gen.integrate import check_clock, integrate_axi
-    from .gen.layers import PlanError
-    from .gen.names import check_name
+    from .gen.emit import leftovers
+    from .gen.emit.integrate import check_clock, integrate_axi
+    from .gen.emit.names import check_name
+    from .gen.emit.writer import write, write_contents
+    from .gen.folding.file import read_folds
+    from .gen.folding.find import designed
+    from .gen.lowering.layers import PlanError
+    from .gen.tops import axi as ports
 
     if name is not None:
         check_name(name)
@@ -184,7 +184,7 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
     progress("searching folds")
     measured = None
     if rates is not None:
-        from .gen.rates import WordRates
+        from .gen.folding.rates import WordRates
         from .quant import execute
 
         measured = WordRates(network, execute.run(network, rates).outputs)
@@ -209,8 +209,8 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
 def _integrated(design: Design, contents: dict[str, Any], folder: Path, bench: np.ndarray | None,
                 clock: float) -> dict[str, Any]:
     """Write what integrators get; the words that benches expect are plain NumPy's, which the cores know nothing of."""
-    from .gen.emit import write_contents
-    from .gen.integrate import Vectors, integrate
+    from .gen.emit.integrate import Vectors, integrate
+    from .gen.emit.writer import write_contents
     from .quant import reference
     from .sim.predict import golden_words
 
@@ -227,7 +227,7 @@ def verify(folder: str | Path, pixels: np.ndarray, **options: Any) -> Outcome:
 
     For the options (``simulator``, ``pauses``, ``seed``, ``waves``, ...) see :func:`spikeloom.sim.verify.verify`.
     """
-    from .gen.emit import read
+    from .gen.emit.writer import read
     from .sim.verify import verify as verified
 
     design, contents = read(folder)

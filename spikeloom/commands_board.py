@@ -94,7 +94,7 @@ def _open(port: str | None, simulate: Path | None, baud: int, step: Any) -> Iter
             except SerialException as error:  # pulled out, or full for LONGEST
                 raise LinkError(f"{port}: {error}; check the cable, and that no other program has the port") from None
         return
-    from .gen.emit import read
+    from .gen.emit.writer import read
     from .sim.board_sim import BoardSim, build
 
     step("building the simulated board", 0, 0)

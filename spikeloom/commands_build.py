@@ -34,10 +34,10 @@ def build(source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
                                                                     "allows.")] = None,
           json: JsonOption = False) -> None:
     """Build a design with a serial port for a board: a bitstream, or the project of the maker of the FPGA."""
-    from .gen.bitstream import build as built
-    from .gen.boards.table import board as find
-    from .gen.route import check_tools
-    from .gen.vendor import project
+    from .gen.targets.boards.table import board as find
+    from .gen.targets.fpga.bitstream import build as built
+    from .gen.targets.fpga.route import check_tools
+    from .gen.targets.fpga.vendor import project
 
     target = find(board)
     start = time.perf_counter()
@@ -68,8 +68,8 @@ def build(source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
 def _design(source: Path, output: Path, device: str | None, cycles: int | None, board: str, step: Step) -> Any:
     """The design in folder ``source``, or one made of the network file ``source`` in a folder of ``output``."""
     from . import api
-    from .gen.boards.table import BoardError
-    from .gen.emit import read
+    from .gen.emit.writer import read
+    from .gen.targets.boards.table import BoardError
 
     if source.is_dir():
         return read(source)[0]

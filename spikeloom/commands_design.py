@@ -47,7 +47,7 @@ def generate(network: Annotated[Path, typer.Argument(help="Network file.")],
              json: JsonOption = False) -> None:
     """Generate Verilog, predict its cycles and area, and write what integrators need beside it."""
     from . import api
-    from .gen.names import rom_file
+    from .gen.emit.names import rom_file
 
     if axi_bytes is not None and not axi:
         raise typer.BadParameter("is for --axi only", param_hint="--axi-bytes")
@@ -119,7 +119,7 @@ def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of
            json: JsonOption = False) -> None:
     """Simulate a design and compare every word of every cycle on every boundary with the prediction."""
     from . import api
-    from .gen.emit import read
+    from .gen.emit.writer import read
     from .reach_table import reach_lines, reach_table
     from .sim.show import without_headline
     from .sim.verify import verify as verified
@@ -178,10 +178,10 @@ def synth(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
           clock: Annotated[bool, typer.Option("--clock", help="Place and route too, for the clock (ECP5).")] = False,
           json: JsonOption = False) -> None:
     """Synthesise a design with Yosys and count its cells."""
-    from .gen import asic_area
-    from .gen import synth as tools
-    from .gen.emit import read
-    from .gen.origin import inspect
+    from .gen.emit.origin import inspect
+    from .gen.emit.writer import read
+    from .gen.targets.asic import area as asic_area
+    from .gen.targets.fpga import synth as tools
 
     if clock and device != "ecp5":
         raise typer.BadParameter("a clock is available for --device ecp5 only", param_hint="--clock")

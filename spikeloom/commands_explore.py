@@ -145,7 +145,7 @@ def _numbers(text: str, option: str) -> list[float]:
 def _device(device: str | None, board: str | None) -> str | None:
     if board is None:
         return device
-    from .gen.boards.table import BOARDS
+    from .gen.targets.boards.table import BOARDS
 
     if device is not None:
         raise typer.BadParameter("a board has its device; leave one of them out", param_hint="--device")

@@ -135,7 +135,7 @@ def _measure(design: Path, data: str, checks: tuple[Check, ...],
 
 
 def _verify(design: Path, data: str, check: Check) -> dict[str, Any]:
-    from .gen.emit import read
+    from .gen.emit.writer import read
 
     made, _ = read(design)
     images = api.frames(made.network, data, check.frames)
@@ -148,8 +148,8 @@ def _verify(design: Path, data: str, check: Check) -> dict[str, Any]:
 
 
 def _synthesise(design: Path) -> dict[str, int]:
-    from .gen.emit import read
-    from .gen.synth import synthesise
+    from .gen.emit.writer import read
+    from .gen.targets.fpga.synth import synthesise
 
     return synthesise(design, read(design)[1], "ecp5")
 

@@ -81,7 +81,7 @@ class SpikeloomVerify:
         """
         from . import api
         from .console import as_text
-        from .gen.emit import read
+        from .gen.emit.writer import read
         from .junit import properties
         from .sim.show import without_headline
         from .sim.verify import verify

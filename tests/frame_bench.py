@@ -10,9 +10,9 @@ import numpy as np
 from amaranth.hdl import Value
 from amaranth.sim import Simulator
 
-from spikeloom.gen.accelerator import GOOD, LONG, SHORT, Accelerator, Result, frame_bytes, parse_result
 from spikeloom.gen.design import Design
-from spikeloom.gen.plan import Fold
+from spikeloom.gen.lowering.plan import Fold
+from spikeloom.gen.tops.accelerator import GOOD, LONG, SHORT, Accelerator, Result, frame_bytes, parse_result
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.nodes import IF, Conv2d, Flatten, Input, Linear, Readout

@@ -47,7 +47,7 @@ NAMES = {module_name(path) for path in MODULES}
 
 def imports(source: str, package: str) -> Iterator[tuple[int, str]]:
     """(line, module) of every import in ``source`` of ``package`` (installed name), relative ones made absolute;
-    modules of this project by their folder: ``gen.plan``."""
+    modules of this project by their folder: ``gen.lowering.plan``."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
@@ -103,11 +103,11 @@ def test_the_direction_of_imports() -> None:
         ("hdl.bounds", "from ..quant.ir.network import Network", True),
         ("hdl.bounds", "import scipy", True),
         ("hdl.bounds", "from amaranth.lib import wiring\nimport numpy as np\nfrom .cores.synapse import adders", False),
-        ("gen.plan", "from ..quant.ir.network import Network\nfrom ..hdl import law", False),
-        ("gen.plan", "from ..quant import golden", True),
-        ("gen.plan", "from ..quant.golden import run", True),
-        ("gen.plan", "from ..sim.verify import verify", True),
-        ("gen.plan", "def f():\n    import torch", True),
+        ("gen.lowering.plan", "from ..quant.ir.network import Network\nfrom ..hdl import law", False),
+        ("gen.lowering.plan", "from ..quant import golden", True),
+        ("gen.lowering.plan", "from ..quant.golden import run", True),
+        ("gen.lowering.plan", "from ..sim.verify import verify", True),
+        ("gen.lowering.plan", "def f():\n    import torch", True),
         ("sim.predict", "from ..quant import golden\nfrom ..gen.design import Design", False),
         ("sim.predict", "from ..cli import main", True),
         ("sim.predict", "from spikeloom.cli import main", True),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from ..gen.devices import LUT_RAM_LUTS
+from ..gen.targets.fpga.devices import LUT_RAM_LUTS
 
 __all__ = ["calibrate", "synthesised_luts"]
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from .. import api
-from ..gen.counts import counted
-from ..gen.devices import DEVICES, Device
-from ..gen.front import undominated
+from ..gen.folding.front import undominated
+from ..gen.lowering.counts import counted
+from ..gen.targets.fpga.devices import DEVICES, Device
 from ..report import versions
 from . import points as pts
 from .calibration import calibrate

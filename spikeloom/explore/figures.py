@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ..gen.cost import area, part_area
+from ..gen.cost.model import area, part_area
 from ..gen.design import Design
-from ..gen.devices import resources
-from ..gen.emit import performance
-from ..gen.layers import Layer
+from ..gen.emit.writer import performance
+from ..gen.lowering.layers import Layer
+from ..gen.targets.fpga.devices import resources
 from ..hdl.cores.synapse.core import SynapseSpec
 from ..hdl.streams.stage import StageSpec
 from ..quant.ir.nodes import Conv2d, Synapse

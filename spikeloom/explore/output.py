@@ -43,7 +43,7 @@ def write(folder: Path, found: dict[str, Any]) -> dict[str, Path]:
 
 
 def fold_text(folds: Mapping[str, Mapping[str, Any]]) -> str:
-    """A fold file (``gen.fold_file``)."""
+    """A fold file (``gen.folding.file``)."""
     lines = []
     for name, fold in folds.items():
         lines += [f'["{"".join(map(_escaped, name))}"]']

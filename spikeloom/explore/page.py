@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ..gen.devices import LUT_RAM_LUTS
+from ..gen.targets.fpga.devices import LUT_RAM_LUTS
 from ..quant.files.replacing import replacing
 
 __all__ = ["SECTIONS", "render", "write"]
@@ -75,7 +75,7 @@ def _each(values: Iterable[str]) -> list[str]:
 
 
 def synthesis_luts(synthesis: Mapping[str, Any]) -> float:
-    """LUTs that a synthesis takes of a device, those of LUT RAM included (``gen.devices``)."""
+    """LUTs that a synthesis takes of a device, those of LUT RAM included (``gen.targets.fpga.devices``)."""
     return synthesis["lut4_eq"] + LUT_RAM_LUTS * synthesis["lut_ram"]
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..gen.devices import Device
-from ..gen.front import undominated
+from ..gen.folding.front import undominated
+from ..gen.targets.fpga.devices import Device
 
 __all__ = ["OBJECTIVES", "at_clock", "best", "mark_front", "spread", "thinned", "what_binds"]
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..gen.design import Design
-from ..gen.front import undominated
-from ..gen.layers import PlanError
+from ..gen.folding.front import undominated
+from ..gen.lowering.layers import PlanError
 from .figures import measured
 from .work import plain, space
 
@@ -67,7 +67,7 @@ def latency(
 
 
 def _starts(found: Any, seeds: list[int]) -> list[list[int]]:
-    from ..gen.search import smallest
+    from ..gen.folding.labels import smallest
 
     starts = [smallest(found.arcs, cycles) for cycles in seeds]
     return [start.choices for start in starts if start is not None]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..gen.devices import Device
+from ..gen.targets.fpga.devices import Device
 from ..quant.ir.network import Network
 from ..quant.ir.nodes import IF, Synapse
 

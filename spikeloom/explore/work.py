@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from .. import api
-from ..gen import emit
 from ..gen.design import Design
-from ..gen.devices import DEVICES
-from ..gen.fold import search
-from ..gen.front import front as exact_front
-from ..gen.plan import Fold
-from ..gen.rates import WordRates
-from ..gen.space import Space
-from ..gen.synth import place, synthesise
+from ..gen.emit import writer as emit
+from ..gen.folding.find import search
+from ..gen.folding.front import front as exact_front
+from ..gen.folding.rates import WordRates
+from ..gen.folding.space import Space
+from ..gen.lowering.plan import Fold
+from ..gen.targets.fpga.devices import DEVICES
+from ..gen.targets.fpga.synth import place, synthesise
 from ..quant.ir.network import Network
 from .figures import measured
 
@@ -68,7 +68,7 @@ def front(
     *, network: str, hash: str, counts: bool, logic: bool, data: str | None, images: int, device: str | None,
     steps: list[int],
 ) -> dict[str, Any]:  # fmt: skip
-    """The exact front over cycles, LUTs and block RAMs, for these ``steps`` of cycles (``gen.front``)."""
+    """The exact front over cycles, LUTs and block RAMs, for these ``steps`` of cycles (``gen.folding.front``)."""
     found = space(network, hash, counts, logic, data, images)
     budget = DEVICES[device].budget if device is not None else None
     result = exact_front(found.arcs, steps, budget)
@@ -83,7 +83,7 @@ def best(
     *, network: str, hash: str, counts: bool, data: str | None, images: int, device: str | None, cycles: int
 ) -> dict[str, Any]:
     """The smallest design of one frame every ``cycles`` cycles, by the cycle law; the ``error`` where there is none."""
-    from ..gen.layers import PlanError
+    from ..gen.lowering.layers import PlanError
 
     rates = None if data is None else _rates(network, hash, data, images)
     try:

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from spikeloom.cli import app
 from spikeloom.gen.design import Design
-from spikeloom.gen.emit import write
-from spikeloom.gen.fold import auto
+from spikeloom.gen.emit.writer import write
+from spikeloom.gen.folding.find import auto
 from spikeloom.quant.ir import netfile
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.nodes import IF, Conv2d, Flatten, Input, Linear, Readout

@@ -9,7 +9,7 @@ import spikeloom
 from spikeloom import report
 from spikeloom.browser import _missing, find_browser
 from spikeloom.demo import Check, run
-from spikeloom.gen.emit import read
+from spikeloom.gen.emit.writer import read
 from spikeloom.quant import golden
 from spikeloom.sim.predict import readout
 

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from random_networks import designs, runs
 
 from spikeloom import api
-from spikeloom.gen import asic_area, emit
 from spikeloom.gen.design import Design
-from spikeloom.gen.fold import designed
-from spikeloom.gen.fold_file import read_folds
-from spikeloom.gen.plan import Fold
-from spikeloom.gen.yosys import YosysError
+from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.folding.file import read_folds
+from spikeloom.gen.folding.find import designed
+from spikeloom.gen.lowering.plan import Fold
+from spikeloom.gen.targets.asic import area as asic_area
+from spikeloom.gen.targets.yosys import YosysError
 from spikeloom.hdl.cores.window.core import Window
 from spikeloom.hdl.verilog.library import Library
 from spikeloom.quant import golden

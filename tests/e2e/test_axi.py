@@ -18,11 +18,12 @@ import numpy as np
 import pytest
 from frame_bench import Packet, expected, packets_of, perceptron
 
-from spikeloom.gen import axi, emit
-from spikeloom.gen.accelerator import Result, parse_result
 from spikeloom.gen.design import Design
-from spikeloom.gen.fold import designed
-from spikeloom.gen.plan import Fold
+from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.folding.find import designed
+from spikeloom.gen.lowering.plan import Fold
+from spikeloom.gen.tops import axi
+from spikeloom.gen.tops.accelerator import Result, parse_result
 from spikeloom.hdl.host.frames import CUT_WORD
 from spikeloom.quant.data import digits
 from spikeloom.quant.ir.netfile import load, save

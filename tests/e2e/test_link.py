@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 
 from benchmarks.boards import ROOT, SHOWN
 from spikeloom.cli import app
-from spikeloom.gen import emit
 from spikeloom.gen.design import Design
-from spikeloom.gen.fold import auto
-from spikeloom.gen.layers import PlanError
-from spikeloom.gen.link import link_spec, verilog
+from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.folding.find import auto
+from spikeloom.gen.lowering.layers import PlanError
+from spikeloom.gen.tops.link import link_spec, verilog
 from spikeloom.hdl.host.codes import REPLY, Kind, Reason
 from spikeloom.link import Frame, Host, LinkError, Parser, Port, Result, decode, encode, stuff, unstuff
 from spikeloom.quant import golden

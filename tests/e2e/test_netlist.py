@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import small
 
-from spikeloom.gen import emit
 from spikeloom.gen.design import Design
-from spikeloom.gen.fold import auto
-from spikeloom.gen.origin import inspect
-from spikeloom.gen.yosys import YosysError
+from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.emit.origin import inspect
+from spikeloom.gen.folding.find import auto
+from spikeloom.gen.targets.yosys import YosysError
 from spikeloom.quant import data
 from spikeloom.quant.ir.netfile import load
 from spikeloom.sim.netlist import build_netlist

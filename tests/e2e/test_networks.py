@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from random_networks import designs
 
-from spikeloom.gen import emit
 from spikeloom.gen.design import Design
-from spikeloom.gen.fold import auto
-from spikeloom.gen.fold_file import read_folds
+from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.folding.file import read_folds
+from spikeloom.gen.folding.find import auto
 from spikeloom.quant import data, golden
 from spikeloom.quant.data import Dataset
 from spikeloom.quant.ir import netfile

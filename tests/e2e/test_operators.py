@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeloom.gen import emit
 from spikeloom.gen.design import Design, Top
-from spikeloom.gen.fold import auto
-from spikeloom.gen.layers import PlanError, layers
-from spikeloom.gen.plan import Fold, fold_choices
+from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.folding.find import auto
+from spikeloom.gen.lowering.layers import PlanError, layers
+from spikeloom.gen.lowering.plan import Fold, fold_choices
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Flatten, Input, Linear, MaxPool, Node, Readout, SumPool

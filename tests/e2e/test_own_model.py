@@ -9,9 +9,9 @@ import pytest
 import torch
 from own_model import learn, right, small_digits
 
-from spikeloom.gen import emit
 from spikeloom.gen.design import Design
-from spikeloom.gen.fold import auto
+from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.folding.find import auto
 from spikeloom.quant import golden
 from spikeloom.quant.conversion.integers import integer_network
 from spikeloom.quant.ir.network import Network

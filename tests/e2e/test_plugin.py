@@ -13,7 +13,7 @@ import small
 from typer.testing import CliRunner
 
 from spikeloom.cli import app
-from spikeloom.gen import emit
+from spikeloom.gen.emit import writer as emit
 from spikeloom.quant.ir.netfile import save
 
 TESTS = """

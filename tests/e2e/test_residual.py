@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from spikeloom.gen.design import Design, Top
-from spikeloom.gen.fold import auto
-from spikeloom.gen.layers import PlanError, layers
-from spikeloom.gen.plan import Fold
-from spikeloom.gen.streams import with_depths
+from spikeloom.gen.folding.find import auto
+from spikeloom.gen.lowering.layers import PlanError, layers
+from spikeloom.gen.lowering.plan import Fold
+from spikeloom.gen.lowering.streams import with_depths
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.nodes import (

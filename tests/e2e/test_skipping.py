@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeloom.gen import emit
 from spikeloom.gen.design import Design
-from spikeloom.gen.fold import search
-from spikeloom.gen.layers import PlanError
-from spikeloom.gen.plan import Fold, build_stage
-from spikeloom.gen.rates import WordRates
+from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.folding.find import search
+from spikeloom.gen.folding.rates import WordRates
+from spikeloom.gen.lowering.layers import PlanError
+from spikeloom.gen.lowering.plan import Fold, build_stage
 from spikeloom.quant import data, golden
 from spikeloom.quant.ir import netfile
 from spikeloom.quant.ir.network import Network

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from spikeloom.gen import emit
 from spikeloom.gen.design import Design
-from spikeloom.gen.fold import auto
+from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.folding.find import auto
 from spikeloom.hdl.cores.window import core as window
 from spikeloom.quant import data
 from spikeloom.quant.ir import netfile

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import spikeloom
-from spikeloom.gen.cost import Area, area, total
+from spikeloom.gen.cost.model import Area, area, total
 from spikeloom.gen.design import Design
-from spikeloom.gen.devices import DEVICES, resources
-from spikeloom.gen.emit import performance
-from spikeloom.gen.fold import search
-from spikeloom.gen.rates import WordRates
+from spikeloom.gen.emit.writer import performance
+from spikeloom.gen.folding.find import search
+from spikeloom.gen.folding.rates import WordRates
+from spikeloom.gen.targets.fpga.devices import DEVICES, resources
 from spikeloom.quant import golden
 from spikeloom.quant.analysis import activity
 from spikeloom.quant.ir.network import Network

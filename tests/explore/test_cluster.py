@@ -23,7 +23,7 @@ from spikeloom.explore.explore import explore
 from spikeloom.explore.jobs import Job, JobError
 from spikeloom.explore.options import Options
 from spikeloom.explore.store import Store
-from spikeloom.gen.layers import PlanError
+from spikeloom.gen.lowering.layers import PlanError
 from spikeloom.quant.ir.netfile import load
 
 Client = pytest.importorskip("distributed", reason="no dask.distributed").Client
@@ -245,7 +245,7 @@ def _copy(folder: Path) -> None:
     for name in ("spikeloom", "hdl", "gen", "quant"):
         to = folder / "spikeloom" / ("" if name == "spikeloom" else name)
         shutil.copytree(ROOT / name, to, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    with (folder / "spikeloom" / "gen" / "fold.py").open("a") as file:
+    with (folder / "spikeloom" / "gen" / "folding" / "find.py").open("a") as file:
         file.write("# another\n")
 
 

@@ -22,13 +22,13 @@ from spikeloom.explore.explore import explore
 from spikeloom.explore.figures import operations
 from spikeloom.explore.options import Options
 from spikeloom.gen.design import Design
-from spikeloom.gen.emit import performance, write
-from spikeloom.gen.fold_file import read_folds
-from spikeloom.gen.front import undominated
-from spikeloom.gen.layers import layers
-from spikeloom.gen.plan import Fold
-from spikeloom.gen.space import Space
-from spikeloom.gen.synth import synthesise
+from spikeloom.gen.emit.writer import performance, write
+from spikeloom.gen.folding.file import read_folds
+from spikeloom.gen.folding.front import undominated
+from spikeloom.gen.folding.space import Space
+from spikeloom.gen.lowering.layers import layers
+from spikeloom.gen.lowering.plan import Fold
+from spikeloom.gen.targets.fpga.synth import synthesise
 from spikeloom.quant import golden
 from spikeloom.sim.verify import verify
 

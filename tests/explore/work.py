@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from spikeloom.gen.layers import PlanError
+from spikeloom.gen.lowering.layers import PlanError
 
 
 def square(x: int, seconds: float = 0.0) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def noted(x: int, folder: str, seconds: float = 0.0) -> int:
 
 def fold(network: str, digest: str, cycles: int) -> dict[str, Any]:
     """The smallest design of ``network`` (a file, with its hash) of a frame every ``cycles`` cycles."""
-    from spikeloom.gen.fold import search
+    from spikeloom.gen.folding.find import search
     from spikeloom.quant.ir.netfile import load
 
     loaded = load(network)

@@ -14,9 +14,9 @@ import small
 from fuzzing import Format, changed, few, kept_folder, many, mixed, nested
 
 from spikeloom.commands_design import fold_rows
-from spikeloom.gen import emit
-from spikeloom.gen.axi import AxiTop
-from spikeloom.gen.axi import write as write_axi
+from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.tops.axi import AxiTop
+from spikeloom.gen.tops.axi import write as write_axi
 from spikeloom.sim.netlist import _wrapper
 from spikeloom.sim.ports import DesignPorts
 

@@ -13,8 +13,8 @@ from fuzzing import ODD_VALUES, Format, changed, few, many, nested
 from spikeloom.explore.output import fold_text
 from spikeloom.explore.work import plain
 from spikeloom.gen.design import Design
-from spikeloom.gen.fold import with_given
-from spikeloom.gen.fold_file import read_folds
+from spikeloom.gen.folding.file import read_folds
+from spikeloom.gen.folding.find import with_given
 
 NETWORK = small.network()
 TEXT = fold_text(plain(small.FOLDS))

@@ -8,13 +8,13 @@ from math import ceil
 
 import numpy as np
 
-from spikeloom.gen.candidates import merge_depth
-from spikeloom.gen.cost import area, total
-from spikeloom.gen.devices import resources
-from spikeloom.gen.layers import PlanError, layers
-from spikeloom.gen.plan import Fold, build_stage, fold_choices
-from spikeloom.gen.rates import WordRates
-from spikeloom.gen.streams import connect, with_depths
+from spikeloom.gen.cost.model import area, total
+from spikeloom.gen.folding.candidates import merge_depth
+from spikeloom.gen.folding.rates import WordRates
+from spikeloom.gen.lowering.layers import PlanError, layers
+from spikeloom.gen.lowering.plan import Fold, build_stage, fold_choices
+from spikeloom.gen.lowering.streams import connect, with_depths
+from spikeloom.gen.targets.fpga.devices import resources
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Node, Readout, SumPool
 

@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 
 from benchmarks import boards as shown
-from spikeloom.gen import bitstream, yosys
-from spikeloom.gen.bitstream import TRIES, build, next_try
-from spikeloom.gen.boards.pins import LEDS, pinout, pins
-from spikeloom.gen.boards.table import BOARDS, Board, BoardError, board
-from spikeloom.gen.boards.top import NAME, clock_below, files
 from spikeloom.gen.design import Design
-from spikeloom.gen.fold import auto
-from spikeloom.gen.layers import PlanError
-from spikeloom.gen.pll import PllError
-from spikeloom.gen.route import Fit, Unplaced, place
-from spikeloom.gen.vendor import NOT_BUILT, project
+from spikeloom.gen.folding.find import auto
+from spikeloom.gen.lowering.layers import PlanError
+from spikeloom.gen.targets import yosys
+from spikeloom.gen.targets.boards.pins import LEDS, pinout, pins
+from spikeloom.gen.targets.boards.table import BOARDS, Board, BoardError, board
+from spikeloom.gen.targets.boards.top import NAME, clock_below, files
+from spikeloom.gen.targets.fpga import bitstream
+from spikeloom.gen.targets.fpga.bitstream import TRIES, build, next_try
+from spikeloom.gen.targets.fpga.pll import PllError
+from spikeloom.gen.targets.fpga.route import Fit, Unplaced, place
+from spikeloom.gen.targets.fpga.vendor import NOT_BUILT, project
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.nodes import Flatten, Input, Linear, Readout
 

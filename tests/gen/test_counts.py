@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeloom.gen.counts import counted
-from spikeloom.gen.layers import layers
-from spikeloom.gen.plan import Fold, build_stage
+from spikeloom.gen.lowering.counts import counted
+from spikeloom.gen.lowering.layers import layers
+from spikeloom.gen.lowering.plan import Fold, build_stage
 from spikeloom.hdl.cores.merge.core import MergeSpec
 from spikeloom.hdl.cores.pool.core import PoolSpec
 from spikeloom.hdl.streams.words import WordFormat

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import small
 
-from spikeloom.gen import emit
-from spikeloom.gen.layers import PlanError
+from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.lowering.layers import PlanError
 
 
 @pytest.fixture(scope="module")

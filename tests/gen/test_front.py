@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from all_folds import LAGS, chain, everything, memories, residual
 
-from spikeloom.gen.cost import area, total
+from spikeloom.gen.cost.model import area, total
 from spikeloom.gen.design import Design
-from spikeloom.gen.devices import DEVICES, resources
-from spikeloom.gen.emit import performance
-from spikeloom.gen.front import front, undominated
-from spikeloom.gen.space import Space
+from spikeloom.gen.emit.writer import performance
+from spikeloom.gen.folding.front import front, undominated
+from spikeloom.gen.folding.space import Space
+from spikeloom.gen.targets.fpga.devices import DEVICES, resources
 from spikeloom.quant.ir.network import Network
 
 COLUMNS = [0, 1, 3]

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeloom.gen import emit
-from spikeloom.gen.cost import area, total
+from spikeloom.gen.cost.model import area, total
 from spikeloom.gen.design import Design
-from spikeloom.gen.devices import resources
-from spikeloom.gen.fold import auto, with_given
-from spikeloom.gen.fold_file import read_folds
-from spikeloom.gen.layers import Layer, PlanError, layers
-from spikeloom.gen.plan import Fold, build_stage, fold_choices
+from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.folding.file import read_folds
+from spikeloom.gen.folding.find import auto, with_given
+from spikeloom.gen.lowering.layers import Layer, PlanError, layers
+from spikeloom.gen.lowering.plan import Fold, build_stage, fold_choices
+from spikeloom.gen.targets.fpga.devices import resources
 from spikeloom.quant.files.replacing import replacing
 from spikeloom.quant.ir.netfile import load
 from spikeloom.quant.ir.network import Network

@@ -16,8 +16,8 @@ import small
 import yaml
 
 from spikeloom import api
-from spikeloom.gen.emit import read
-from spikeloom.gen.layers import PlanError
+from spikeloom.gen.emit.writer import read
+from spikeloom.gen.lowering.layers import PlanError
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.nodes import Conv2d, Flatten, Input, Linear, Readout

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from spikeloom.gen.counts import counted
-from spikeloom.gen.layers import layers
+from spikeloom.gen.lowering.counts import counted
+from spikeloom.gen.lowering.layers import layers
 from spikeloom.quant.analysis.narrow import narrowed
 from spikeloom.quant.frontends.layers import IMAGE, Layer, Shortcut, Sum, Weights
 from spikeloom.quant.frontends.structure import terms_of

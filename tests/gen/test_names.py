@@ -10,14 +10,15 @@ import small
 
 from spikeloom import api
 from spikeloom.explore.output import fold_text
-from spikeloom.gen import emit, yosys
 from spikeloom.gen.design import Design
-from spikeloom.gen.fold import auto
-from spikeloom.gen.fold_file import read_folds
-from spikeloom.gen.layers import PlanError, layers
-from spikeloom.gen.lint import RULES
-from spikeloom.gen.names import RESERVED, Namespace, check_name, identifier
-from spikeloom.gen.plan import Fold
+from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.emit.lint import RULES
+from spikeloom.gen.emit.names import RESERVED, Namespace, check_name, identifier
+from spikeloom.gen.folding.file import read_folds
+from spikeloom.gen.folding.find import auto
+from spikeloom.gen.lowering.layers import PlanError, layers
+from spikeloom.gen.lowering.plan import Fold
+from spikeloom.gen.targets import yosys
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout
@@ -25,7 +26,8 @@ from spikeloom.sim.predict import golden_words
 from spikeloom.sim.toolchain import run_program, verilator_root
 from spikeloom.sim.verify import verify
 
-HDL = Path(emit.__file__).parents[1] / "hdl"
+ROOT = Path(emit.__file__).parents[2]
+VERILOG = ROOT / "hdl" / "verilog"
 
 
 def lint(top: str, *files: Path | str) -> None:
@@ -229,14 +231,14 @@ def test_lint_of_windows_of_all_kinds(tmp_path: Path) -> None:
 def test_lint_of_the_library(name: str, parameters: dict[str, int], form: str, tmp_path: Path) -> None:
     """Without any waiver; the file is called as its module, which Verilator asks for."""
     file = tmp_path / f"spikeloom_{name}.v"
-    file.write_text((HDL / f"{name}.v").read_text())
+    file.write_text((VERILOG / f"{name}.v").read_text())
     lint(f"spikeloom_{name}", f"-D{form}", *(f"-G{key}={value}" for key, value in parameters.items()), file)
 
 
 def test_lint_of_the_block_ram_of_ecp5(tmp_path: Path) -> None:
     """The form of the memory that has cells, with our model of them."""
-    (tmp_path / "spikeloom_rom.v").write_text((HDL / "rom.v").read_text())
-    model = (HDL.parent / "sim" / "cells_ecp5.v").read_text()
+    (tmp_path / "spikeloom_rom.v").write_text((VERILOG / "rom.v").read_text())
+    model = (ROOT / "sim" / "cells_ecp5.v").read_text()
     port, rest = re.split(r"(?<=endmodule\n)", model, maxsplit=1)
     (tmp_path / "spikeloom_bram_port.v").write_text(port)
     (tmp_path / "DP16KD.v").write_text(rest)

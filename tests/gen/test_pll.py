@@ -7,10 +7,10 @@ from fractions import Fraction
 
 import pytest
 
-from spikeloom.gen import pll
-from spikeloom.gen.boards.table import board
-from spikeloom.gen.boards.top import Clock, clock_below
-from spikeloom.gen.pll import Pll, PllError
+from spikeloom.gen.targets.boards.table import board
+from spikeloom.gen.targets.boards.top import Clock, clock_below
+from spikeloom.gen.targets.fpga import pll
+from spikeloom.gen.targets.fpga.pll import Pll, PllError
 
 
 def run_tool(module: str, function: str, *arguments: str) -> str:

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from all_folds import LAGS, chain, conv, ending, everything, fire, residual
 
-from spikeloom.gen.candidates import Table
 from spikeloom.gen.design import Design
-from spikeloom.gen.devices import DEVICES
-from spikeloom.gen.emit import performance
-from spikeloom.gen.fold import auto, search
-from spikeloom.gen.lattice import lattice
-from spikeloom.gen.layers import PlanError, layers
-from spikeloom.gen.plan import Fold
-from spikeloom.gen.rates import WordRates
-from spikeloom.gen.search import ORDER, fits, smallest
+from spikeloom.gen.emit.writer import performance
+from spikeloom.gen.folding.candidates import Table
+from spikeloom.gen.folding.find import auto, search
+from spikeloom.gen.folding.labels import ORDER, fits, smallest
+from spikeloom.gen.folding.lattice import lattice
+from spikeloom.gen.folding.rates import WordRates
+from spikeloom.gen.lowering.layers import PlanError, layers
+from spikeloom.gen.lowering.plan import Fold
+from spikeloom.gen.targets.fpga.devices import DEVICES
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Readout

@@ -22,7 +22,7 @@ from amaranth.hdl import Signal
 from counterexample import counterexample
 from proof_bench import Bench, wire_name
 
-from spikeloom.gen import yosys
+from spikeloom.gen.targets import yosys
 from spikeloom.hdl.verilog.library import Library, Target
 
 __all__ = ["Bench", "Proof", "prove", "proven", "waits_for_ready"]

@@ -10,8 +10,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 import spikeloom.hdl
-from spikeloom.gen import yosys
-from spikeloom.gen.emit import module
+from spikeloom.gen.emit.writer import module
+from spikeloom.gen.targets import yosys
 from spikeloom.hdl.cores.synapse.gated import CHAIN, Addition, add
 
 SOURCE = Path(spikeloom.hdl.__file__).parent / "adds.v"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from link_bench import push
 
-from spikeloom.gen.emit import module
+from spikeloom.gen.emit.writer import module
 from spikeloom.hdl.host.cobs import CobsDecoder, CobsEncoder
 from spikeloom.hdl.host.codes import Reason
 from spikeloom.link import stuff, unstuff

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from core_bench import as_ints, as_words, run_pipe
 
-from spikeloom.gen.neurons import neuron_cores
+from spikeloom.gen.lowering.neurons import neuron_cores
 from spikeloom.hdl.cores.initial.core import InitialMembranes, InitialSpec
 from spikeloom.hdl.cores.neuron.core import NeuronArray
 from spikeloom.hdl.cores.neuron.spec import NeuronSpec

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from link_bench import line_of, push, simulate
 
-from spikeloom.gen import yosys
-from spikeloom.gen.emit import module
+from spikeloom.gen.emit.writer import module
+from spikeloom.gen.targets import yosys
 from spikeloom.hdl.host.codes import Kind, Reason
 from spikeloom.hdl.host.link import LinkCore, LinkSpec
 from spikeloom.hdl.host.replies import Replies

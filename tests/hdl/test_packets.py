@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from link_bench import simulate
 
-from spikeloom.gen.emit import module
+from spikeloom.gen.emit.writer import module
 from spikeloom.hdl.host.codes import Kind, Reason
 from spikeloom.hdl.host.packets import PacketMemory, PacketReceiver
 

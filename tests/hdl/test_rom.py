@@ -13,7 +13,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from spikeloom.gen import emit, yosys
+from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.targets import yosys
 from spikeloom.hdl.memory.ram import ram
 from spikeloom.hdl.memory.rom import memory_style, packed_rows, rom, rom_style
 from spikeloom.hdl.memory.tables import table_text

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 
-from spikeloom.gen.emit import module
+from spikeloom.gen.emit.writer import module
 from spikeloom.hdl.cores.neuron.spec import NeuronSpec
 from spikeloom.hdl.cores.serialiser.core import SerialiserSpec
 from spikeloom.hdl.cores.synapse.core import SynapseSpec

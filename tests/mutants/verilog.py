@@ -23,8 +23,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from spikeloom.gen import emit, yosys
 from spikeloom.gen.design import Design
+from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.targets import yosys
 from spikeloom.sim.trace import SimulationError
 from spikeloom.sim.verify import verify
 

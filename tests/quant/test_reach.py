@@ -12,7 +12,7 @@ import random_networks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikeloom.gen.counts import counted
+from spikeloom.gen.lowering.counts import counted
 from spikeloom.quant import golden
 from spikeloom.quant.analysis.branches import FAR
 from spikeloom.quant.analysis.reach import Reach

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import small
 
-from spikeloom.gen import emit
+from spikeloom.gen.emit import writer as emit
 from spikeloom.quant import golden
 from spikeloom.sim import chunk
 from spikeloom.sim.cache import cache_folder, prune

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import small
 
-from spikeloom.gen import emit
 from spikeloom.gen.design import Design, Top
-from spikeloom.gen.plan import Fold
+from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.lowering.plan import Fold
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.nodes import IF, Flatten, Input, Linear, Readout

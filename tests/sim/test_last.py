@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import small
 
-from spikeloom.gen import emit
 from spikeloom.gen.design import Top
+from spikeloom.gen.emit import writer as emit
 from spikeloom.sim.compare import Kind
 from spikeloom.sim.environment import VIOLATIONS
 from spikeloom.sim.verify import Outcome, verify

@@ -15,8 +15,9 @@ import small
 from typer.testing import CliRunner
 
 from spikeloom.cli import app
-from spikeloom.gen import emit, netlist
-from spikeloom.gen.layers import PlanError
+from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.lowering.layers import PlanError
+from spikeloom.gen.targets.fpga import netlist
 from spikeloom.sim.verify import verify
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import small
 
-from spikeloom.gen import emit
+from spikeloom.gen.emit import writer as emit
 from spikeloom.sim.verify import verify
 
 NAME = """it's a "design" $HOME ü; #1"""

@@ -11,9 +11,9 @@ import pytest
 import small
 
 from spikeloom.commands_design import outcome_figures
-from spikeloom.gen import emit
 from spikeloom.gen.design import Design
-from spikeloom.gen.plan import Fold
+from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.lowering.plan import Fold
 from spikeloom.junit import properties
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network

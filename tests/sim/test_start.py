@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import small
 
-from spikeloom.gen import emit
+from spikeloom.gen.emit import writer as emit
 from spikeloom.sim.start import without_initial_values
 from spikeloom.sim.verify import verify
 

@@ -1,0 +1,1 @@
+"""Area of a design before synthesis."""

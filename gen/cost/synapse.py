@@ -1,0 +1,169 @@
+"""The parts of a synapse array, with the ranges of the weights at every place of its adder trees."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...hdl.cores.synapse.adders import levels
+from ...hdl.cores.synapse.core import TABLE, SynapseSpec
+from ...hdl.cores.synapse.gated import CHAIN
+from ...hdl.memory.rom import rom_style
+from .parts import Parts, bits_of, index_bits
+
+__all__ = ["chained", "in_block_ram", "synapse_parts"]
+
+Range = tuple[np.ndarray, np.ndarray]
+"""Lowest and highest values, by output."""
+
+
+def synapse_parts(core: SynapseSpec, parts: Parts) -> None:
+    """Add the parts of ``core``: memory, trees over the inputs and over the bits of one, accumulators."""
+    weight = core.weight.reshape(core.groups, core.outputs, core.words, core.inputs)
+    lanes = core.terms * core.plane_count
+    _inputs(core, parts)
+    parts.registers(2 * (2 + core.depth) + 1)
+    parts.registers(core.i_format.width + core.i_format.lanes * lanes)
+    total = _tables(core, parts, weight[0, :, 0]) if core.constant else _additions(core, parts, weight)
+    _join(core, parts, total)
+    _accumulate(core, parts)
+
+
+def chained(parts: Parts, width: np.ndarray, times: int) -> None:
+    """``times`` the additions of ``width`` (outputs, n) bits; those of an output and a width share carry chains."""
+    for bits in np.unique(width).tolist():
+        count = (width == bits).sum(1)
+        rest = count % CHAIN
+        cells = (count // CHAIN) * -(-CHAIN * (bits + 1) // 2) + -(-rest * (bits + 1) // 2)
+        parts.logic["chain"] += times * 2 * int(cells.sum())
+
+
+def in_block_ram(core: SynapseSpec) -> bool:
+    """Whether the weights may be in block RAM: they are, if they are as wide as ``weight_bits`` says."""
+    width = core.outputs * core.inputs * core.weight_bits
+    return rom_style(core.groups * core.words, width) == "block"
+
+
+def _additions(core: SynapseSpec, parts: Parts, weight: np.ndarray) -> Range:
+    """Memory, and trees of gated additions of pairs of weights; return the range of a sum."""
+    lanes, pairs, odd = core.terms * core.plane_count, core.inputs // 2, core.inputs % 2
+    low, high = np.minimum(weight.min((0, 2)), 0), np.maximum(weight.max((0, 2)), 0)  # (outputs, inputs)
+    if core.addressed:  # one format for all pairs of an output
+        low, high = (np.broadcast_to(x, low.shape) for x in (low.min(1, keepdims=True), high.max(1, keepdims=True)))
+    ends = [low[:, : 2 * pairs].reshape(core.outputs, pairs, 2).min(2), low[:, 2 * pairs :]]
+    least = np.concatenate(ends, 1)
+    most = np.concatenate([high[:, : 2 * pairs].reshape(core.outputs, pairs, 2).max(2), high[:, 2 * pairs :]], 1)
+    bits, signed = bits_of(least, most), least < 0
+    _memory(core, parts, weight, bits, signed)
+    if signed[:, :pairs].any():  # gates of the sign bits of every second weight, inverted
+        parts.registers(lanes * core.blocks * int(signed[:, :pairs].any(0).sum()))
+    chained(parts, bits[:, :pairs], lanes)
+    parts.logic["gate"] += lanes * int(bits[:, pairs:].sum())
+    tops = (2 << bits) - 2
+    tops[:, pairs:] = ((2 if core.addressed else 1) << bits[:, pairs:]) - 1
+    if core.inputs > 1:
+        parts.registers(lanes * bits_of(np.zeros_like(tops), tops).sum())
+    if core.addressed and signed.any():  # a summand that makes them a power of two
+        count = pairs + odd
+        if missing := (1 << levels(count)) - count:
+            tops = np.concatenate([tops, missing << bits[:, :1]], 1)
+    while tops.shape[1] > 1:
+        pairs = tops.shape[1] // 2
+        width = bits_of(np.zeros_like(tops), tops)
+        chained(parts, np.maximum(width[:, 0 : 2 * pairs : 2], width[:, 1 : 2 * pairs : 2]), lanes)
+        tops = np.concatenate([tops[:, 0 : 2 * pairs : 2] + tops[:, 1 : 2 * pairs : 2], tops[:, 2 * pairs :]], 1)
+        parts.registers(lanes * bits_of(np.zeros_like(tops), tops).sum())
+    return np.zeros(core.outputs, np.int64), tops[:, 0]
+
+
+def _tables(core: SynapseSpec, parts: Parts, weight: np.ndarray) -> Range:
+    """Constant weights (outputs, inputs): tables of sums of four, and plain trees."""
+    lanes = core.terms * core.plane_count
+    padded = np.pad(weight, ((0, 0), (0, -core.inputs % TABLE))).reshape(core.outputs, -1, TABLE)
+    low, high = np.minimum(padded, 0).sum(2), np.maximum(padded, 0).sum(2)
+    bits = bits_of(low, high)
+    parts.registers(lanes * bits.sum())
+    parts.logic["weight table"] += lanes * int(bits.sum())
+    while low.shape[1] > 1:
+        pairs, odd = low.shape[1] // 2, slice(low.shape[1] // 2 * 2, None)
+        low, high = (
+            np.concatenate([x[:, 0 : 2 * pairs : 2] + x[:, 1 : 2 * pairs : 2], x[:, odd]], 1) for x in (low, high)
+        )
+        bits = bits_of(low, high)
+        parts.registers(lanes * bits.sum())
+        parts.adders(bits[:, :pairs], "tree adder", lanes)
+    return low[:, 0], high[:, 0]
+
+
+def _memory(core: SynapseSpec, parts: Parts, weight: np.ndarray, bits: np.ndarray, signed: np.ndarray) -> None:
+    """The weight memory, its address, and the register behind it where it is no block RAM."""
+    depth = core.groups * core.words
+    place = np.repeat(bits, 2, 1)[:, : core.inputs]
+    width = int(place.sum())
+    if not core.addressed:
+        if core.scans == 1:
+            parts.counter(depth)
+        else:
+            parts.registers(2 * index_bits(depth))
+            parts.logic["address of scans"] += index_bits(depth)
+            parts.counter(core.scans)
+    if rom_style(depth, width) == "block" and not core.logic:
+        parts.rom(depth, width)
+        return
+    # Without columns that are constant; of a few rows, equal columns become one.
+    codes = weight & ((1 << place) - 1)[None, :, None]
+    half = core.inputs // 2
+    codes[..., 1::2] ^= (signed[:, :half] * (1 << (bits[:, :half] - 1)))[None, :, None]  # of every second, the sign
+    every = (codes[..., None] >> np.arange(core.weight_bits)) & 1  # g o w i b
+    rows = every.transpose(0, 2, 1, 3, 4).reshape(depth, -1)
+    columns = int((rows.any(0) & ~rows.all(0)).sum())
+    if depth <= 12:
+        found = np.unique((rows.astype(np.int64) << np.arange(depth)[:, None]).sum(0))
+        columns = int(((found > 0) & (found < (1 << depth) - 1)).sum())
+    parts.memory(depth, columns, "logic", written=False)
+    parts.registers(columns)
+
+
+def _inputs(core: SynapseSpec, parts: Parts) -> None:
+    """What makes the multiplicands of an input word: counts over time, or the choice of a group of time steps."""
+    form = core.i_format
+    if core.sum_time and form.steps > 1:
+        bits = core.plane_count
+        if form.bits == 1 and form.steps <= 6:
+            parts.logic["count"] += form.lanes * bits * (1 << max(0, form.steps - 4))
+        else:
+            parts.logic["count of values"] += form.lanes * (form.steps - 1) * bits
+    elif core.scans > 1:
+        parts.mux(core.scans, form.lanes * core.steps * form.bits)
+        parts.counter(core.scans)
+        parts.registers(1)
+
+
+def _join(core: SynapseSpec, parts: Parts, plane: Range) -> None:
+    """The trees over the bits of a multiplicand, as ``hdl.cores.synapse.adders.tree`` builds them."""
+    terms = [
+        (*plane, b, core.element[0] < 0 and b == core.plane_count - 1) for b in range(core.plane_count)
+    ]  # low, high, shift, negative
+    for _ in range(levels(core.plane_count)):
+        following = []
+        for a, b in zip(terms[0::2], [*terms[1::2], None], strict=False):
+            if b is None:
+                parts.registers(core.terms * bits_of(a[0], a[1]).sum())
+                following.append(a)
+                continue
+            move = b[2] - a[2]
+            ends = (b[0] << move, b[1] << move)
+            subtract = b[3] and not a[3]
+            low, high = (a[0] - ends[1], a[1] - ends[0]) if subtract else (a[0] + ends[0], a[1] + ends[1])
+            bits = bits_of(low, high)
+            parts.registers(core.terms * bits.sum())
+            parts.adders(np.maximum(bits - move, 1), "join adder", core.terms)
+            following.append((low, high, a[2], a[3]))
+        terms = following
+
+
+def _accumulate(core: SynapseSpec, parts: Parts) -> None:
+    ranges = core.ranges.reshape(core.groups, core.outputs, 2)
+    bits = bits_of(ranges[..., 0].min(0), ranges[..., 1].max(0))
+    parts.registers((1 if core.words == 1 else 2) * core.terms * bits.sum())
+    if core.words > 1 or not core.constant:  # a single word still needs its offset taken off
+        parts.adders(bits, "accumulator", core.terms)

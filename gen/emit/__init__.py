@@ -1,0 +1,1 @@
+"""What is written of a design: Verilog, ``design.json``, names, and what integrators get."""

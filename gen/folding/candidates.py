@@ -1,0 +1,138 @@
+"""The folds of a layer as the search sees them: cycles, area, and the widths of the words on either side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import ceil
+
+import numpy as np
+
+from ...hdl.cores.merge.core import MergeSpec
+from ...hdl.cores.synapse.core import SynapseSpec
+from ...hdl.streams.stage import StageSpec
+from ...hdl.streams.words import WordFormat
+from ..cost.model import area, part_area, total
+from ..cost.synapse import in_block_ram
+from ..lowering.layers import Layer, PlanError
+from ..lowering.plan import Fold, build_stage, chunk_of, fold_choices
+from ..targets.fpga.devices import resources
+from .rates import WordRates
+
+__all__ = ["Candidate", "Table", "needed_cycles"]
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A fold that can be built.
+
+    Attributes: ``fold``; ``cycles``, a frame at least; ``walk``, its own without the words in and out; ``area``, LUTs,
+    flip-flops and block RAMs without shortcuts; ``merges``, its shortcuts; ``i_lanes`` and ``o_format``, of its input
+    and output words.
+    """
+
+    fold: Fold
+    cycles: int
+    walk: int
+    area: np.ndarray
+    merges: tuple[MergeSpec, ...]
+    i_lanes: int
+    o_format: WordFormat
+
+
+def needed_cycles(stage: StageSpec, rates: WordRates | None = None) -> int:
+    """Cycles a frame that a stage needs at least: its own walk, and its words in and out."""
+    return max(walk_cycles(stage, rates), stage.window.i_words, stage.window.results * stage.parts)
+
+
+def walk_cycles(stage: StageSpec, rates: WordRates | None = None) -> int:
+    """Cycles a frame of a stage's own walk; of a stage that skips words the mean over the frames of ``rates``."""
+    return ceil(rates.cycles(stage)) if rates is not None and stage.window.chunk else stage.cycles
+
+
+class Table:
+    """All folds of a layer that can be built.
+
+    Parameters: ``folds``, by default all; ``logic``: each also with its weights in LUTs, where they would be in block
+    RAM; ``rates``: each also with all-zero words skipped, where that can be built, at its mean cycles.
+    Attributes: ``layer``; ``candidates``. Raises PlanError where there is none.
+    """
+
+    def __init__(
+        self,
+        layer: Layer,
+        folds: Sequence[Fold] | None = None,
+        *,
+        logic: bool = False,
+        rates: WordRates | None = None,
+    ) -> None:
+        self.layer = layer
+        self.candidates: list[Candidate] = []
+        reason = None
+        choices = list(fold_choices(layer) if folds is None else folds)
+        for fold in choices:
+            try:
+                stage = build_stage(layer, fold)
+            except PlanError as error:
+                reason = error
+                continue
+            free = folds is None and not fold.logic
+            if free and rates is not None and not fold.skip and chunk_of(layer, fold.inputs) > 1:
+                choices.append(replace(fold, skip=True))
+            synapse = stage.cores[0]
+            if logic and free and isinstance(synapse, SynapseSpec) and in_block_ram(synapse):
+                choices.append(replace(fold, logic=True))
+            merges = tuple(stage.merges)
+            bare = replace(stage, cores=tuple(core for core in stage.cores if core not in merges))
+            self.candidates.append(
+                Candidate(
+                    fold,
+                    needed_cycles(stage, rates),
+                    walk_cycles(stage, rates),
+                    resources(area(bare)),
+                    merges,
+                    stage.i_format.lanes,
+                    stage.o_format,
+                )
+            )
+        if not self.candidates:
+            raise reason or PlanError(f"{layer.name}: no fold can be built")
+
+    @property
+    def fastest(self) -> int:
+        """The least cycles of any fold."""
+        return min(candidate.cycles for candidate in self.candidates)
+
+    def hurry(self, walk: int) -> bool:
+        """Leave out the candidates whose walk takes ``walk`` cycles or more, but not the fastest of them. Whether that
+        leaves out any."""
+        below = max(walk - 1, min(candidate.walk for candidate in self.candidates))
+        faster = [candidate for candidate in self.candidates if candidate.walk <= below]
+        less = len(faster) < len(self.candidates)
+        self.candidates = faster
+        return less
+
+    def priced(self, lags: Sequence[float]) -> tuple[list[Candidate], np.ndarray]:
+        """The candidates that none of the same widths beats in cycles and in every resource, with their areas (n, 3);
+        ``lags``: pixels that wait in the FIFO of each shortcut."""
+        areas = [candidate.area + _shortcuts(candidate.merges, lags) for candidate in self.candidates]
+        kept: list[int] = []
+        points = np.array([[c.cycles, *a] for c, a in zip(self.candidates, areas, strict=True)])
+        widths = [(c.i_lanes, c.o_format.lanes) for c in self.candidates]
+        for k in np.lexsort(points.T[::-1]).tolist():
+            rivals = [j for j in kept if widths[j] == widths[k]]
+            if not rivals or not (points[rivals] <= points[k]).all(1).any():
+                kept.append(k)
+        return [self.candidates[k] for k in kept], np.array([areas[k] for k in kept])
+
+
+def merge_depth(merge: MergeSpec, lag: float) -> int:
+    """Words of a shortcut's FIFO in which ``lag`` pixels wait."""
+    return max(*merge.needs, ceil(lag * merge.words))
+
+
+def _shortcuts(merges: Sequence[MergeSpec], lags: Sequence[float]) -> np.ndarray:
+    if not merges:
+        return np.zeros(3)
+    deep = [replace(merge, depth=merge_depth(merge, lag)) for merge, lag in zip(merges, lags, strict=True)]
+    return resources(total(part_area(merge) for merge in deep))

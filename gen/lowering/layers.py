@@ -1,0 +1,209 @@
+"""A network cut into layers: which nodes share a stage, and which streams come into it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ...quant.ir.network import Network, Signal
+from ...quant.ir.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Node, Pool, Readout, Requant, Synapse
+from .counts import counted, sums_over_time
+
+__all__ = ["Layer", "PlanError", "Skip", "layers"]
+
+
+class PlanError(ValueError):
+    """A network or a fold that the generator cannot build; the message names the layer, the rule and the remedy."""
+
+
+@dataclass(frozen=True, eq=False)
+class Skip:
+    """A shortcut into a stage.
+
+    Attributes: ``node``, whose result comes in; ``gain``, the identity shortcut, None where currents come in;
+    ``maker``, then the layer that makes them; ``signal``, what is added: of a strided shortcut the pixels that it
+    keeps; ``counts``, whether spikes come in as their counts.
+    """
+
+    node: str
+    gain: Gain | None
+    maker: Layer | None
+    signal: Signal
+    counts: bool
+
+    @property
+    def offset(self) -> int:
+        """First channel that it has."""
+        return self.gain.offset if self.gain is not None else 0
+
+    @property
+    def stride(self) -> int:
+        """Step between the pixels that it keeps."""
+        return self.gain.stride if self.gain is not None else 1
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """The nodes of one stage: a synapse node with its shortcuts and its neurons, quantiser or read-out, or a pool. A
+    stage without those hands out currents, for a shortcut with a convolution in it.
+
+    Attributes: ``nodes``; ``input``, name of the node whose result comes in; ``source``, what that is; ``skips``, its
+    shortcuts; ``order``, for a Linear behind a Flatten the index of its weight column for every element in the order of
+    the stream (pixel by pixel, channels together), else None; ``steps``, T; ``sums``, whether its currents are added
+    up over time; ``counts``, whether spikes come in, and go out, as their counts (``gen.lowering.counts``).
+    """
+
+    nodes: tuple[Node, ...]
+    input: str
+    source: Signal
+    skips: tuple[Skip, ...]
+    order: np.ndarray | None
+    steps: int
+    sums: bool
+    counts: tuple[bool, bool]
+
+    @property
+    def name(self) -> str:
+        """Name of the stage: that of its first node."""
+        return self.nodes[0].name
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """Weights (Co, n) of a synapse node in the order of the window words, tap by tap."""
+        weight = self.nodes[0].weight  # pyright: ignore[reportAttributeAccessIssue]  # of a synapse node only
+        if weight.ndim == 4:
+            return np.ascontiguousarray(weight.transpose(0, 2, 3, 1)).reshape(len(weight), -1)
+        return weight if self.order is None else weight[:, self.order]
+
+    @cached_property
+    def columns(self) -> np.ndarray:
+        """Weights (Co, n) of a convolution in the order of the window words, kernel column by kernel column."""
+        weight = self.nodes[0].weight  # pyright: ignore[reportAttributeAccessIssue]  # of a convolution only
+        return np.ascontiguousarray(weight.transpose(0, 3, 2, 1)).reshape(len(weight), -1)
+
+    def find(self, kind: type) -> Any:
+        """The node of this kind, or None."""
+        return next((n for n in self.nodes if isinstance(n, kind)), None)
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Channels that the fold divides: (outputs, inputs)."""
+        c, h, w = self.source.shape
+        node = self.nodes[0]
+        if isinstance(node, Synapse):
+            return node.weight.shape[0], c if isinstance(node, Conv2d) else c * h * w
+        return c, c
+
+    @property
+    def groups(self) -> int:
+        """Groups of a grouped convolution, each of which takes its own channels; else 1."""
+        node = self.nodes[0]
+        return node.groups if isinstance(node, Conv2d) else 1
+
+    @property
+    def time_fold(self) -> int:
+        """Time steps that ``steps`` may fold: T for causal and signed neurons on timed inputs, else 1."""
+        neuron = self.find(IF)
+        return self.steps if self.source.timed and neuron is not None and neuron.rule != "lossless" else 1
+
+
+def layers(network: Network, counts: bool = True) -> list[Layer]:
+    """Cut ``network`` into stages, each behind those it takes words from; ``counts``: spikes travel as counts where
+    they can. Raises PlanError for what has no hardware."""
+    place = {node.name: k for k, node in enumerate(network)}
+    counting, sums = counted(network) if counts else set(), _sums(network)
+    found = [_layer(network, node, counting, sums) for node in network if isinstance(node, Synapse | Pool)]
+    found.sort(key=lambda layer: place[layer.nodes[-1].name])
+    used = {node.name for layer in found for node in layer.nodes}
+    for node in network:
+        if node.name not in used and not isinstance(node, Input | Flatten | Gain):
+            raise PlanError(
+                f"{node.name}: {type(node).__name__} behind {node.source} has no hardware; supported: a Conv2d or "
+                f"Linear, with shortcuts added or not, with IF, Requant or Readout behind it, SumPool, MaxPool, Flatten"
+            )
+    return found
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Which stage makes which sum. ``mains``: by addition, the addend in whose stage the sum is made; ``roots``: by
+    currents, the synapse node that the stage starts with, none for an identity shortcut."""
+
+    mains: dict[str, str]
+    roots: dict[str, Synapse]
+
+
+def _sums(network: Network) -> _Sums:
+    """The sums of ``network``. That of a stage is made with the addend that changes over time, then with the one that
+    has more weights. Raises PlanError for the sum of two identity shortcuts."""
+    mains: dict[str, str] = {}
+    roots: dict[str, Synapse] = {}
+    for node in network:  # each behind its sources
+        if isinstance(node, Synapse):
+            roots[node.name] = node
+        elif isinstance(node, Add):
+            ways = [name for name in node.sources if name in roots]
+            if not ways:
+                raise PlanError(
+                    f"{node.name}: adds two identity shortcuts ({node.source}, {node.other}); one side must end in a "
+                    "Conv2d or Linear"
+                )
+            main = max(ways, key=lambda name: (network.signals[name].timed, roots[name].weight.size))
+            mains[node.name], roots[node.name] = main, roots[main]
+    return _Sums(mains, roots)
+
+
+def _layer(network: Network, node: Node, counting: set[str], sums: _Sums) -> Layer:
+    """The stage that starts with ``node``; ``counting``, the nodes whose spikes travel as counts."""
+    name, order = node.source, None
+    if isinstance(flat := network[name], Flatten):
+        if isinstance(node, Pool | Conv2d):
+            raise PlanError(
+                f"{node.name}: {type(node).__name__} behind a Flatten has no hardware; put the Flatten before the "
+                "first Linear"
+            )
+        name = flat.source
+        while isinstance(flat := network[name], Flatten):
+            name = flat.source
+        c, h, w = network.signals[name].shape
+        order = np.arange(c * h * w).reshape(c, h, w).transpose(1, 2, 0).reshape(-1)
+    source, group, skips = network.signals[name], [node], []
+    over_time = False
+    if isinstance(node, Synapse):
+        (following,) = network.takers[node.name]
+        while isinstance(following, Add) and sums.mains[following.name] == group[-1].name:
+            skips.append(_skip(network, following, source.timed, counting, sums))
+            group.append(following)
+            (following,) = network.takers[following.name]
+        over_time = sums_over_time(network, node.name)
+        if not isinstance(following, Add):
+            group.append(following)
+            behind = network.takers[following.name]
+            if isinstance(following, Requant) and len(behind) == 1 and isinstance(behind[0], Readout):
+                group.append(behind[0])
+    counts = (name in counting, group[-1].name in counting)
+    return Layer(tuple(group), name, source, tuple(skips), order, network.steps, over_time, counts)
+
+
+def _skip(network: Network, add: Add, timed: bool, counting: set[str], sums: _Sums) -> Skip:
+    """The shortcut of ``add``, whose other side is made by the stage."""
+    main = sums.mains[add.name]
+    name = add.other if add.source == main else add.source
+    node, signal = network[name], network.signals[name]
+    if signal.timed and not timed:
+        raise PlanError(
+            f"{add.name}: adds spikes of T = {network.steps} steps ({name}) to currents that do not change over time "
+            f"({main}); supported: the other way round, or both of one kind"
+        )
+    if not isinstance(node, Gain):
+        return Skip(name, None, _layer(network, sums.roots[name], counting, sums), signal, False)
+    origin = node.source
+    if isinstance(network[origin], Flatten):
+        raise PlanError(f"{node.name}: a shortcut behind a Flatten has no hardware; take it before the Flatten")
+    source = network.signals[origin]
+    shape = (source.shape[0], *signal.shape[1:])
+    kept = Signal(source.kind, shape, source.timed, source.low, source.high)
+    return Skip(origin, node, None, kept, origin in counting)

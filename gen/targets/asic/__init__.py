@@ -1,0 +1,1 @@
+"""Verilog and area for ASICs."""

@@ -1,0 +1,1 @@
+"""Top levels around a design: frames at its ports, a serial line, AXI."""
