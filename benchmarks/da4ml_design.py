@@ -18,8 +18,8 @@ import numpy as np
 from spikeloom.quant.ir import netfile
 from spikeloom.sim.environment import limbs_to_int, words_from_ints
 from spikeloom.sim.ports import BoundaryPort, DesignPorts
+from spikeloom.sim.simulators.verilator import VerilatorModel
 from spikeloom.sim.trace import Stimulus
-from spikeloom.sim.verilator import VerilatorModel
 
 from .works import Work
 

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 
 from ..gen.design import Design, Top
-from .amaranth_sim import run_amaranth
-from .cocotb_run import run_cocotb
 from .compare import BoundaryInfo, Difference, compare, summarize
 from .disturb import SHORT, random_environment, random_resets
 from .ports import DesignPorts
 from .predict import Laws, boundary_infos, foresee, readout
 from .show import difference_table
+from .simulators.amaranth_sim import run_amaranth
+from .simulators.cocotb_run import run_cocotb
+from .simulators.verilator import VerilatorModel
 from .trace import Stimulus, Trace
-from .verilator import VerilatorModel
 
 __all__ = ["FRAMES", "TRACE_BYTES", "Chunk", "Result", "Setup", "frames_per_chunk"]
 

@@ -15,16 +15,16 @@ from ..gen.design import Design
 from ..gen.emit.origin import inspect
 from ..quant import execute
 from ..quant.files.replacing import replacing
-from .cache import cache_folder
 from .chunk import Chunk, Result, Setup, frames_per_chunk
 from .compare import Difference
-from .netlist import build_netlist
 from .pool import pool
 from .ports import DesignPorts
 from .predict import golden_words
 from .reach import DesignReach
+from .simulators.cache import cache_folder
+from .simulators.netlist import build_netlist
+from .simulators.verilator import VerilatorModel
 from .trace import SimulationError
-from .verilator import VerilatorModel
 from .views import AFTER, BEFORE, View, write_view
 
 __all__ = ["SIMULATORS", "Outcome", "Simulator", "verify"]
@@ -118,12 +118,12 @@ def verify(
 
     Parameters: ``contents`` of ``design.json`` in ``folder``, which holds the Verilog; ``pauses``, the share of cycles
     in which the source and each sink pause at random (``sim.disturb``; ``seed``, in Verilator of what the registers
-    start with too, ``sim.start``); ``resets``, pairs (cycle, frame), see ``make_stimulus``, or their number: they
-    come at random, and no frame is lost; ``jobs``, processes that work at once (a program that asks for more than
-    one needs ``if __name__ == "__main__"``); ``netlist``, a family of FPGAs: simulate what Yosys makes for it in
-    place of the Verilog (``gen.targets.fpga.netlist``; Verilator only), and ``plain``, without leading the boundaries
-    out, so that only the ports are compared; ``allow_edited``, whether an outcome passes with files that are not as
-    generated; ``work``, a folder for files; ``cache``, one for builds (``sim.cache``); ``waves``, a VCD file to write
+    start with too, ``sim.simulators.start``); ``resets``, pairs (cycle, frame), see ``make_stimulus``, or their number:
+    they come at random, and no frame is lost; ``jobs``, processes that work at once (a program that asks for more than
+    one needs ``if __name__ == "__main__"``); ``netlist``, a family of FPGAs: simulate what Yosys makes for it in place
+    of the Verilog (``gen.targets.fpga.netlist``; Verilator only), and ``plain``, without leading the boundaries out, so
+    that only the ports are compared; ``allow_edited``, whether an outcome passes with files that are not as generated;
+    ``work``, a folder for files; ``cache``, one for builds (``sim.simulators.cache``); ``waves``, a VCD file to write
     around the first difference, with its views beside it (Verilator); ``reach``, whether to look what the frames reach
     (not with ``plain``: at the ports alone much of it does not show).
 

@@ -6,15 +6,7 @@ from typing import Annotated
 
 import typer
 
-from . import (
-    commands_board,
-    commands_build,
-    commands_demo,
-    commands_design,
-    commands_examples,
-    commands_explore,
-    commands_network,
-)
+from .commands import board, build, demo, design, examples, explore, network
 from .console import Commands
 
 __all__ = ["app", "main"]
@@ -40,9 +32,9 @@ def _options(version: Annotated[bool, typer.Option("--version", callback=_versio
     """Options before the command."""
 
 
-for command in (commands_demo.demo, commands_examples.examples, commands_network.train, commands_network.eval_,
-                commands_design.generate, commands_design.verify, commands_design.synth, commands_build.build,
-                commands_board.run, commands_explore.explore):
+for command in (demo.demo, examples.examples, network.train, network.eval_,
+                design.generate, design.verify, design.synth, build.build,
+                board.run, explore.explore):
     app.command(name=command.__name__.rstrip("_"))(command)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import api
-from .commands_design import outcome_figures
+from .commands.design import outcome_figures
 from .console import Step, figures_of, percent
 from .quant.data import load as load_data
 from .quant.files.replacing import replacing

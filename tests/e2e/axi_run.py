@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from cocotb_tools.runner import get_runner
 
-from spikeloom.sim.cocotb_run import build_environment
-from spikeloom.sim.toolchain import tail
+from spikeloom.sim.simulators.cocotb_run import build_environment
+from spikeloom.sim.simulators.toolchain import tail
 
 ARGUMENTS = ("--no-public-flat-rw", "-O3", "--no-timing", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--quiet-stats")
 

@@ -37,7 +37,7 @@ class Case:
 
 
 class Script:
-    """Times and values of ``rx`` (input 0) and ``rst`` (input 1), for ``sim.board_sim.play``."""
+    """Times and values of ``rx`` (input 0) and ``rst`` (input 1), for ``sim.board.simulation.play``."""
 
     def __init__(self) -> None:
         self.at = 100.0

@@ -28,9 +28,9 @@ from spikeloom.quant.ir.nodes import IF, Conv2d, Flatten, Input, Linear, Readout
 from spikeloom.sim.compare import compare
 from spikeloom.sim.ports import DesignPorts
 from spikeloom.sim.predict import boundary_infos, golden_words, predict
-from spikeloom.sim.toolchain import run_program, verilator_root
+from spikeloom.sim.simulators.toolchain import run_program, verilator_root
+from spikeloom.sim.simulators.verilator import VerilatorModel
 from spikeloom.sim.verify import verify
-from spikeloom.sim.verilator import VerilatorModel
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIVED = ("DECLFILENAME", "UNUSEDSIGNAL")

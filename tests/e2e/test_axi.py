@@ -27,7 +27,7 @@ from spikeloom.gen.tops.accelerator import Result, parse_result
 from spikeloom.hdl.host.frames import CUT_WORD
 from spikeloom.quant.data import digits
 from spikeloom.quant.ir.netfile import load, save
-from spikeloom.sim.toolchain import verilator_root
+from spikeloom.sim.simulators.toolchain import verilator_root
 
 pytestmark = pytest.mark.xdist_group("axi")
 

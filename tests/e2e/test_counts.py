@@ -24,11 +24,11 @@ from spikeloom.quant.ir.nodes import (
     Readout,
     SumPool,
 )
-from spikeloom.sim.amaranth_sim import run_amaranth
 from spikeloom.sim.compare import compare
 from spikeloom.sim.disturb import random_pauses
 from spikeloom.sim.predict import boundary_infos, golden_words, make_stimulus, predict
 from spikeloom.sim.show import difference_text
+from spikeloom.sim.simulators.amaranth_sim import run_amaranth
 from spikeloom.sim.verify import verify
 
 C = 4

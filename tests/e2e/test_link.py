@@ -26,7 +26,7 @@ from spikeloom.link import Frame, Host, LinkError, Parser, Port, Result, decode,
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.nodes import IF, Flatten, Input, Linear, Readout
-from spikeloom.sim.board_sim import CLOCK_HZ, BoardSim, build, play
+from spikeloom.sim.board.simulation import CLOCK_HZ, BoardSim, build, play
 
 pytestmark = pytest.mark.xdist_group("link")
 

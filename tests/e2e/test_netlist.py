@@ -14,7 +14,7 @@ from spikeloom.gen.folding.find import auto
 from spikeloom.gen.targets.yosys import YosysError
 from spikeloom.quant import data
 from spikeloom.quant.ir.netfile import load
-from spikeloom.sim.netlist import build_netlist
+from spikeloom.sim.simulators.netlist import build_netlist
 from spikeloom.sim.trace import SimulationError
 from spikeloom.sim.verify import verify
 

@@ -13,10 +13,10 @@ from spikeloom.gen.lowering.plan import Fold, fold_choices
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Flatten, Input, Linear, MaxPool, Node, Readout, SumPool
-from spikeloom.sim.amaranth_sim import run_amaranth
 from spikeloom.sim.compare import compare
 from spikeloom.sim.disturb import random_pauses
 from spikeloom.sim.predict import boundary_infos, golden_words, make_stimulus, predict
+from spikeloom.sim.simulators.amaranth_sim import run_amaranth
 from spikeloom.sim.verify import verify
 
 

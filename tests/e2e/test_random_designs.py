@@ -8,9 +8,9 @@ from random_networks import designs, runs
 
 from spikeloom.gen.design import Design, Top
 from spikeloom.quant import golden
-from spikeloom.sim.amaranth_sim import run_amaranth
 from spikeloom.sim.compare import compare
 from spikeloom.sim.predict import boundary_infos, golden_words, predict
+from spikeloom.sim.simulators.amaranth_sim import run_amaranth
 
 SHARDS = 4
 

@@ -26,10 +26,10 @@ from spikeloom.quant.ir.nodes import (
     Requant,
     SumPool,
 )
-from spikeloom.sim.amaranth_sim import run_amaranth
 from spikeloom.sim.compare import compare
 from spikeloom.sim.disturb import random_pauses
 from spikeloom.sim.predict import boundary_infos, golden_words, make_stimulus, predict
+from spikeloom.sim.simulators.amaranth_sim import run_amaranth
 
 RNG = np.random.default_rng(11)
 C = 4

@@ -13,12 +13,12 @@ import pytest
 import small
 from fuzzing import Format, changed, few, kept_folder, many, mixed, nested
 
-from spikeloom.commands_design import fold_rows
+from spikeloom.commands.design import fold_rows
 from spikeloom.gen.emit import writer as emit
 from spikeloom.gen.tops.axi import AxiTop
 from spikeloom.gen.tops.axi import write as write_axi
-from spikeloom.sim.netlist import _wrapper
 from spikeloom.sim.ports import DesignPorts
+from spikeloom.sim.simulators.netlist import _wrapper
 
 
 @cache

@@ -21,8 +21,8 @@ from spikeloom.gen.lowering.layers import PlanError
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.nodes import Conv2d, Flatten, Input, Linear, Readout
-from spikeloom.sim.cocotb_run import build_environment, environment
-from spikeloom.sim.toolchain import find_program
+from spikeloom.sim.simulators.cocotb_run import build_environment, environment
+from spikeloom.sim.simulators.toolchain import find_program
 
 
 def two_outputs() -> Network:

@@ -23,7 +23,7 @@ from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout
 from spikeloom.sim.predict import golden_words
-from spikeloom.sim.toolchain import run_program, verilator_root
+from spikeloom.sim.simulators.toolchain import run_program, verilator_root
 from spikeloom.sim.verify import verify
 
 ROOT = Path(emit.__file__).parents[2]
@@ -238,7 +238,7 @@ def test_lint_of_the_library(name: str, parameters: dict[str, int], form: str, t
 def test_lint_of_the_block_ram_of_ecp5(tmp_path: Path) -> None:
     """The form of the memory that has cells, with our model of them."""
     (tmp_path / "spikeloom_rom.v").write_text((VERILOG / "rom.v").read_text())
-    model = (ROOT / "sim" / "cells_ecp5.v").read_text()
+    model = (ROOT / "sim" / "simulators" / "cells_ecp5.v").read_text()
     port, rest = re.split(r"(?<=endmodule\n)", model, maxsplit=1)
     (tmp_path / "spikeloom_bram_port.v").write_text(port)
     (tmp_path / "DP16KD.v").write_text(rest)

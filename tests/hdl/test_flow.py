@@ -6,8 +6,8 @@ import pytest
 from spikeloom.hdl.streams.flow import Fifo, Gearbox, GearboxLaw, GearboxSpec
 from spikeloom.hdl.streams.law import FifoLaw, Gate, Link, SinkLaw, SourceLaw, solve
 from spikeloom.hdl.streams.words import WordFormat
-from spikeloom.sim.amaranth_sim import run_stream
 from spikeloom.sim.disturb import random_pauses
+from spikeloom.sim.simulators.amaranth_sim import run_stream
 
 SHARES = [(0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.4, 0.4)]
 

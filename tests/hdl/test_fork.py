@@ -10,8 +10,8 @@ from spikeloom.hdl.streams.flow import Fifo
 from spikeloom.hdl.streams.fork import Decimator, DecimatorLaw, DecimatorSpec, Fork, ForkLaw
 from spikeloom.hdl.streams.law import FifoLaw, Gate, Link, SinkLaw, SourceLaw, solve
 from spikeloom.hdl.streams.words import WordFormat
-from spikeloom.sim.amaranth_sim import run_amaranth, run_stream
 from spikeloom.sim.disturb import random_pauses
+from spikeloom.sim.simulators.amaranth_sim import run_amaranth, run_stream
 from spikeloom.sim.trace import Stimulus
 
 SHARES = [(0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.4, 0.4)]

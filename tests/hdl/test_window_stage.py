@@ -14,8 +14,8 @@ from spikeloom.hdl.cores.window.spec import WindowSpec
 from spikeloom.hdl.streams.law import Gate, Link, SinkLaw, SourceLaw, solve
 from spikeloom.hdl.streams.stage import Stage, StageSpec
 from spikeloom.hdl.streams.words import WordFormat
-from spikeloom.sim.amaranth_sim import run_stream
 from spikeloom.sim.disturb import random_pauses
+from spikeloom.sim.simulators.amaranth_sim import run_stream
 
 
 def window(**changes) -> WindowSpec:

@@ -34,7 +34,7 @@ GROUPS = {
          "tests/quant/test_checkpoint.py", "tests/quant/test_reals.py", "tests/quant/test_compiled.py"),
     ),
     "sim": Group(
-        ("sim/*.py",),
+        ("sim/**/*.py",),
         ("tests/sim", "tests/cli/test_verify.py", "tests/e2e/test_faults.py", "tests/e2e/test_plugin.py",
          "tests/e2e/test_residual.py", "tests/e2e/test_counts.py", "tests/e2e/test_link.py",
          "tests/e2e/test_asic.py", "tests/e2e/test_netlist.py"),
@@ -43,8 +43,8 @@ GROUPS = {
 
 
 ELSEWHERE = {
-    "sim/board_bench.py": "tests/e2e/test_link.py",
-    "sim/cocotb_bench.py": "tests/sim/test_simulators.py",
+    "sim/board/bench.py": "tests/e2e/test_link.py",
+    "sim/simulators/cocotb_bench.py": "tests/sim/test_simulators.py",
 }
 """Sources that run inside a simulator, where no marks are seen, with the tests that run them."""
 

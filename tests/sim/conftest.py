@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sim_pipeline import PORTS, Pipeline, emit
 
-from spikeloom.sim.verilator import VerilatorModel
+from spikeloom.sim.simulators.verilator import VerilatorModel
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from sim_pipeline import PORTS, random_stimulus
 
-from spikeloom.sim.npz import load_stimulus, load_trace, save_stimulus, save_trace
 from spikeloom.sim.ports import DesignPorts, PortsError
+from spikeloom.sim.simulators.npz import load_stimulus, load_trace, save_stimulus, save_trace
 from spikeloom.sim.trace import Trace, Transfers
 
 

@@ -14,10 +14,10 @@ from spikeloom.gen.lowering.plan import Fold
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.nodes import IF, Flatten, Input, Linear, Readout
-from spikeloom.sim.amaranth_sim import run_amaranth
 from spikeloom.sim.compare import compare
 from spikeloom.sim.disturb import SHORT, random_environment, random_pauses
 from spikeloom.sim.predict import MARGIN, boundary_infos, foresee, golden_words
+from spikeloom.sim.simulators.amaranth_sim import run_amaranth
 from spikeloom.sim.trace import SimulationError, Stimulus
 from spikeloom.sim.verify import verify
 

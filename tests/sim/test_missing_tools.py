@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from sim_pipeline import PORTS
 
-from spikeloom.sim.cocotb_run import run_cocotb
+from spikeloom.sim.simulators.cocotb_run import run_cocotb
+from spikeloom.sim.simulators.verilator import VerilatorModel
 from spikeloom.sim.trace import SimulationError, Stimulus
-from spikeloom.sim.verilator import VerilatorModel
 
 STIMULUS = Stimulus(np.zeros((1, 2), np.uint32), 1)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spikeloom.sim import object_cache
+from spikeloom.sim.simulators import object_cache
 
 
 @pytest.fixture

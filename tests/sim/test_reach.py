@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import small
 
-from spikeloom.commands_design import outcome_figures
+from spikeloom.commands.design import outcome_figures
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit import writer as emit
 from spikeloom.gen.lowering.plan import Fold

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from sim_pipeline import PORTS, Pipeline, emit, model, random_stimulus
 
-from spikeloom.sim.amaranth_sim import run_amaranth, run_stream
-from spikeloom.sim.cocotb_run import run_cocotb
 from spikeloom.sim.environment import MAX_VIOLATIONS, VIOLATIONS
+from spikeloom.sim.simulators.amaranth_sim import run_amaranth, run_stream
+from spikeloom.sim.simulators.cocotb_run import run_cocotb
+from spikeloom.sim.simulators.verilator import VerilatorModel
 from spikeloom.sim.trace import SimulationError, Stimulus, Trace
-from spikeloom.sim.verilator import VerilatorModel
 
 STIMULI = {
     "steady": random_stimulus(1, 200, 260, source=0, sink=0),

@@ -9,7 +9,7 @@ import pytest
 import small
 
 from spikeloom.gen.emit import writer as emit
-from spikeloom.sim.start import without_initial_values
+from spikeloom.sim.simulators.start import without_initial_values
 from spikeloom.sim.verify import verify
 
 TEXT = """module top(clk);

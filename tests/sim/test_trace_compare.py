@@ -9,9 +9,9 @@ import pytest
 from sim_pipeline import Pipeline, model, random_stimulus
 
 from spikeloom.hdl.streams.words import WordFormat
-from spikeloom.sim.amaranth_sim import run_amaranth
 from spikeloom.sim.compare import BoundaryInfo, ElementDifference, Kind, Summary, compare, summarize
 from spikeloom.sim.show import difference_text
+from spikeloom.sim.simulators.amaranth_sim import run_amaranth
 from spikeloom.sim.trace import Trace, Transfers
 
 # Frames of 4 channels, 2 rows, 3 columns; words of 2 channels with 4 time steps each: 12 words a frame.

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from sim_pipeline import PORTS, random_stimulus
 
+from spikeloom.sim.simulators.verilator import VerilatorModel
 from spikeloom.sim.trace import SimulationError, Stimulus
-from spikeloom.sim.verilator import VerilatorModel
 
 
 def test_cache_holds_what_was_built(built: VerilatorModel, verilog: Path, cache: Path, tmp_path: Path) -> None:

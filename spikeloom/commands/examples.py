@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from .commands_network import JsonOption
-from .console import print_json, print_text, writable
-from .quant.files.replacing import replacing
+from ..console import print_json, print_text, writable
+from ..quant.files.replacing import replacing
+from .network import JsonOption
 
 __all__ = ["ExamplesError", "examples"]
 

@@ -1,6 +1,6 @@
 """The cocotb test that drives an emitted design through its ports and watches its boundaries from outside.
 
-Started by :mod:`spikeloom.sim.cocotb_run`; the environment variable ``SPIKELOOM_BENCH`` names a folder with
+Started by :mod:`spikeloom.sim.simulators.cocotb_run`; the environment variable ``SPIKELOOM_BENCH`` names a folder with
 ``ports.json`` and ``stimulus.npz``, into which ``trace.npz`` is written.
 """
 
@@ -16,9 +16,9 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 
-from .environment import Environment, Recorder
+from ..environment import Environment, Recorder
+from ..ports import DesignPorts
 from .npz import load_stimulus, save_trace
-from .ports import DesignPorts
 
 __all__ = ["stream_bench"]
 

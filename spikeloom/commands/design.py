@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from .commands_network import JsonOption
-from .console import as_text, bars, note_model, print_json, print_text, table, writable
+from ..console import as_text, bars, note_model, print_json, print_text, table, writable
+from .network import JsonOption
 
 __all__ = ["fold_rows", "generate", "outcome_figures", "synth", "verify"]
 
@@ -46,8 +46,8 @@ def generate(network: Annotated[Path, typer.Argument(help="Network file.")],
              clock: Annotated[float, typer.Option(min=0.001, help="Clock of the constraints, in MHz.")] = 100.0,
              json: JsonOption = False) -> None:
     """Generate Verilog, predict its cycles and area, and write what integrators need beside it."""
-    from . import api
-    from .gen.emit.names import rom_file
+    from .. import api
+    from ..gen.emit.names import rom_file
 
     if axi_bytes is not None and not axi:
         raise typer.BadParameter("is for --axi only", param_hint="--axi-bytes")
@@ -118,11 +118,11 @@ def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of
            reach: Annotated[bool, typer.Option("--reach/--no-reach", help="Say what the images reached.")] = True,
            json: JsonOption = False) -> None:
     """Simulate a design and compare every word of every cycle on every boundary with the prediction."""
-    from . import api
-    from .gen.emit.writer import read
-    from .reach_table import reach_lines, reach_table
-    from .sim.show import without_headline
-    from .sim.verify import verify as verified
+    from .. import api
+    from ..gen.emit.writer import read
+    from ..reach_table import reach_lines, reach_table
+    from ..sim.show import without_headline
+    from ..sim.verify import verify as verified
 
     if ports_only and netlist is None:
         raise typer.BadParameter("it needs --netlist", param_hint="--ports-only")
@@ -140,7 +140,7 @@ def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of
                            allow_edited=allow_edited, progress=step)
     seconds = time.perf_counter() - start - outcome.build_seconds
     if junit is not None:
-        from .junit import write_junit
+        from ..junit import write_junit
 
         write_junit(junit, str(folder), outcome, as_text(outcome.picture) if outcome.picture else "")
     if json:
@@ -178,10 +178,10 @@ def synth(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
           clock: Annotated[bool, typer.Option("--clock", help="Place and route too, for the clock (ECP5).")] = False,
           json: JsonOption = False) -> None:
     """Synthesise a design with Yosys and count its cells."""
-    from .gen.emit.origin import inspect
-    from .gen.emit.writer import read
-    from .gen.targets.asic import area as asic_area
-    from .gen.targets.fpga import synth as tools
+    from ..gen.emit.origin import inspect
+    from ..gen.emit.writer import read
+    from ..gen.targets.asic import area as asic_area
+    from ..gen.targets.fpga import synth as tools
 
     if clock and device != "ecp5":
         raise typer.BadParameter("a clock is available for --device ecp5 only", param_hint="--clock")

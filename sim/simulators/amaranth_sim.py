@@ -9,8 +9,8 @@ import numpy as np
 from amaranth.hdl import Cat, ClockDomain, Const, Module, ResetSignal, Signal, Value
 from amaranth.sim import Simulator
 
-from .environment import Environment, Recorder
-from .trace import Stimulus, Trace
+from ..environment import Environment, Recorder
+from ..trace import Stimulus, Trace
 
 __all__ = ["StreamDesign", "StreamLike", "run_amaranth", "run_stream"]
 

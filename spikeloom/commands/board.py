@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .commands_network import JsonOption
-from .console import bars, need, percent, print_json, print_text, table
+from ..console import bars, need, percent, print_json, print_text, table
+from .network import JsonOption
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from .link import Host, Info
-    from .quant.ir.network import Network
+    from ..link import Host, Info
+    from ..quant.ir.network import Network
 
 __all__ = ["run"]
 
@@ -41,7 +41,7 @@ def run(port: Annotated[str | None, typer.Option(help="Serial port of the board,
     """Send images to a board and show classes, latency and throughput."""
     if (port is None) == (simulate is None):
         raise typer.BadParameter("give either --port or --simulate DIR", param_hint="--port")
-    from .link import Host
+    from ..link import Host
 
     expected = None if network is None and simulate is None else _network(network or simulate)
     with bars() as step, _open(port, simulate, baud, step) as (serial, board):
@@ -81,7 +81,7 @@ def _open(port: str | None, simulate: Path | None, baud: int, step: Any) -> Iter
     need("serial")
     from serial import Serial, SerialException
 
-    from .link import LinkError
+    from ..link import LinkError
 
     if simulate is None:
         try:
@@ -94,8 +94,8 @@ def _open(port: str | None, simulate: Path | None, baud: int, step: Any) -> Iter
             except SerialException as error:  # pulled out, or full for LONGEST
                 raise LinkError(f"{port}: {error}; check the cable, and that no other program has the port") from None
         return
-    from .gen.emit.writer import read
-    from .sim.board_sim import BoardSim, build
+    from ..gen.emit.writer import read
+    from ..sim.board.simulation import BoardSim, build
 
     step("building the simulated board", 0, 0)
     folder = build(read(simulate)[0], simulate / "sim")
@@ -104,14 +104,14 @@ def _open(port: str | None, simulate: Path | None, baud: int, step: Any) -> Iter
 
 
 def _network(path: Path | None) -> Network:
-    from . import api
+    from .. import api
 
     assert path is not None
     return api.load(path / "network.safetensors" if path.is_dir() else path)
 
 
 def _other(info: Info, network: Network, path: Path | None) -> Exception:
-    from .link import LinkError
+    from ..link import LinkError
 
     return LinkError(f"The board holds network {info.network}, {path} is {network.hash[:16]}; build the board's design "
                      "again, or name the network that it holds")
@@ -119,15 +119,15 @@ def _other(info: Info, network: Network, path: Path | None) -> Exception:
 
 def _images(network: Network | None, info: Info, data: str, n: int) -> tuple[np.ndarray, np.ndarray | None]:
     """Pixels (N, C, H, W) and labels; without the network, images that have as many bytes as the board's."""
-    from . import api
-    from .link import LinkError
+    from .. import api
+    from ..link import LinkError
 
     if network is not None:
         images = api.frames(network, data, n)
         if images.labels is not None:
             network.check_labels(images.labels, data)
         return images
-    from .quant.data import DataError, load
+    from ..quant.data import DataError, load
 
     if data.endswith(".npz"):
         raise DataError(f"{data}: a file of frames needs --network, whose input says what they are")
@@ -147,7 +147,7 @@ def _bytes(pixels: np.ndarray) -> np.ndarray:
 
 
 def _golden(network: Network, pixels: np.ndarray) -> list[int]:
-    from .quant import execute
+    from ..quant import execute
 
     return execute.run(network, pixels).classes.tolist()
 

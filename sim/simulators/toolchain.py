@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from .trace import SimulationError
+from ..trace import SimulationError
 
 __all__ = ["find_program", "plain_folder", "run_program", "tail", "verilator_root", "verilator_version"]
 

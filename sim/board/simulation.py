@@ -20,11 +20,11 @@ from typing import IO, Self
 
 import numpy as np
 
-from ..gen.design import Design
-from ..gen.tops.link import TOP, verilog
-from .cocotb_run import MAKE_FLAGS, VERILATOR_ARGUMENTS, build_environment, environment, explained
-from .toolchain import plain_folder, tail, verilator_version
-from .trace import SimulationError
+from ...gen.design import Design
+from ...gen.tops.link import TOP, verilog
+from ..simulators.cocotb_run import MAKE_FLAGS, VERILATOR_ARGUMENTS, build_environment, environment, explained
+from ..simulators.toolchain import plain_folder, tail, verilator_version
+from ..trace import SimulationError
 
 __all__ = ["CLOCK_HZ", "CYCLES_PER_BIT", "BoardSim", "build", "play"]
 
@@ -152,7 +152,7 @@ class BoardSim:
         return int(text) if text.strip() else 0
 
 
-_CHILD = "import sys; from spikeloom.sim.board_sim import _run; _run(*sys.argv[1:])"
+_CHILD = "import sys; from spikeloom.sim.board.simulation import _run; _run(*sys.argv[1:])"
 
 
 def _start(folder: Path, work: Path, *, script: bool) -> subprocess.Popen[bytes]:
@@ -174,7 +174,7 @@ def _run(folder: str, work: str) -> None:
         results = get_runner("verilator").test(
             hdl_toplevel=TOP,
             hdl_toplevel_lang="verilog",
-            test_module="spikeloom.sim.board_bench",
+            test_module="spikeloom.sim.board.bench",
             build_dir=folder,
             test_dir=work,
             results_xml=str(Path(work) / "results.xml"),

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .console import bars, figures_of, need, note_model, percent, print_json, print_text, table, writable
+from ..console import bars, figures_of, need, note_model, percent, print_json, print_text, table, writable
 
 __all__ = ["JsonOption", "eval_", "train"]
 
@@ -31,14 +31,14 @@ def train(recipe: Annotated[Path, typer.Argument(help="TOML file: data, model, m
     A checkpoint is kept beside the output; the same command, run again after a kill, continues from it. Several GPUs
     or processes: torchrun --nproc-per-node N -m spikeloom train ...
     """
-    from . import api
-    from .quant.recipe import read
+    from .. import api
+    from ..quant.recipe import read
 
     followed = read(recipe)
     followed = followed if data is None else replace(followed, data=data)
     need("torch", *(("sklearn",) if followed.data == "digits" else ()))
     writable(output, folder=False)
-    from .quant.training.checkpoint import Checkpoint
+    from ..quant.training.checkpoint import Checkpoint
 
     checkpoint = Checkpoint(output.with_name(f"{output.name}.checkpoint"))
     with bars() as step:
@@ -71,7 +71,7 @@ def eval_(network: Annotated[Path, typer.Argument(help="Network file.")],
           json: JsonOption = False) -> None:
     """Measure a network's golden model, integers executed by PyTorch, or by NumPy without it: accuracy, spikes,
     operations."""
-    from . import api
+    from .. import api
 
     loaded = api.load(network)
     images = api.frames(loaded, data, n)

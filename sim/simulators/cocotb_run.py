@@ -12,13 +12,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..environment import checked
+from ..ports import DesignPorts
+from ..trace import SimulationError, Stimulus, Trace
 from .cache import cache_folder
-from .environment import checked
 from .npz import load_trace, save_stimulus
 from .object_cache import make_variable
-from .ports import DesignPorts
 from .toolchain import find_program, plain_folder, tail, verilator_root
-from .trace import SimulationError, Stimulus, Trace
 from .verilator_build import control_file
 
 __all__ = [
@@ -52,7 +52,7 @@ def run_cocotb(
     """Build a design for a simulator, run it under cocotb; return all transfers and the seconds of the build.
 
     Parameters: ``work_dir``, a folder for the run and its logs; the build is in a temporary one; ``simulator``, one of
-    :data:`SIMULATORS`; ``cache``, the folder of builds (``sim.cache``).
+    :data:`SIMULATORS`; ``cache``, the folder of builds (``sim.simulators.cache``).
 
     Raises SimulationError where a tool is missing or the run fails, with the end of its log.
     """
@@ -99,7 +99,7 @@ def run_cocotb(
         with explained(f"Running {ports.top} in {simulator}", run_log):
             results = runner.test(
                 hdl_toplevel=ports.top,
-                test_module="spikeloom.sim.cocotb_bench",
+                test_module="spikeloom.sim.simulators.cocotb_bench",
                 build_dir=build_dir,
                 test_dir=work_dir,
                 results_xml=str(work_dir / "results.xml"),

@@ -15,12 +15,12 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from ..environment import MAX_VIOLATIONS
+from ..ports import DesignPorts
+from ..trace import SimulationError
 from .cache import prune
-from .environment import MAX_VIOLATIONS
-from .ports import DesignPorts
 from .start import without_initial_values
 from .toolchain import find_program, run_program, verilator_root, verilator_version
-from .trace import SimulationError
 
 __all__ = ["build_model", "control_file"]
 
@@ -41,7 +41,7 @@ def build_model(
 
     Parameters: ``verilog``, the file; ``cache``, the folder that keeps programs and run-time library; ``waves``,
     whether the program can write waveforms; ``optimize``, the compiler's option for the design, such as ``-O1``;
-    ``random_start``, whether registers start with random values (``sim.start``).
+    ``random_start``, whether registers start with random values (``sim.simulators.start``).
     """
     compiler = find_program("g++", "The Verilator simulator")
     root = verilator_root()

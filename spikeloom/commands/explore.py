@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from .commands_network import JsonOption
-from .console import bars, need, print_json, print_text, table, writable
+from ..console import bars, need, print_json, print_text, table, writable
+from .network import JsonOption
 
 __all__ = ["explore"]
 
@@ -55,12 +55,12 @@ def explore(networks: Annotated[list[Path], typer.Argument(help="Network files: 
             json: JsonOption = False) -> None:
     """Explore the design space: folds, forms, rules, steps and bits, exactly, on a device."""
     need(*_packages(data=data, trials=trials, fps=fps, synthesize=synthesize, place=place, scheduler=scheduler))
-    from . import api
-    from .explore.explore import explore as explored
-    from .explore.options import Options
-    from .explore.output import TOOLS, write
-    from .quant.analysis.narrow import narrowed_files
-    from .report import versions
+    from .. import api
+    from ..explore.explore import explore as explored
+    from ..explore.options import Options
+    from ..explore.output import TOOLS, write
+    from ..quant.analysis.narrow import narrowed_files
+    from ..report import versions
 
     start = time.perf_counter()
     options = Options(device=_device(device, board), data=data, images=n, skip=skip, form=form, clock=clock,
@@ -145,7 +145,7 @@ def _numbers(text: str, option: str) -> list[float]:
 def _device(device: str | None, board: str | None) -> str | None:
     if board is None:
         return device
-    from .gen.targets.boards.table import BOARDS
+    from ..gen.targets.boards.table import BOARDS
 
     if device is not None:
         raise typer.BadParameter("a board has its device; leave one of them out", param_hint="--device")

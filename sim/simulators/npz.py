@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .trace import Stimulus, Trace, Transfers
+from ..trace import Stimulus, Trace, Transfers
 
 __all__ = ["load_stimulus", "load_trace", "save_stimulus", "save_trace"]
 

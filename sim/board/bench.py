@@ -1,8 +1,8 @@
 """The cocotb test that plays a board: bits on the serial line of an emitted ``LinkTop``, from and to a pseudo-terminal
 or a file.
 
-Started by :mod:`spikeloom.sim.board_sim` in a folder with ``bench.json``. Python runs at the edges of the line only,
-the clock is cocotb's own in C++.
+Started by :mod:`spikeloom.sim.board.simulation` in a folder with ``bench.json``. Python runs at the edges of the line
+only, the clock is cocotb's own in C++.
 """
 
 from __future__ import annotations

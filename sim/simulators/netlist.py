@@ -17,12 +17,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..gen.emit.origin import verilog_file
-from ..gen.targets import yosys
-from ..gen.targets.fpga import netlist
+from ...gen.emit.origin import verilog_file
+from ...gen.targets import yosys
+from ...gen.targets.fpga import netlist
+from ..ports import BoundaryPort, DesignPorts
+from ..trace import SimulationError
 from .cache import prune
-from .ports import BoundaryPort, DesignPorts
-from .trace import SimulationError
 
 __all__ = ["BuiltNetlist", "build_netlist", "cell_models"]
 
