@@ -43,10 +43,13 @@ GROUPS = {
 
 
 ELSEWHERE = {
-    "sim/board/bench.py": "tests/e2e/test_link.py",
-    "sim/simulators/cocotb_bench.py": "tests/sim/test_simulators.py",
+    "sim/board/bench.py": ("tests/e2e/test_link.py::test_run_on_a_simulated_board",
+                           "tests/e2e/test_link.py::test_the_board_answers_like_the_golden_model"),
+    "sim/simulators/cocotb_bench.py": ("tests/sim/test_last.py::test_in_every_simulator[icarus]",
+                                       "tests/sim/test_simulators.py::test_cocotb_equals_the_model[icarus",
+                                       "tests/sim/test_simulators.py::test_broken_rules_are_seen_by_cocotb"),
 }
-"""Sources that run inside a simulator, where no marks are seen, with the tests that run them."""
+"""Sources that run inside a simulator, where no marks are seen, with how the names of the tests that run them begin."""
 
 
 def group_of(file: str) -> str:
