@@ -21,8 +21,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "build" / "dist"
 PINS = ROOT / "constraints.txt"
-NEEDED = ["spikeloom/py.typed", "spikeloom/report.html", "spikeloom/sim/harness.cpp", "spikeloom/hdl/adds.v",
-          "spikeloom/examples/digits.toml", "spikeloom/models/digits-t4w4.safetensors"]  # fmt: skip
+NEEDED = ["spikeloom/py.typed", "spikeloom/report.html", "spikeloom/sim/simulators/harness.cpp",
+          "spikeloom/hdl/verilog/adds.v", "spikeloom/examples/digits.toml",
+          "spikeloom/models/digits-t4w4.safetensors"]  # fmt: skip
 
 WITHOUT_TORCH = """
 import numpy as np

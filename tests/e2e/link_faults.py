@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spikeloom.hdl.host.codes import Kind
-from spikeloom.link import Frame, encode, stuff
+from spikeloom.link_frames import Frame, encode, stuff
 
 __all__ = ["FAULTS", "Case", "Script", "received", "schedule"]
 

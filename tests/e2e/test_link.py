@@ -22,7 +22,8 @@ from spikeloom.gen.folding.find import auto
 from spikeloom.gen.lowering.layers import PlanError
 from spikeloom.gen.tops.link import link_spec, verilog
 from spikeloom.hdl.host.codes import REPLY, Kind, Reason
-from spikeloom.link import Frame, Host, LinkError, Parser, Port, Result, decode, encode, stuff, unstuff
+from spikeloom.link import Host, LinkError, Port, Result
+from spikeloom.link_frames import Frame, Parser, decode, encode, stuff, unstuff
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.nodes import IF, Flatten, Input, Linear, Readout

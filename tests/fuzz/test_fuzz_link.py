@@ -11,7 +11,8 @@ import pytest
 from fuzzing import Format, changed, few, many
 
 from spikeloom.hdl.host.codes import REPLY, Kind
-from spikeloom.link import Frame, Host, LinkError, Parser, encode
+from spikeloom.link import Host, LinkError
+from spikeloom.link_frames import Frame, Parser, encode
 
 INFO = struct.pack("<BBBB8sHHI", 1, 15, 2, 0, bytes(8), 4, 3, 12_000_000)
 REPLIES = {

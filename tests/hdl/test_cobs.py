@@ -7,7 +7,7 @@ from link_bench import push
 from spikeloom.gen.emit.writer import module
 from spikeloom.hdl.host.cobs import CobsDecoder, CobsEncoder
 from spikeloom.hdl.host.codes import Reason
-from spikeloom.link import stuff, unstuff
+from spikeloom.link_frames import stuff, unstuff
 
 END = 1 << 8
 

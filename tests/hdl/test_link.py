@@ -14,7 +14,8 @@ from spikeloom.hdl.host.codes import Kind, Reason
 from spikeloom.hdl.host.link import LinkCore, LinkSpec
 from spikeloom.hdl.host.replies import Replies
 from spikeloom.hdl.host.uart import BitRate
-from spikeloom.link import Frame, Info, Parser, Result, encode
+from spikeloom.link import Info, Result
+from spikeloom.link_frames import Frame, Parser, encode
 
 CYCLES = 4
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "link.md"
