@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .ir.network import Network, Signal
-from .ir.nodes import (
+from .ir.ops import (
     IF,
     Add,
     Conv2d,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .ir.network import Network
-from .ir.nodes import (
+from .ir.ops import (
     IF,
     Add,
     Conv2d,

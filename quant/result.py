@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .ir.network import Network, Signal
-from .ir.nodes import Readout
+from .ir.ops import Readout
 
 __all__ = ["Progress", "Result", "classes_over_time", "result_dtype", "result_shape"]
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import execute
 from ..ir.network import Network
-from ..ir.nodes import Conv2d, Gain, Linear, Node
+from ..ir.ops import Conv2d, Gain, Linear, Node
 from ..result import classes_over_time
 
 __all__ = ["ACCUMULATE", "MULTIPLY", "Activity", "LayerActivity", "measure"]

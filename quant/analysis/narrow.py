@@ -18,7 +18,7 @@ import numpy as np
 from ..ir.addends import addends
 from ..ir.netfile import load, save
 from ..ir.network import Network, NetworkError
-from ..ir.nodes import IF, Gain, Node, Readout, Requant, Synapse
+from ..ir.ops import IF, Gain, Node, Readout, Requant, Synapse
 
 __all__ = ["narrowed", "narrowed_files"]
 

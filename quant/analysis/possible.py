@@ -13,20 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..ir.network import Network
-from ..ir.nodes import (
-    IF,
-    Add,
-    Conv2d,
-    Flatten,
-    Gain,
-    Input,
-    MaxPool,
-    Node,
-    Readout,
-    Requant,
-    SumPool,
-    Synapse,
-)
+from ..ir.ops import IF, Add, Conv2d, Flatten, Gain, Input, MaxPool, Node, Readout, Requant, SumPool, Synapse
 
 __all__ = ["Clamps", "Possible", "Span", "Tests", "possible"]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..ir.network import Network
-from ..ir.nodes import IF, Add, Conv2d, Gain, Input, MaxPool, Node, Readout, Requant, SumPool, Synapse
+from ..ir.ops import IF, Add, Conv2d, Gain, Input, MaxPool, Node, Readout, Requant, SumPool, Synapse
 from .branches import Branches, Near
 from .possible import Possible, possible
 from .reach_geometry import edges, taps, winners, zero_windows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..ir.nodes import Conv2d, MaxPool, Synapse
+from ..ir.ops import Conv2d, MaxPool, Synapse
 
 __all__ = ["edges", "taps", "winners", "zero_windows"]
 

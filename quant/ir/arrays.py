@@ -10,7 +10,7 @@ import numpy as np
 
 from .bounds import NetworkError
 from .network import Signal
-from .nodes import IF, Conv2d, Gain, Linear, Node
+from .ops import IF, Conv2d, Gain, Linear, Node
 
 __all__ = ["Arrays", "array_fields", "check_shapes"]
 

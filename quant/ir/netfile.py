@@ -19,7 +19,7 @@ from ..files.texts import TextError, parse_json, shown
 from .arrays import Arrays, array_fields, check_shapes
 from .bounds import MOST_PARAMETERS, text
 from .network import Network, Signal, signal_of
-from .nodes import NODE_TYPES, NetworkError, Node
+from .ops import NODE_TYPES, NetworkError, Node
 
 __all__ = ["FORMAT", "LARGEST_HEADER", "load", "save"]
 

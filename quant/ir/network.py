@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from .bounds import MOST_ELEMENTS, MOST_PARAMETERS, MOST_STEPS, integer, within
-from .nodes import (
+from .ops import (
     IF,
     Add,
     Conv2d,
@@ -72,7 +72,7 @@ class Network:
         if not 1 <= self.steps <= MOST_STEPS:
             raise NetworkError(f"steps (T) must be in 1..{MOST_STEPS}, not {self.steps}")
         if bad := [n for n in self.nodes if not isinstance(n, Node)]:
-            raise NetworkError(f"The nodes must be nodes of spikeloom.quant.ir.nodes, not {type(bad[0]).__name__}")
+            raise NetworkError(f"The nodes must be nodes of spikeloom.quant.ir.ops, not {type(bad[0]).__name__}")
         if not isinstance(self.meta, dict) or not all(_is_text(v) for kv in self.meta.items() for v in kv):
             raise NetworkError("meta must be a dict of texts by text")
         if (size := sum(a.size for n in self.nodes for a in n.arrays().values())) > MOST_PARAMETERS:

@@ -25,7 +25,7 @@ from spikeloom.hdl.host.codes import REPLY, Kind, Reason
 from spikeloom.link import Frame, Host, LinkError, Parser, Port, Result, decode, encode, stuff, unstuff
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Flatten, Input, Linear, Readout
+from spikeloom.quant.ir.ops import IF, Flatten, Input, Linear, Readout
 from spikeloom.sim.board.simulation import CLOCK_HZ, BoardSim, build, play
 
 pytestmark = pytest.mark.xdist_group("link")

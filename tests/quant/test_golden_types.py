@@ -15,7 +15,7 @@ from golden_loops import (
 
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Flatten, Input, Linear, Readout, SumPool
+from spikeloom.quant.ir.ops import IF, Add, Conv2d, Flatten, Input, Linear, Readout, SumPool
 
 
 def test_bounds_choose_the_type() -> None:

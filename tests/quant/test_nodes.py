@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from spikeloom.quant.ir import netfile
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import (
+from spikeloom.quant.ir.ops import (
     IF,
     NODE_TYPES,
     Add,

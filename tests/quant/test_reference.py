@@ -19,7 +19,7 @@ from spikeloom.quant import execute, golden, reference
 from spikeloom.quant.analysis import activity
 from spikeloom.quant.ir import netfile
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import MaxPool, NetworkError, Readout, SumPool
+from spikeloom.quant.ir.ops import MaxPool, NetworkError, Readout, SumPool
 
 ROOT = Path(__file__).parents[2]
 

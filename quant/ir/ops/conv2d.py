@@ -1,0 +1,37 @@
+"""The convolution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..node import IMPLICIT
+from .synapse import Synapse
+
+__all__ = ["Conv2d"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Conv2d(Synapse):
+    """I[co, y, x] = sum over ci, ky, kx of weight[co, ci, ky, kx] * s[g*Ci + ci, y*stride + ky - padding, ...], every
+    step, where g = co // (Co / ``groups``) is the group of the output channel.
+
+    ``weight`` has shape (Co, Ci, Ky, Kx) with Ci input channels a group (one: depthwise); positions outside the input
+    count as 0.
+    """
+
+    stride: int = 1
+    padding: int = 0
+    groups: int = field(default=1, metadata=IMPLICIT)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weight.ndim != 4:
+            self._fail(f"weight must have shape (Co, Ci, Ky, Kx), not {self.weight.shape}")
+        self._integers("stride", "padding", "groups")
+        self._move()
+        if self.groups < 1 or len(self.weight) % self.groups:
+            self._fail(f"groups must divide the {len(self.weight)} output channels, not be {self.groups}")
+        if not 0 <= self.padding < min(self.weight.shape[2:]):
+            self._fail(
+                f"padding must be in 0..{min(self.weight.shape[2:]) - 1} (smaller than the kernel), not {self.padding}"
+            )

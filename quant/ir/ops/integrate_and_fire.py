@@ -1,0 +1,58 @@
+"""Integrate-and-fire neurons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ..bounds import flag
+from ..node import Node
+
+__all__ = ["IF", "Rule"]
+
+Rule = Literal["causal", "lossless", "signed"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class IF(Node):
+    """Integrate and fire, reset by subtraction, with v = ``v0`` at the start of every frame.
+
+    ``rule="causal"`` (QCFS, Bu et al. 2022): for each time step t in order,
+        v += I_t + bias;  s_t = [v >= threshold];  v -= s_t * threshold.
+    ``rule="signed"`` (Fast-SNN, Hu et al. 2023), with N = 0 at the start: v += I_t + bias; where v >= threshold a spike
+        s_t = 1; else where v < 0 and N > 0 a negative one, s_t = -1; else s_t = 0;  v -= s_t * threshold;  N += s_t.
+    ``rule="lossless"``: u = v0 + sum_t (I_t + bias); the count is the largest k in 0..T with k = 0 or
+        u >= k * threshold, and s_t = [t < count]: the spikes come first. It equals the quantised ANN exactly.
+    ``strict`` replaces the tests ``>=`` by ``>`` (the dual-phase method). ``threshold`` > 0 and ``bias`` have shape
+    (C,), ``v0`` (C,) or, for an initial membrane of every neuron, (C, H, W).
+    """
+
+    threshold: np.ndarray
+    bias: np.ndarray
+    v0: np.ndarray
+    rule: Rule = "causal"
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._arrays("threshold", "bias", "v0")
+        object.__setattr__(self, "strict", flag(self.name, "strict", self.strict))
+        if not isinstance(self.rule, str) or self.rule not in ("causal", "lossless", "signed"):
+            self._fail(f"rule must be 'causal', 'lossless' or 'signed', not {self.rule!r}")
+        if (
+            not self.threshold.shape == self.bias.shape == self.v0.shape[:1]
+            or self.threshold.ndim != 1
+            or self.v0.ndim not in (1, 3)
+            or not self.v0.size
+        ):
+            self._fail(
+                f"threshold, bias and v0 must have one value a channel (v0 also one a neuron, (C, H, W)), not shapes "
+                f"{self.threshold.shape}, {self.bias.shape}, {self.v0.shape}"
+            )
+        if (bad := np.flatnonzero(self.threshold <= 0)).size:
+            self._fail(
+                f"threshold of channel {bad[0]} is {self.threshold[bad[0]]}; a threshold must be positive "
+                f"(flip the sign of the channel's weights and bias, or retrain with a positive one)"
+            )

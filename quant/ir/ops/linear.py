@@ -1,0 +1,19 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .synapse import Synapse
+
+__all__ = ["Linear"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Linear(Synapse):
+    """I[o] = sum over i of weight[o, i] * s[i], every time step. ``weight`` has shape (out, in)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weight.ndim != 2:
+            self._fail(f"weight must have shape (out, in), not {self.weight.shape}")
