@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .ir.network import Network, Signal
+from .ir.network import Network
 from .ir.ops import (
     IF,
     Add,
@@ -42,6 +42,7 @@ from .ir.ops import (
     Requant,
     SumPool,
 )
+from .ir.signal import Signal
 from .result import Progress, Result, classes_over_time, result_dtype, result_shape
 
 __all__ = ["Result", "accuracy", "classes_over_time", "exact_dtype", "exact_math", "run"]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from .bounds import NetworkError
-from .network import Signal
 from .ops import IF, Conv2d, Gain, Linear, Node
+from .signal import Signal
 
 __all__ = ["Arrays", "array_fields", "check_shapes"]
 

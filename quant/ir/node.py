@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar, Literal, NoReturn
 
 import numpy as np
 
-from .bounds import MOST_STRIDE, NetworkError, integer, integers, text
+from .bounds import MOST_ELEMENTS, MOST_STRIDE, NetworkError, integer, integers, text, within
+from .signal import Signal
 
 __all__ = ["IMPLICIT", "Node"]
 
@@ -17,7 +20,14 @@ IMPLICIT = {"implicit": True}
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Node:
-    """A node of the graph. ``source`` names the node whose result it takes (empty for :class:`Input`)."""
+    """A node of the graph. ``source`` names the node whose result it takes (empty for an ``Input``).
+
+    A kind of node says which kinds of signals it ``takes``, with a ``remedy`` for the message about others, and gives
+    the shape and the range of its result in ``_signal``.
+    """
+
+    takes: ClassVar[tuple[Literal["values", "spikes", "currents"], ...]] = ("values", "spikes")
+    remedy: ClassVar[str] = ""
 
     name: str
     source: str = ""
@@ -52,6 +62,46 @@ class Node:
             and not (f.metadata == IMPLICIT and v == f.default)
         }
 
+    def signal(self, sources: Sequence[Signal], steps: int) -> Signal:
+        """What flows out where ``sources`` flow in, in a network of ``steps`` time steps. Raises NetworkError where
+        they do not fit, or where numbers go beyond the bounds of a network."""
+        if not sources:
+            self._fail("only the first node may be an Input")
+        for name, source in zip(self.sources, sources, strict=True):
+            self._check_kind(name, source)
+        found = self._signal(sources, steps)
+        if (size := math.prod(found.shape)) > MOST_ELEMENTS:
+            self._fail(f"gives {size:,} numbers a frame, supported: {MOST_ELEMENTS:,}; cut the images")
+        times = steps if found.timed else 1
+        over = " over all time steps" if times > 1 else ""
+        within(self.name, f"the range of its {found.kind}{over}", found.low * times, found.high * times)
+        self._check_inside(sources[0], steps)
+        return found
+
+    def _signal(self, sources: Sequence[Signal], steps: int) -> Signal:
+        """Shape and range of the result, of sources of the right kinds. Raises NetworkError where these do not fit."""
+        raise NetworkError(f"{self.name}: {type(self).__name__} is not supported")
+
+    def _check_inside(self, source: Signal, steps: int) -> None:
+        """Refuse numbers beyond the bounds of a network that it needs inside (``docs/network.md``)."""
+
+    def _check_kind(self, name: str, source: Signal) -> None:
+        """Refuse the result of ``name`` where it is of another kind than the node takes."""
+        if source.kind not in self.takes:
+            takes = f"{type(self).__name__} takes {' or '.join(self.takes)}"
+            self._fail(f"{takes}, but {name} gives {source.kind}{self.remedy}")
+
+    def _check_channels(self, array: np.ndarray, source: Signal) -> None:
+        """Refuse an array of the node that has another number of channels than its source."""
+        if len(array) != source.shape[0]:
+            self._fail(f"has {len(array)} channels, but {self.source} gives {source.shape[0]}")
+
+    def _check_vector(self, source: Signal, remedy: str = "") -> None:
+        """Refuse a map where the node takes a vector."""
+        c, h, w = source.shape
+        if (h, w) != (1, 1):
+            self._fail(f"{type(self).__name__} takes a vector, but {self.source} gives {c}x{h}x{w}{remedy}")
+
     def _arrays(self, *keys: str) -> None:
         """Make integer arrays of these fields, or refuse them."""
         for key in keys:
@@ -62,13 +112,13 @@ class Node:
         for key in keys:
             object.__setattr__(self, key, integer(self.name, key, getattr(self, key)))
 
-    def _move(self) -> None:
-        """Check the field ``stride``."""
+    def _check_stride(self) -> None:
+        """Refuse a field ``stride`` out of range."""
         stride = getattr(self, "stride", 1)
         if stride < 1:
             self._fail(f"stride must be a positive integer, not {stride}")
         if stride > MOST_STRIDE:
             self._fail(f"stride must be at most {MOST_STRIDE:,}, not {stride:,}")
 
-    def _fail(self, text: str) -> None:
+    def _fail(self, text: str) -> NoReturn:
         raise NetworkError(f"{self.name}: {text}")

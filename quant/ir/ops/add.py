@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ..bounds import text
 from ..node import Node
+from ..signal import Signal
 
 __all__ = ["Add"]
 
@@ -14,6 +17,9 @@ __all__ = ["Add"]
 class Add(Node):
     """The residual merge: I = I(source) + I(other), currents of the same shape, every time step; currents that do not
     change over time are there in every step."""
+
+    takes: ClassVar = ("currents",)
+    remedy: ClassVar = "; an identity shortcut is a Gain node"
 
     other: str
 
@@ -27,3 +33,9 @@ class Add(Node):
     def sources(self) -> tuple[str, ...]:
         """Names of both nodes whose currents it adds."""
         return (self.source, self.other)
+
+    def _signal(self, sources: Sequence[Signal], steps: int) -> Signal:
+        one, other = sources
+        if one.shape != other.shape:
+            self._fail(f"adds shapes {one.shape} ({self.source}) and {other.shape} ({self.other})")
+        return Signal("currents", one.shape, one.timed or other.timed, one.low + other.low, one.high + other.high)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..node import IMPLICIT
+from ..signal import Signal
+from ..windows import Windows
 from .synapse import Synapse
 
 __all__ = ["Conv2d"]
@@ -28,10 +30,25 @@ class Conv2d(Synapse):
         if self.weight.ndim != 4:
             self._fail(f"weight must have shape (Co, Ci, Ky, Kx), not {self.weight.shape}")
         self._integers("stride", "padding", "groups")
-        self._move()
+        self._check_stride()
         if self.groups < 1 or len(self.weight) % self.groups:
             self._fail(f"groups must divide the {len(self.weight)} output channels, not be {self.groups}")
         if not 0 <= self.padding < min(self.weight.shape[2:]):
             self._fail(
                 f"padding must be in 0..{min(self.weight.shape[2:]) - 1} (smaller than the kernel), not {self.padding}"
             )
+
+    @property
+    def windows(self) -> Windows:
+        """The windows that its kernels see."""
+        ky, kx = self.weight.shape[2:]
+        return Windows((ky, kx), self.stride, self.padding)
+
+    def _check_inputs(self, source: Signal) -> None:
+        if self.weight.shape[1] * self.groups != source.shape[0]:
+            of_groups = f" in {self.groups} groups" if self.groups > 1 else ""
+            self._fail(
+                f"its kernels have {self.weight.shape[1]} channels{of_groups}, but {self.source} gives "
+                f"{source.shape[0]}"
+            )
+        self.windows.check(self.name, source.shape[1:])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from ..node import Node
+from ..signal import Signal
 
 __all__ = ["Flatten"]
 
@@ -12,3 +15,6 @@ __all__ = ["Flatten"]
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Flatten(Node):
     """(C, H, W) to (C*H*W, 1, 1) in the order C, H, W."""
+
+    def _signal(self, sources: Sequence[Signal], steps: int) -> Signal:
+        return replace(sources[0], shape=(math.prod(sources[0].shape), 1, 1))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..node import Node
+from ..signal import Signal
+from ..windows import Windows
 
 __all__ = ["Gain"]
 
@@ -29,6 +32,23 @@ class Gain(Node):
             self._fail(f"gain must have one value a channel, not shape {self.gain.shape}")
         if np.abs(self.gain).max() >= 1 << 16:
             self._fail(f"gains must be in -65535..65535, found {self.gain.min()}..{self.gain.max()}")
-        self._move()
+        self._check_stride()
         if self.offset < 0:
             self._fail(f"offset must not be negative, not {self.offset}")
+
+    @property
+    def windows(self) -> Windows:
+        """The pixels that it takes."""
+        return Windows((1, 1), self.stride)
+
+    def _signal(self, sources: Sequence[Signal], steps: int) -> Signal:
+        source = sources[0]
+        if self.offset + source.shape[0] > len(self.gain):
+            self._fail(
+                f"has {len(self.gain)} channels, too few for the {source.shape[0]} of {self.source} from channel "
+                f"{self.offset} on"
+            )
+        gains = int(self.gain.min()), int(self.gain.max())
+        ends = [0, *(gain * end for gain in gains for end in (source.low, source.high))]
+        shape = (len(self.gain), *self.windows.places(source.shape[1:]))
+        return Signal("currents", shape, source.timed, min(ends), max(ends))

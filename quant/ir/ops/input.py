@@ -10,6 +10,7 @@ import numpy as np
 
 from ..bounds import MOST_ELEMENTS, integer
 from ..node import Node
+from ..signal import Signal
 
 __all__ = ["Input"]
 
@@ -33,3 +34,7 @@ class Input(Node):
             self._fail(f"has {math.prod(self.shape):,} pixels, supported: {MOST_ELEMENTS:,}; cut the images")
         if not 1 <= self.high <= 255:
             self._fail(f"pixels are unsigned and 1 to 8 bits wide: high must be in 1..255, not {self.high}")
+
+    def signal(self, sources: Sequence[Signal], steps: int) -> Signal:
+        """The pixels, whatever flows in."""
+        return Signal("values", self.shape, False, 0, self.high)

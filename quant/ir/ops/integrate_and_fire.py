@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from ..bounds import flag
+from ..bounds import flag, within
 from ..node import Node
+from ..signal import Signal
 
 __all__ = ["IF", "Rule"]
 
@@ -28,6 +30,8 @@ class IF(Node):
     ``strict`` replaces the tests ``>=`` by ``>`` (the dual-phase method). ``threshold`` > 0 and ``bias`` have shape
     (C,), ``v0`` (C,) or, for an initial membrane of every neuron, (C, H, W).
     """
+
+    takes: ClassVar = ("currents",)
 
     threshold: np.ndarray
     bias: np.ndarray
@@ -56,3 +60,19 @@ class IF(Node):
                 f"threshold of channel {bad[0]} is {self.threshold[bad[0]]}; a threshold must be positive "
                 f"(flip the sign of the channel's weights and bias, or retrain with a positive one)"
             )
+
+    def _signal(self, sources: Sequence[Signal], steps: int) -> Signal:
+        source = sources[0]
+        self._check_channels(self.threshold, source)
+        if self.v0.ndim == 3 and self.v0.shape != source.shape:
+            self._fail(f"v0 has shape {self.v0.shape}, but the neurons {source.shape}")
+        return Signal("spikes", source.shape, True, -1 if self.rule == "signed" else 0, 1)
+
+    def _check_inside(self, source: Signal, steps: int) -> None:
+        # In 64 bits: a network's numbers are up to 2^48, and the sum below holds no more than 200 of them.
+        current = max(-source.low, source.high)
+        start = np.abs(self.v0).reshape(len(self.v0), -1).max(1)
+        reach = start + steps * (current + np.abs(self.bias) + self.threshold)
+        worst = int(reach.argmax())
+        what = f"what its membrane can reach, |v0| + T * (|I| + |bias| + threshold), in channel {worst}"
+        within(self.name, what, 0, int(reach[worst]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..signal import Signal
 from .synapse import Synapse
 
 __all__ = ["Linear"]
@@ -17,3 +18,8 @@ class Linear(Synapse):
         super().__post_init__()
         if self.weight.ndim != 2:
             self._fail(f"weight must have shape (out, in), not {self.weight.shape}")
+
+    def _check_inputs(self, source: Signal) -> None:
+        self._check_vector(source, "; put a Flatten before it")
+        if self.weight.shape[1] != source.shape[0]:
+            self._fail(f"its weights have {self.weight.shape[1]} inputs, but {self.source} gives {source.shape[0]}")

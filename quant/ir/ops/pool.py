@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..node import Node
+from ..signal import Signal
+from ..windows import Windows
 
 __all__ = ["Pool"]
 
@@ -21,4 +23,14 @@ class Pool(Node):
         self._integers("kernel", "stride")
         if self.kernel < 1 or self.stride < 1:
             self._fail(f"kernel and stride must be positive integers, not {self.kernel} and {self.stride}")
-        self._move()
+        self._check_stride()
+
+    @property
+    def windows(self) -> Windows:
+        """The windows that it makes one value of each."""
+        return Windows((self.kernel, self.kernel), self.stride)
+
+    def _pooled(self, source: Signal) -> tuple[int, int, int]:
+        """The shape of the result."""
+        self.windows.check(self.name, source.shape[1:])
+        return (source.shape[0], *self.windows.places(source.shape[1:]))

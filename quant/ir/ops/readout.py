@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from ..node import Node
+from ..signal import Signal
 
 __all__ = ["Readout"]
 
@@ -19,6 +22,8 @@ class Readout(Node):
     added once, not every time step.
     """
 
+    takes: ClassVar = ("currents", "values")
+
     bias: np.ndarray
 
     def __post_init__(self) -> None:
@@ -26,3 +31,11 @@ class Readout(Node):
         self._arrays("bias")
         if self.bias.ndim != 1 or not self.bias.size:
             self._fail(f"bias must have one value a class, not shape {self.bias.shape}")
+
+    def _signal(self, sources: Sequence[Signal], steps: int) -> Signal:
+        source = sources[0]
+        self._check_channels(self.bias, source)
+        self._check_vector(source)
+        terms = steps if source.timed else 1
+        low, high = (terms * end for end in (source.low, source.high))
+        return Signal("logits", source.shape, False, low + int(self.bias.min()), high + int(self.bias.max()))

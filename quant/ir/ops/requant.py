@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
+from ..bounds import within
 from ..node import Node
+from ..signal import Signal
 
 __all__ = ["Requant"]
 
@@ -17,6 +21,8 @@ class Requant(Node):
 
     ``>>`` is the arithmetic shift (floor); a negative shift is a shift to the left. Arrays have shape (C,).
     """
+
+    takes: ClassVar = ("currents",)
 
     bias: np.ndarray
     shift: np.ndarray
@@ -37,3 +43,20 @@ class Requant(Node):
             self._fail(
                 f"output range must be 0..hi with hi <= 255, or lo..hi within -128..127, not {self.lo}..{self.hi}"
             )
+
+    def _signal(self, sources: Sequence[Signal], steps: int) -> Signal:
+        source = sources[0]
+        self._check_channels(self.bias, source)
+        if source.timed or steps != 1:
+            self._fail(
+                f"Requant works on values with T = 1, but here the currents of {self.source} meet T = {steps}; use IF "
+                "neurons, or a network with steps = 1"
+            )
+        return Signal("values", source.shape, False, self.lo, self.hi)
+
+    def _check_inside(self, source: Signal, steps: int) -> None:
+        # In 64 bits: a network's numbers are up to 2^48, and a shift to the left has at most 8 places.
+        current = max(-source.low, source.high)
+        reach = (current + np.abs(self.bias)) << np.maximum(-self.shift, 0)
+        worst = int(reach.argmax())
+        within(self.name, f"what it shifts to the left, |I| + |bias|, in channel {worst}", 0, int(reach[worst]))

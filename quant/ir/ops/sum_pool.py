@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..signal import Signal
 from .pool import Pool
 
 __all__ = ["SumPool"]
@@ -12,3 +14,7 @@ __all__ = ["SumPool"]
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SumPool(Pool):
     """Sum over the window, every time step: average pooling with its division left to the next threshold."""
+
+    def _signal(self, sources: Sequence[Signal], steps: int) -> Signal:
+        source, area = sources[0], self.kernel**2
+        return Signal(source.kind, self._pooled(source), source.timed, source.low * area, source.high * area)

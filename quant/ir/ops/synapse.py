@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..node import Node
+from ..signal import Signal
+from ..windows import Windows
 
 __all__ = ["Synapse"]
 
@@ -32,3 +35,25 @@ class Synapse(Node):
                 f"weights must be in {low}..{high} ({self.weight_bits} bits), "
                 f"found {self.weight.min()}..{self.weight.max()}"
             )
+
+    @property
+    def windows(self) -> Windows:
+        """The windows from which it computes one output pixel each."""
+        return Windows((1, 1))
+
+    def _check_inputs(self, source: Signal) -> None:
+        """Refuse a source that its weights do not fit."""
+        raise NotImplementedError
+
+    def _signal(self, sources: Sequence[Signal], steps: int) -> Signal:
+        source = sources[0]
+        self._check_inputs(source)
+        shape = (len(self.weight), *self.windows.places(source.shape[1:]))
+        return Signal("currents", shape, source.timed, *self._range(source))
+
+    def _range(self, source: Signal) -> tuple[int, int]:
+        """Lowest and highest current of any output over all inputs (and all partial sums)."""
+        w = self.weight.reshape(self.weight.shape[0], -1)
+        sums = list(zip(np.maximum(w, 0).sum(1).tolist(), np.minimum(w, 0).sum(1).tolist(), strict=True))
+        low, high = min(source.low, 0), max(source.high, 0)
+        return min(pos * low + neg * high for pos, neg in sums), max(pos * high + neg * low for pos, neg in sums)
