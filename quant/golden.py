@@ -178,10 +178,8 @@ def _summed(network: Network, wanted: Collection[str]) -> set[str]:
     """The nodes of which the sum over time is enough: not ``wanted`` themselves, and all who take them add it up."""
     found: set[str] = set()
     for node in reversed(network.nodes):
-        enough = all(
-            taker.rule == "lossless" if isinstance(taker, IF) else isinstance(taker, Readout) or taker.name in found
-            for taker in network.takers[node.name]
-        )
+        takers = network.takers[node.name]
+        enough = all(taker.adds_up or (taker.passes_sums and taker.name in found) for taker in takers)
         if network.signals[node.name].timed and node.name not in wanted and enough:
             found.add(node.name)
     return found

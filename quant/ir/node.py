@@ -12,7 +12,7 @@ import numpy as np
 from .bounds import MOST_ELEMENTS, MOST_STRIDE, NetworkError, integer, integers, text, within
 from .signal import Signal
 
-__all__ = ["IMPLICIT", "Node"]
+__all__ = ["IMPLICIT", "Node", "by_channel"]
 
 IMPLICIT = {"implicit": True}
 """Marks a field that files and hashes leave out at its default, so that those from before it came stay valid."""
@@ -22,12 +22,16 @@ IMPLICIT = {"implicit": True}
 class Node:
     """A node of the graph. ``source`` names the node whose result it takes (empty for an ``Input``).
 
-    A kind of node says which kinds of signals it ``takes``, with a ``remedy`` for the message about others, and gives
-    the shape and the range of its result in ``_signal``.
+    A kind of node says which kinds of signals it ``takes``, with a ``remedy`` for the message about others; the shape
+    and the range of its result (``_signal``); the numbers of its result (``reference``, or ``reference_step`` where
+    the time steps have nothing to do with each other); and about time whether it ``passes_sums``: whether the sum of
+    its result over time follows from the sums of what it takes, as with all that is linear. Where those who take it
+    add it up (:attr:`adds_up`) it may be computed from sums, and spikes may travel as counts.
     """
 
     takes: ClassVar[tuple[Literal["values", "spikes", "currents"], ...]] = ("values", "spikes")
     remedy: ClassVar[str] = ""
+    passes_sums: ClassVar[bool] = False
 
     name: str
     source: str = ""
@@ -40,6 +44,11 @@ class Node:
     def sources(self) -> tuple[str, ...]:
         """Names of all nodes whose results it takes."""
         return (self.source,) if self.source else ()
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether it adds up what it takes over time before anything else, so that the sum is all it needs."""
+        return False
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
@@ -85,6 +94,21 @@ class Node:
     def _check_inside(self, source: Signal, steps: int) -> None:
         """Refuse numbers beyond the bounds of a network that it needs inside (``docs/network.md``)."""
 
+    def reference(self, x: Sequence[np.ndarray], timed: Sequence[bool], steps: int) -> np.ndarray:
+        """The result of ``x``, those of its sources, as ``docs/network.md`` writes it: int64 arrays (N, T, C, H, W)
+        where there is time (``timed``, of the sources), else (N, C, H, W), logits (N, C).
+
+        It has nothing of the golden model's shortcuts and shares no line with ``quant.kernels``.
+        """
+        if not timed[0]:
+            return self.reference_step(x[0])
+        together = self.reference_step(x[0].reshape(-1, *x[0].shape[2:]))
+        return together.reshape(*x[0].shape[:2], *together.shape[1:])
+
+    def reference_step(self, x: np.ndarray) -> np.ndarray:
+        """The result of values, or of the spikes of one time step: ``x`` (N, C, H, W)."""
+        raise NetworkError(f"{self.name}: the NumPy model does not know {type(self).__name__}")
+
     def _check_kind(self, name: str, source: Signal) -> None:
         """Refuse the result of ``name`` where it is of another kind than the node takes."""
         if source.kind not in self.takes:
@@ -122,3 +146,8 @@ class Node:
 
     def _fail(self, text: str) -> NoReturn:
         raise NetworkError(f"{self.name}: {text}")
+
+
+def by_channel(array: np.ndarray) -> np.ndarray:
+    """``array`` (C,) as (C, 1, 1), to meet (..., C, H, W)."""
+    return array.reshape(-1, 1, 1)

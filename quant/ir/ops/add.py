@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from ..bounds import text
 from ..node import Node
 from ..signal import Signal
@@ -16,9 +18,10 @@ __all__ = ["Add"]
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Add(Node):
     """The residual merge: I = I(source) + I(other), currents of the same shape, every time step; currents that do not
-    change over time are there in every step."""
+    change over time are there in every step. It is linear."""
 
     takes: ClassVar = ("currents",)
+    passes_sums: ClassVar = True
     remedy: ClassVar = "; an identity shortcut is a Gain node"
 
     other: str
@@ -39,3 +42,8 @@ class Add(Node):
         if one.shape != other.shape:
             self._fail(f"adds shapes {one.shape} ({self.source}) and {other.shape} ({self.other})")
         return Signal("currents", one.shape, one.timed or other.timed, one.low + other.low, one.high + other.high)
+
+    def reference(self, x: Sequence[np.ndarray], timed: Sequence[bool], steps: int) -> np.ndarray:
+        """The sum, of which a term that does not change is added in every step."""
+        one, other = (v if t or not any(timed) else v[:, None] for v, t in zip(x, timed, strict=True))
+        return one + other

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
 from ..node import IMPLICIT
 from ..signal import Signal
 from ..windows import Windows
-from .synapse import Synapse
+from .synapse import Synapse, product
 
 __all__ = ["Conv2d"]
 
@@ -52,3 +55,16 @@ class Conv2d(Synapse):
                 f"{source.shape[0]}"
             )
         self.windows.check(self.name, source.shape[1:])
+
+    def reference_step(self, x: np.ndarray) -> np.ndarray:
+        """Windows as rows of a matrix, times the weights, group by group."""
+        outputs, inputs, *kernel = self.weight.shape
+        padded = np.pad(x, ((0, 0), (0, 0), (self.padding, self.padding), (self.padding, self.padding)))
+        windows = sliding_window_view(padded, kernel, (2, 3))[:, :, :: self.stride, :: self.stride]
+        n, _, height, width = windows.shape[:4]
+        found, per_group = [], outputs // self.groups
+        for g in range(self.groups):
+            rows = windows[:, g * inputs : (g + 1) * inputs].transpose(0, 2, 3, 1, 4, 5).reshape(n * height * width, -1)
+            weight = self.weight[g * per_group : (g + 1) * per_group].reshape(per_group, -1)
+            found.append(product(rows, weight).reshape(n, height, width, per_group))
+        return np.concatenate(found, -1).transpose(0, 3, 1, 2)

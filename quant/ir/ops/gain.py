@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from ..node import Node
+from ..node import Node, by_channel
 from ..signal import Signal
 from ..windows import Windows
 
@@ -18,7 +19,10 @@ __all__ = ["Gain"]
 class Gain(Node):
     """An identity shortcut: I[c, y, x] = ``gain``[c] * s[c - offset, y*stride, x*stride], every time step; 0 where the
     source has no channel c - offset (the zero-padded shortcut of He et al., option A). ``gain`` has shape (Co,).
+    It is linear.
     """
+
+    passes_sums: ClassVar = True
 
     gain: np.ndarray
     stride: int = 1
@@ -52,3 +56,10 @@ class Gain(Node):
         ends = [0, *(gain * end for gain in gains for end in (source.low, source.high))]
         shape = (len(self.gain), *self.windows.places(source.shape[1:]))
         return Signal("currents", shape, source.timed, min(ends), max(ends))
+
+    def reference_step(self, x: np.ndarray) -> np.ndarray:
+        """The pixels kept, between channels of 0, times the gains."""
+        kept = x[:, :, :: self.stride, :: self.stride]
+        y = np.zeros((len(x), len(self.gain), *kept.shape[2:]), np.int64)
+        y[:, self.offset : self.offset + kept.shape[1]] = kept
+        return y * by_channel(self.gain)

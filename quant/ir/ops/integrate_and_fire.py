@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from ..bounds import flag, within
-from ..node import Node
+from ..node import Node, by_channel
 from ..signal import Signal
 
 __all__ = ["IF", "Rule"]
@@ -29,6 +29,8 @@ class IF(Node):
         u >= k * threshold, and s_t = [t < count]: the spikes come first. It equals the quantised ANN exactly.
     ``strict`` replaces the tests ``>=`` by ``>`` (the dual-phase method). ``threshold`` > 0 and ``bias`` have shape
     (C,), ``v0`` (C,) or, for an initial membrane of every neuron, (C, H, W).
+
+    Rule ``lossless`` needs the sum of its currents alone; its spikes and the causal ones may travel as counts.
     """
 
     takes: ClassVar = ("currents",)
@@ -76,3 +78,37 @@ class IF(Node):
         worst = int(reach.argmax())
         what = f"what its membrane can reach, |v0| + T * (|I| + |bias| + threshold), in channel {worst}"
         within(self.name, what, 0, int(reach[worst]))
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether its rule is ``lossless``."""
+        return self.rule == "lossless"
+
+    def reference(self, x: Sequence[np.ndarray], timed: Sequence[bool], steps: int) -> np.ndarray:
+        """The spikes, of currents that are there in every step where they do not change."""
+        currents = x[0] if timed[0] else np.repeat(x[0][:, None], steps, 1)
+        return self._lossless(currents) if self.rule == "lossless" else self._membranes(currents)
+
+    def _lossless(self, currents: np.ndarray) -> np.ndarray:
+        """The count is the number of k in 1..T with u >= k * threshold (or >), for u does not change with k."""
+        steps = currents.shape[1]
+        u = self.v0.reshape(-1, *(self.v0.shape[1:] or (1, 1))) + (currents + by_channel(self.bias)).sum(1)
+        test = np.greater if self.strict else np.greater_equal
+        count = np.zeros_like(u)
+        for k in range(1, steps + 1):
+            count += test(u, k * by_channel(self.threshold))
+        return np.stack([(t < count).astype(np.int64) for t in range(steps)], 1)
+
+    def _membranes(self, currents: np.ndarray) -> np.ndarray:
+        """Rules causal and signed: the membrane step by step."""
+        threshold, bias = by_channel(self.threshold), by_channel(self.bias)
+        v = np.zeros_like(currents[:, 0]) + self.v0.reshape(-1, *(self.v0.shape[1:] or (1, 1)))
+        fired, spikes = np.zeros_like(v), np.empty_like(currents)
+        for t in range(currents.shape[1]):
+            v = v + currents[:, t] + bias
+            up = v > threshold if self.strict else v >= threshold
+            down = ~up & (v < 0) & (fired > 0) if self.rule == "signed" else np.zeros_like(up)
+            spikes[:, t] = up.astype(np.int64) - down
+            v = v - spikes[:, t] * threshold
+            fired += spikes[:, t]
+        return spikes

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..signal import Signal
-from .synapse import Synapse
+from .synapse import Synapse, product
 
 __all__ = ["Linear"]
 
@@ -23,3 +25,7 @@ class Linear(Synapse):
         self._check_vector(source, "; put a Flatten before it")
         if self.weight.shape[1] != source.shape[0]:
             self._fail(f"its weights have {self.weight.shape[1]} inputs, but {self.source} gives {source.shape[0]}")
+
+    def reference_step(self, x: np.ndarray) -> np.ndarray:
+        """A product of matrices."""
+        return product(x.reshape(len(x), -1), self.weight)[:, :, None, None]

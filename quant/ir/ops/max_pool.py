@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from ..signal import Signal
 from .pool import Pool
 
@@ -14,7 +16,11 @@ __all__ = ["MaxPool"]
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MaxPool(Pool):
     """Values: the maximum of the window. Spikes: with N_t the running count of a neuron's spikes up to step t and
-    M_t the maximum of N_t over the window, the output spikes at t when M_t > M_(t-1) (count gate, Spiking ResNet)."""
+    M_t the maximum of N_t over the window, the output spikes at t when M_t > M_(t-1) (count gate, Spiking ResNet).
+
+    M_t rises by one at most, since a running count does, so there are as many output spikes as the busiest neuron of
+    the window has: it is not linear, but the sum over time of its result is the maximum of the sums.
+    """
 
     def _signal(self, sources: Sequence[Signal], steps: int) -> Signal:
         source = sources[0]
@@ -24,3 +30,14 @@ class MaxPool(Pool):
                 f"MaxPool on spikes takes single spikes, 0 or 1, but {self.source} gives {source.low}..{source.high}"
             )
         return replace(source, shape=shape)
+
+    def reference(self, x: Sequence[np.ndarray], timed: Sequence[bool], steps: int) -> np.ndarray:
+        """The maximum, of spikes the count gate."""
+        if not timed[0]:
+            return self.reference_step(x[0])
+        most = self._views(x[0].cumsum(1)).max((-2, -1))
+        return (np.diff(most, axis=1, prepend=0) > 0).astype(np.int64)
+
+    def reference_step(self, x: np.ndarray) -> np.ndarray:
+        """The maximum of the window."""
+        return self._views(x).max((-2, -1))

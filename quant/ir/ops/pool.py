@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ..node import Node
 from ..signal import Signal
@@ -13,7 +17,10 @@ __all__ = ["Pool"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pool(Node):
-    """Common part of the pools: square windows of ``kernel``, moved by ``stride``, without padding (floor size)."""
+    """Common part of the pools: square windows of ``kernel``, moved by ``stride``, without padding (floor size).
+    Counts of spikes go through."""
+
+    passes_sums: ClassVar = True
 
     kernel: int
     stride: int
@@ -34,3 +41,7 @@ class Pool(Node):
         """The shape of the result."""
         self.windows.check(self.name, source.shape[1:])
         return (source.shape[0], *self.windows.places(source.shape[1:]))
+
+    def _views(self, x: np.ndarray) -> np.ndarray:
+        """The windows of ``x`` (..., H, W): (..., rows, columns, kernel, kernel)."""
+        return sliding_window_view(x, (self.kernel, self.kernel), (-2, -1))[..., :: self.stride, :: self.stride, :, :]

@@ -32,6 +32,11 @@ class Readout(Node):
         if self.bias.ndim != 1 or not self.bias.size:
             self._fail(f"bias must have one value a class, not shape {self.bias.shape}")
 
+    @property
+    def adds_up(self) -> bool:
+        """The sum of its currents is all that it needs."""
+        return True
+
     def _signal(self, sources: Sequence[Signal], steps: int) -> Signal:
         source = sources[0]
         self._check_channels(self.bias, source)
@@ -39,3 +44,8 @@ class Readout(Node):
         terms = steps if source.timed else 1
         low, high = (terms * end for end in (source.low, source.high))
         return Signal("logits", source.shape, False, low + int(self.bias.min()), high + int(self.bias.max()))
+
+    def reference(self, x: Sequence[np.ndarray], timed: Sequence[bool], steps: int) -> np.ndarray:
+        """The logits (N, C)."""
+        currents = x[0].sum(1) if timed[0] else x[0]
+        return currents.reshape(len(currents), -1) + self.bias

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..bounds import within
-from ..node import Node
+from ..node import Node, by_channel
 from ..signal import Signal
 
 __all__ = ["Requant"]
@@ -60,3 +60,8 @@ class Requant(Node):
         reach = (current + np.abs(self.bias)) << np.maximum(-self.shift, 0)
         worst = int(reach.argmax())
         within(self.name, f"what it shifts to the left, |I| + |bias|, in channel {worst}", 0, int(reach[worst]))
+
+    def reference_step(self, x: np.ndarray) -> np.ndarray:
+        """Shifted one way by all, then the other way."""
+        left, right = (by_channel(np.maximum(sign * self.shift, 0)) for sign in (-1, 1))
+        return np.clip(((x - by_channel(self.bias)) << left) >> right, self.lo, self.hi)

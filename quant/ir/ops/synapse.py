@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -11,12 +12,15 @@ from ..node import Node
 from ..signal import Signal
 from ..windows import Windows
 
-__all__ = ["Synapse"]
+__all__ = ["Synapse", "product"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Synapse(Node):
-    """Common part of the layers with weights: integers of ``weight_bits`` (2..8) bits, two's complement."""
+    """Common part of the layers with weights: integers of ``weight_bits`` (2..8) bits, two's complement. All are
+    linear."""
+
+    passes_sums: ClassVar = True
 
     weight: np.ndarray
     weight_bits: int
@@ -57,3 +61,12 @@ class Synapse(Node):
         sums = list(zip(np.maximum(w, 0).sum(1).tolist(), np.minimum(w, 0).sum(1).tolist(), strict=True))
         low, high = min(source.low, 0), max(source.high, 0)
         return min(pos * low + neg * high for pos, neg in sums), max(pos * high + neg * low for pos, neg in sums)
+
+
+def product(rows: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """``rows`` (n, inputs) times ``weight`` (outputs, inputs): (n, outputs). It runs in float64 as long as no partial
+    sum can reach 2**53, where every order of additions is exact, and in int64 beyond."""
+    most = int(np.abs(weight).sum(1).max(initial=0)) * max(int(rows.max(initial=0)), -int(rows.min(initial=0)))
+    if most >= 1 << 53:
+        return rows @ weight.T.astype(np.int64)
+    return (rows.astype(np.float64) @ weight.T.astype(np.float64)).astype(np.int64)
