@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, NoReturn
 
@@ -11,8 +11,9 @@ import numpy as np
 
 from .bounds import MOST_ELEMENTS, MOST_STRIDE, NetworkError, integer, integers, text, within
 from .signal import Signal
+from .span import Span
 
-__all__ = ["IMPLICIT", "Node", "by_channel"]
+__all__ = ["IMPLICIT", "Node", "by_channel", "multiplied"]
 
 IMPLICIT = {"implicit": True}
 """Marks a field that files and hashes leave out at its default, so that those from before it came stay valid."""
@@ -109,6 +110,19 @@ class Node:
         """The result of values, or of the spikes of one time step: ``x`` (N, C, H, W)."""
         raise NetworkError(f"{self.name}: the NumPy model does not know {type(self).__name__}")
 
+    def span(self, spans: Sequence[Span], sources: Sequence[Signal], steps: int) -> Span:
+        """What the result can be, channel by channel, where those of the sources, of the signals ``sources``, can be
+        ``spans``, as if their elements were independent of each other. (Of neurons: ``quant.analysis.possible``.)"""
+        raise NetworkError(f"{self.name}: what {type(self).__name__} can give is not known")
+
+    @classmethod
+    def array_shape(
+        cls, field: str, shape: tuple[int, ...], entry: Mapping[str, Any], source: tuple[int, int, int]
+    ) -> tuple[bool, str]:
+        """Whether the array ``field`` of a node with the other fields of ``entry`` can have ``shape`` behind a source
+        of the shape ``source``, and what it must be: what a reader of files asks before it reads the array."""
+        return shape == source[:1], f"({source[0]},)"
+
     def _check_kind(self, name: str, source: Signal) -> None:
         """Refuse the result of ``name`` where it is of another kind than the node takes."""
         if source.kind not in self.takes:
@@ -151,3 +165,8 @@ class Node:
 def by_channel(array: np.ndarray) -> np.ndarray:
     """``array`` (C,) as (C, 1, 1), to meet (..., C, H, W)."""
     return array.reshape(-1, 1, 1)
+
+
+def multiplied(array: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """``array`` (C, ...) with every channel times its ``factor`` (C,), rounded, in the same type."""
+    return np.rint(array * factor.reshape(-1, *(1,) * (array.ndim - 1))).astype(array.dtype)

@@ -1,8 +1,10 @@
-"""The windows that a node moves over a map: how many there are."""
+"""The windows that a node moves over a map: how many there are, and how many a cell is in."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import numpy as np
 
 from .bounds import NetworkError
 
@@ -30,6 +32,15 @@ class Windows:
                 f"{name}: kernel {self.kernel[0]}x{self.kernel[1]} is larger than its input {size[0]}x{size[1]} "
                 f"(padding {self.padding})"
             )
+
+    def times_read(self, size: tuple[int, int]) -> np.ndarray:
+        """How many windows each cell of a map of ``size`` (H, W) is in, (H, W)."""
+        rows, columns = (self._read_in_a_line(n, k) for n, k in zip(size, self.kernel, strict=True))
+        return np.outer(rows, columns)
+
+    def _read_in_a_line(self, cells: int, kernel: int) -> np.ndarray:
+        read = np.arange(self._in_a_line(cells, kernel))[:, None] * self.stride + np.arange(kernel) - self.padding
+        return np.bincount(read[(read >= 0) & (read < cells)], minlength=cells).astype(float)
 
     def _in_a_line(self, cells: int, kernel: int) -> int:
         return (cells + 2 * self.padding - kernel) // self.stride + 1

@@ -11,6 +11,7 @@ import numpy as np
 from ..bounds import text
 from ..node import Node
 from ..signal import Signal
+from ..span import Span
 
 __all__ = ["Add"]
 
@@ -47,3 +48,9 @@ class Add(Node):
         """The sum, of which a term that does not change is added in every step."""
         one, other = (v if t or not any(timed) else v[:, None] for v, t in zip(x, timed, strict=True))
         return one + other
+
+    def span(self, spans: Sequence[Span], sources: Sequence[Signal], steps: int) -> Span:
+        """The sums of the ends."""
+        one, other = spans
+        assert one.step is not None and other.step is not None  # both are currents
+        return Span(one.low + other.low, one.high + other.high, np.gcd(one.step, other.step))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -68,3 +70,13 @@ class Conv2d(Synapse):
             weight = self.weight[g * per_group : (g + 1) * per_group].reshape(per_group, -1)
             found.append(product(rows, weight).reshape(n, height, width, per_group))
         return np.concatenate(found, -1).transpose(0, 3, 1, 2)
+
+    @classmethod
+    def array_shape(
+        cls, field: str, shape: tuple[int, ...], entry: Mapping[str, Any], source: tuple[int, int, int]
+    ) -> tuple[bool, str]:
+        """(Co, Ci, Ky, Kx), of kernels that fit into the padded map."""
+        c, h, w = source
+        groups, room = entry.get("groups", 1), 2 * max(0, entry.get("padding", 0))
+        fits = len(shape) == 4 and shape[1] * groups == c and shape[2] <= h + room and shape[3] <= w + room
+        return fits, f"(Co, {c} / {groups}, at most {h + room}, at most {w + room})"

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..node import Node
 from ..signal import Signal
+from ..span import Span
 
 __all__ = ["Flatten"]
 
@@ -27,3 +28,8 @@ class Flatten(Node):
     def reference_step(self, x: np.ndarray) -> np.ndarray:
         """The same numbers in a line."""
         return x.reshape(len(x), -1, 1, 1)
+
+    def span(self, spans: Sequence[Span], sources: Sequence[Signal], steps: int) -> Span:
+        """That of the source, pixel by pixel."""
+        _, h, w = sources[0].shape
+        return Span(spans[0].low.repeat(h * w, 1), spans[0].high.repeat(h * w, 1))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ..node import Node, by_channel
+from ..node import Node, by_channel, multiplied
 from ..signal import Signal
+from ..span import Span
 from ..windows import Windows
 
 __all__ = ["Gain"]
@@ -63,3 +64,26 @@ class Gain(Node):
         y = np.zeros((len(x), len(self.gain), *kept.shape[2:]), np.int64)
         y[:, self.offset : self.offset + kept.shape[1]] = kept
         return y * by_channel(self.gain)
+
+    def fan_out(self, shape: tuple[int, int, int]) -> np.ndarray:
+        """Synapses (C, H, W) that each element of a source of ``shape`` reaches: one where its pixel is kept."""
+        return np.broadcast_to(self.windows.times_read(shape[1:]), shape)
+
+    def scaled(self, factor: np.ndarray) -> Gain:
+        """The node with gains that are ``factor`` (Co,) times these, rounded."""
+        return replace(self, gain=multiplied(self.gain, factor))
+
+    def span(self, spans: Sequence[Span], sources: Sequence[Signal], steps: int) -> Span:
+        """The gains times the ends; 0 where the source has no channel."""
+        low, high = np.zeros((2, len(self.gain)), np.int64)
+        inside = slice(self.offset, self.offset + spans[0].low.shape[1])
+        ends = np.stack(spans[0].always) * self.gain[inside]
+        low[inside], high[inside] = ends.min(0), ends.max(0)
+        return Span(low[None], high[None], np.abs(self.gain))
+
+    @classmethod
+    def array_shape(
+        cls, field: str, shape: tuple[int, ...], entry: Mapping[str, Any], source: tuple[int, int, int]
+    ) -> tuple[bool, str]:
+        """(Co,), with as many channels as the source or more."""
+        return len(shape) == 1 and shape[0] >= source[0], f"(Co,), Co at least {source[0]}"

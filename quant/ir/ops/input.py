@@ -11,6 +11,7 @@ import numpy as np
 from ..bounds import MOST_ELEMENTS, integer
 from ..node import Node
 from ..signal import Signal
+from ..span import Span
 
 __all__ = ["Input"]
 
@@ -42,3 +43,8 @@ class Input(Node):
     def reference(self, x: Sequence[np.ndarray], timed: Sequence[bool], steps: int) -> np.ndarray:
         """The frames, which are all that it is given."""
         return x[0].astype(np.int64)
+
+    def span(self, spans: Sequence[Span], sources: Sequence[Signal], steps: int) -> Span:
+        """All pixels."""
+        channels = self.shape[0]
+        return Span(np.zeros((1, channels), np.int64), np.full((1, channels), self.high))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from ..bounds import flag, within
-from ..node import Node, by_channel
+from ..node import Node, by_channel, multiplied
 from ..signal import Signal
 
 __all__ = ["IF", "Rule"]
@@ -112,3 +112,21 @@ class IF(Node):
             v = v - spikes[:, t] * threshold
             fired += spikes[:, t]
         return spikes
+
+    @classmethod
+    def array_shape(
+        cls, field: str, shape: tuple[int, ...], entry: Mapping[str, Any], source: tuple[int, int, int]
+    ) -> tuple[bool, str]:
+        """One number a channel; of ``v0`` also one a neuron."""
+        fits, want = super().array_shape(field, shape, entry, source)
+        return fits or (field == "v0" and shape == source), want
+
+    def scalable(self, factor: np.ndarray) -> np.ndarray:
+        """Factors (C,) up to ``factor`` by which its currents may be multiplied: any."""
+        return factor
+
+    def scaled(self, factor: np.ndarray) -> IF:
+        """The node behind currents that are ``factor`` (C,) times what they were, rounded."""
+        threshold = np.maximum(1, multiplied(self.threshold, factor))
+        bias, v0 = multiplied(self.bias, factor), multiplied(self.v0, factor)
+        return replace(self, threshold=threshold, bias=bias, v0=v0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -29,3 +31,11 @@ class Linear(Synapse):
     def reference_step(self, x: np.ndarray) -> np.ndarray:
         """A product of matrices."""
         return product(x.reshape(len(x), -1), self.weight)[:, :, None, None]
+
+    @classmethod
+    def array_shape(
+        cls, field: str, shape: tuple[int, ...], entry: Mapping[str, Any], source: tuple[int, int, int]
+    ) -> tuple[bool, str]:
+        """(out, in), of a vector."""
+        c, h, w = source
+        return len(shape) == 2 and shape[1] == c and (h, w) == (1, 1), f"(out, {c}), of a vector"

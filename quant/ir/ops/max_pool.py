@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..signal import Signal
+from ..span import Span
 from .pool import Pool
 
 __all__ = ["MaxPool"]
@@ -41,3 +42,11 @@ class MaxPool(Pool):
     def reference_step(self, x: np.ndarray) -> np.ndarray:
         """The maximum of the window."""
         return self._views(x).max((-2, -1))
+
+    def span(self, spans: Sequence[Span], sources: Sequence[Signal], steps: int) -> Span:
+        """That of the source; of the count gate, a running maximum, which rises in any step once a neuron of the window
+        can have had a spike."""
+        low, high = spans[0].low, spans[0].high
+        if not sources[0].timed:
+            return Span(low, high)
+        return Span(low * (np.arange(len(low)) == 0)[:, None], np.maximum.accumulate(high))

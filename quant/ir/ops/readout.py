@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
-from ..node import Node
+from ..node import Node, multiplied
 from ..signal import Signal
+from ..span import Span
 
 __all__ = ["Readout"]
 
@@ -49,3 +50,16 @@ class Readout(Node):
         """The logits (N, C)."""
         currents = x[0].sum(1) if timed[0] else x[0]
         return currents.reshape(len(currents), -1) + self.bias
+
+    def span(self, spans: Sequence[Span], sources: Sequence[Signal], steps: int) -> Span:
+        """The ends of all terms together."""
+        terms = steps if sources[0].timed else 1
+        return Span(spans[0].low * terms + self.bias, spans[0].high * terms + self.bias)
+
+    def scalable(self, factor: np.ndarray) -> np.ndarray:
+        """Factors (C,) up to ``factor`` by which its currents may be multiplied: one for all classes."""
+        return np.full_like(factor, factor.min())
+
+    def scaled(self, factor: np.ndarray) -> Readout:
+        """The node behind currents that are ``factor`` (C,) times what they were, rounded."""
+        return replace(self, bias=multiplied(self.bias, factor))

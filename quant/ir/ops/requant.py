@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from ..bounds import within
-from ..node import Node, by_channel
+from ..node import Node, multiplied
 from ..signal import Signal
+from ..span import Span
 
 __all__ = ["Requant"]
 
@@ -62,6 +63,24 @@ class Requant(Node):
         within(self.name, f"what it shifts to the left, |I| + |bias|, in channel {worst}", 0, int(reach[worst]))
 
     def reference_step(self, x: np.ndarray) -> np.ndarray:
-        """Shifted one way by all, then the other way."""
-        left, right = (by_channel(np.maximum(sign * self.shift, 0)) for sign in (-1, 1))
-        return np.clip(((x - by_channel(self.bias)) << left) >> right, self.lo, self.hi)
+        """Shifted and clamped."""
+        return np.moveaxis(np.clip(self.shifted(np.moveaxis(x, 1, -1)), self.lo, self.hi), -1, 1)
+
+    def shifted(self, currents: np.ndarray) -> np.ndarray:
+        """(I - bias) >> shift of ``currents`` (..., C)."""
+        x = currents - self.bias
+        return (x << np.maximum(-self.shift, 0)) >> np.maximum(self.shift, 0)
+
+    def span(self, spans: Sequence[Span], sources: Sequence[Signal], steps: int) -> Span:
+        """The ends, shifted and clamped."""
+        low, high = (np.clip(self.shifted(end), self.lo, self.hi) for end in spans[0][:2])
+        return Span(low, high)
+
+    def scalable(self, factor: np.ndarray) -> np.ndarray:
+        """Factors (C,) up to ``factor`` by which its currents may be multiplied: powers of two, for it shifts."""
+        return np.exp2(np.floor(np.log2(factor)))
+
+    def scaled(self, factor: np.ndarray) -> Requant:
+        """The node behind currents that are ``factor`` (C,) times what they were, rounded."""
+        shift = self.shift + np.rint(np.log2(factor)).astype(self.shift.dtype)
+        return replace(self, bias=multiplied(self.bias, factor), shift=shift)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..signal import Signal
+from ..span import Span
 from .pool import Pool
 
 __all__ = ["SumPool"]
@@ -25,3 +26,7 @@ class SumPool(Pool):
     def reference_step(self, x: np.ndarray) -> np.ndarray:
         """The sum of the window."""
         return self._views(x).sum((-2, -1))
+
+    def span(self, spans: Sequence[Span], sources: Sequence[Signal], steps: int) -> Span:
+        """All cells of a window at an end."""
+        return Span(spans[0].low * self.kernel**2, spans[0].high * self.kernel**2)

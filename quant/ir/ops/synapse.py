@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import numpy as np
 
-from ..node import Node
+from ..node import Node, multiplied
 from ..signal import Signal
+from ..span import Span
 from ..windows import Windows
 
 __all__ = ["Synapse", "product"]
@@ -54,6 +55,27 @@ class Synapse(Node):
         self._check_inputs(source)
         shape = (len(self.weight), *self.windows.places(source.shape[1:]))
         return Signal("currents", shape, source.timed, *self._range(source))
+
+    def span(self, spans: Sequence[Span], sources: Sequence[Signal], steps: int) -> Span:
+        """By the sums of the positive and of the negative weights of each input channel."""
+        taps = self.weight.reshape(*self.weight.shape[:2], -1)
+        groups = sources[0].shape[0] // taps.shape[1]
+        positive, negative = (
+            part.sum(2).reshape(groups, -1, taps.shape[1]) for part in (np.maximum(taps, 0), np.minimum(taps, 0))
+        )
+        low, high = spans[0].always
+        low, high = (x.reshape(groups, -1, 1) for x in (np.minimum(low, 0), np.maximum(high, 0)))  # 0: the padding
+        lowest, highest = positive @ low + negative @ high, positive @ high + negative @ low
+        return Span(lowest.reshape(1, -1), highest.reshape(1, -1), np.gcd.reduce(taps.reshape(len(taps), -1), axis=1))
+
+    def fan_out(self, shape: tuple[int, int, int]) -> np.ndarray:
+        """Synapses (C, H, W) that each element of a source of ``shape`` reaches; there are none on padding."""
+        outputs = len(self.weight) * self.weight.shape[1] // shape[0]
+        return np.broadcast_to(outputs * self.windows.times_read(shape[1:]), shape)
+
+    def scaled(self, factor: np.ndarray, bits: int) -> Self:
+        """The node with ``bits`` wide weights that are ``factor`` (Co,) times these, rounded."""
+        return replace(self, weight=multiplied(self.weight, factor), weight_bits=bits)
 
     def _range(self, source: Signal) -> tuple[int, int]:
         """Lowest and highest current of any output over all inputs (and all partial sums)."""
