@@ -132,7 +132,7 @@ def _network(header: dict[str, str], arrays: Arrays) -> Network:
     signals: dict[str, Signal] = {}
     left = MOST_PARAMETERS
     for kind, entry in tables:
-        name, sources = entry["name"], [entry[key] for key in ("source", "other") if entry.get(key)]
+        name, sources = entry["name"], kind.sources_of(entry)
         if unknown := [source for source in sources if source not in signals]:
             raise NetworkError(f"{name}: its source is {shown(unknown[0])}, which is not among the nodes before it")
         if name in nodes:

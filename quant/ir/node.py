@@ -44,7 +44,12 @@ class Node:
     @property
     def sources(self) -> tuple[str, ...]:
         """Names of all nodes whose results it takes."""
-        return (self.source,) if self.source else ()
+        return self.sources_of(vars(self))
+
+    @classmethod
+    def sources_of(cls, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """Names of all nodes whose results a node with the fields ``values`` takes."""
+        return (values["source"],) if values.get("source") else ()
 
     @property
     def adds_up(self) -> bool:

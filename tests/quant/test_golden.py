@@ -19,6 +19,7 @@ from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import (
     IF,
+    NODE_TYPES,
     Add,
     Conv2d,
     Flatten,
@@ -31,7 +32,7 @@ from spikeloom.quant.ir.ops import (
     Requant,
     SumPool,
 )
-from spikeloom.quant.kernels import synapse
+from spikeloom.quant.kernels import registry, synapse
 
 
 @pytest.mark.parametrize("strict", [False, True])
@@ -141,6 +142,10 @@ def test_groups_in_all_three_types(groups: int) -> None:
         at = o // (4 // groups) * (8 // groups)
         whole[o, at : at + 8 // groups] = w[o]
     assert torch.equal(synapse.convolve(x, whole, 2, 1, torch.int64), found[2])
+
+
+def test_every_kind_of_node_has_a_kernel() -> None:
+    assert set(registry._KERNELS) == set(NODE_TYPES.values())
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -349,6 +349,14 @@ def test_a_bad_file_is_named(change, message: str, tmp_path) -> None:
         netfile.load(path)
 
 
+def test_a_file_with_an_add_of_one_current_is_named(tmp_path) -> None:
+    path = tmp_path / "n.safetensors"
+    netfile.save(around(ONE["Add"]), path)
+    rewrite(path, lambda t, h: next(node for node in h["nodes"] if node["type"] == "Add").pop("source") and None)
+    with pytest.raises(NetworkError, match=r"its source is '', which is not among the nodes before it"):
+        netfile.load(path)
+
+
 def test_truncated_missing_and_foreign_files(tmp_path) -> None:
     path = tmp_path / "n.safetensors"
     with pytest.raises(NetworkError, match=r"n\.safetensors: no such file"):

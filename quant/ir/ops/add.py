@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -33,10 +33,10 @@ class Add(Node):
         if self.source == self.other:
             self._fail(f"adds {self.source} to itself; source and other must be two nodes")
 
-    @property
-    def sources(self) -> tuple[str, ...]:
+    @classmethod
+    def sources_of(cls, values: Mapping[str, Any]) -> tuple[str, ...]:
         """Names of both nodes whose currents it adds."""
-        return (self.source, self.other)
+        return (values.get("source", ""), values["other"])
 
     def _signal(self, sources: Sequence[Signal], steps: int) -> Signal:
         one, other = sources
