@@ -9,7 +9,7 @@ from typing import Any
 
 from spikeloom import api
 from spikeloom.quant.data import DataError
-from spikeloom.quant.ir.nodes import IF
+from spikeloom.quant.ir.ops import IF
 
 from .records import FOLDER
 from .works import MODELS

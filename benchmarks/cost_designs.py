@@ -14,7 +14,7 @@ from spikeloom.gen.design import Design
 from spikeloom.gen.lowering.plan import Fold
 from spikeloom.quant.ir.netfile import load
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import (
+from spikeloom.quant.ir.ops import (
     IF,
     Add,
     Conv2d,

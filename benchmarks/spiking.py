@@ -22,7 +22,7 @@ from spikeloom.gen.folding.rates import WordRates
 from spikeloom.gen.targets.fpga.synth import synthesise
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF
+from spikeloom.quant.ir.ops import IF
 from spikeloom.sim.verify import verify
 
 from .works import MODELS

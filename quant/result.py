@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .ir.network import Network, Signal
-from .ir.nodes import Readout
+from .ir.network import Network
+from .ir.ops import Readout
+from .ir.signal import Signal
 
 __all__ = ["Progress", "Result", "classes_over_time", "result_dtype", "result_shape"]
 

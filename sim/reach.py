@@ -16,7 +16,7 @@ from ..gen.design import Design
 from ..hdl.streams.stage import StageSpec
 from ..quant.analysis.branches import FAR, Branches
 from ..quant.analysis.reach import NodeReach, Reach
-from ..quant.ir.nodes import Add, Node, Requant
+from ..quant.ir.ops import Add, Node, Requant
 
 __all__ = ["MOVED", "TAKEN", "DesignReach", "LayerReach"]
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from .gen.design import Design
 from .quant import execute
 from .quant.ir.network import Network
-from .quant.ir.nodes import IF
+from .quant.ir.ops import IF
 
 __all__ = ["raster", "timeline"]
 

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from .browser import SECTIONS, check_page
 from .gen.design import Design
 from .quant.files.replacing import replacing
-from .quant.ir.nodes import Synapse
+from .quant.ir.ops import Synapse
 
 __all__ = ["SECTIONS", "Findings", "check_page", "render", "versions", "write"]
 

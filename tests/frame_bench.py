@@ -15,7 +15,7 @@ from spikeloom.gen.lowering.plan import Fold
 from spikeloom.gen.tops.accelerator import GOOD, LONG, SHORT, Accelerator, Result, frame_bytes, parse_result
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Conv2d, Flatten, Input, Linear, Readout
+from spikeloom.quant.ir.ops import IF, Conv2d, Flatten, Input, Linear, Readout
 
 __all__ = ["Bench", "Packet", "expected", "perceptron", "random_packets", "small_cnn"]
 

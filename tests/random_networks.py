@@ -16,7 +16,7 @@ from spikeloom.gen.lowering.layers import PlanError, layers
 from spikeloom.gen.lowering.plan import Fold, build_stage, fold_choices
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import (
+from spikeloom.quant.ir.ops import (
     IF,
     Add,
     Conv2d,

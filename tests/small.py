@@ -7,7 +7,7 @@ import numpy as np
 from spikeloom.gen.design import Design
 from spikeloom.gen.lowering.plan import Fold
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Flatten, Input, Linear, Readout
+from spikeloom.quant.ir.ops import IF, Flatten, Input, Linear, Readout
 
 FOLDS = {"hidden": Fold(2, 1, 1), "last": Fold(1, 2, 1)}
 

@@ -9,7 +9,7 @@ import numpy as np
 from ...hdl.cores.window.sparse_law import mean_cycles
 from ...hdl.streams.stage import StageSpec
 from ...quant.ir.network import Network
-from ...quant.ir.nodes import Pool
+from ...quant.ir.ops import Pool
 from ..lowering.layers import layers
 from ..lowering.plan import Fold, build_stage, chunk_of, divisors
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from ...hdl.streams.words import WordFormat
 from ...quant.ir.network import Network
-from ...quant.ir.nodes import IF, Add, Flatten, Pool, Readout
+from ...quant.ir.ops import IF, Add, Flatten, Pool, Readout
 
 __all__ = ["counted", "sums_over_time"]
 

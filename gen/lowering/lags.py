@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...hdl.streams.stage import StageSpec
-from ...quant.ir.nodes import Conv2d
+from ...quant.ir.ops import Conv2d
 from .layers import Layer, Skip
 
 if TYPE_CHECKING:

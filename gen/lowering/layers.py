@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...quant.ir.network import Network, Signal
-from ...quant.ir.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Node, Pool, Readout, Requant, Synapse
+from ...quant.ir.ops import IF, Add, Conv2d, Flatten, Gain, Input, Node, Pool, Readout, Requant, Synapse
 from .counts import counted, sums_over_time
 
 __all__ = ["Layer", "PlanError", "Skip", "layers"]

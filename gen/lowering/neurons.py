@@ -9,7 +9,7 @@ import numpy as np
 from ...hdl.cores.initial.core import InitialSpec
 from ...hdl.cores.neuron.spec import NeuronSpec
 from ...hdl.streams.words import WordFormat
-from ...quant.ir.nodes import IF
+from ...quant.ir.ops import IF
 
 if TYPE_CHECKING:
     from ...hdl.streams.stage import CoreSpec

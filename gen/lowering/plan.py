@@ -17,7 +17,7 @@ from ...hdl.cores.synapse.core import SynapseSpec
 from ...hdl.cores.window.spec import WindowSpec, chunk_for
 from ...hdl.streams.stage import CoreSpec, StageSpec
 from ...hdl.streams.words import WordFormat
-from ...quant.ir.nodes import IF, Conv2d, MaxPool, Pool, Readout, Requant, Synapse
+from ...quant.ir.ops import IF, Conv2d, MaxPool, Pool, Readout, Requant, Synapse
 from .layers import Layer, PlanError, Skip
 from .neurons import neuron_cores
 

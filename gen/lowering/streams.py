@@ -14,7 +14,7 @@ from ...hdl.streams.law import Link, Process
 from ...hdl.streams.stage import Stage, StageSpec
 from ...hdl.streams.words import WordFormat
 from ...quant.ir.network import Network
-from ...quant.ir.nodes import Readout
+from ...quant.ir.ops import Readout
 from ..emit.names import Namespace, identifier
 from .layers import Layer
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import execute
 from ..ir.network import Network
-from ..ir.nodes import Conv2d, Gain, Linear, Node
+from ..ir.ops import Gain, Synapse
 from ..result import classes_over_time
 
 __all__ = ["ACCUMULATE", "MULTIPLY", "Activity", "LayerActivity", "measure"]
@@ -90,9 +90,9 @@ def measure(network: Network, frames: np.ndarray, *, progress: Callable[[int, in
     ``progress`` is called with (frames done, all frames). Raises NetworkError where the frames do not fit.
     """
     frames = network.check_frames(frames)
-    layers = [node for node in network if isinstance(node, Conv2d | Linear | Gain)]
+    layers = [node for node in network if isinstance(node, Synapse | Gain)]
     sources = {node.source for node in layers}
-    fans = {node.name: _fan_out(node, network) for node in layers}
+    fans = {node.name: node.fan_out(network.signals[node.source].shape) for node in layers}
     spikes, active = {node.name: 0.0 for node in layers}, dict.fromkeys(sources, 0.0)
     last, classes = network.nodes[-1].source, []
     for start in range(0, len(frames), CHUNK):
@@ -109,32 +109,7 @@ def measure(network: Network, frames: np.ndarray, *, progress: Callable[[int, in
         source, fan = network.signals[node.source], fans[node.name]
         spiking = source.kind == "spikes"
         places = len(frames) * fan.size * max(1, source.high if spiking else 1) * (network.steps if spiking else 1)
-        synapses = int(fan.sum()) if not isinstance(node, Gain) else 0
+        synapses = int(fan.sum()) if isinstance(node, Synapse) else 0
         operations = spikes[node.name] / len(frames) if spiking else float(fan.sum())
         made.append(LayerActivity(node.name, spiking, active[node.source] / places, synapses, operations))
     return Activity(tuple(made), np.concatenate(classes))
-
-
-def _fan_out(node: Node, network: Network) -> np.ndarray:
-    """Synapses (C, H, W) that each element of the source of ``node`` reaches."""
-    c, h, w = network.signals[node.source].shape
-    out = network.signals[node.name].shape
-    if isinstance(node, Gain):
-        fan = np.zeros((c, h, w))
-        fan[:, :: node.stride, :: node.stride] = 1
-        return fan
-    if isinstance(node, Linear):
-        return np.full((c, h, w), len(node.weight))
-    assert isinstance(node, Conv2d)
-    ky, kx = node.weight.shape[2:]
-    rows, columns = (
-        _times_read(size, places, kernel, node.stride, node.padding)
-        for size, places, kernel in ((h, out[1], ky), (w, out[2], kx))
-    )
-    return np.broadcast_to(len(node.weight) // node.groups * np.outer(rows, columns), (c, h, w))
-
-
-def _times_read(size: int, places: int, kernel: int, stride: int, padding: int) -> np.ndarray:
-    """How many of ``places`` outputs of a line read each of its ``size`` inputs."""
-    read = np.arange(places)[:, None] * stride + np.arange(kernel) - padding
-    return np.bincount(read[(read >= 0) & (read < size)], minlength=size).astype(float)

@@ -10,7 +10,6 @@ with few bits is better, and is given as a file of its own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ import numpy as np
 from ..ir.addends import addends
 from ..ir.netfile import load, save
 from ..ir.network import Network, NetworkError
-from ..ir.nodes import IF, Gain, Node, Readout, Requant, Synapse
+from ..ir.ops import IF, Gain, Node, Readout, Requant, Synapse
 
 __all__ = ["narrowed", "narrowed_files"]
 
@@ -41,18 +40,13 @@ def narrowed(network: Network, bits: int) -> Network:
             factor = np.minimum(factor, limit / np.maximum(most, 1))
         if not narrow:
             continue
-        if isinstance(sink, Readout):
-            factor[:] = factor.min()
-        if isinstance(sink, Requant):
-            factor = np.exp2(np.floor(np.log2(factor)))
+        factor = sink.scalable(factor)
         for node in summed:
             if isinstance(node, Synapse):
-                width = bits if node in narrow else node.weight_bits
-                scaled = _rounded(node.weight, factor.reshape(-1, *(1,) * (node.weight.ndim - 1)))
-                nodes[node.name] = replace(node, weight=scaled, weight_bits=width)
+                nodes[node.name] = node.scaled(factor, bits if node in narrow else node.weight_bits)
             elif isinstance(node, Gain):
-                nodes[node.name] = replace(node, gain=_rounded(node.gain, factor))
-        nodes[sink.name] = _scaled(sink, factor)
+                nodes[node.name] = node.scaled(factor)
+        nodes[sink.name] = sink.scaled(factor)
     return Network(tuple(nodes[node.name] for node in network), network.steps, network.meta | {"narrowed": str(bits)})
 
 
@@ -71,18 +65,3 @@ def narrowed_files(files: Sequence[Path], bits: Iterable[int], folder: Path) -> 
             elif width != now:
                 raise NetworkError(f"{file}: weights of {now} bits can be narrowed to 2..{now - 1}, not to {width}")
     return found
-
-
-def _rounded(values: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    return np.rint(values * factor).astype(values.dtype)
-
-
-def _scaled(sink: IF | Requant | Readout, factor: np.ndarray) -> Node:
-    """The node behind currents that are ``factor`` (C,) times what they were."""
-    bias = _rounded(sink.bias, factor)
-    if isinstance(sink, IF):
-        v0 = _rounded(sink.v0, factor.reshape(-1, *(1,) * (sink.v0.ndim - 1)))
-        return replace(sink, threshold=np.maximum(1, _rounded(sink.threshold, factor)), bias=bias, v0=v0)
-    if isinstance(sink, Requant):
-        return replace(sink, bias=bias, shift=sink.shift + np.rint(np.log2(factor)).astype(sink.shift.dtype))
-    return replace(sink, bias=bias)

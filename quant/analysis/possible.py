@@ -7,42 +7,16 @@ some of what is inside may never be either. ``quant.analysis.reach`` compares wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from ..ir.network import Network
-from ..ir.nodes import (
-    IF,
-    Add,
-    Conv2d,
-    Flatten,
-    Gain,
-    Input,
-    MaxPool,
-    Node,
-    Readout,
-    Requant,
-    SumPool,
-    Synapse,
-)
+from ..ir.ops import IF, Requant
+from ..ir.span import Span
 
-__all__ = ["Clamps", "Possible", "Span", "Tests", "possible"]
-
-
-class Span(NamedTuple):
-    """From ``low`` to ``high``, (S, C) each: S is T where it changes over time, else 1; currents are multiples of
-    ``step`` (C,) away from ``low``."""
-
-    low: np.ndarray
-    high: np.ndarray
-    step: np.ndarray | None = None
-
-    @property
-    def always(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lowest and highest of all time steps (C,)."""
-        return self.low.min(0), self.high.max(0)
+__all__ = ["Clamps", "Possible", "Tests", "possible"]
 
 
 @dataclass(frozen=True)
@@ -89,65 +63,15 @@ def possible(network: Network) -> Possible:
             low = -made.dips[1].astype(np.int64) if node.rule == "signed" else (~made.ways[0]).astype(np.int64)
             found.spans[node.name] = Span(low, made.ways[1].astype(np.int64))
             continue
-        found.spans[node.name] = _span(node, found, network)
-        if node.source in found.totals and isinstance(node, MaxPool | SumPool | Flatten):
-            found.totals[node.name] = _pooled(node, found.totals[node.source], network)
+        spans = [found.spans[source] for source in node.sources]
+        sources = [network.signals[source] for source in node.sources]
+        found.spans[node.name] = node.span(spans, sources, network.steps)
+        if isinstance(node, Requant):
+            found.clamps[node.name] = _clamps(node, spans[0])
+        if node.source in found.totals and node.passes_sums and network.signals[node.name].kind == "spikes":
+            summed = [replace(sources[0], timed=False)]
+            found.totals[node.name] = node.span([found.totals[node.source]], summed, network.steps)
     return found
-
-
-def _span(node: Node, found: Possible, network: Network) -> Span:
-    if isinstance(node, Input):
-        c = node.shape[0]
-        return Span(np.zeros((1, c), np.int64), np.full((1, c), node.high))
-    source = found.spans[node.source]
-    match node:
-        case Synapse():
-            return _currents(node, source)
-        case Gain():
-            low, high = np.zeros((2, len(node.gain)), np.int64)
-            inside = slice(node.offset, node.offset + source.low.shape[1])
-            ends = np.stack(source.always) * node.gain[inside]
-            low[inside], high[inside] = ends.min(0), ends.max(0)
-            return Span(low[None], high[None], np.abs(node.gain))
-        case Add():
-            other = found.spans[node.other]
-            assert source.step is not None and other.step is not None  # both are currents
-            return Span(source.low + other.low, source.high + other.high, np.gcd(source.step, other.step))
-        case Requant():
-            ends = [_shifted(node, end[0]) for end in (source.low, source.high)]
-            found.clamps[node.name] = _clamps(node, source, ends)
-            low, high = (np.clip(end, node.lo, node.hi)[None] for end in ends)
-            return Span(low, high)
-        case Readout():
-            terms = network.steps if network.signals[node.source].timed else 1
-            return Span(source.low * terms + node.bias, source.high * terms + node.bias)
-        case MaxPool() if network.signals[node.source].timed:
-            # A maximum of running counts rises in any step, once a neuron of the window can have had a spike.
-            low = source.low * (np.arange(len(source.low)) == 0)[:, None]
-            return Span(low, np.maximum.accumulate(source.high))
-    return _pooled(node, source, network)
-
-
-def _pooled(node: Node, source: Span, network: Network) -> Span:
-    match node:
-        case SumPool():
-            return Span(source.low * node.kernel**2, source.high * node.kernel**2)
-        case Flatten():
-            _, h, w = network.signals[node.source].shape
-            return Span(source.low.repeat(h * w, 1), source.high.repeat(h * w, 1))
-    return Span(source.low, source.high)
-
-
-def _currents(node: Synapse, source: Span) -> Span:
-    groups = node.groups if isinstance(node, Conv2d) else 1
-    taps = node.weight.reshape(*node.weight.shape[:2], -1)
-    positive, negative = (
-        part.sum(2).reshape(groups, -1, taps.shape[1]) for part in (np.maximum(taps, 0), np.minimum(taps, 0))
-    )
-    low, high = source.always
-    low, high = (x.reshape(groups, -1, 1) for x in (np.minimum(low, 0), np.maximum(high, 0)))  # 0 is the padding
-    lowest, highest = positive @ low + negative @ high, positive @ high + negative @ low
-    return Span(lowest.reshape(1, -1), highest.reshape(1, -1), np.gcd.reduce(taps.reshape(len(taps), -1), axis=1))
 
 
 def _meets(low: np.ndarray, high: np.ndarray, step: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
@@ -212,13 +136,8 @@ def _between(low: np.ndarray, high: np.ndarray, start: np.ndarray, end: np.ndarr
     return (low <= end) & (high >= start)
 
 
-def _shifted(node: Requant, currents: np.ndarray) -> np.ndarray:
-    """(I - bias) >> shift of ``currents`` (C,)."""
-    x = currents - node.bias
-    return (x << np.maximum(-node.shift, 0)) >> np.maximum(node.shift, 0)
-
-
-def _clamps(node: Requant, source: Span, ends: list[np.ndarray]) -> Clamps:
+def _clamps(node: Requant, source: Span) -> Clamps:
+    ends = [node.shifted(end[0]) for end in (source.low, source.high)]
     low, high = (end[0] - node.bias for end in (source.low, source.high))
     parts = np.stack([ends[0] < node.lo, (ends[0] <= node.hi) & (ends[1] >= node.lo), ends[1] > node.hi])
     # x = I - bias. To the right, x and x - 1 give two values where x = q << shift with lo < q <= hi, and x and x + 1

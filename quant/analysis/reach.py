@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..ir.network import Network
-from ..ir.nodes import IF, Add, Conv2d, Gain, Input, MaxPool, Node, Readout, Requant, SumPool, Synapse
+from ..ir.ops import IF, Add, Input, MaxPool, Node, Readout, Requant, SumPool, Synapse
 from .branches import Branches, Near
 from .possible import Possible, possible
 from .reach_geometry import edges, taps, winners, zero_windows
@@ -125,10 +125,10 @@ class Reach:
                 source = outputs[node.source]
                 if source.ndim == 5:
                     source = source.sum(1) if node.name in self.counted else source.cumsum(1)
-                branches["winners"].seen |= winners(node, source if source.ndim == 5 else source[:, None])
+                branches["winners"].seen |= winners(node.windows, source if source.ndim == 5 else source[:, None])
             case Synapse():
                 source = outputs[node.source]
-                zero, windows = zero_windows(node, source, self.network.signals[node.name].shape)
+                zero, windows = zero_windows(node.windows, source, self.network.signals[node.name].shape)
                 found.windows = found.windows[0] + zero, found.windows[1] + windows
 
     def _range(self, node: Node, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -149,10 +149,9 @@ class Reach:
         """Which weights met an input other than 0, and over which edges a window had one."""
         active, branches = self._active[node.source], self.nodes[node.name].branches
         if not branches["inputs"].done:
-            branches["inputs"].seen |= taps(node, active)
+            branches["inputs"].seen |= taps(node.windows, active)
         if "padding" in branches and not branches["padding"].done:
-            assert isinstance(node, Conv2d)
-            branches["padding"].seen |= edges(node, active)
+            branches["padding"].seen |= edges(node.windows, active)
 
 
 def _can(
@@ -190,11 +189,9 @@ def _can(
             a, b = derived.spans[node.source].always
             shape = network.signals[node.source].shape
             active = np.broadcast_to(((a < 0) | (b > 0))[:, None, None], shape)
-            yield "inputs", taps(node, active)
-            if isinstance(node, Conv2d) and node.padding:
-                yield "padding", edges(node, active)
-        case Gain():
-            pass
+            yield "inputs", taps(node.windows, active)
+            if node.windows.padding:
+                yield "padding", edges(node.windows, active)
 
 
 def _winning(low: np.ndarray, high: np.ndarray) -> np.ndarray:

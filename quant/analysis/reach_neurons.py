@@ -18,7 +18,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..ir.nodes import IF
+from ..ir.ops import IF
 from .branches import FAR, Branches, Near
 
 __all__ = ["observe"]

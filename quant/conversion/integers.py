@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..frontends.layers import IMAGE, Flat, Pool
 from ..ir.network import Network
-from ..ir.nodes import (
+from ..ir.ops import (
     IF,
     Add,
     Conv2d,

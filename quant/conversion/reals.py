@@ -23,7 +23,7 @@ from ..frontends.layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, S
 from ..ir.addends import addends
 from ..ir.netfile import load
 from ..ir.network import Network
-from ..ir.nodes import (
+from ..ir.ops import (
     IF,
     Add,
     Conv2d,

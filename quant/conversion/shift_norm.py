@@ -12,7 +12,7 @@ __all__ = ["ShiftNorm", "shift_batch_norm"]
 
 
 class ShiftNorm(NamedTuple):
-    """Fields of a :class:`~quant.ir.nodes.Requant`: y[c] = clamp((a[c] - bias[c]) >> shift[c], lo, hi); arrays (C,),
+    """Fields of a :class:`~quant.ir.ops.Requant`: y[c] = clamp((a[c] - bias[c]) >> shift[c], lo, hi); arrays (C,),
     int64."""
 
     bias: np.ndarray

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from ..ir.nodes import NetworkError
+from ..ir.ops import NetworkError
 from .layers import (
     CURRENTS,
     IMAGE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .network import Network
-from .nodes import Add, Node
+from .ops import Add, Node
 
 __all__ = ["addends"]
 

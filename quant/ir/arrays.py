@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from .bounds import NetworkError
-from .network import Signal
-from .nodes import IF, Conv2d, Gain, Linear, Node
+from .node import Node
+from .signal import Signal
 
 __all__ = ["Arrays", "array_fields", "check_shapes"]
 
@@ -55,16 +55,7 @@ def check_shapes(
         raise NetworkError(f"{name}: {kind.__name__} takes one source, not {len(sources)}")
     c, h, w = sources[0].shape
     for field, shape in shapes.items():
-        if kind is Conv2d:
-            groups, room = entry.get("groups", 1), 2 * max(0, entry.get("padding", 0))
-            fits = len(shape) == 4 and shape[1] * groups == c and shape[2] <= h + room and shape[3] <= w + room
-            want = f"(Co, {c} / {groups}, at most {h + room}, at most {w + room})"
-        elif kind is Linear:
-            fits, want = len(shape) == 2 and shape[1] == c and (h, w) == (1, 1), f"(out, {c}), of a vector"
-        elif kind is Gain:
-            fits, want = len(shape) == 1 and shape[0] >= c, f"(Co,), Co at least {c}"
-        else:
-            fits, want = shape == (c,) or (kind is IF and field == "v0" and shape == (c, h, w)), f"({c},)"
+        fits, want = kind.array_shape(field, shape, entry, (c, h, w))
         if not fits:
             raise NetworkError(
                 f"{name}: {field} has shape {shape}, but behind {entry['source']}, which gives {c}x{h}x{w}, it must be "

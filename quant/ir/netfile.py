@@ -18,8 +18,9 @@ from ..files.shapes import Integer, ListOf, Table, TableOf, Text, Truth, Value, 
 from ..files.texts import TextError, parse_json, shown
 from .arrays import Arrays, array_fields, check_shapes
 from .bounds import MOST_PARAMETERS, text
-from .network import Network, Signal, signal_of
-from .nodes import NODE_TYPES, NetworkError, Node
+from .network import Network
+from .ops import NODE_TYPES, NetworkError, Node
+from .signal import Signal
 
 __all__ = ["FORMAT", "LARGEST_HEADER", "load", "save"]
 
@@ -131,7 +132,7 @@ def _network(header: dict[str, str], arrays: Arrays) -> Network:
     signals: dict[str, Signal] = {}
     left = MOST_PARAMETERS
     for kind, entry in tables:
-        name, sources = entry["name"], [entry[key] for key in ("source", "other") if entry.get(key)]
+        name, sources = entry["name"], kind.sources_of(entry)
         if unknown := [source for source in sources if source not in signals]:
             raise NetworkError(f"{name}: its source is {shown(unknown[0])}, which is not among the nodes before it")
         if name in nodes:
@@ -142,7 +143,7 @@ def _network(header: dict[str, str], arrays: Arrays) -> Network:
             raise NetworkError(f"{name}: the arrays have more than {MOST_PARAMETERS:,} numbers up to here")
         values: dict[str, Any] = entry | {key: arrays.read(name, key) for key in shapes}
         nodes[name] = kind(**values)
-        signals[name] = signal_of(nodes[name], [signals[source] for source in sources], entries["steps"])
+        signals[name] = nodes[name].signal([signals[source] for source in sources], entries["steps"])
     network = Network(nodes=tuple(nodes.values()), steps=entries["steps"], meta=entries["meta"])
     if network.hash != entries["hash"]:
         raise NetworkError("the hash in the header does not fit the contents; the file was changed or damaged")

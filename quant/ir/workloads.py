@@ -12,7 +12,7 @@ import numpy as np
 
 from ..files.npz import NpzError, NpzFile
 from .network import Network
-from .nodes import Conv2d, Flatten, Input, Linear, MaxPool, NetworkError, Node, Readout, Requant
+from .ops import Conv2d, Flatten, Input, Linear, MaxPool, NetworkError, Node, Readout, Requant
 
 __all__ = ["from_workload", "workload_frames"]
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .. import golden
 from ..frontends.layers import IMAGE, Flat, Pool
-from ..ir.nodes import Rule
+from ..ir.ops import Rule
 from ..qat.integer_graph import IntegerGraph, Scales, sources_of
 from ..qat.stage import Stage
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
-from ..ir.nodes import Rule
+from ..ir.ops import Rule
 
 __all__ = ["SLOPE", "Drive", "counts", "over_channels", "through_time", "trains"]
 

@@ -21,7 +21,7 @@ from ..conversion.rounding import LayerIntegers, readout_integers
 from ..frontends.graph import trace
 from ..frontends.layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, UnsupportedLayer, Weights
 from ..frontends.structure import terms_of
-from ..ir.nodes import NetworkError, Rule
+from ..ir.ops import NetworkError, Rule
 from . import firing
 from .firing import over_channels
 from .stage import Stage

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..conversion.rounding import LayerIntegers, Term, half_threshold, layer_integers, round_ste
 from ..frontends.layers import Activation, Shortcut, UnsupportedLayer, Weights
-from ..ir.nodes import NetworkError
+from ..ir.ops import NetworkError
 from ..training.convolution import conv2d
 
 __all__ = ["Stage", "Synapses", "inside"]

@@ -13,7 +13,7 @@ from ..gen.lowering.layers import Layer
 from ..gen.targets.fpga.devices import resources
 from ..hdl.cores.synapse.core import SynapseSpec
 from ..hdl.streams.stage import StageSpec
-from ..quant.ir.nodes import Conv2d, Synapse
+from ..quant.ir.ops import Conv2d, Synapse
 
 __all__ = ["measured", "operations"]
 

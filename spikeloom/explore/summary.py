@@ -9,7 +9,7 @@ import numpy as np
 
 from ..gen.targets.fpga.devices import Device
 from ..quant.ir.network import Network
-from ..quant.ir.nodes import IF, Synapse
+from ..quant.ir.ops import IF, Synapse
 
 __all__ = ["described", "device_figures", "elements", "roofline"]
 

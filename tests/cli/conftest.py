@@ -20,7 +20,7 @@ from spikeloom.gen.emit.writer import write
 from spikeloom.gen.folding.find import auto
 from spikeloom.quant.ir import netfile
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Conv2d, Flatten, Input, Linear, Readout
+from spikeloom.quant.ir.ops import IF, Conv2d, Flatten, Input, Linear, Readout
 
 CLI = "import sys; from spikeloom.cli import main; sys.argv[0] = 'spikeloom'; main()"
 

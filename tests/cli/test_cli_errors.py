@@ -15,7 +15,7 @@ from spikeloom.console import explain
 from spikeloom.quant.conversion.integers import convert
 from spikeloom.quant.conversion.shift_norm import shift_batch_norm
 from spikeloom.quant.frontends.layers import UnsupportedLayer
-from spikeloom.quant.ir.nodes import NetworkError
+from spikeloom.quant.ir.ops import NetworkError
 
 
 def files(folder: Path) -> list[str]:

@@ -24,7 +24,7 @@ from spikeloom.hdl.cores.window.core import Window
 from spikeloom.hdl.verilog.library import Library
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Conv2d, Flatten, Input, Linear, Readout
+from spikeloom.quant.ir.ops import IF, Conv2d, Flatten, Input, Linear, Readout
 from spikeloom.sim.compare import compare
 from spikeloom.sim.ports import DesignPorts
 from spikeloom.sim.predict import boundary_infos, golden_words, predict

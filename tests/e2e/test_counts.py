@@ -11,7 +11,7 @@ from spikeloom.gen.emit import writer as emit
 from spikeloom.gen.lowering.plan import Fold
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import (
+from spikeloom.quant.ir.ops import (
     IF,
     Add,
     Conv2d,

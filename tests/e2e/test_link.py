@@ -26,7 +26,7 @@ from spikeloom.link import Host, LinkError, Port, Result
 from spikeloom.link_frames import Frame, Parser, decode, encode, stuff, unstuff
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Flatten, Input, Linear, Readout
+from spikeloom.quant.ir.ops import IF, Flatten, Input, Linear, Readout
 from spikeloom.sim.board.simulation import CLOCK_HZ, BoardSim, build, play
 
 pytestmark = pytest.mark.xdist_group("link")

@@ -17,7 +17,7 @@ from spikeloom.gen.folding.find import auto
 from spikeloom.quant import data, golden
 from spikeloom.quant.data import Dataset
 from spikeloom.quant.ir import netfile
-from spikeloom.quant.ir.nodes import IF
+from spikeloom.quant.ir.ops import IF
 from spikeloom.quant.ir.workloads import from_workload, workload_frames
 from spikeloom.sim.verify import verify
 

@@ -12,7 +12,7 @@ from spikeloom.gen.lowering.layers import PlanError, layers
 from spikeloom.gen.lowering.plan import Fold, fold_choices
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Flatten, Input, Linear, MaxPool, Node, Readout, SumPool
+from spikeloom.quant.ir.ops import IF, Add, Conv2d, Flatten, Input, Linear, MaxPool, Node, Readout, SumPool
 from spikeloom.sim.compare import compare
 from spikeloom.sim.disturb import random_pauses
 from spikeloom.sim.predict import boundary_infos, golden_words, make_stimulus, predict

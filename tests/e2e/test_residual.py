@@ -13,7 +13,7 @@ from spikeloom.gen.lowering.plan import Fold
 from spikeloom.gen.lowering.streams import with_depths
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import (
+from spikeloom.quant.ir.ops import (
     IF,
     Add,
     Conv2d,

@@ -16,7 +16,7 @@ from spikeloom.gen.lowering.plan import Fold, build_stage
 from spikeloom.quant import data, golden
 from spikeloom.quant.ir import netfile
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Flatten, Input, Linear, Readout
+from spikeloom.quant.ir.ops import IF, Add, Conv2d, Flatten, Input, Linear, Readout
 from spikeloom.sim.verify import verify
 
 ROOT = Path(__file__).parents[2]

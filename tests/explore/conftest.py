@@ -20,7 +20,7 @@ from spikeloom.gen.targets.fpga.devices import DEVICES, resources
 from spikeloom.quant import golden
 from spikeloom.quant.analysis import activity
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Synapse
+from spikeloom.quant.ir.ops import IF, Synapse
 
 Found = dict[str, Any]
 

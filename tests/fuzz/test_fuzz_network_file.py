@@ -17,7 +17,7 @@ from safetensors.numpy import save
 from spikeloom.quant import golden
 from spikeloom.quant.ir import netfile
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import (
+from spikeloom.quant.ir.ops import (
     IF,
     NODE_TYPES,
     Add,

@@ -16,7 +16,7 @@ from spikeloom.gen.lowering.plan import Fold, build_stage, fold_choices
 from spikeloom.gen.lowering.streams import connect, with_depths
 from spikeloom.gen.targets.fpga.devices import resources
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Node, Readout, SumPool
+from spikeloom.quant.ir.ops import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Node, Readout, SumPool
 
 LAGS = 3.5
 """Pixels in the FIFO of every shortcut."""

@@ -23,7 +23,7 @@ from spikeloom.gen.targets.fpga.pll import PllError
 from spikeloom.gen.targets.fpga.route import Fit, Unplaced, place
 from spikeloom.gen.targets.fpga.vendor import NOT_BUILT, project
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import Flatten, Input, Linear, Readout
+from spikeloom.quant.ir.ops import Flatten, Input, Linear, Readout
 
 OPEN = [name for name, b in BOARDS.items() if b.built]
 MAKERS = [name for name, b in BOARDS.items() if not b.built]

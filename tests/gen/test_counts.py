@@ -13,7 +13,7 @@ from spikeloom.hdl.cores.merge.core import MergeSpec
 from spikeloom.hdl.cores.pool.core import PoolSpec
 from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout
+from spikeloom.quant.ir.ops import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout
 
 ONE = np.ones(2, int)
 

@@ -20,7 +20,7 @@ from spikeloom.gen.targets.fpga.devices import resources
 from spikeloom.quant.files.replacing import replacing
 from spikeloom.quant.ir.netfile import load
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Conv2d, Flatten, Input, Linear, MaxPool, Readout, SumPool
+from spikeloom.quant.ir.ops import IF, Conv2d, Flatten, Input, Linear, MaxPool, Readout, SumPool
 
 RNG = np.random.default_rng(0)
 

@@ -20,7 +20,7 @@ from spikeloom.gen.emit.writer import read
 from spikeloom.gen.lowering.layers import PlanError
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import Conv2d, Flatten, Input, Linear, Readout
+from spikeloom.quant.ir.ops import Conv2d, Flatten, Input, Linear, Readout
 from spikeloom.sim.simulators.cocotb_run import build_environment, environment
 from spikeloom.sim.simulators.toolchain import find_program
 

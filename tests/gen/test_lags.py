@@ -11,7 +11,7 @@ from spikeloom.gen import design as designs
 from spikeloom.gen.design import Design
 from spikeloom.gen.lowering.plan import Fold
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Node, Readout
+from spikeloom.quant.ir.ops import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Node, Readout
 
 SIZE, CHANNELS = 8, 4
 FOLDS = {"one": (1, 1, True), "two": (1, 4, False), "three": (1, 4, False), "own": (2, 4, False), "fc": (3, 4, False)}

@@ -13,7 +13,7 @@ from spikeloom.quant.frontends.layers import IMAGE, Layer, Shortcut, Sum, Weight
 from spikeloom.quant.frontends.structure import terms_of
 from spikeloom.quant.ir.addends import addends
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout
+from spikeloom.quant.ir.ops import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout
 
 MANY = 2000  # Python allows 1,000 calls in each other
 ONE = np.ones(1, int)

@@ -21,7 +21,7 @@ from spikeloom.gen.lowering.plan import Fold
 from spikeloom.gen.targets import yosys
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout
+from spikeloom.quant.ir.ops import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout
 from spikeloom.sim.predict import golden_words
 from spikeloom.sim.simulators.toolchain import run_program, verilator_root
 from spikeloom.sim.verify import verify

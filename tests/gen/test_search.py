@@ -18,7 +18,7 @@ from spikeloom.gen.lowering.plan import Fold
 from spikeloom.gen.targets.fpga.devices import DEVICES
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Readout
+from spikeloom.quant.ir.ops import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Readout
 
 
 @pytest.mark.parametrize("network", [chain(), residual()], ids=["chain", "residual"])

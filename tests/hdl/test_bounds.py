@@ -22,7 +22,7 @@ from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.quant import golden
 from spikeloom.quant.ir import bounds
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Conv2d, Flatten, Input, Linear, Readout, Requant
+from spikeloom.quant.ir.ops import IF, Conv2d, Flatten, Input, Linear, Readout, Requant
 from spikeloom.sim.compare import compare
 from spikeloom.sim.predict import boundary_infos, golden_words, make_stimulus, predict
 from spikeloom.sim.simulators.amaranth_sim import run_amaranth

@@ -15,7 +15,7 @@ from spikeloom.hdl.cores.readout.core import ReadoutSpec
 from spikeloom.hdl.host.frames import Framer, Results, result_beats
 from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import Input, Linear, Readout
+from spikeloom.quant.ir.ops import Input, Linear, Readout
 
 DESIGNS = {
     "one word in, one out": (perceptron(Fold(6, 12, 1)), None),

@@ -9,7 +9,7 @@ from spikeloom.hdl.cores.initial.core import InitialMembranes, InitialSpec
 from spikeloom.hdl.cores.neuron.core import NeuronArray
 from spikeloom.hdl.cores.neuron.spec import NeuronSpec
 from spikeloom.hdl.streams.words import WordFormat
-from spikeloom.quant.ir.nodes import IF
+from spikeloom.quant.ir.ops import IF
 
 LOW, HIGH = -20, 25
 CASES = {

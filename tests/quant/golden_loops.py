@@ -8,7 +8,7 @@ import numpy as np
 
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import (
+from spikeloom.quant.ir.ops import (
     IF,
     Add,
     Conv2d,

@@ -11,7 +11,7 @@ from random_networks import networks
 from spikeloom.quant import golden
 from spikeloom.quant.analysis import activity
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Conv2d, Flatten, Gain, Input, Linear, Readout
+from spikeloom.quant.ir.ops import IF, Conv2d, Flatten, Gain, Input, Linear, Readout
 
 
 def reached(node, x: np.ndarray, shape: tuple[int, ...]) -> int:

@@ -16,7 +16,7 @@ from spikeloom.quant import golden
 from spikeloom.quant.conversion.shift_norm import shift_batch_norm
 from spikeloom.quant.ir.bounds import LARGEST, MOST_ELEMENTS
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import (
+from spikeloom.quant.ir.ops import (
     IF,
     Add,
     Conv2d,
@@ -167,7 +167,7 @@ def test_strict_is_true_or_false(value: Any) -> None:
         (lambda: Network(spiking().nodes, True), r"The network: steps \(T\) must be an integer, not True"),
         (lambda: Network(spiking().nodes, 2.0), r"The network: steps \(T\) must be an integer, not 2\.0"),
         (lambda: Network(spiking().nodes, 65), r"steps \(T\) must be in 1\.\.64, not 65"),
-        (lambda: Network(("in",), 2), "The nodes must be nodes of spikeloom.quant.ir.nodes, not str"),
+        (lambda: Network(("in",), 2), "The nodes must be nodes of spikeloom.quant.ir.ops, not str"),
         (lambda: Network(spiking().nodes, 2, {"a": 1}), "meta must be a dict of texts by text"),
         (lambda: golden.run(spiking(), np.zeros((1, 1, 1, 1))), "in: frames must be integers in 0..1, not float64"),
         (lambda: golden.run(spiking(), [[1], [1, 2]]), "in: frames are no array of integers"),

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from spikeloom.quant import golden
 from spikeloom.quant.conversion.integers import convert, integer_network
-from spikeloom.quant.ir.nodes import IF
+from spikeloom.quant.ir.ops import IF
 from spikeloom.quant.methods.dual_phase import algorithm as method
 from spikeloom.quant.methods.layerwise import accuracy, spiking_copy
 from spikeloom.quant.methods.qcfs.algorithm import calibrate

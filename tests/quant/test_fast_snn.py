@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from spikeloom.quant import golden
 from spikeloom.quant.conversion.integers import integer_network
 from spikeloom.quant.frontends.layers import UnsupportedLayer
-from spikeloom.quant.ir.nodes import IF, Conv2d, Linear, NetworkError
+from spikeloom.quant.ir.ops import IF, Conv2d, Linear, NetworkError
 from spikeloom.quant.methods.fast_snn import algorithm as method
 from spikeloom.quant.methods.fast_snn.apot import GridWeights, magnitudes
 from spikeloom.quant.methods.layerwise import accuracy, spiking_copy

@@ -17,8 +17,9 @@ from golden_loops import (
 
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import (
+from spikeloom.quant.ir.ops import (
     IF,
+    NODE_TYPES,
     Add,
     Conv2d,
     Flatten,
@@ -31,6 +32,7 @@ from spikeloom.quant.ir.nodes import (
     Requant,
     SumPool,
 )
+from spikeloom.quant.kernels import registry, synapse
 
 
 @pytest.mark.parametrize("strict", [False, True])
@@ -133,13 +135,17 @@ def test_groups_in_all_three_types(groups: int) -> None:
     x = torch.from_numpy(rng.integers(0, 256, (3, 8, 5, 6)))
     w = torch.from_numpy(rng.integers(-8, 8, (4, 8 // groups, 3, 3)))
     kinds = (torch.float32, torch.float64, torch.int64)
-    found = [golden.synapse(x, w, 2, 1, kind, groups) for kind in kinds]
+    found = [synapse.convolve(x, w, 2, 1, kind, groups) for kind in kinds]
     assert torch.equal(found[0], found[2]) and torch.equal(found[1], found[2])
     whole = torch.zeros(4, 8, 3, 3, dtype=torch.int64)  # a grouped convolution is a full one with zeros between groups
     for o in range(4):
         at = o // (4 // groups) * (8 // groups)
         whole[o, at : at + 8 // groups] = w[o]
-    assert torch.equal(golden.synapse(x, whole, 2, 1, torch.int64), found[2])
+    assert torch.equal(synapse.convolve(x, whole, 2, 1, torch.int64), found[2])
+
+
+def test_every_kind_of_node_has_a_kernel() -> None:
+    assert set(registry._KERNELS) == set(NODE_TYPES.values())
 
 
 @pytest.mark.parametrize("seed", range(4))

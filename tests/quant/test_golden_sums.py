@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from random_networks import networks
 
 from spikeloom.quant import golden
-from spikeloom.quant.ir.nodes import IF, MaxPool, Requant, SumPool
+from spikeloom.quant.ir.ops import IF, MaxPool, Requant, SumPool
 
 
 @settings(max_examples=60, deadline=None)

@@ -15,7 +15,8 @@ from golden_loops import (
 
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Flatten, Input, Linear, Readout, SumPool
+from spikeloom.quant.ir.ops import IF, Add, Conv2d, Flatten, Input, Linear, Readout, SumPool
+from spikeloom.quant.kernels import exact, synapse
 
 
 def test_bounds_choose_the_type() -> None:
@@ -38,8 +39,8 @@ def test_float32_convolutions_are_exact_up_to_their_bound(kernel: int, stride: i
         weight[0] = top
         x[0] = 255
         with golden.exact_math():
-            found = golden.synapse(x, weight, stride, kernel // 2, torch.float32, groups)
-        assert torch.equal(found.long(), golden.synapse(x, weight, stride, kernel // 2, torch.int64, groups))
+            found = synapse.convolve(x, weight, stride, kernel // 2, torch.float32, groups)
+        assert torch.equal(found.long(), synapse.convolve(x, weight, stride, kernel // 2, torch.int64, groups))
         assert int(found.max()) > 1 << 23
 
 
@@ -60,25 +61,25 @@ def test_the_three_types_agree(stride: int, padding: int) -> None:
     rng = np.random.default_rng(stride)
     x = torch.from_numpy(rng.integers(0, 256, (3, 4, 7, 6)))
     w = torch.from_numpy(rng.integers(-8, 8, (5, 4, 3, 3)))
-    found = [golden.synapse(x, w, stride, padding, t) for t in (torch.float32, torch.float64, torch.int64)]
+    found = [synapse.convolve(x, w, stride, padding, t) for t in (torch.float32, torch.float64, torch.int64)]
     assert torch.equal(found[0], found[2]) and torch.equal(found[1], found[2])
     assert [y.dtype for y in found] == [torch.int32, torch.int64, torch.int64]
-    big = golden.synapse(x + (1 << 55), w, stride, padding, torch.int64)
-    ones = golden.synapse(torch.ones_like(x), w, stride, padding, torch.int64)
+    big = synapse.convolve(x + (1 << 55), w, stride, padding, torch.int64)
+    ones = synapse.convolve(torch.ones_like(x), w, stride, padding, torch.int64)
     assert torch.equal(big, found[2] + (ones << 55)), "int64 sums must be exact beyond 2**53"
 
 
 def test_int64_is_taken_where_the_bound_asks(monkeypatch) -> None:
     network, x = spiking(0, "causal", False, 2, 1, SumPool), np.random.default_rng(0).integers(0, 8, (4, 2, 6, 5))
     want = golden.run(network, x)
-    monkeypatch.setattr(golden, "exact_dtype", lambda bound: torch.int64)
+    monkeypatch.setattr(synapse, "exact_dtype", lambda bound: torch.int64)
     got = golden.run(network, x)
     assert all(np.array_equal(got[n.name], want[n.name]) for n in network)
 
 
 def test_the_bound_is_that_of_the_worst_output(monkeypatch) -> None:
     seen: list[int] = []
-    monkeypatch.setattr(golden, "exact_dtype", lambda bound: seen.append(bound) or torch.float32)
+    monkeypatch.setattr(synapse, "exact_dtype", lambda bound: seen.append(bound) or torch.float32)
     golden.run(plain(np.array([[7, -7, 0], [1, 1, 1]]), np.zeros(2), high=15), np.zeros((1, 3, 1, 1), int))
     assert seen == [14 * 15]
 
@@ -119,14 +120,14 @@ def test_sums_of_currents_below_the_bound_are_exact_over_time() -> None:
 
 def test_onednn_is_not_used_where_it_may_be_inexact(monkeypatch) -> None:
     """In results it makes no difference, in exactness it would: the trial has to be of sums that need all 24 bits."""
-    trial, sums, convolve = golden._onednn_is_direct.__wrapped__, [], golden.F.conv2d
+    trial, sums, convolve = exact._onednn_is_direct.__wrapped__, [], exact.F.conv2d
 
     def recorded(x: torch.Tensor, weight: torch.Tensor, **kwargs: Any) -> torch.Tensor:
         sums.append((float(x.max()) * float(weight.abs().max()) * weight[0].numel(), x.dtype))
         return convolve(x, weight, **kwargs)
 
-    monkeypatch.setattr(golden.F, "conv2d", recorded)
-    monkeypatch.setattr(golden.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(exact.F, "conv2d", recorded)
+    monkeypatch.setattr(exact.platform, "machine", lambda: "x86_64")
     for name in ("ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE"):
         monkeypatch.delenv(name, raising=False)
     trial()
@@ -136,7 +137,7 @@ def test_onednn_is_not_used_where_it_may_be_inexact(monkeypatch) -> None:
         with monkeypatch.context() as other:
             other.setenv(name, mode)
             assert not trial()
-    monkeypatch.setattr(golden.platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(exact.platform, "machine", lambda: "aarch64")
     assert not trial() and len(sums) == 2, "nothing is tried where the answer is known"
 
 

@@ -14,7 +14,7 @@ from own_model import Own, look_trained, small_digits
 from torch import Tensor, nn
 
 from spikeloom.quant import golden
-from spikeloom.quant.ir.nodes import Add, Gain, NetworkError, Requant
+from spikeloom.quant.ir.ops import Add, Gain, NetworkError, Requant
 from spikeloom.quant.methods.integernet.algorithm import IntegerLayer, IntegerNet, convert, prepare
 from spikeloom.quant.methods.integernet.integer_start import start
 from spikeloom.quant.methods.integernet.sbn import SBN

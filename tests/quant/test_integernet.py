@@ -18,7 +18,7 @@ from spikeloom.quant import golden
 from spikeloom.quant.data import DataError, Dataset, digits
 from spikeloom.quant.frontends.layers import IMAGE, UnsupportedLayer
 from spikeloom.quant.ir import netfile
-from spikeloom.quant.ir.nodes import Conv2d, Linear, MaxPool, NetworkError, Requant
+from spikeloom.quant.ir.ops import Conv2d, Linear, MaxPool, NetworkError, Requant
 from spikeloom.quant.methods.integernet.algorithm import SBN, IntegerLayer, IntegerNet, convert, prepare
 from spikeloom.quant.methods.qcfs.algorithm import QCFS
 from spikeloom.quant.models import build, mnist_c

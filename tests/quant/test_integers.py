@@ -15,7 +15,7 @@ from spikeloom.quant import golden
 from spikeloom.quant.conversion.integers import convert, half_threshold
 from spikeloom.quant.conversion.rounding import FINE_THRESHOLD
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Input, Linear, NetworkError, Readout, SumPool
+from spikeloom.quant.ir.ops import IF, Input, Linear, NetworkError, Readout, SumPool
 from spikeloom.quant.methods.qcfs.algorithm import QCFS, prepare
 from spikeloom.quant.models import cnn, mlp
 

@@ -8,7 +8,7 @@ import torch
 
 from spikeloom.quant import golden
 from spikeloom.quant.conversion.integers import convert
-from spikeloom.quant.ir.nodes import Conv2d, Linear
+from spikeloom.quant.ir.ops import Conv2d, Linear
 from spikeloom.quant.methods.integernet import algorithm as integernet
 from spikeloom.quant.methods.qcfs.algorithm import calibrate, prepare
 from spikeloom.quant.models import build

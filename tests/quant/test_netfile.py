@@ -16,7 +16,7 @@ import pytest
 from small import network
 
 from spikeloom.quant.ir import netfile
-from spikeloom.quant.ir.nodes import NetworkError
+from spikeloom.quant.ir.ops import NetworkError
 
 GIB = 1 << 30
 

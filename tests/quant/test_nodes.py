@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from spikeloom.quant.ir import netfile
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import (
+from spikeloom.quant.ir.ops import (
     IF,
     NODE_TYPES,
     Add,
@@ -346,6 +346,14 @@ def test_a_bad_file_is_named(change, message: str, tmp_path) -> None:
     netfile.save(around(ONE["IF"]), path)
     rewrite(path, change)
     with pytest.raises(NetworkError, match=message):
+        netfile.load(path)
+
+
+def test_a_file_with_an_add_of_one_current_is_named(tmp_path) -> None:
+    path = tmp_path / "n.safetensors"
+    netfile.save(around(ONE["Add"]), path)
+    rewrite(path, lambda t, h: next(node for node in h["nodes"] if node["type"] == "Add").pop("source") and None)
+    with pytest.raises(NetworkError, match=r"its source is '', which is not among the nodes before it"):
         netfile.load(path)
 
 

@@ -15,7 +15,7 @@ from spikeloom.quant import golden
 from spikeloom.quant.conversion.integers import integer_network
 from spikeloom.quant.conversion.rounding import FINE_THRESHOLD
 from spikeloom.quant.frontends.layers import UnsupportedLayer
-from spikeloom.quant.ir.nodes import IF, NetworkError
+from spikeloom.quant.ir.ops import IF, NetworkError
 from spikeloom.quant.methods.qcfs.algorithm import QCFS, calibrate, prepare
 from spikeloom.quant.models import cnn, mlp, resnet
 from spikeloom.quant.qat import firing

@@ -17,7 +17,7 @@ from spikeloom.quant import golden
 from spikeloom.quant.analysis.branches import FAR
 from spikeloom.quant.analysis.reach import Reach
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import (
+from spikeloom.quant.ir.ops import (
     IF,
     Add,
     Conv2d,

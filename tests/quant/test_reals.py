@@ -19,7 +19,7 @@ from spikeloom.quant.conversion.reals import keep_grid, keep_membranes, layers_o
 from spikeloom.quant.data import Dataset
 from spikeloom.quant.ir import netfile
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Gain, Input, NetworkError, Synapse
+from spikeloom.quant.ir.ops import IF, Add, Conv2d, Gain, Input, NetworkError, Synapse
 from spikeloom.quant.methods.dual_phase.recipe import Calibration, DualPhaseEpochs, DualPhaseRates
 from spikeloom.quant.methods.fast_snn.recipe import Tuning
 from spikeloom.quant.methods.qcfs.algorithm import QCFS, prepare

@@ -19,7 +19,8 @@ from spikeloom.quant import execute, golden, reference
 from spikeloom.quant.analysis import activity
 from spikeloom.quant.ir import netfile
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import MaxPool, NetworkError, Readout, SumPool
+from spikeloom.quant.ir.ops import MaxPool, NetworkError, Readout, SumPool
+from spikeloom.quant.ir.ops.synapse import product
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,7 +73,7 @@ def test_what_does_not_fit_is_refused_alike() -> None:
 
 def test_sums_beyond_the_digits_of_a_float_are_exact() -> None:
     rows, weight = np.array([[(1 << 50) + 1, 3]]), np.array([[8, 1], [-8, 1]])
-    assert reference._product(rows, weight).tolist() == [[(1 << 53) + 11, -(1 << 53) - 5]]
+    assert product(rows, weight).tolist() == [[(1 << 53) + 11, -(1 << 53) - 5]]
 
 
 WITHOUT_TORCH = """

@@ -20,7 +20,7 @@ from spikeloom.quant.frontends.faithful import check_repeated
 from spikeloom.quant.frontends.graph import trace
 from spikeloom.quant.frontends.layers import CURRENTS, Layer, Sum, UnsupportedLayer, Weights
 from spikeloom.quant.frontends.repeat import repeated
-from spikeloom.quant.ir.nodes import IF, Conv2d
+from spikeloom.quant.ir.ops import IF, Conv2d
 from spikeloom.quant.methods.dual_phase import algorithm as dual_phase
 from spikeloom.quant.methods.fast_snn import algorithm as fast_snn
 from spikeloom.quant.methods.integernet import algorithm as integernet

@@ -20,7 +20,7 @@ from spikeloom.quant.data import Dataset
 from spikeloom.quant.frontends.graph import trace
 from spikeloom.quant.frontends.layers import Shortcut, Sum, Weights
 from spikeloom.quant.ir import netfile
-from spikeloom.quant.ir.nodes import IF, Add, Conv2d, Gain, Linear
+from spikeloom.quant.ir.ops import IF, Add, Conv2d, Gain, Linear
 from spikeloom.quant.methods.qcfs.algorithm import prepare
 from spikeloom.quant.models import build, load_weights, resnet
 from spikeloom.quant.qat.weight_rounding import round_weights

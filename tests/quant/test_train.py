@@ -15,7 +15,7 @@ from spikeloom.quant.analysis import activity
 from spikeloom.quant.data import digits
 from spikeloom.quant.ir import netfile
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Synapse
+from spikeloom.quant.ir.ops import IF, Synapse
 from spikeloom.quant.models import build
 from spikeloom.quant.recipe import Epochs, QcfsRecipe, Rates, RecipeError, read
 from spikeloom.quant.training.augment import moved

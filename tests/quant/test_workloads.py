@@ -9,7 +9,7 @@ import pytest
 
 from spikeloom.quant import golden
 from spikeloom.quant.conversion.shift_norm import shift_batch_norm
-from spikeloom.quant.ir.nodes import NetworkError, Requant
+from spikeloom.quant.ir.ops import NetworkError, Requant
 from spikeloom.quant.ir.workloads import from_workload, workload_frames
 
 FILE = Path(__file__).parents[2] / "benchmarks" / "digits-w4a4.npz"

@@ -13,7 +13,7 @@ from spikeloom.gen.emit import writer as emit
 from spikeloom.gen.lowering.plan import Fold
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Flatten, Input, Linear, Readout
+from spikeloom.quant.ir.ops import IF, Flatten, Input, Linear, Readout
 from spikeloom.sim.compare import compare
 from spikeloom.sim.disturb import SHORT, random_environment, random_pauses
 from spikeloom.sim.predict import MARGIN, boundary_infos, foresee, golden_words

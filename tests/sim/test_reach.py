@@ -17,7 +17,7 @@ from spikeloom.gen.lowering.plan import Fold
 from spikeloom.junit import properties
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.nodes import IF, Conv2d, Flatten, Input, Linear, Readout
+from spikeloom.quant.ir.ops import IF, Conv2d, Flatten, Input, Linear, Readout
 from spikeloom.reach_table import WARNINGS, reach_lines
 from spikeloom.sim import chunk
 from spikeloom.sim.predict import golden_words

@@ -20,7 +20,7 @@ _FAR = np.int64(1) << 60
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NeuronSpec:
-    """Integrate-and-fire neurons of a layer (``quant.ir.nodes.IF``).
+    """Integrate-and-fire neurons of a layer (``quant.ir.ops.IF``).
 
     Parameters:
         threshold, bias, v0: (Co,) integers, threshold > 0.

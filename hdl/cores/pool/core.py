@@ -17,7 +17,7 @@ __all__ = ["PoolArray", "PoolSpec"]
 
 @dataclass(frozen=True, kw_only=True)
 class PoolSpec:
-    """Pool of ``words`` window words into one (``quant.ir.nodes.SumPool`` and ``MaxPool``).
+    """Pool of ``words`` window words into one (``quant.ir.ops.SumPool`` and ``MaxPool``).
 
     Parameters: ``kind``: "sum", "max" (values) or "max_spikes" (spike when the maximum over the window of the running
     spike counts rises); ``words``, the number of words; ``i_format``.

@@ -21,7 +21,7 @@ __all__ = ["Readout", "ReadoutSpec"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReadoutSpec:
-    """Read-out (``quant.ir.nodes.Readout``): logits = currents + bias; class = argmax, the lowest index on ties.
+    """Read-out (``quant.ir.ops.Readout``): logits = currents + bias; class = argmax, the lowest index on ties.
 
     Parameters: ``bias``, (classes,); ``i_format``, the words of currents summed over time; ``ranges``, (classes, 2),
     their ranges.

@@ -19,7 +19,7 @@ __all__ = ["RequantSpec", "Requantiser"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RequantSpec:
-    """Quantiser of a layer (``quant.ir.nodes.Requant``): y = clamp((a - bias) >> shift, lo, hi), floor.
+    """Quantiser of a layer (``quant.ir.ops.Requant``): y = clamp((a - bias) >> shift, lo, hi), floor.
 
     Parameters: ``bias`` and ``shift``, (Co,) integers, a negative shift to the left; ``lo`` and ``hi``; ``i_format``,
     the current words (one step); ``ranges``, (Co, 2), range of each channel's current.

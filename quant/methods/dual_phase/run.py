@@ -15,7 +15,7 @@ from ...conversion.integers import integer_network
 from ...conversion.reals import keep_membranes, layers_of, scale_logits, tuned_network
 from ...data import Dataset
 from ...ir.network import Network
-from ...ir.nodes import IF, Rule
+from ...ir.ops import IF, Rule
 from ...qat.integer_graph import IntegerGraph
 from ...qat.weight_rounding import round_weights
 from ...recipe import DualPhaseRecipe

@@ -32,7 +32,7 @@ from ...frontends.graph import trace
 from ...frontends.layers import IMAGE, Activation, Flat, Pool, Shortcut, UnsupportedLayer, Weights, refuse
 from ...frontends.structure import terms_of
 from ...ir.network import Network
-from ...ir.nodes import Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout, Requant, SumPool
+from ...ir.ops import Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout, Requant, SumPool
 from ...qat.integer_graph import skipped
 from ...qat.stage import inside
 from ...training.convolution import conv2d

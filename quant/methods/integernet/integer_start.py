@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ...frontends.graph import trace
 from ...frontends.layers import IMAGE, Flat, Pool, Weights
-from ...ir.nodes import NetworkError
+from ...ir.ops import NetworkError
 from .algorithm import IntegerGains, IntegerLayer, IntegerNet, IntegerWeights, pooled
 
 __all__ = ["start"]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ...conversion.rounding import floor_ste, round_ste
 from ...conversion.shift_norm import ShiftNorm, shift_batch_norm
-from ...ir.nodes import NetworkError
+from ...ir.ops import NetworkError
 
 __all__ = ["SBN"]
 

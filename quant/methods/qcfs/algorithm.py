@@ -3,7 +3,7 @@ ultra-low-latency spiking neural networks", ICLR 2022).
 
 h(z) = lambda * clip(floor(z * L / lambda + 1/2) / L, 0, 1), with lambda learned. With L = T an integrate-and-fire
 neuron of threshold lambda, initial membrane lambda / 2 and reset by subtraction gives T * h(z) / lambda spikes for a
-current that is constant in time; for other currents the lossless rule does (``quant.ir.nodes.IF``).
+current that is constant in time; for other currents the lossless rule does (``quant.ir.ops.IF``).
 """
 
 from __future__ import annotations

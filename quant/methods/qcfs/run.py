@@ -12,7 +12,7 @@ from ...conversion.integers import integer_network
 from ...conversion.reals import layers_of, scale_logits, tuned_network
 from ...data import Dataset
 from ...ir.network import Network
-from ...ir.nodes import Rule
+from ...ir.ops import Rule
 from ...qat.integer_graph import IntegerGraph
 from ...qat.weight_rounding import round_weights
 from ...recipe import QcfsRecipe

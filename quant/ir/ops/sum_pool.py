@@ -1,0 +1,32 @@
+"""The sum over windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..signal import Signal
+from ..span import Span
+from .pool import Pool
+
+__all__ = ["SumPool"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SumPool(Pool):
+    """Sum over the window, every time step: average pooling with its division left to the next threshold.
+    It is linear."""
+
+    def _signal(self, sources: Sequence[Signal], steps: int) -> Signal:
+        source, area = sources[0], self.kernel**2
+        return Signal(source.kind, self._pooled(source), source.timed, source.low * area, source.high * area)
+
+    def reference_step(self, x: np.ndarray) -> np.ndarray:
+        """The sum of the window."""
+        return self._views(x).sum((-2, -1))
+
+    def span(self, spans: Sequence[Span], sources: Sequence[Signal], steps: int) -> Span:
+        """All cells of a window at an end."""
+        return Span(spans[0].low * self.kernel**2, spans[0].high * self.kernel**2)

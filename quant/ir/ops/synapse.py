@@ -1,0 +1,94 @@
+"""What the layers with weights have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+
+from ..node import Node, multiplied
+from ..signal import Signal
+from ..span import Span
+from ..windows import Windows
+
+__all__ = ["Synapse", "product"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Synapse(Node):
+    """Common part of the layers with weights: integers of ``weight_bits`` (2..8) bits, two's complement. All are
+    linear."""
+
+    passes_sums: ClassVar = True
+
+    weight: np.ndarray
+    weight_bits: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._arrays("weight")
+        self._integers("weight_bits")
+        if not 2 <= self.weight_bits <= 8:
+            self._fail(f"weight_bits must be in 2..8, not {self.weight_bits}")
+        low, high = -(1 << (self.weight_bits - 1)), (1 << (self.weight_bits - 1)) - 1
+        if not self.weight.size:
+            self._fail("weight is empty")
+        if self.weight.min() < low or self.weight.max() > high:
+            self._fail(
+                f"weights must be in {low}..{high} ({self.weight_bits} bits), "
+                f"found {self.weight.min()}..{self.weight.max()}"
+            )
+
+    @property
+    def windows(self) -> Windows:
+        """The windows from which it computes one output pixel each."""
+        return Windows((1, 1))
+
+    def _check_inputs(self, source: Signal) -> None:
+        """Refuse a source that its weights do not fit."""
+        raise NotImplementedError
+
+    def _signal(self, sources: Sequence[Signal], steps: int) -> Signal:
+        source = sources[0]
+        self._check_inputs(source)
+        shape = (len(self.weight), *self.windows.places(source.shape[1:]))
+        return Signal("currents", shape, source.timed, *self._range(source))
+
+    def span(self, spans: Sequence[Span], sources: Sequence[Signal], steps: int) -> Span:
+        """By the sums of the positive and of the negative weights of each input channel."""
+        taps = self.weight.reshape(*self.weight.shape[:2], -1)
+        groups = sources[0].shape[0] // taps.shape[1]
+        positive, negative = (
+            part.sum(2).reshape(groups, -1, taps.shape[1]) for part in (np.maximum(taps, 0), np.minimum(taps, 0))
+        )
+        low, high = spans[0].always
+        low, high = (x.reshape(groups, -1, 1) for x in (np.minimum(low, 0), np.maximum(high, 0)))  # 0: the padding
+        lowest, highest = positive @ low + negative @ high, positive @ high + negative @ low
+        return Span(lowest.reshape(1, -1), highest.reshape(1, -1), np.gcd.reduce(taps.reshape(len(taps), -1), axis=1))
+
+    def fan_out(self, shape: tuple[int, int, int]) -> np.ndarray:
+        """Synapses (C, H, W) that each element of a source of ``shape`` reaches; there are none on padding."""
+        outputs = len(self.weight) * self.weight.shape[1] // shape[0]
+        return np.broadcast_to(outputs * self.windows.times_read(shape[1:]), shape)
+
+    def scaled(self, factor: np.ndarray, bits: int) -> Self:
+        """The node with ``bits`` wide weights that are ``factor`` (Co,) times these, rounded."""
+        return replace(self, weight=multiplied(self.weight, factor), weight_bits=bits)
+
+    def _range(self, source: Signal) -> tuple[int, int]:
+        """Lowest and highest current of any output over all inputs (and all partial sums)."""
+        w = self.weight.reshape(self.weight.shape[0], -1)
+        sums = list(zip(np.maximum(w, 0).sum(1).tolist(), np.minimum(w, 0).sum(1).tolist(), strict=True))
+        low, high = min(source.low, 0), max(source.high, 0)
+        return min(pos * low + neg * high for pos, neg in sums), max(pos * high + neg * low for pos, neg in sums)
+
+
+def product(rows: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """``rows`` (n, inputs) times ``weight`` (outputs, inputs): (n, outputs). It runs in float64 as long as no partial
+    sum can reach 2**53, where every order of additions is exact, and in int64 beyond."""
+    most = int(np.abs(weight).sum(1).max(initial=0)) * max(int(rows.max(initial=0)), -int(rows.min(initial=0)))
+    if most >= 1 << 53:
+        return rows @ weight.T.astype(np.int64)
+    return (rows.astype(np.float64) @ weight.T.astype(np.float64)).astype(np.int64)

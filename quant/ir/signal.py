@@ -1,0 +1,23 @@
+"""What flows between the nodes of a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Signal"]
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What flows out of a node.
+
+    Attributes: ``kind`` ("values", "spikes", "currents" or "logits"); ``shape`` (C, H, W); ``timed``, whether it
+    differs from time step to time step; ``low`` and ``high``, the range over all inputs, of one time step.
+    """
+
+    kind: Literal["values", "spikes", "currents", "logits"]
+    shape: tuple[int, int, int]
+    timed: bool
+    low: int
+    high: int
