@@ -24,8 +24,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from ..methods.floats import value_of
-from ..methods.qcfs.algorithm import QCFS
+from .activations import QCFS
+from .floats import value_of
 from .layers import IMAGE, Activation, Layer, UnsupportedLayer, Weights
 from .tracing import call_name, evaluating, type_name
 

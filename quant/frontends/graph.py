@@ -14,8 +14,19 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from ..methods.qcfs.algorithm import QCFS, is_relu
-from .arguments import ADDITIONS, DROPOUTS, FLATTENS, MAX_POOLS, MEANS, SOFTMAXES, VIEWS, Arguments, in_place
+from .activations import QCFS
+from .arguments import (
+    ADDITIONS,
+    DROPOUTS,
+    FLATTENS,
+    MAX_POOLS,
+    MEANS,
+    SOFTMAXES,
+    VIEWS,
+    Arguments,
+    in_place,
+    is_relu,
+)
 from .faithful import Reading, check_forward, check_layers, check_repeated, images
 from .layers import (
     IMAGE,

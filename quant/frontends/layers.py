@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, fx, nn
 
-from ..methods.qcfs.algorithm import QCFS
+from .activations import QCFS
 
 __all__ = [
     "CURRENTS",

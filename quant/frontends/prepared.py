@@ -15,8 +15,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import fx, nn
 
-from ..methods.qcfs.algorithm import is_relu
-from .arguments import DROPOUTS, MAX_POOLS, Arguments, in_place
+from .arguments import DROPOUTS, MAX_POOLS, Arguments, in_place, is_relu
 from .faithful import check_same
 from .graph import checked_images
 from .layers import UnsupportedLayer

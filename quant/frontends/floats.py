@@ -1,4 +1,4 @@
-"""A traced graph executed in floats, as the model itself would: what the methods without training look at."""
+"""A traced graph executed in floats, as the model itself would: what layers are compared by, and what is measured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..frontends.layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, Sum, Weights
+from .layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, Sum, Weights
 
 __all__ = ["results", "value_of"]
 
