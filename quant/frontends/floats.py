@@ -18,7 +18,7 @@ CHUNK = 128
 
 @torch.no_grad()
 def results(layers: Sequence[Layer], images: Tensor) -> Iterator[tuple[Layer, Tensor]]:
-    """Every layer of ``layers`` (``graph.trace``) with what it gives for ``images`` (N, C, H, W), as the model sees
+    """Every layer of ``layers`` of a float graph with what it gives for ``images`` (N, C, H, W), as the model sees
     them; activations compute their own module, or a ReLU. Results are let go once no layer needs them."""
     found = {IMAGE: images}
     last_use = {source: layer.name for layer in layers for source in layer.sources}

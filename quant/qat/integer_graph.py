@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..conversion.rounding import LayerIntegers, readout_integers
-from ..frontends.graph import trace
 from ..frontends.layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, UnsupportedLayer, Weights
 from ..frontends.structure import terms_of
+from ..frontends.torch_fx.graph import trace
 from ..ir.nodes import NetworkError, Rule
 from . import firing
 from .firing import over_channels
@@ -41,7 +41,7 @@ class Scales(NamedTuple):
 class IntegerGraph(nn.Module):
     """A model whose forward is the integer network.
 
-    Parameters: ``model``, an nn.Module with QCFS activations, or the layers of one (``graph.trace``), copied;
+    Parameters: ``model``, an nn.Module with QCFS activations, or the layers of a float graph, copied;
     ``input_high``, the largest pixel, which stands for 1.0; ``steps``, T; ``weight_bits``, 2..8, with ``first_bits``
     and ``last_bits`` for the first and last layer and ``shortcut_bits`` for projections, which must come in the unit
     of the layer they are added to; ``rule``, "lossless", "causal" or "signed"; ``strict``, whether neurons fire at

@@ -17,8 +17,8 @@ from spikeloom.quant import golden
 from spikeloom.quant.conversion.integers import integer_network
 from spikeloom.quant.data import digits
 from spikeloom.quant.frontends.floats import results
-from spikeloom.quant.frontends.graph import trace
 from spikeloom.quant.frontends.layers import UnsupportedLayer
+from spikeloom.quant.frontends.torch_fx.graph import trace
 from spikeloom.quant.ir.nodes import IF, SumPool
 from spikeloom.quant.methods.qcfs.algorithm import prepare
 from spikeloom.quant.methods.spiking_resnet import algorithm as method

@@ -28,9 +28,9 @@ from torch import Tensor, nn
 
 from ...conversion.integers import link
 from ...conversion.rounding import round_ste
-from ...frontends.graph import trace
 from ...frontends.layers import IMAGE, Activation, Flat, Pool, Shortcut, UnsupportedLayer, Weights, refuse
 from ...frontends.structure import terms_of
+from ...frontends.torch_fx.graph import trace
 from ...ir.network import Network
 from ...ir.nodes import Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout, Requant, SumPool
 from ...qat.integer_graph import skipped

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from ...frontends.activations import QCFS
-from ...frontends.prepared import prepared
+from ...frontends.torch_fx.prepared import prepared
 
 __all__ = ["QCFS", "calibrate", "prepare"]
 
@@ -32,7 +32,7 @@ def prepare(
     ``average_pools`` replaces max-pools by averages, as the authors do; ``kind`` is the activation of another method.
     The weights are copied, not shared. What could not be converted after the training is refused here: the model is
     compared with its layers on images of ``shape`` (C, H, W), or of one that fits. Raises UnsupportedLayer and
-    NetworkError as ``graph.trace`` does.
+    NetworkError as ``torch_fx.graph.read`` does.
     """
     return prepared(model, lambda: kind(levels, threshold), average_pools=average_pools, shape=shape)
 

@@ -37,8 +37,8 @@ from torch import Tensor, nn
 from ...conversion.integers import integer_network
 from ...frontends.activations import QCFS
 from ...frontends.floats import results
-from ...frontends.graph import trace
 from ...frontends.layers import IMAGE, Activation, Layer, Pool, Shortcut, UnsupportedLayer, Weights
+from ...frontends.torch_fx.graph import trace
 from ...ir.network import Network
 from ...qat.integer_graph import IntegerGraph, sources_of
 from ...qat.stage import Stage

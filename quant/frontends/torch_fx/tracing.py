@@ -16,8 +16,8 @@ import torch
 from torch import fx, nn
 from torch.nn.parameter import is_lazy
 
-from .activations import QCFS
-from .layers import UnsupportedLayer, refuse
+from ..activations import QCFS
+from ..layers import UnsupportedLayer, refuse
 
 __all__ = ["call_name", "evaluating", "graph_of", "plain", "type_name", "word"]
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from .layers import refuse
+from ..layers import refuse
 from .tracing import call_name
 
 __all__ = [

@@ -1,0 +1,1 @@
+"""Models of PyTorch, traced with torch.fx."""
