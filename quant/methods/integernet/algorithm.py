@@ -33,7 +33,7 @@ from ...frontends.structure import terms_of
 from ...frontends.torch_fx.graph import trace
 from ...ir.network import Network
 from ...ir.nodes import Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout, Requant, SumPool
-from ...qat.integer_graph import skipped
+from ...qat.passing import shortcut_currents
 from ...qat.stage import inside
 from ...training.convolution import conv2d
 from .sbn import SBN
@@ -90,7 +90,7 @@ class IntegerGains(nn.Module):
 
     def sums(self, x: Tensor) -> Tensor:
         """Values to sums."""
-        return skipped(self.shortcut, x, self.gain.to(x.dtype))
+        return shortcut_currents(self.shortcut, x, self.gain.to(x.dtype))
 
 
 class IntegerLayer(IntegerWeights):
