@@ -14,8 +14,6 @@ from .quant.ir import netfile
 from .quant.ir.network import Network
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from .gen.design import Design
     from .gen.lowering.plan import Fold
     from .quant.recipe import Recipe
@@ -46,11 +44,26 @@ def save(network: Network, path: str | Path) -> None:
     netfile.save(network, path)
 
 
-def convert(model: nn.Module, **options: Any) -> Network:
-    """Convert a trained torch module; for the options see :func:`spikeloom.quant.conversion.integers.convert`."""
+def convert(model: object, **options: Any) -> Network:
+    """Convert a trained torch module, or whatever another installed front end takes, an object or the path of a file
+    (``docs/adding/frontend.md``); for the options see :func:`spikeloom.quant.conversion.integers.convert`.
+
+    The ``shape`` may be left out where the front end reads it from the source, and with it all other options where it
+    reads integers. Raises FrontEndError where no front end takes ``model``.
+    """
+    from .quant.frontends.protocol import FrontEndError, find
+
+    front_end = find(model)
+    found = front_end.read(model, options.get("shape"))
+    if isinstance(found, Network):
+        if more := [key for key in options if key != "shape"]:
+            raise FrontEndError(f"{front_end.name}: reads integers as they are; leave out {', '.join(more)}")
+        return found
     from .quant.conversion.integers import convert as converted
 
-    return converted(model, **options)
+    if found.shape is not None:
+        options.setdefault("shape", found.shape)
+    return converted(found.layers, **options)
 
 
 def train(recipe: Recipe, *, held_out: int | None = None, **options: Any) -> Trained:

@@ -25,6 +25,15 @@ BELOW = {
 }
 """What the modules of a folder may import as a whole, NUMPY_ONLY aside."""
 
+METHODS = "quant.methods"
+"""The published methods. Of all that is not one of them a recipe's file and a training alone know them, by name."""
+
+METHODS_BY_NAME = "quant.methods.registry"
+OF_METHODS = ("quant.recipe", "quant.training.train")
+
+BELOW_FRONT_ENDS = ("quant.frontends", "quant.ir")
+"""What front ends may import of this project: they know nothing of what becomes of a float graph."""
+
 FOREIGN = {"hdl": {"amaranth", "numpy"}, "quant": {"numpy", "torch", "safetensors", "sklearn", "rich"}}
 """Packages outside the standard library, where they are restricted."""
 
@@ -67,6 +76,11 @@ def imports(source: str, package: str) -> Iterator[tuple[int, str]]:
                 yield node.lineno, name
 
 
+def inside(module: str, package: str) -> bool:
+    """Whether ``module`` is ``package`` or in it."""
+    return module == package or module.startswith(f"{package}.")
+
+
 def violations(module: str, source: str, *, package: bool = False) -> list[str]:
     """What ``source`` of ``module`` imports against the rules."""
     folder, name = module.split(".")[0], installed_name(module)
@@ -75,6 +89,10 @@ def violations(module: str, source: str, *, package: bool = False) -> list[str]:
         top = target.split(".")[0]
         if top in FOLDERS:
             allowed = top in BELOW[folder] or (folder != "hdl" and target.startswith(NUMPY_ONLY))
+            if inside(target, METHODS) and not inside(module, METHODS):
+                allowed = module in OF_METHODS and target == METHODS_BY_NAME
+            if inside(module, "quant.frontends"):
+                allowed = any(inside(target, below) for below in BELOW_FRONT_ENDS)
         else:
             allowed = top in sys.stdlib_module_names or top in FOREIGN.get(folder, {top})
             allowed = allowed and not (folder == "gen" and top == "torch")
@@ -115,6 +133,15 @@ def test_the_direction_of_imports() -> None:
         ("quant.golden", "import amaranth", True),
         ("quant.methods.qcfs.algorithm", "from ...ir.network import Network", False),
         ("quant.methods.qcfs.algorithm", "from ....gen.plan import Fold", True),
+        ("quant.qat.stage", "from ..methods.qcfs.algorithm import QCFS", True),
+        ("quant.conversion.reals", "def f():\n    from ..methods import qcfs", True),
+        ("quant.frontends.layers", "from ..methods.registry import METHODS", True),
+        ("quant.frontends.layers", "from ..conversion.rounding import round_ste", True),
+        ("quant.frontends.layers", "from ..ir.ops import NetworkError\nfrom .activations import QCFS", False),
+        ("quant.training.train", "from ..methods.registry import phases_of", False),
+        ("quant.training.train", "from ..methods.qcfs.run import phases", True),
+        ("quant.methods.start", "from .qcfs.algorithm import QCFS\nfrom ..recipe import Recipe", False),
+        ("sim.predict", "from ..quant.methods.qcfs import QCFS", True),
         ("spikeloom.cli", "from .sim.verify import verify\nfrom .quant import golden\nimport typer", False),
     ],
 )

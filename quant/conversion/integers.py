@@ -11,11 +11,13 @@ so floor(theta/2) is exactly a real theta/2 for the test ``>=``, and ceil(theta/
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..frontends.layers import IMAGE, Flat, Pool
+from ..frontends.layers import IMAGE, Flat, Layer, Pool
 from ..ir.network import Network
 from ..ir.ops import (
     IF,
@@ -40,7 +42,7 @@ __all__ = ["convert", "half_threshold", "integer_network", "link"]
 
 
 def convert(
-    model: nn.Module,
+    model: nn.Module | Sequence[Layer],
     *,
     shape: tuple[int, int, int],
     input_high: int,
@@ -53,7 +55,8 @@ def convert(
     strict: bool = False,
     meta: dict[str, str] | None = None,
 ) -> Network:
-    """Convert ``model``, trained with QCFS activations on pixels / input_high, to an integer network of T = ``steps``.
+    """Convert ``model``, trained with QCFS activations on pixels / input_high, to an integer network of T = ``steps``;
+    a module of PyTorch, or the layers of a float graph.
 
     ``shape`` is that of an image (C, H, W). Weights get ``weight_bits`` bits, a scale for each output channel; the last
     layer one scale for all. A projection, whose weights are added to another layer's, comes in that layer's scale, with

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data import Dataset
+from ..frontends.activations import QCFS
 from ..frontends.layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, Sum, Weights
 from ..ir.addends import addends
 from ..ir.netfile import load
@@ -38,7 +39,6 @@ from ..ir.ops import (
     SumPool,
     Synapse,
 )
-from ..methods.qcfs.algorithm import QCFS
 from ..qat.integer_graph import IntegerGraph
 from ..qat.stage import Stage
 from ..recipe import RecipeError

@@ -14,19 +14,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..conversion.rounding import LayerIntegers, readout_integers
-from ..frontends.graph import trace
-from ..frontends.layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, UnsupportedLayer, Weights
+from ..frontends.layers import IMAGE, Activation, Flat, Layer, Pool, UnsupportedLayer, Weights
 from ..frontends.structure import terms_of
+from ..frontends.torch_fx.graph import trace
 from ..ir.ops import NetworkError, Rule
 from . import firing
 from .firing import over_channels
+from .passing import aligned, passed, passed_trains, shortcut_currents
 from .stage import Stage
 
-__all__ = ["IntegerGraph", "Scales", "skipped", "sources_of"]
+__all__ = ["IntegerGraph", "Scales", "sources_of"]
 
 
 class Scales(NamedTuple):
@@ -41,7 +41,7 @@ class Scales(NamedTuple):
 class IntegerGraph(nn.Module):
     """A model whose forward is the integer network.
 
-    Parameters: ``model``, an nn.Module with QCFS activations, or the layers of one (``graph.trace``), copied;
+    Parameters: ``model``, an nn.Module with QCFS activations, or the layers of a float graph, copied;
     ``input_high``, the largest pixel, which stands for 1.0; ``steps``, T; ``weight_bits``, 2..8, with ``first_bits``
     and ``last_bits`` for the first and last layer and ``shortcut_bits`` for projections, which must come in the unit
     of the layer they are added to; ``rule``, "lossless", "causal" or "signed"; ``strict``, whether neurons fire at
@@ -126,9 +126,9 @@ class IntegerGraph(nn.Module):
         match layer:
             case Flat() | Pool():
                 source = layer.sources[0]
-                found[layer.name] = _passed(layer, found[source])
+                found[layer.name] = passed(layer, found[source])
                 if source in trains:
-                    trains[layer.name] = _passed_trains(layer, trains[source])
+                    trains[layer.name] = passed_trains(layer, trains[source])
             case Stage() if layer.log_threshold is not None:
                 found[layer.name] = self._spiking(layer, found, trains, scales)
             case Stage():
@@ -236,7 +236,7 @@ class IntegerGraph(nn.Module):
         for part, weight in zip(stage.parts, integers.weights, strict=True):
             yield part.source, part.current(_like(weight, found[part.source]), weight)
         for shortcut, gain in zip(stage.shortcuts, integers.gains, strict=True):
-            yield shortcut.sources[0], skipped(shortcut, found[shortcut.sources[0]], gain)
+            yield shortcut.sources[0], shortcut_currents(shortcut, found[shortcut.sources[0]], gain)
 
     def _total(
         self, stage: Stage, integers: LayerIntegers, found: Mapping[str, Tensor], timed: Mapping[str, bool]
@@ -265,7 +265,7 @@ class IntegerGraph(nn.Module):
                 x = trains[source]
                 skips.append((aligned(shortcut, x.flatten(0, 1)).unflatten(0, x.shape[:2]), gain))
             else:
-                steady.append(skipped(shortcut, found[source], gain))
+                steady.append(shortcut_currents(shortcut, found[source], gain))
         return firing.Drive(functools.reduce(torch.add, steady) if steady else None, timed, skips)
 
 
@@ -279,34 +279,3 @@ def sources_of(layer: Stage | Pool | Flat) -> list[str]:
 def _like(weight: Tensor, x: Tensor) -> Tensor:
     """``x`` as wide as ``weight``; under autocast, which makes both narrow, as it is."""
     return x if x.dtype == torch.bfloat16 else x.to(weight.dtype)
-
-
-def _passed(layer: Pool | Flat, x: Tensor) -> Tensor:
-    """Pixels or counts (N, ...) behind a pool or a flattening."""
-    if isinstance(layer, Flat):
-        return x.flatten(1)
-    if layer.kind == "average":
-        return F.avg_pool2d(x, layer.kernel, layer.stride, divisor_override=1)
-    return F.max_pool2d(x, layer.kernel, layer.stride)
-
-
-def _passed_trains(layer: Pool | Flat, x: Tensor) -> Tensor:
-    """Spike trains (T, N, ...) behind a pool or a flattening."""
-    gate = isinstance(layer, Pool) and layer.kind == "max"
-    y = _passed(layer, (x.cumsum(0) if gate else x).flatten(0, 1)).unflatten(0, x.shape[:2])
-    # The count gate: a spike leaves when the largest running count of the window grows.
-    return torch.cat((y[:1], y[1:] - y[:-1])) if gate else y
-
-
-def aligned(shortcut: Shortcut, x: Tensor) -> Tensor:
-    """Values, spikes or counts (N, C, ...) where a shortcut adds them, (N, Co, ...)."""
-    if shortcut.stride > 1 and x.ndim > 2:  # of a map every so manyth pixel; slicing would lose the memory format
-        x = F.avg_pool2d(x, 1, shortcut.stride)
-    if shortcut.before or shortcut.after:
-        x = F.pad(x, (*[0, 0] * (x.ndim - 2), shortcut.before, shortcut.after))
-    return x
-
-
-def skipped(shortcut: Shortcut, x: Tensor, gain: Tensor) -> Tensor:
-    """The currents (N, Co, ...) of a shortcut for values or counts ``x`` (N, C, ...) and its gains (Co,)."""
-    return aligned(shortcut, x).to(gain.dtype) * over_channels(gain, x)

@@ -22,11 +22,11 @@ from .. import golden
 from ..data import Dataset
 from ..recipe import Recipe
 from .augment import erased, mirrored, moved
-from .checkpoint import Checkpoint, copied, identity, random_state, restore_random_state
-from .checkpoint_parts import fits_optimiser
+from .checkpoint import Checkpoint, identity
 from .compiled import compiled
 from .convolution import right_gradients
 from .losses import loss_of
+from .record import Record
 from .report import Report
 from .workers import Workers
 
@@ -70,21 +70,11 @@ class Fit:
         self.train_y = torch.from_numpy(data.train_y).to(device)
         self.test_x = torch.from_numpy(data.test_x.astype(np.float32)).to(device)
         self.test_y = torch.from_numpy(data.test_y).to(device)
-        self.checkpoint = checkpoint or Checkpoint(None)
-        self._identity = identity(recipe, data)
-        self._done: dict[str, Any] = {}
-        self._now: dict[str, Any] | None = None
-        self._known: dict[str, float] = {}
-        self._names: set[str] = set()
-        self.resumed = ""
-        found = self.checkpoint.read(self._identity)
+        self._record = Record(
+            identity(recipe, data), checkpoint or Checkpoint(None), report, writes=self.workers.rank == 0
+        )
+        self.resumed = self._record.resumed
         self.workers.meet()  # before anybody writes
-        if found:
-            state = self.checkpoint.state
-            self._done, self._now, self._known = dict(state["done"]), state["now"], dict(state["accuracy"])
-            steps = [f"{name} done" for name in self._done]
-            steps += [f"{self._now['name']} after epoch {self._now['epoch']}"] if self._now else []
-            self.resumed = ", ".join(steps)
 
     def __call__(
         self,
@@ -102,11 +92,11 @@ class Fit:
         model.train()
         if self.recipe.bf16:
             model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        if self._recalled(name, model):
+        if self._record.recalled(name, model):
             return
         average = copy.deepcopy(model).requires_grad_(False) if self.recipe.average else None
         rates = [group["lr"] for group in optimiser.param_groups]
-        first, before = self._continued(name, model, optimiser, average, epochs)
+        first, before = self._record.continued(name, model, optimiser, average, epochs)
         start, batches = time.perf_counter(), len(self.train_x) // self.recipe.batch
         shared = self.workers.wrapped(self._fast(model))
         figures, last = dict[str, float](), start
@@ -131,14 +121,12 @@ class Fit:
             if self.progress:
                 self.progress(name, epoch + 1, epochs, figures)
             if epoch + 1 < epochs:
-                self._now = {"name": name, "epoch": epoch + 1, "model": copied(model), "random": random_state()}
-                self._now |= {"optimiser": optimiser.state_dict(), "seconds": before + time.perf_counter() - start}
-                self._now |= {"average": copied(average)} if average else {}
-                self._write()
+                seconds = before + time.perf_counter() - start
+                self._record.reached(name, epoch + 1, model, optimiser, average, seconds)
         if average:
             self.workers.average_buffers(average)
             model.load_state_dict(average.state_dict())
-        self._finished(name, model, before + time.perf_counter() - start)
+        self._record.finished(name, model, before + time.perf_counter() - start)
 
     def teach(self, model: nn.Module | None) -> None:
         """From now on, learn from ``model`` as it is now as well, as the recipe's ``distill`` says; None: from labels
@@ -153,10 +141,10 @@ class Fit:
         A training that is continued loads the state instead. What is quick needs no step. ``name`` appears in the
         report's seconds.
         """
-        if not self._recalled(name, model):
+        if not self._record.recalled(name, model):
             start = time.perf_counter()
             function()
-            self._finished(name, model, time.perf_counter() - start)
+            self._record.finished(name, model, time.perf_counter() - start)
 
     def show(self, name: str, share: float, figures: dict[str, float]) -> None:
         """Show how much of something ``name`` that is no epochs is done; ``figures`` as in :data:`Progress`."""
@@ -166,10 +154,11 @@ class Fit:
     def measure(self, name: str, model: nn.Module) -> float:
         """Accuracy of ``model`` on the test split, put into the report as ``name``."""
         model.eval()
-        if name not in self._known:
-            self._known[name] = self.accuracy(model)
-        self.report.accuracy[name] = self._known[name]
-        return self._known[name]
+        known = self._record.accuracy
+        if name not in known:
+            known[name] = self.accuracy(model)
+        self.report.accuracy[name] = known[name]
+        return known[name]
 
     def accuracy(self, model: nn.Module) -> float:
         """Accuracy of ``model``, which is left in evaluation mode, on the test split."""
@@ -250,58 +239,6 @@ class Fit:
         with torch.no_grad(), autocast, right_gradients(self.teacher):
             taught = self.forward(self.teacher, x).float()
         return {"taught": taught, "weight": self.recipe.distill.weight, "temperature": self.recipe.distill.temperature}
-
-    def _recalled(self, name: str, model: nn.Module) -> bool:
-        """Whether the step ``name`` is done already; then ``model`` and the random numbers are as after it."""
-        if name in self._names:
-            raise ValueError(f"A training has one step {name!r}; a second needs another name")
-        self._names.add(name)
-        if name not in self._done:
-            return False
-        done = self._done[name]
-        self._load(model, done)
-        self.report.seconds[name] = done["seconds"]
-        return True
-
-    def _continued(
-        self, name: str, model: nn.Module, optimiser: torch.optim.Optimizer, average: nn.Module | None, epochs: int
-    ) -> tuple[int, float]:
-        """Epochs and seconds of the phase ``name`` that the checkpoint has, with everything as after them."""
-        now = self._now
-        if now is None or now["name"] != name:
-            return 0, 0.0
-        if now["epoch"] >= epochs:
-            raise self.checkpoint.unfit(ValueError(f"epoch {now['epoch']} of {epochs}"))
-        if average and "average" in now:
-            self._load(average, now | {"model": now["average"]})
-        self._load(model, now, optimiser)
-        return now["epoch"], now["seconds"]
-
-    def _load(self, model: nn.Module, state: dict[str, Any], optimiser: torch.optim.Optimizer | None = None) -> None:
-        try:
-            model.load_state_dict(state["model"])
-            if optimiser is not None:
-                settings = [{k: v for k, v in group.items() if k != "params"} for group in optimiser.param_groups]
-                optimiser.load_state_dict(state["optimiser"])
-                for group, given in zip(optimiser.param_groups, settings, strict=True):
-                    group.update(given)  # they are the recipe's; the rate is set at every batch
-                if not fits_optimiser(optimiser):
-                    raise ValueError("the optimiser has other parameters")
-            restore_random_state(state["random"])
-        except Exception as error:  # of a damaged file anything may come
-            raise self.checkpoint.unfit(error) from None
-
-    def _finished(self, name: str, model: nn.Module, seconds: float) -> None:
-        self._now = None
-        self._done[name] = {"model": copied(model), "random": random_state(), "seconds": seconds}
-        self.report.seconds[name] = seconds
-        self._write()
-
-    def _write(self) -> None:
-        if self.workers.rank:
-            return
-        state = {"done": self._done, "now": self._now, "accuracy": self._known}
-        self.checkpoint.write(self._identity, state)
 
 
 def _follow(average: nn.Module, model: nn.Module, decay: float) -> None:

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spikeloom.quant.frontends.graph import trace
 from spikeloom.quant.frontends.layers import UnsupportedLayer
+from spikeloom.quant.frontends.torch_fx.graph import trace
 from spikeloom.quant.methods.qcfs.algorithm import QCFS
 from spikeloom.quant.training.compiled import agree, compiled
 

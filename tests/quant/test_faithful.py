@@ -18,12 +18,12 @@ from torch.nn.modules.module import register_module_forward_hook
 from torch.nn.utils import parametrizations, parametrize, prune
 
 from spikeloom import api
-from spikeloom.quant.frontends.graph import trace
+from spikeloom.quant.frontends.floats import results
 from spikeloom.quant.frontends.layers import Pool, UnsupportedLayer, Weights
+from spikeloom.quant.frontends.torch_fx.graph import trace
 from spikeloom.quant.ir.ops import NetworkError
 from spikeloom.quant.methods.dual_phase import algorithm as dual_phase
 from spikeloom.quant.methods.fast_snn import algorithm as fast_snn
-from spikeloom.quant.methods.floats import results
 from spikeloom.quant.methods.qcfs.algorithm import QCFS, prepare
 from spikeloom.quant.qat.weight_rounding import round_weights
 

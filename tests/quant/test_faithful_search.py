@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from spikeloom import api
 from spikeloom.quant import golden
-from spikeloom.quant.frontends.graph import UnsupportedLayer
+from spikeloom.quant.frontends.torch_fx.graph import UnsupportedLayer
 from spikeloom.quant.ir.ops import NetworkError, Synapse
 from spikeloom.quant.methods.qcfs.algorithm import QCFS, prepare
 

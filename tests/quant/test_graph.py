@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spikeloom.quant.frontends.graph import trace
 from spikeloom.quant.frontends.layers import (
     IMAGE,
     Activation,
@@ -22,6 +21,7 @@ from spikeloom.quant.frontends.layers import (
     UnsupportedLayer,
     Weights,
 )
+from spikeloom.quant.frontends.torch_fx.graph import trace
 from spikeloom.quant.methods.qcfs.algorithm import QCFS, prepare
 
 

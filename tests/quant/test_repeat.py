@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from spikeloom import api
 from spikeloom.quant import golden
 from spikeloom.quant.conversion.integers import integer_network
-from spikeloom.quant.frontends.faithful import check_repeated
-from spikeloom.quant.frontends.graph import trace
 from spikeloom.quant.frontends.layers import CURRENTS, Layer, Sum, UnsupportedLayer, Weights
 from spikeloom.quant.frontends.repeat import repeated
+from spikeloom.quant.frontends.torch_fx.faithful import check_repeated
+from spikeloom.quant.frontends.torch_fx.graph import trace
 from spikeloom.quant.ir.ops import IF, Conv2d
 from spikeloom.quant.methods.dual_phase import algorithm as dual_phase
 from spikeloom.quant.methods.fast_snn import algorithm as fast_snn

@@ -17,8 +17,8 @@ from torch import nn
 from spikeloom.quant import golden
 from spikeloom.quant.conversion.integers import convert
 from spikeloom.quant.data import Dataset
-from spikeloom.quant.frontends.graph import trace
 from spikeloom.quant.frontends.layers import Shortcut, Sum, Weights
+from spikeloom.quant.frontends.torch_fx.graph import trace
 from spikeloom.quant.ir import netfile
 from spikeloom.quant.ir.ops import IF, Add, Conv2d, Gain, Linear
 from spikeloom.quant.methods.qcfs.algorithm import prepare

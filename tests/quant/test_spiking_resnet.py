@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from spikeloom.quant import golden
 from spikeloom.quant.conversion.integers import integer_network
 from spikeloom.quant.data import digits
-from spikeloom.quant.frontends.graph import trace
+from spikeloom.quant.frontends.floats import results
 from spikeloom.quant.frontends.layers import UnsupportedLayer
+from spikeloom.quant.frontends.torch_fx.graph import trace
 from spikeloom.quant.ir.ops import IF, SumPool
-from spikeloom.quant.methods.floats import results
 from spikeloom.quant.methods.qcfs.algorithm import prepare
 from spikeloom.quant.methods.spiking_resnet import algorithm as method
 from spikeloom.quant.models import cnn, resnet

@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from ...frontends.faithful import check_fused
+from ...frontends.torch_fx.faithful import check_fused
 from ...qat.integer_graph import IntegerGraph
 from ...qat.stage import Stage
 from ...qat.weight_rounding import check_own

@@ -23,8 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from ...frontends.graph import trace
 from ...frontends.layers import UnsupportedLayer, Weights
+from ...frontends.torch_fx.graph import trace
 from ...qat.integer_graph import IntegerGraph
 from ...qat.stage import Stage
 from ...qat.weight_rounding import Rounded, quantise, synapses_of

@@ -28,12 +28,12 @@ from torch import Tensor, nn
 
 from ...conversion.integers import link
 from ...conversion.rounding import round_ste
-from ...frontends.graph import trace
 from ...frontends.layers import IMAGE, Activation, Flat, Pool, Shortcut, UnsupportedLayer, Weights, refuse
 from ...frontends.structure import terms_of
+from ...frontends.torch_fx.graph import trace
 from ...ir.network import Network
 from ...ir.ops import Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout, Requant, SumPool
-from ...qat.integer_graph import skipped
+from ...qat.passing import shortcut_currents
 from ...qat.stage import inside
 from ...training.convolution import conv2d
 from .sbn import SBN
@@ -90,7 +90,7 @@ class IntegerGains(nn.Module):
 
     def sums(self, x: Tensor) -> Tensor:
         """Values to sums."""
-        return skipped(self.shortcut, x, self.gain.to(x.dtype))
+        return shortcut_currents(self.shortcut, x, self.gain.to(x.dtype))
 
 
 class IntegerLayer(IntegerWeights):

@@ -15,8 +15,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ...frontends.graph import trace
 from ...frontends.layers import IMAGE, Flat, Pool, Weights
+from ...frontends.torch_fx.graph import trace
 from ...ir.ops import NetworkError
 from .algorithm import IntegerGains, IntegerLayer, IntegerNet, IntegerWeights, pooled
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .algorithm import QCFS, QcfsTracer, calibrate, is_relu, prepare
+    from .algorithm import QCFS, calibrate, prepare
 
-__all__ = ["QCFS", "QcfsTracer", "calibrate", "is_relu", "prepare"]
+__all__ = ["QCFS", "calibrate", "prepare"]
 
 
 def __getattr__(name: str) -> Any:

@@ -35,13 +35,13 @@ import torch
 from torch import Tensor, nn
 
 from ...conversion.integers import integer_network
-from ...frontends.graph import trace
+from ...frontends.activations import QCFS
+from ...frontends.floats import results
 from ...frontends.layers import IMAGE, Activation, Layer, Pool, Shortcut, UnsupportedLayer, Weights
+from ...frontends.torch_fx.graph import trace
 from ...ir.network import Network
 from ...qat.integer_graph import IntegerGraph, sources_of
 from ...qat.stage import Stage
-from ..floats import results
-from ..qcfs.algorithm import QCFS
 
 __all__ = ["FACTORS", "compensate", "convert", "normalised", "percentile_of", "pool_neurons", "spiking_graph"]
 

@@ -10,13 +10,14 @@ import copy
 import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import fx, nn
 from torch.nn.parameter import is_lazy
 
-from ..methods.qcfs.algorithm import QcfsTracer
-from .layers import UnsupportedLayer, refuse
+from ..activations import QCFS
+from ..layers import UnsupportedLayer, refuse
 
 __all__ = ["call_name", "evaluating", "graph_of", "plain", "type_name", "word"]
 
@@ -29,6 +30,27 @@ WRAPPERS: dict[type[nn.Module], str] = {
     torch.jit.ScriptModule: "the nn.Module that torch.jit was given",
 }
 """Modules around another one that torch.fx does not look into, and what to take instead."""
+
+
+WHOLE = (QCFS,)
+"""Modules that are a layer by themselves, beside those of torch.nn: torch.fx does not look into them."""
+
+
+class _Proxy(fx.Proxy):
+    """torch.fx takes ``a += b`` for ``a = a + b``, which leaves other names of a as they were."""
+
+    def __iadd__(self, other: Any) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {}, name="add")
+
+
+class _Tracer(fx.Tracer):
+    """Keeps modules of :data:`WHOLE` and of torch.nn whole, and knows ``+=`` from ``+``."""
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Proxy(node, self)
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, WHOLE) or super().is_leaf_module(m, module_qualified_name)
 
 
 def plain(model: nn.Module) -> nn.Module:
@@ -96,7 +118,7 @@ def graph_of(model: nn.Module, *, training: bool = False) -> fx.Graph:
     fields = [(module, dict(vars(module))) for module in model.modules()]
     try:
         with evaluating(model, training=training):
-            return QcfsTracer().trace(model)
+            return _Tracer().trace(model)
     except Exception as error:  # torch.fx runs the user's code, so anything may come out of it
         raise UnsupportedLayer(
             f"{type_name(model)}: its forward cannot be traced ({error}); supported: a forward without branches on "

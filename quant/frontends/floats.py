@@ -1,4 +1,4 @@
-"""A traced graph executed in floats, as the model itself would: what the methods without training look at."""
+"""A traced graph executed in floats, as the model itself would: what layers are compared by, and what is measured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..frontends.layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, Sum, Weights
+from .layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, Sum, Weights
 
 __all__ = ["results", "value_of"]
 
@@ -18,7 +18,7 @@ CHUNK = 128
 
 @torch.no_grad()
 def results(layers: Sequence[Layer], images: Tensor) -> Iterator[tuple[Layer, Tensor]]:
-    """Every layer of ``layers`` (``graph.trace``) with what it gives for ``images`` (N, C, H, W), as the model sees
+    """Every layer of ``layers`` of a float graph with what it gives for ``images`` (N, C, H, W), as the model sees
     them; activations compute their own module, or a ReLU. Results are let go once no layer needs them."""
     found = {IMAGE: images}
     last_use = {source: layer.name for layer in layers for source in layer.sources}

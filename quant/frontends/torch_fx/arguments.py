@@ -7,12 +7,23 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import fx
+from torch import fx, nn
 
-from .layers import refuse
+from ..layers import refuse
 from .tracing import call_name
 
-__all__ = ["ADDITIONS", "DROPOUTS", "MAX_POOLS", "MEANS", "RELUS", "SOFTMAXES", "VIEWS", "Arguments", "in_place"]
+__all__ = [
+    "ADDITIONS",
+    "DROPOUTS",
+    "FLATTENS",
+    "MAX_POOLS",
+    "MEANS",
+    "SOFTMAXES",
+    "VIEWS",
+    "Arguments",
+    "in_place",
+    "is_relu",
+]
 
 ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
 DROPOUTS = (F.dropout, F.dropout2d)
@@ -70,3 +81,10 @@ def in_place(node: fx.Node, modules: dict[str, Any]) -> bool:
     if node.op == "call_module":
         return bool(getattr(modules[str(node.target)], "inplace", False))
     return node.target in WRITERS or bool(Arguments(node).take("inplace", False))
+
+
+def is_relu(node: fx.Node, modules: dict[str, Any]) -> bool:
+    """Whether ``node`` of a traced model is a ReLU, as a module, a function or a method."""
+    if node.op == "call_module":
+        return isinstance(modules[str(node.target)], nn.ReLU)
+    return node.op in ("call_function", "call_method") and node.target in RELUS

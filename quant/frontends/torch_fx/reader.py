@@ -1,23 +1,19 @@
-"""From a user's ordinary ``nn.Module`` to a plain graph of layers, batch norm folded.
+"""Operations of a traced graph, one after the other, as layers.
 
-The model is traced with torch.fx. Every operation is either understood exactly or refused with the name of the module
-and what is supported instead; nothing is skipped silently. Dropout, Identity and a final (log) softmax change no
-answer and are left out; a max-pool before its activation is moved behind it, which is the same for a rising function.
+Dropout, Identity and a final (log) softmax change no answer and are left out.
 """
 
 from __future__ import annotations
 
 import operator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch.nn.functional as F
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
-from ..methods.qcfs.algorithm import QCFS, is_relu
-from .arguments import ADDITIONS, DROPOUTS, FLATTENS, MAX_POOLS, MEANS, SOFTMAXES, VIEWS, Arguments, in_place
-from .faithful import Reading, check_forward, check_layers, check_repeated, images
-from .layers import (
+from ..activations import QCFS
+from ..layers import (
     IMAGE,
     Activation,
     Flat,
@@ -27,19 +23,25 @@ from .layers import (
     Sum,
     UnsupportedLayer,
     Weights,
-    divided_by,
-    folded,
-    from_conv,
-    from_linear,
-    one_number,
-    pooled,
     refuse,
 )
-from .repeat import repeated
-from .structure import check, fitting, size
-from .tracing import call_name, evaluating, graph_of, plain, type_name
+from .arguments import (
+    ADDITIONS,
+    DROPOUTS,
+    FLATTENS,
+    MAX_POOLS,
+    MEANS,
+    SOFTMAXES,
+    VIEWS,
+    Arguments,
+    in_place,
+    is_relu,
+)
+from .modules import divided_by, folded, from_conv, from_linear, one_number, pooled
+from .sizes import Sizes
+from .tracing import call_name, type_name
 
-__all__ = ["checked_images", "trace"]
+__all__ = ["Reader", "Reading"]
 
 SUPPORTED = (
     "Conv2d, Linear, BatchNorm1d, BatchNorm2d, ReLU, QCFS, AvgPool2d, MaxPool2d, AdaptiveAvgPool2d(1), Flatten, "
@@ -47,69 +49,25 @@ SUPPORTED = (
 )
 
 
-def trace(model: nn.Module, shape: tuple[int, int, int] | None = None) -> list[Layer]:
-    """The layers of ``model``, each behind its sources, the last one the ``Linear`` of the classes; those of currents
-    that several layers take once for each (``quant.frontends.repeat``).
+@dataclass
+class Reading:
+    """What was read from a graph. ``layers`` by name, each behind its sources, as the graph has them; ``nodes``, the
+    operation that gives the result of each; ``passed``, operations that give what another one does; ``softmax``, final
+    ones, with what they take; ``folds``, the batch norm that is part of a layer."""
 
-    ``shape`` (C, H, W) of the image is needed where a pool covers the whole map. The model is taken as it is in
-    evaluation, and run on two images: layers that do not give what it gives there are refused
-    (``quant.frontends.faithful``). Raises UnsupportedLayer, naming the module, for everything without an integer
-    counterpart, and NetworkError where the sizes of layers do not fit each other.
-    """
-    reader, _ = _checked(plain(model), shape)
-    return size(repeated(check(list(reader.layers.values()), reader.answer)), shape)
-
-
-def checked_images(model: nn.Module, shape: tuple[int, int, int] | None = None) -> Tensor:
-    """Images that ``model``, as :func:`~.tracing.plain` makes it, was compared with its layers on, of ``shape`` or of
-    one that fits. Raises UnsupportedLayer and NetworkError as :func:`trace` does."""
-    reader, tried = _checked(model, shape)
-    return images(model, reader.layers, tried)
+    layers: dict[str, Layer] = field(default_factory=dict)
+    nodes: dict[str, fx.Node] = field(default_factory=dict)
+    passed: dict[fx.Node, fx.Node] = field(default_factory=dict)
+    softmax: dict[fx.Node, fx.Node] = field(default_factory=dict)
+    folds: dict[str, nn.Module] = field(default_factory=dict)
 
 
-def _checked(model: nn.Module, shape: tuple[int, int, int] | None) -> tuple[_Reader, tuple[int, int, int]]:
-    """The layers of a plain ``model``, compared with what it does, and the shape of the images for that."""
-    graph = model.graph if isinstance(model, fx.GraphModule) else graph_of(model)
-    reader = _read(model, graph)
-    layers = check(list(reader.layers.values()), reader.answer)
-    tried = shape or fitting(layers)
-    if tried is None:
-        raise UnsupportedLayer(
-            f"{type_name(model)}: no image of up to 512x512 pixels fits its layers; supported: tracing with the shape "
-            f"of the image"
-        )
-    size(layers, tried)
-    check_forward(model, graph, images(model, reader.layers, tried))
-    # Only a forward brings the weights of hooks up to date, as those of torch.nn.utils.weight_norm are.
-    reader = _read(model, graph)
-    sized = {layer.name: layer for layer in size(list(reader.layers.values()), tried)}
-    x = images(model, sized, tried)
-    check_layers(model, graph, replace(reader.reading, layers=sized), x)
-    layers = size(check(list(reader.layers.values()), reader.answer), tried)
-    check_repeated(layers, repeated(layers), x)
-    return reader, tried
-
-
-def _read(model: nn.Module, graph: fx.Graph) -> _Reader:
-    reader = _Reader(dict(model.named_modules(remove_duplicate=False)))
-    with evaluating(model):  # some weights are computed when they are looked at, and change in training
-        for node in graph.nodes:
-            if node.op == "output":
-                if not isinstance(node.args[0], fx.Node):
-                    raise UnsupportedLayer("output: several results are not supported; supported: the logits")
-                reader.answer = reader.layer(node.args[0], "output")
-            else:
-                reader.read(node)
-    return reader
-
-
-class _Reader:
+class Reader:
     """Layers, one operation after the other.
 
-    ``found``: the layer that holds the result of an operation; ``sizes``: operations that give a size, with their
-    source and its axis (None: all of them, "map": height and width); ``latest``: the operation that has written over
-    the result of another one; ``reading``: the layers and what :mod:`~.faithful` needs to know of them; ``answer``:
-    the layer of the logits.
+    ``found``: the layer that holds the result of an operation; ``sizes``: operations that give a size; ``latest``: the
+    operation that has written over the result of another one; ``reading``: the layers and what :mod:`~.operations`
+    needs to know of them; ``answer``: the layer of the logits.
     """
 
     def __init__(self, modules: dict[str, nn.Module]) -> None:
@@ -119,9 +77,10 @@ class _Reader:
         self.answer = ""
         self.found: dict[fx.Node, str] = {}
         self.latest: dict[fx.Node, fx.Node] = {}
-        self.sizes: dict[fx.Node, tuple[fx.Node, int | str | None]] = {}
+        self.sizes = Sizes()
 
     def read(self, node: fx.Node) -> None:
+        """The next operation. Raises UnsupportedLayer, naming it, where it has no integer counterpart."""
         name = call_name(node)
         if node.op == "placeholder":
             if self.found:
@@ -129,7 +88,7 @@ class _Reader:
             self.found[node] = IMAGE
         elif node.op == "get_attr":
             raise UnsupportedLayer(f"{name}: a parameter used outside a layer is not supported; supported: {SUPPORTED}")
-        elif not self._is_size(node):
+        elif not self.sizes.note(node):
             given = Arguments(node)
             of = given.take("input", None)
             if node.op != "call_module" and node.target in ADDITIONS:
@@ -229,7 +188,7 @@ class _Reader:
         elif target in VIEWS:
             to = take("shape") or [take(key) for key in list(given.left) if key.startswith("argument ")]
             to = to[0] if len(to) == 1 and isinstance(to[0], tuple | list) else to
-            if len(to) != 2 or self._axis(to[0]) != 0 or to[1] != -1:
+            if len(to) != 2 or self.sizes.axis(to[0]) != 0 or to[1] != -1:
                 refuse(name, "a view", "x.view(x.size(0), -1) or torch.flatten(x, 1)")
             self._put(node, Flat(name, (source,)))
         elif target in DROPOUTS:
@@ -273,7 +232,7 @@ class _Reader:
         kernel, stride, padding = take("kernel_size"), take("stride"), take("padding", 0)
         ceil, divisor = take("ceil_mode", False), take("divisor_override")
         take("count_include_pad")  # there is no padding
-        if whole := self._whole_map(kernel):
+        if whole := self.sizes.whole_map(kernel):
             kernel = stride = 1  # one window, whatever the stride
         pool = pooled(name, source, "average", kernel, stride or kernel, padding, 1, ceil)
         pool = replace(pool, divisor=divided_by(name, divisor))
@@ -309,28 +268,3 @@ class _Reader:
         if axis not in (None, 1, -1):  # None is 1 for what a Linear gives
             refuse(name, f"softmax over axis {axis}", "softmax over the classes, axis 1")
         self.found[node], self.reading.softmax[node] = source, of
-
-    def _is_size(self, node: fx.Node) -> bool:
-        """Note x.size(), x.size(k), x.shape and x.shape[k]; False for anything else."""
-        args = node.args
-        if node.op == "call_method" and node.target == "size":
-            axis = args[1] if len(args) > 1 else node.kwargs.get("dim")
-            self.sizes[node] = (node.all_input_nodes[0], None if axis is None else int(axis) % 4)  # type: ignore[arg-type]
-        elif node.op == "call_function" and node.target is getattr and args[1] == "shape":
-            self.sizes[node] = (node.all_input_nodes[0], None)
-        elif node.target is operator.getitem and args[0] in self.sizes:
-            of, axis = self.sizes[node.all_input_nodes[0]]
-            index = args[1]
-            if axis is not None or not (isinstance(index, int) or index in (slice(2, None), slice(-2, None))):
-                return False
-            self.sizes[node] = (of, index % 4 if isinstance(index, int) else "map")
-        else:
-            return False
-        return True
-
-    def _axis(self, value: Any) -> int | str | None:
-        return self.sizes[value][1] if isinstance(value, fx.Node) and value in self.sizes else None
-
-    def _whole_map(self, kernel: Any) -> bool:
-        sides = kernel if isinstance(kernel, tuple | list) else [kernel]
-        return all(self._axis(side) in (2, 3, "map") for side in sides)

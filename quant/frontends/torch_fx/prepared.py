@@ -15,11 +15,10 @@ from typing import Any
 import torch.nn.functional as F
 from torch import fx, nn
 
-from ..methods.qcfs.algorithm import is_relu
-from .arguments import DROPOUTS, MAX_POOLS, Arguments, in_place
+from ..layers import UnsupportedLayer
+from .arguments import DROPOUTS, MAX_POOLS, Arguments, in_place, is_relu
 from .faithful import check_same
 from .graph import checked_images
-from .layers import UnsupportedLayer
 from .tracing import graph_of, plain, type_name, word
 
 __all__ = ["prepared"]
@@ -34,7 +33,7 @@ def prepared(
 ) -> fx.GraphModule:
     """A copy of ``model`` with an ``activation`` of its own for every ReLU, and with average pools for max-pools.
 
-    ``shape`` as in :func:`~quant.methods.qcfs.prepare`. Raises UnsupportedLayer and NetworkError as ``graph.trace``
+    ``shape`` as in :func:`~quant.methods.qcfs.prepare`. Raises UnsupportedLayer and NetworkError as ``graph.read``
     does.
     """
     source = plain(model)

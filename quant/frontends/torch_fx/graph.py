@@ -1,0 +1,83 @@
+"""From a user's ordinary ``nn.Module`` to a plain graph of layers, batch norm folded.
+
+The model is traced with torch.fx. Every operation is either understood exactly (:mod:`~.reader`) or refused with the
+name of the module and what is supported instead; nothing is skipped silently. Then the model is run, and compared with
+what was read (:mod:`~.faithful`, :mod:`~.operations`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import Tensor, fx, nn
+
+from ..float_graph import FloatGraph
+from ..layers import Layer, UnsupportedLayer
+from ..repeat import repeated
+from ..structure import check, fitting, size
+from .faithful import check_forward, check_repeated, images
+from .operations import check_layers
+from .reader import Reader
+from .tracing import evaluating, graph_of, plain, type_name
+
+__all__ = ["checked_images", "read", "trace"]
+
+
+def read(model: nn.Module, shape: tuple[int, int, int] | None = None) -> FloatGraph:
+    """The float graph of ``model``.
+
+    ``shape`` (C, H, W) of the image is needed where a pool covers the whole map. The model is taken as it is in
+    evaluation, and run on two images: layers that do not give what it gives there are refused (:mod:`~.faithful`).
+    Raises UnsupportedLayer, naming the module, for everything without an integer counterpart, and NetworkError where
+    the sizes of layers do not fit each other.
+    """
+    reader, _ = _checked(plain(model), shape)
+    return FloatGraph.of(list(reader.layers.values()), reader.answer, shape)
+
+
+def trace(model: nn.Module, shape: tuple[int, int, int] | None = None) -> list[Layer]:
+    """The layers of :func:`read`."""
+    return read(model, shape).layers
+
+
+def checked_images(model: nn.Module, shape: tuple[int, int, int] | None = None) -> Tensor:
+    """Images that ``model``, as :func:`~.tracing.plain` makes it, was compared with its layers on, of ``shape`` or of
+    one that fits. Raises UnsupportedLayer and NetworkError as :func:`read` does."""
+    reader, tried = _checked(model, shape)
+    return images(model, reader.layers, tried)
+
+
+def _checked(model: nn.Module, shape: tuple[int, int, int] | None) -> tuple[Reader, tuple[int, int, int]]:
+    """The layers of a plain ``model``, compared with what it does, and the shape of the images for that."""
+    graph = model.graph if isinstance(model, fx.GraphModule) else graph_of(model)
+    reader = _read(model, graph)
+    layers = check(list(reader.layers.values()), reader.answer)
+    tried = shape or fitting(layers)
+    if tried is None:
+        raise UnsupportedLayer(
+            f"{type_name(model)}: no image of up to 512x512 pixels fits its layers; supported: tracing with the shape "
+            f"of the image"
+        )
+    size(layers, tried)
+    check_forward(model, graph, images(model, reader.layers, tried))
+    # Only a forward brings the weights of hooks up to date, as those of torch.nn.utils.weight_norm are.
+    reader = _read(model, graph)
+    sized = {layer.name: layer for layer in size(list(reader.layers.values()), tried)}
+    x = images(model, sized, tried)
+    check_layers(model, graph, replace(reader.reading, layers=sized), x)
+    layers = size(check(list(reader.layers.values()), reader.answer), tried)
+    check_repeated(layers, repeated(layers), x)
+    return reader, tried
+
+
+def _read(model: nn.Module, graph: fx.Graph) -> Reader:
+    reader = Reader(dict(model.named_modules(remove_duplicate=False)))
+    with evaluating(model):  # some weights are computed when they are looked at, and change in training
+        for node in graph.nodes:
+            if node.op == "output":
+                if not isinstance(node.args[0], fx.Node):
+                    raise UnsupportedLayer("output: several results are not supported; supported: the logits")
+                reader.answer = reader.layer(node.args[0], "output")
+            else:
+                reader.read(node)
+    return reader
