@@ -15,8 +15,9 @@ from ...hdl.streams.words import WordFormat
 from ..cost.model import area, part_area, total
 from ..cost.synapse import in_block_ram
 from ..lowering.layers import Layer, PlanError
-from ..lowering.plan import Fold, build_stage, chunk_of, fold_choices
+from ..lowering.plan import build_stage, chunk_of, fold_choices
 from ..targets.fpga.devices import resources
+from .fold import Fold
 from .rates import WordRates
 
 __all__ = ["Candidate", "Table", "needed_cycles"]

@@ -13,9 +13,9 @@ from ..design import Design
 from ..emit.writer import performance
 from ..lowering.lags import first_lags, lags_of
 from ..lowering.layers import PlanError, layers
-from ..lowering.plan import Fold
 from ..targets.fpga.devices import DEVICES, Device
 from .candidates import Table
+from .fold import Fold
 from .labels import Found, fits, smallest
 from .lattice import Arcs, lattice
 from .rates import WordRates
@@ -322,9 +322,8 @@ class _Goal:
         if not faster:
             return f"{text}; it has no faster fold"
         j = min(faster, key=lambda j: (-arcs.candidates[j].cycles, areas[j]))
-        other, fold = arcs.candidates[j], arcs.candidates[j].fold
+        other = arcs.candidates[j]
         return (
-            f"{text}; its next faster fold, {fold.outputs} x {fold.inputs} x {fold.steps}"
-            f"{', skip' * fold.skip}, takes "
-            f"{other.cycles:,} cycles and {areas[j] - areas[k]:+,.0f} LUTs"
+            f"{text}; its next faster fold, {other.fold.text(flags=['skip'])}, takes {other.cycles:,} cycles and "
+            f"{areas[j] - areas[k]:+,.0f} LUTs"
         )

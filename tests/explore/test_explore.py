@@ -23,11 +23,10 @@ from spikeloom.explore.figures import operations
 from spikeloom.explore.options import Options
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit.writer import performance, write
-from spikeloom.gen.folding.file import read_folds
+from spikeloom.gen.folding.fold import Fold, read_folds
 from spikeloom.gen.folding.front import undominated
 from spikeloom.gen.folding.space import Space
 from spikeloom.gen.lowering.layers import layers
-from spikeloom.gen.lowering.plan import Fold
 from spikeloom.gen.targets.fpga.synth import synthesise
 from spikeloom.quant import golden
 from spikeloom.sim.verify import verify
