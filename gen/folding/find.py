@@ -16,8 +16,8 @@ from ..lowering.layers import PlanError, layers
 from ..targets.fpga.devices import DEVICES, Device
 from .candidates import Table
 from .fold import Fold
-from .labels import Found, fits, smallest
 from .lattice import Arcs, lattice
+from .least import Found, fits, smallest
 from .rates import WordRates
 
 __all__ = ["Choice", "auto", "designed", "search", "with_given"]

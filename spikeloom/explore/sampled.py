@@ -12,7 +12,7 @@ import numpy as np
 
 from ..gen.design import Design
 from ..gen.folding.fold import dump_folds
-from ..gen.folding.front import undominated
+from ..gen.folding.pareto import undominated
 from ..gen.lowering.layers import PlanError
 from .figures import measured
 from .work import space
@@ -68,7 +68,7 @@ def latency(
 
 
 def _starts(found: Any, seeds: list[int]) -> list[list[int]]:
-    from ..gen.folding.labels import smallest
+    from ..gen.folding.least import smallest
 
     starts = [smallest(found.arcs, cycles) for cycles in seeds]
     return [start.choices for start in starts if start is not None]
