@@ -11,7 +11,7 @@ import json
 import numpy as np
 
 from spikeloom.gen.design import Design
-from spikeloom.gen.lowering.plan import Fold
+from spikeloom.gen.folding.fold import Fold
 from spikeloom.quant.ir.netfile import load
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import (

@@ -17,8 +17,8 @@ from rich.console import Console
 
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit import writer as emit
-from spikeloom.gen.folding.file import read_folds
 from spikeloom.gen.folding.find import auto
+from spikeloom.gen.folding.fold import read_folds
 from spikeloom.quant import golden
 from spikeloom.quant.data import DataError
 from spikeloom.sim.verify import Simulator, verify

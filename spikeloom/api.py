@@ -15,7 +15,7 @@ from .quant.ir.network import Network
 
 if TYPE_CHECKING:
     from .gen.design import Design
-    from .gen.lowering.plan import Fold
+    from .gen.folding.fold import Fold
     from .quant.recipe import Recipe
     from .quant.training.train import Trained
     from .sim.verify import Outcome
@@ -185,8 +185,8 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
     from .gen.emit.integrate import check_clock, integrate_axi
     from .gen.emit.names import check_name
     from .gen.emit.writer import write, write_contents
-    from .gen.folding.file import read_folds
     from .gen.folding.find import designed
+    from .gen.folding.fold import read_folds
     from .gen.lowering.layers import PlanError
     from .gen.tops import axi as ports
 

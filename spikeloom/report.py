@@ -77,9 +77,10 @@ def render(findings: Findings) -> str:
 
 
 def _stages(findings: Findings) -> list[dict[str, Any]]:
-    signals, contents = findings.design.network.signals, findings.contents
+    signals, contents, folds = findings.design.network.signals, findings.contents, findings.design.folds
     return [{"name": layer.name, "nodes": ", ".join(type(node).__name__ for node in layer.nodes),
-             "shape": "×".join(map(str, signals[layer.nodes[-1].name].shape)), "fold": contents["folds"][layer.name],
+             "shape": "×".join(map(str, signals[layer.nodes[-1].name].shape)),
+             "fold": folds[layer.name].text("×", flags=["skip"]),
              **contents["predicted"]["stages"][layer.name]} for layer in findings.design.layers]
 
 

@@ -11,7 +11,7 @@ from amaranth.hdl import Value
 from amaranth.sim import Simulator
 
 from spikeloom.gen.design import Design
-from spikeloom.gen.lowering.plan import Fold
+from spikeloom.gen.folding.fold import Fold
 from spikeloom.gen.tops.accelerator import GOOD, LONG, SHORT, Accelerator, Result, frame_bytes, parse_result
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit.writer import performance
 from spikeloom.gen.folding.find import search
+from spikeloom.gen.folding.fold import Fold
 from spikeloom.gen.folding.rates import WordRates
 from spikeloom.gen.lowering.layers import PlanError, layers
-from spikeloom.gen.lowering.plan import Fold, build_stage, fold_choices
+from spikeloom.gen.lowering.plan import build_stage, fold_choices
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spikeloom.gen.design import Design
-from spikeloom.gen.lowering.plan import Fold
+from spikeloom.gen.folding.fold import Fold
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import IF, Flatten, Input, Linear, Readout
 

@@ -62,7 +62,7 @@ _DESIGN = Table(
             {"steps": _POSITIVE, "input": ListOf(_POSITIVE, 3), "input_high": _POSITIVE, "classes": _POSITIVE},
         ),
         "top": Text(),
-        "folds": TableOf(Table()),  # gen.folding.file reads them
+        "folds": TableOf(Table()),  # gen.folding.fold reads them
         "boundaries": ListOf(_BOUNDARY),
         "predicted": _PREDICTED,
         "verilog": Text(),

@@ -10,9 +10,9 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from ..folding.fold import dump_folds
 from ..lowering.layers import PlanError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def default_name(design: Design, target: str) -> str:
 
     So two designs in one project have no module in common, and the same design has the same Verilog everywhere.
     """
-    what = [design.network.hash, {k: asdict(f) for k, f in design.folds.items()}, design.counts, target]
+    what = [design.network.hash, dump_folds(design.folds), design.counts, target]
     return f"spikeloom_{hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]}"
 
 

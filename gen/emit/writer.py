@@ -7,7 +7,6 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from ...quant.files.replacing import replacing
 from ...quant.ir.netfile import load, save
 from ..cost.model import estimate
 from ..design import Design, Top
-from ..folding.file import parse_folds
+from ..folding.fold import dump_folds, parse_folds
 from ..lowering.layers import PlanError
 from ..performance import Performance, performance
 from ..targets import yosys
@@ -74,7 +73,7 @@ def describe(design: Design, name: str | None = None, target: Target = "fpga") -
         "format": FORMAT,
         "network": {"hash": design.network.hash, **summary(design)},
         "top": default_name(design, target) if name is None else name,
-        "folds": {name: asdict(fold) for name, fold in design.folds.items()},
+        "folds": dump_folds(design.folds),
         "counts": design.counts,
         **interface(design),
         "layout": layout(design),

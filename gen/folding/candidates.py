@@ -15,8 +15,10 @@ from ...hdl.streams.words import WordFormat
 from ..cost.model import area, part_area, total
 from ..cost.synapse import in_block_ram
 from ..lowering.layers import Layer, PlanError
-from ..lowering.plan import Fold, build_stage, chunk_of, fold_choices
+from ..lowering.plan import build_stage, chunk_of, fold_choices
 from ..targets.fpga.devices import resources
+from .fold import Fold
+from .pareto import undominated
 from .rates import WordRates
 
 __all__ = ["Candidate", "Table", "needed_cycles"]
@@ -113,17 +115,15 @@ class Table:
         return less
 
     def priced(self, lags: Sequence[float]) -> tuple[list[Candidate], np.ndarray]:
-        """The candidates that none of the same widths beats in cycles and in every resource, with their areas (n, 3);
-        ``lags``: pixels that wait in the FIFO of each shortcut."""
-        areas = [candidate.area + _shortcuts(candidate.merges, lags) for candidate in self.candidates]
-        kept: list[int] = []
-        points = np.array([[c.cycles, *a] for c, a in zip(self.candidates, areas, strict=True)])
-        widths = [(c.i_lanes, c.o_format.lanes) for c in self.candidates]
-        for k in np.lexsort(points.T[::-1]).tolist():
-            rivals = [j for j in kept if widths[j] == widths[k]]
-            if not rivals or not (points[rivals] <= points[k]).all(1).any():
-                kept.append(k)
-        return [self.candidates[k] for k in kept], np.array([areas[k] for k in kept])
+        """The candidates that none of the same widths beats in cycles and in every resource, by ascending cycles, with
+        their areas (n, 3); ``lags``: pixels that wait in the FIFO of each shortcut."""
+        areas = np.array([candidate.area + _shortcuts(candidate.merges, lags) for candidate in self.candidates])
+        points = np.column_stack([[candidate.cycles for candidate in self.candidates], areas])
+        widths = [(candidate.i_lanes, candidate.o_format.lanes) for candidate in self.candidates]
+        groups = np.array([widths.index(pair) for pair in widths])
+        order = np.lexsort(points.T[::-1])
+        kept = order[undominated(points[order], groups[order])]
+        return [self.candidates[k] for k in kept], areas[kept]
 
 
 def merge_depth(merge: MergeSpec, lag: float) -> int:

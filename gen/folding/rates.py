@@ -11,7 +11,8 @@ from ...hdl.streams.stage import StageSpec
 from ...quant.ir.network import Network
 from ...quant.ir.ops import Pool
 from ..lowering.layers import layers
-from ..lowering.plan import Fold, build_stage, chunk_of, divisors
+from ..lowering.plan import build_stage, chunk_of, divisors
+from .fold import Fold
 
 __all__ = ["WordRates"]
 

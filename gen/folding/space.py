@@ -11,8 +11,8 @@ import numpy as np
 from ...quant.ir.network import Network
 from ..lowering.lags import first_lags
 from ..lowering.layers import layers
-from ..lowering.plan import Fold
 from .candidates import Table
+from .fold import Fold
 from .lattice import Arcs, lattice
 from .rates import WordRates
 

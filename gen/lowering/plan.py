@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,25 +18,14 @@ from ...hdl.cores.window.spec import WindowSpec, chunk_for
 from ...hdl.streams.stage import CoreSpec, StageSpec
 from ...hdl.streams.words import WordFormat
 from ...quant.ir.ops import IF, Conv2d, MaxPool, Pool, Readout, Requant, Synapse
+from ..folding.fold import Fold
 from .layers import Layer, PlanError, Skip
 from .neurons import neuron_cores
 
-__all__ = ["UNLIMITED", "Fold", "build_stage", "fold_choices"]
+__all__ = ["UNLIMITED", "build_stage", "fold_choices"]
 
 UNLIMITED = 1 << 40
 """Words of a FIFO whose depth is not yet known."""
-
-
-@dataclass(frozen=True)
-class Fold:
-    """What a stage computes in one cycle: ``outputs`` x ``inputs`` channels x ``steps`` time steps; with ``skip``,
-    window words that are all zero cost no cycle; with ``logic``, its weights are in LUTs, not in block RAM."""
-
-    outputs: int
-    inputs: int
-    steps: int
-    skip: bool = False
-    logic: bool = False
 
 
 def divisors(n: int) -> list[int]:

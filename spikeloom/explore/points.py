@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..gen.folding.front import undominated
+from ..gen.folding.pareto import undominated
 from ..gen.targets.fpga.devices import Device
 
 __all__ = ["OBJECTIVES", "at_clock", "best", "mark_front", "spread", "thinned", "what_binds"]

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from ..gen.design import Design
-from ..gen.folding.front import undominated
+from ..gen.folding.fold import dump_folds
+from ..gen.folding.pareto import undominated
 from ..gen.lowering.layers import PlanError
 from .figures import measured
-from .work import plain, space
+from .work import space
 
 __all__ = ["latency"]
 
@@ -54,7 +55,7 @@ def latency(
         if chosen not in known:
             folds = found.folds(np.array(chosen))
             try:
-                known[chosen] = {"folds": plain(folds), "figures": measured(Design(found.network, folds, counts))}
+                known[chosen] = {"folds": dump_folds(folds), "figures": measured(Design(found.network, folds, counts))}
             except PlanError:
                 raise optuna.TrialPruned from None
         figures = known[chosen]["figures"]
@@ -67,7 +68,7 @@ def latency(
 
 
 def _starts(found: Any, seeds: list[int]) -> list[list[int]]:
-    from ..gen.folding.labels import smallest
+    from ..gen.folding.least import smallest
 
     starts = [smallest(found.arcs, cycles) for cycles in seeds]
     return [start.choices for start in starts if start is not None]

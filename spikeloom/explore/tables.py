@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..gen.folding.fold import folds_line, parse_folds
 from ..quant.files.replacing import replacing
 
-__all__ = ["fold_text", "write"]
+__all__ = ["write"]
 
 _FIGURES = {
     "form": "form",
@@ -62,7 +63,7 @@ def _row(point: Mapping[str, Any], network: Mapping[str, Any], mhz: float) -> di
         **{column: _plain(point[key]) for key, column in _FIGURES.items()},
         **{column: _plain(synthesis.get(key)) for key, column in _SYNTHESIS.items()},
         "binds": point["binds"],
-        "folds": fold_text(point["folds"]),
+        "folds": folds_line(parse_folds(point["folds"], f"point {point['id']}")),
         "fold_file": point["fold_file"],
         "build": point["build"],
     }
@@ -73,10 +74,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "" if value is None else float(f"{value:.9g}") if isinstance(value, float) else value
-
-
-def fold_text(folds: Mapping[str, Mapping[str, Any]]) -> str:
-    """Folds in one line: ``conv1=8x3x1 skip; classes=1x4x1 logic``, outputs x inputs x time steps."""
-    flags = ("skip", "logic")
-    return "; ".join(f"{stage}={fold['outputs']}x{fold['inputs']}x{fold['steps']}" +
-                     "".join(f" {flag}" for flag in flags if fold.get(flag)) for stage, fold in folds.items())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ from .. import api
 from ..gen.design import Design
 from ..gen.emit import writer as emit
 from ..gen.folding.find import search
+from ..gen.folding.fold import dump_folds, parse_folds
 from ..gen.folding.front import front as exact_front
 from ..gen.folding.rates import WordRates
 from ..gen.folding.space import Space
-from ..gen.lowering.plan import Fold
 from ..gen.targets.fpga.devices import DEVICES
 from ..gen.targets.fpga.synth import place, synthesise
 from ..quant.ir.network import Network
@@ -73,7 +72,7 @@ def front(
     budget = DEVICES[device].budget if device is not None else None
     result = exact_front(found.arcs, steps, budget)
     points = [
-        {"cycles": point.cycles, "cost": point.cost.round(3).tolist(), "folds": plain(found.folds(point.choices))}
+        {"cycles": point.cycles, "cost": point.cost.round(3).tolist(), "folds": dump_folds(found.folds(point.choices))}
         for point in result.points
     ]
     return {"points": points, "evaluated": result.evaluated}
@@ -91,14 +90,14 @@ def best(
     except PlanError as error:
         return {"error": str(error)}
     frames = None if rates is None else rates.frames
-    return {"folds": plain(found.folds), "log": found.log, "figures": measured(found.design, frames)}
+    return {"folds": dump_folds(found.folds), "log": found.log, "figures": measured(found.design, frames)}
 
 
 def measure(
     *, network: str, hash: str, counts: bool, folds: Folds, data: str | None, images: int
 ) -> dict[str, Any]:
     """Cycles of a design by the cycle law, its area by the cost model, stage by stage (``.figures``)."""
-    design = Design(opened(network, hash), made(folds), counts)
+    design = Design(opened(network, hash), parse_folds(folds, "folds"), counts)
     return measured(design, _rates(network, hash, data, images).frames if data is not None else None)
 
 
@@ -127,7 +126,7 @@ def synthesis(
 ) -> dict[str, Any]:
     """Cells by Yosys, with ``device`` the clock by nextpnr too. ``tools``, the versions of the programs, are there for
     the key of the job, which has the hash of all sources too: that is as good as the Verilog."""
-    design = Design(opened(network, hash), made(folds), counts)
+    design = Design(opened(network, hash), parse_folds(folds, "folds"), counts)
     contents = {"top": "explored", "verilog": "explored.v"}
     with tempfile.TemporaryDirectory(prefix="spikeloom-explore-") as name:
         (Path(name) / contents["verilog"]).write_text(emit.verilog(design, name=contents["top"]))
@@ -135,16 +134,6 @@ def synthesis(
             return {**synthesise(name, contents, "ecp5"), "mhz": None}
         placed = place(name, contents, device.removeprefix("ecp5-").replace("12k", "25k"))
         return {**placed["cells"], "mhz": placed["mhz"]}
-
-
-def made(folds: Folds) -> dict[str, Fold]:
-    """Folds from their JSON form."""
-    return {name: Fold(**fold) for name, fold in folds.items()}
-
-
-def plain(folds: Mapping[str, Fold]) -> dict[str, dict[str, Any]]:
-    """Folds in their JSON form."""
-    return {name: asdict(fold) for name, fold in folds.items()}
 
 
 def bounds(images: int, chunk: int) -> list[tuple[int, int]]:

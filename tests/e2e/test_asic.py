@@ -15,9 +15,8 @@ from random_networks import designs, runs
 from spikeloom import api
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit import writer as emit
-from spikeloom.gen.folding.file import read_folds
 from spikeloom.gen.folding.find import designed
-from spikeloom.gen.lowering.plan import Fold
+from spikeloom.gen.folding.fold import Fold, read_folds
 from spikeloom.gen.targets.asic import area as asic_area
 from spikeloom.gen.targets.yosys import YosysError
 from spikeloom.hdl.cores.window.core import Window

@@ -21,7 +21,7 @@ from frame_bench import Packet, expected, packets_of, perceptron
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit import writer as emit
 from spikeloom.gen.folding.find import designed
-from spikeloom.gen.lowering.plan import Fold
+from spikeloom.gen.folding.fold import Fold
 from spikeloom.gen.tops import axi
 from spikeloom.gen.tops.accelerator import Result, parse_result
 from spikeloom.hdl.host.frames import CUT_WORD

@@ -12,7 +12,7 @@ from faults import FAULTS, instrumented
 
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit import writer as emit
-from spikeloom.gen.lowering.plan import Fold
+from spikeloom.gen.folding.fold import Fold
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import IF, Conv2d, Flatten, Input, Linear, MaxPool, Readout
 from spikeloom.sim.verify import verify

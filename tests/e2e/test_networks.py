@@ -12,8 +12,8 @@ from random_networks import designs
 
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit import writer as emit
-from spikeloom.gen.folding.file import read_folds
 from spikeloom.gen.folding.find import auto
+from spikeloom.gen.folding.fold import read_folds
 from spikeloom.quant import data, golden
 from spikeloom.quant.data import Dataset
 from spikeloom.quant.ir import netfile

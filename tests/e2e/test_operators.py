@@ -8,8 +8,9 @@ import pytest
 from spikeloom.gen.design import Design, Top
 from spikeloom.gen.emit import writer as emit
 from spikeloom.gen.folding.find import auto
+from spikeloom.gen.folding.fold import Fold
 from spikeloom.gen.lowering.layers import PlanError, layers
-from spikeloom.gen.lowering.plan import Fold, fold_choices
+from spikeloom.gen.lowering.plan import fold_choices
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import IF, Add, Conv2d, Flatten, Input, Linear, MaxPool, Node, Readout, SumPool

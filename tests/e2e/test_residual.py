@@ -8,8 +8,8 @@ import pytest
 
 from spikeloom.gen.design import Design, Top
 from spikeloom.gen.folding.find import auto
+from spikeloom.gen.folding.fold import Fold
 from spikeloom.gen.lowering.layers import PlanError, layers
-from spikeloom.gen.lowering.plan import Fold
 from spikeloom.gen.lowering.streams import with_depths
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network

@@ -23,11 +23,10 @@ from spikeloom.explore.figures import operations
 from spikeloom.explore.options import Options
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit.writer import performance, write
-from spikeloom.gen.folding.file import read_folds
-from spikeloom.gen.folding.front import undominated
+from spikeloom.gen.folding.fold import Fold, read_folds
+from spikeloom.gen.folding.pareto import undominated
 from spikeloom.gen.folding.space import Space
 from spikeloom.gen.lowering.layers import layers
-from spikeloom.gen.lowering.plan import Fold
 from spikeloom.gen.targets.fpga.synth import synthesise
 from spikeloom.quant import golden
 from spikeloom.sim.verify import verify
@@ -87,7 +86,7 @@ def test_every_figure_is_that_of_the_design(found):
 def test_the_front_is_what_no_other_beats(found):
     points = found[1]["points"]
     figures = np.array([[p["interval"], p["latency"], p["luts"], p["ebr"]] for p in points])
-    assert [p["id"] for p in points if p["front"]] == undominated(figures)
+    assert [p["id"] for p in points if p["front"]] == undominated(figures).tolist()
     assert found[1]["best"] == min((p["interval"], p["luts"], p["id"]) for p in points if p["front"])[2]
 
 

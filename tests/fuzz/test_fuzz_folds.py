@@ -10,14 +10,12 @@ import pytest
 import small
 from fuzzing import ODD_VALUES, Format, changed, few, many, nested
 
-from spikeloom.explore.output import fold_text
-from spikeloom.explore.work import plain
 from spikeloom.gen.design import Design
-from spikeloom.gen.folding.file import read_folds
 from spikeloom.gen.folding.find import with_given
+from spikeloom.gen.folding.fold import folds_toml, read_folds
 
 NETWORK = small.network()
-TEXT = fold_text(plain(small.FOLDS))
+TEXT = folds_toml(small.FOLDS)
 
 
 def write(rng: np.random.Generator, folder: Path) -> Path:

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikeloom.gen.folding.fold import Fold
 from spikeloom.gen.lowering.counts import counted
 from spikeloom.gen.lowering.layers import layers
-from spikeloom.gen.lowering.plan import Fold, build_stage
+from spikeloom.gen.lowering.plan import build_stage
 from spikeloom.hdl.cores.merge.core import MergeSpec
 from spikeloom.hdl.cores.pool.core import PoolSpec
 from spikeloom.hdl.streams.words import WordFormat

@@ -11,7 +11,8 @@ from all_folds import LAGS, chain, everything, memories, residual
 from spikeloom.gen.cost.model import area, total
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit.writer import performance
-from spikeloom.gen.folding.front import front, undominated
+from spikeloom.gen.folding.front import front
+from spikeloom.gen.folding.pareto import undominated
 from spikeloom.gen.folding.space import Space
 from spikeloom.gen.targets.fpga.devices import DEVICES, resources
 from spikeloom.quant.ir.network import Network

@@ -12,10 +12,10 @@ import pytest
 from spikeloom.gen.cost.model import area, total
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit import writer as emit
-from spikeloom.gen.folding.file import read_folds
 from spikeloom.gen.folding.find import auto, with_given
+from spikeloom.gen.folding.fold import Fold, read_folds
 from spikeloom.gen.lowering.layers import Layer, PlanError, layers
-from spikeloom.gen.lowering.plan import Fold, build_stage, fold_choices
+from spikeloom.gen.lowering.plan import build_stage, fold_choices
 from spikeloom.gen.targets.fpga.devices import resources
 from spikeloom.quant.files.replacing import replacing
 from spikeloom.quant.ir.netfile import load
@@ -191,8 +191,8 @@ def test_files_are_the_same_on_every_run(tmp_path: Path) -> None:
     design = Design(fixed, auto(fixed, 600))
     emit.write(design, tmp_path / "a")
     script = (
-        "import sys; from spikeloom.gen import emit; d, _ = emit.read(sys.argv[1]); emit.write(d, sys.argv[2]); "
-        "assert 'torch' not in sys.modules"
+        "import sys; from spikeloom.gen.emit import writer as emit; d, _ = emit.read(sys.argv[1]); "
+        "emit.write(d, sys.argv[2]); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script, tmp_path / "a", tmp_path / "b"], check=True)
     names = sorted(p.name for p in (tmp_path / "a").iterdir())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spikeloom.gen import design as designs
 from spikeloom.gen.design import Design
-from spikeloom.gen.lowering.plan import Fold
+from spikeloom.gen.folding.fold import Fold
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Node, Readout
 

@@ -9,15 +9,13 @@ import pytest
 import small
 
 from spikeloom import api
-from spikeloom.explore.output import fold_text
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit import writer as emit
 from spikeloom.gen.emit.lint import RULES
 from spikeloom.gen.emit.names import RESERVED, Namespace, check_name, identifier
-from spikeloom.gen.folding.file import read_folds
 from spikeloom.gen.folding.find import auto
+from spikeloom.gen.folding.fold import Fold, folds_toml, read_folds
 from spikeloom.gen.lowering.layers import PlanError, layers
-from spikeloom.gen.lowering.plan import Fold
 from spikeloom.gen.targets import yosys
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
@@ -176,8 +174,8 @@ def test_output_ports_differ_in_more_than_case() -> None:
 
 
 def test_a_fold_file_of_any_names(tmp_path: Path) -> None:
-    folds = {name: {"outputs": 1, "inputs": 2, "steps": 1} for name in ("a.b", "層", "\U0001f600", 'q"\\', "é")}
-    (tmp_path / "fold.toml").write_text(fold_text(folds))
+    folds = {name: Fold(1, 2, 1) for name in ("a.b", "層", "\U0001f600", 'q"\\', "é")}
+    (tmp_path / "fold.toml").write_text(folds_toml(folds))
     assert {name: fold.inputs for name, fold in read_folds(tmp_path / "fold.toml").items()} == dict.fromkeys(folds, 2)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from spikeloom.gen.design import Design, Top
-from spikeloom.gen.lowering.plan import Fold
+from spikeloom.gen.folding.fold import Fold
 from spikeloom.hdl.bounds import LARGEST
 from spikeloom.hdl.cores.initial.core import InitialSpec
 from spikeloom.hdl.cores.merge.core import MergeSpec

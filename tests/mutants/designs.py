@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from spikeloom.gen.design import Design
-from spikeloom.gen.lowering.plan import Fold
+from spikeloom.gen.folding.fold import Fold
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import (
     IF,

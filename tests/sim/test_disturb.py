@@ -10,7 +10,7 @@ import small
 
 from spikeloom.gen.design import Design, Top
 from spikeloom.gen.emit import writer as emit
-from spikeloom.gen.lowering.plan import Fold
+from spikeloom.gen.folding.fold import Fold
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import IF, Flatten, Input, Linear, Readout

@@ -13,7 +13,7 @@ import small
 from spikeloom.commands.design import outcome_figures
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit import writer as emit
-from spikeloom.gen.lowering.plan import Fold
+from spikeloom.gen.folding.fold import Fold
 from spikeloom.junit import properties
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network

@@ -1,0 +1,159 @@
+"""What a search for folds looks for in the space of designs, and the best of them for so many cycles or a device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...quant.ir.network import Network
+from ..design import Design
+from ..lowering.lags import first_lags, lags_of
+from ..lowering.layers import PlanError, layers
+from ..targets.fpga.devices import Device
+from .candidates import Table
+from .fold import Fold
+from .lattice import Arcs, lattice
+from .least import Found, fits, smallest
+from .log import RESOURCES, asked
+from .rates import WordRates
+
+__all__ = ["DEFAULT_AREA", "Goal"]
+
+DEFAULT_AREA = 8_000
+"""LUTs for a design without a target: about an iCE40HX8K, a third of an LFE5U-25F."""
+
+ROUNDS = 5
+"""Times at most that the depths of the shortcuts' FIFOs are taken from the design found last."""
+
+
+class Goal:
+    """What is searched for, and where: the tables of candidates of a network.
+
+    Parameters: those of :func:`.find.search`. Raises PlanError where a stage cannot be as fast as ``cycles`` ask for.
+    Attributes: ``network``; ``cycles``; ``device`` and its ``budget``; ``counts``; ``layers`` and ``tables`` by stage;
+    ``arcs``, the graph in which the design was found last; ``log``, lines on the search so far.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        cycles: int | None,
+        device: Device | None,
+        given: dict[str, Fold],
+        counts: bool,
+        rates: WordRates | None,
+    ) -> None:
+        self.network, self.cycles, self.device, self.counts = network, cycles, device, counts
+        self.budget = device.budget if device is not None else None
+        self.layers = layers(network, counts)
+        self.tables = [
+            Table(layer, [given[layer.name]] if layer.name in given else None, logic=device is not None, rates=rates)
+            for layer in self.layers
+        ]
+        self.arcs: list[Arcs] = []
+        self.log = asked(cycles, device, rates)
+        if cycles is not None:
+            for table in self.tables:
+                if table.fastest > cycles:
+                    raise PlanError(
+                        f"{table.layer.name}: needs at least {table.fastest} cycles a frame, more than the target of "
+                        f"{cycles}; choose a target of {table.fastest} or more"
+                    )
+
+    @property
+    def fastest(self) -> int:
+        """Cycles that the slowest stage needs with every stage as fast as can be."""
+        return max(table.fastest for table in self.tables)
+
+    def hurry(self, found: Found) -> bool:
+        """Leave out the folds whose walk takes as long as the longest of ``found``, and longer ones, where a stage has
+        a faster one. Whether that leaves out any."""
+        picked = [arcs.candidates[k] for arcs, k in zip(self.arcs, found.choices, strict=True)]
+        walks = sorted({candidate.walk for candidate in picked}, reverse=True)
+        return any(sum(table.hurry(walk) for table in self.tables) for walk in walks)
+
+    def settle(self, target: int | None) -> tuple[Found, Design]:
+        """The best design for ``target``, FIFOs of shortcuts as deep as the cycle law wants them in it."""
+        lags, designs = first_lags(self.layers), []
+        while True:
+            self.arcs = lattice(self.network, self.tables, lags)
+            found = self._best(target)
+            folds = self._folds(found)
+            if known := [design for design in designs if design.folds == folds]:
+                return found, known[0]
+            designs.append(Design(self.network, folds, self.counts))
+            if not lags or len(designs) == ROUNDS:
+                return found, designs[-1]
+            lags = lags_of(designs[-1])
+
+    def _folds(self, found: Found) -> dict[str, Fold]:
+        pairs = zip(self.layers, self.arcs, found.choices, strict=True)
+        return {layer.name: arcs.candidates[k].fold for layer, arcs, k in pairs}
+
+    def _best(self, target: int | None) -> Found:
+        if target is not None:
+            found = smallest(self.arcs, target, self.budget)
+            if found is None:
+                raise self._too_large(target)
+            return found
+        steps = np.unique(np.concatenate([arcs.cycles for arcs in self.arcs]))
+        slowest = max(arcs.cycles.min() for arcs in self.arcs)
+        steps = steps[steps >= slowest].tolist()
+        return self._fastest(steps) if self.budget is not None else self._best_product(steps)
+
+    def _fastest(self, steps: Sequence[int]) -> Found:
+        """The smallest of the fastest designs that fit: what fits in some cycles fits in more of them."""
+        assert self.budget is not None
+        low, high = 0, len(steps) - 1
+        if not fits(self.arcs, steps[high], self.budget):
+            raise self._too_large(steps[high])
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if fits(self.arcs, steps[middle], self.budget) else (middle + 1, high)
+        if low:
+            self.log.append(f"no design of {steps[low - 1]:,} cycles a frame, the next fewer, fits the device")
+        found = smallest(self.arcs, steps[low], self.budget)
+        assert found is not None
+        return found
+
+    def _best_product(self, steps: Sequence[int]) -> Found:
+        """The least LUTs x cycles of those that fit :data:`DEFAULT_AREA`; where none does, the smallest."""
+        best: tuple[float, Found] | None = None
+        slowest = smallest(self.arcs, steps[-1])
+        limit = DEFAULT_AREA if slowest is None else max(DEFAULT_AREA, float(slowest.cost[0]))
+        for cycles in reversed(steps):
+            floor = sum(arcs.cost[arcs.cycles <= cycles, 0].min() for arcs in self.arcs)
+            if floor > limit * (1 + 1e-9):  # two sums of the same numbers may differ in their last bits
+                break  # faster ones are larger still
+            if best is not None and floor * cycles >= best[0]:
+                continue
+            found = smallest(self.arcs, cycles)
+            assert found is not None
+            if found.cost[0] <= limit and (best is None or found.cost[0] * cycles < best[0]):
+                best = float(found.cost[0]) * cycles, found
+        assert best is not None
+        return best[1]
+
+    def cycles_of(self, found: Found) -> int:
+        """Cycles that the slowest stage of a design needs."""
+        return max(arcs.candidates[k].cycles for arcs, k in zip(self.arcs, found.choices, strict=True))
+
+    def faster(self, cycles: int) -> tuple[int, Found] | None:
+        """The smallest design of the next fewer cycles, on whatever device."""
+        steps = np.concatenate([arcs.cycles[arcs.cycles < cycles] for arcs in self.arcs])
+        found = smallest(self.arcs, int(steps.max())) if len(steps) else None
+        return (int(steps.max()), found) if found is not None else None
+
+    def _too_large(self, target: int) -> PlanError:
+        found = smallest(self.arcs, target)
+        assert found is not None and self.device is not None and self.budget is not None
+        over = [
+            f"{used:,.0f} {name} of {most:,.0f}"
+            for used, most, name in zip(found.cost, self.budget, RESOURCES, strict=True)
+            if used > most
+        ]
+        return PlanError(
+            f"no design of {target:,} cycles a frame fits {self.device.name}: the one with the fewest LUTs takes "
+            f"{', '.join(over)}; choose a larger device{'' if self.cycles is None else ' or more cycles'}"
+        )

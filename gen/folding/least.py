@@ -1,0 +1,148 @@
+"""Exact searches in the layered graph of ``gen.folding.lattice``: the smallest design for so many cycles, within a
+budget.
+
+Without a budget this is a shortest path. With one it is a shortest path with several resources. Prices on the
+resources (a Lagrangian relaxation) give a bound: a design whose costs at any prices are above those of the whole budget
+does not fit. Mostly the best prices prove at once that nothing fits, or lead to designs that do. Then labels, one for
+every way to reach a node that no other beats in all resources, are carried through the layers, without those that the
+bounds rule out; what remains is the optimum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .labels import EBR, FF, LUT, Bound, FastArcs, carried, fast_arcs
+from .lattice import Arcs
+from .pareto import undominated
+
+__all__ = ["ORDER", "Found", "fits", "smallest"]
+
+ORDER = np.array([1.0, 1e-6, 1e-3])
+"""What is smallest: the LUTs; among equal designs block RAMs decide, then flip-flops."""
+
+ROUNDS = 60
+"""Steps towards the best prices."""
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A design: ``choices``, the index of a candidate for every layer; ``cost``, LUTs, flip-flops, block RAMs."""
+
+    choices: list[int]
+    cost: np.ndarray
+
+    @property
+    def size(self) -> float:
+        """What the search minimises."""
+        return float(self.cost @ ORDER)
+
+
+def smallest(lattice: Sequence[Arcs], cycles: int, budget: np.ndarray | None = None) -> Found | None:
+    """The smallest design of at most ``cycles`` cycles a frame within ``budget``; None where there is none."""
+    layers = fast_arcs(lattice, cycles)
+    if layers is None:
+        return None
+    best = _cheapest(layers, ORDER)
+    if budget is None or best is None or (best.cost <= budget).all():
+        return best
+    return _constrained(layers, budget)
+
+
+def _cheapest(layers: Sequence[FastArcs], prices: np.ndarray) -> Found | None:
+    """The shortest path at ``prices``."""
+    value, chosen = np.zeros(1), []
+    for layer in layers:
+        through = value[layer.start] + layer.cost @ prices
+        order = np.lexsort((through, layer.end))
+        ends = layer.end[order]
+        first = order[np.r_[True, ends[1:] != ends[:-1]]]
+        value = np.full(layer.nodes, np.inf)
+        arc = np.full(layer.nodes, -1)
+        value[layer.end[first]], arc[layer.end[first]] = through[first], first
+        chosen.append(arc)
+    node = int(value.argmin())
+    if not np.isfinite(value[node]):
+        return None
+    choices, cost = [], np.zeros(3)
+    for layer, arc in zip(reversed(layers), reversed(chosen), strict=True):
+        k = arc[node]
+        choices.append(int(layer.choice[k]))
+        cost += layer.cost[k]
+        node = int(layer.start[k])
+    return Found(choices[::-1], cost)
+
+
+def fits(lattice: Sequence[Arcs], cycles: int, budget: np.ndarray) -> bool:
+    """Whether any design of at most ``cycles`` cycles a frame fits ``budget``."""
+    layers = fast_arcs(lattice, cycles)
+    if layers is None:
+        return False
+    found, bounds, possible = _share_prices(layers, budget)
+    if found is not None or not possible:
+        return found is not None
+    return _searched(layers, bounds, None) is not None
+
+
+def _share_prices(layers: Sequence[FastArcs], budget: np.ndarray) -> tuple[Found | None, list[Bound], bool]:
+    """A design within ``budget`` if one is met on the way to the best prices; bounds that all such designs keep;
+    whether there may be one."""
+    bounds = [(np.eye(3)[r], float(budget[r])) for r in range(3)]
+    scale, weights = np.maximum(budget, 1.0), np.full(3, 1 / 3)
+    for step in range(ROUNDS):
+        prices = weights / scale
+        found = _cheapest(layers, prices)
+        if found is None or prices @ found.cost > prices @ budget + 1e-9:
+            return None, bounds, False
+        if (found.cost <= budget).all():
+            return found, bounds, True
+        if step % 10 == 0:
+            bounds.append((prices, float(prices @ budget)))
+        used = found.cost / scale
+        weights = weights * np.exp(1.5 * (used - used.mean()) / (1 + step / 5))
+        weights = np.maximum(weights / weights.sum(), 1e-6)
+    return None, [*bounds, (weights / scale, float(weights / scale @ budget))], True
+
+
+def _constrained(layers: Sequence[FastArcs], budget: np.ndarray) -> Found | None:
+    """The smallest path within ``budget``."""
+    incumbent, bounds, possible = _share_prices(layers, budget)
+    if not possible:
+        return None
+    # The best prices on what is over the budget, for a bound on the size of what fits.
+    extra, best_extra, best_bound, scale = np.zeros(3), np.zeros(3), -np.inf, np.maximum(budget, 1.0)
+    for step in range(ROUNDS):
+        found = _cheapest(layers, ORDER + extra)
+        assert found is not None
+        bound = found.size + float(extra @ (found.cost - budget))
+        if bound > best_bound:
+            best_bound, best_extra = bound, extra
+        if (found.cost <= budget).all() and (incumbent is None or found.size < incumbent.size):
+            incumbent = found
+        if incumbent is not None and best_bound >= incumbent.size - 1e-9:
+            return incumbent
+        extra = np.maximum(0.0, extra + 2.0 * budget[0] * (found.cost - budget) / scale**2 / (1 + step / 4))
+    if incumbent is not None:
+        bounds.append((ORDER + best_extra, incumbent.size + float(best_extra @ budget)))
+    return _searched(layers, bounds, incumbent)
+
+
+def _searched(layers: Sequence[FastArcs], bounds: list[Bound], incumbent: Found | None) -> Found | None:
+    """The smallest design that keeps the ``bounds``, by labels; ``incumbent`` where none is smaller."""
+    labels = carried(layers, bounds, _unbeaten)
+    if not len(labels.cost):
+        return incumbent
+    label = int((labels.cost @ ORDER).argmin())
+    if incumbent is not None and labels.cost[label] @ ORDER >= incumbent.size:
+        return incumbent
+    choices = [int(layer.choice[arc]) for layer, arc in zip(layers, labels.arcs(label), strict=True)]
+    return Found(choices, labels.cost[label])
+
+
+def _unbeaten(cost: np.ndarray, node: np.ndarray) -> np.ndarray:
+    """The labels that no other of the same node beats in all resources, by node, block RAMs, LUTs, flip-flops."""
+    order = np.lexsort((cost[:, FF], cost[:, LUT], cost[:, EBR], node))
+    return order[undominated(cost[order][:, [EBR, LUT, FF]], node[order])]
