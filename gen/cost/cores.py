@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...hdl.cores.initial.core import InitialSpec
+from ...hdl.cores.initial.spec import InitialSpec
 from ...hdl.cores.neuron.spec import NeuronSpec
-from ...hdl.cores.pool.core import PoolSpec
-from ...hdl.cores.readout.core import ReadoutSpec
-from ...hdl.cores.requant.core import RequantSpec
-from ...hdl.cores.serialiser.core import SerialiserSpec
-from ...hdl.cores.synapse.adders import levels
-from ...hdl.memory.rom import rom_style
+from ...hdl.cores.pool.spec import PoolSpec
+from ...hdl.cores.readout.spec import ReadoutSpec
+from ...hdl.cores.requant.spec import RequantSpec
+from ...hdl.cores.serialiser.spec import SerialiserSpec
+from ...hdl.cores.synapse.trees import levels
+from ...hdl.memory.style import rom_style
 from .parts import Parts, bits_of, index_bits
 from .synapse import chained
 

@@ -7,16 +7,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...hdl.cores.initial.core import InitialSpec
-from ...hdl.cores.merge.core import MergeSpec
+from ...hdl.cores.initial.spec import InitialSpec
+from ...hdl.cores.merge.spec import MergeSpec
 from ...hdl.cores.neuron.spec import NeuronSpec
-from ...hdl.cores.pool.core import PoolSpec
-from ...hdl.cores.readout.core import ReadoutSpec
-from ...hdl.cores.requant.core import RequantSpec
-from ...hdl.cores.serialiser.core import SerialiserSpec
-from ...hdl.cores.synapse.core import SynapseSpec
-from ...hdl.streams.flow import GearboxSpec
-from ...hdl.streams.fork import DecimatorSpec
+from ...hdl.cores.pool.spec import PoolSpec
+from ...hdl.cores.readout.spec import ReadoutSpec
+from ...hdl.cores.requant.spec import RequantSpec
+from ...hdl.cores.serialiser.spec import SerialiserSpec
+from ...hdl.cores.synapse.spec import SynapseSpec
+from ...hdl.streams.decimator import DecimatorSpec
+from ...hdl.streams.gearbox import GearboxSpec
 from ...hdl.streams.stage import StageSpec
 from .coefficients import LUTS
 from .cores import initial_parts, neuron_parts, pool_parts, readout_parts, requant_parts, serialiser_parts

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...hdl.cores.merge.core import MergeSpec
+from ...hdl.cores.merge.spec import MergeSpec
 from ...hdl.cores.window.spec import RowPlan, WindowSpec
-from ...hdl.memory.rom import memory_style
-from ...hdl.streams.flow import GearboxSpec
-from ...hdl.streams.fork import DecimatorSpec
+from ...hdl.memory.style import memory_style
+from ...hdl.streams.decimator import DecimatorSpec
+from ...hdl.streams.gearbox import GearboxSpec
 from ...hdl.streams.words import bits_for
 from .parts import Parts, bits_of, index_bits
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...hdl.cores.synapse.adders import levels
-from ...hdl.cores.synapse.core import TABLE, SynapseSpec
-from ...hdl.cores.synapse.gated import CHAIN
-from ...hdl.memory.rom import rom_style
+from ...hdl.cores.synapse.spec import SynapseSpec
+from ...hdl.cores.synapse.trees import CHAIN, TABLE, levels
+from ...hdl.memory.style import rom_style
 from .parts import Parts, bits_of, index_bits
 
 __all__ = ["chained", "in_block_ram", "synapse_parts"]

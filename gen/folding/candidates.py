@@ -8,8 +8,8 @@ from math import ceil
 
 import numpy as np
 
-from ...hdl.cores.merge.core import MergeSpec
-from ...hdl.cores.synapse.core import SynapseSpec
+from ...hdl.cores.merge.spec import MergeSpec
+from ...hdl.cores.synapse.spec import SynapseSpec
 from ...hdl.streams.stage import StageSpec
 from ...hdl.streams.words import WordFormat
 from ..cost.model import area, part_area, total

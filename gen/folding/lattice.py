@@ -16,8 +16,8 @@ from math import gcd
 
 import numpy as np
 
-from ...hdl.streams.flow import GearboxSpec
-from ...hdl.streams.fork import DecimatorSpec
+from ...hdl.streams.decimator import DecimatorSpec
+from ...hdl.streams.gearbox import GearboxSpec
 from ...hdl.streams.words import WordFormat
 from ...quant.ir.network import Network
 from ..cost.model import Area, area, total

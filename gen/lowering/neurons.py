@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...hdl.cores.initial.core import InitialSpec
+from ...hdl.cores.initial.spec import InitialSpec
 from ...hdl.cores.neuron.spec import NeuronSpec
 from ...hdl.streams.words import WordFormat
 from ...quant.ir.nodes import IF

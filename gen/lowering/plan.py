@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ...hdl.cores.merge.core import MergeSpec
+from ...hdl.cores.merge.spec import MergeSpec
 from ...hdl.cores.neuron.spec import NeuronSpec
-from ...hdl.cores.pool.core import PoolSpec
-from ...hdl.cores.readout.core import ReadoutSpec
-from ...hdl.cores.requant.core import RequantSpec
-from ...hdl.cores.serialiser.core import SerialiserSpec
-from ...hdl.cores.synapse.core import SynapseSpec
+from ...hdl.cores.pool.spec import PoolSpec
+from ...hdl.cores.readout.spec import ReadoutSpec
+from ...hdl.cores.requant.spec import RequantSpec
+from ...hdl.cores.serialiser.spec import SerialiserSpec
+from ...hdl.cores.synapse.spec import SynapseSpec
 from ...hdl.cores.window.spec import WindowSpec, chunk_for
 from ...hdl.streams.stage import CoreSpec, StageSpec
 from ...hdl.streams.words import WordFormat

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...hdl.cores.window.sparse_law import ScanCosts
-from ...hdl.streams.flow import Gearbox, GearboxLaw, GearboxSpec
-from ...hdl.streams.fork import Decimator, DecimatorLaw, DecimatorSpec, Fork, ForkLaw
+from ...hdl.streams.decimator import Decimator, DecimatorLaw, DecimatorSpec
+from ...hdl.streams.fork import Fork, ForkLaw
+from ...hdl.streams.gearbox import Gearbox, GearboxLaw, GearboxSpec
 from ...hdl.streams.law import Link, Process
 from ...hdl.streams.stage import Stage, StageSpec
 from ...hdl.streams.words import WordFormat

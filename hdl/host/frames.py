@@ -11,9 +11,9 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..cores.readout.core import ReadoutSpec
+from ..cores.readout.spec import ReadoutSpec
 from ..streams.counter import counter
-from ..streams.flow import Fifo
+from ..streams.fifo import Fifo
 from ..streams.words import WordFormat
 
 __all__ = ["CUT", "CUT_WORD", "GOOD", "LONG", "MOST_CLASSES", "SHORT", "Framer", "Results", "beat_signature",

@@ -13,7 +13,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..streams.flow import Fifo
+from ..streams.fifo import Fifo
 from .cobs import CobsDecoder, CobsEncoder
 from .codes import VERSION, Kind
 from .packets import PacketReceiver

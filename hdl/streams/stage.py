@@ -10,21 +10,29 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..cores.initial.core import InitialMembranes, InitialSpec
-from ..cores.merge.core import Merge, MergeSpec, SkipLaw
+from ..cores.initial.core import InitialMembranes
+from ..cores.initial.spec import InitialSpec
+from ..cores.merge.core import Merge
+from ..cores.merge.law import SkipLaw
+from ..cores.merge.spec import MergeSpec
 from ..cores.neuron.core import NeuronArray
 from ..cores.neuron.spec import NeuronSpec
-from ..cores.pool.core import PoolArray, PoolSpec
-from ..cores.readout.core import Readout, ReadoutSpec
-from ..cores.requant.core import Requantiser, RequantSpec
-from ..cores.serialiser.core import Serialiser, SerialiserSpec
-from ..cores.synapse.core import SynapseArray, SynapseSpec
+from ..cores.pool.core import PoolArray
+from ..cores.pool.spec import PoolSpec
+from ..cores.readout.core import Readout
+from ..cores.readout.spec import ReadoutSpec
+from ..cores.requant.core import Requantiser
+from ..cores.requant.spec import RequantSpec
+from ..cores.serialiser.core import Serialiser
+from ..cores.serialiser.spec import SerialiserSpec
+from ..cores.synapse.core import SynapseArray
+from ..cores.synapse.spec import SynapseSpec
 from ..cores.window.core import Window
 from ..cores.window.law import WindowLaw
 from ..cores.window.sparse_law import ScanCosts
 from ..cores.window.spec import WindowSpec
 from .counter import counter
-from .flow import Fifo
+from .fifo import Fifo
 from .law import Link
 from .words import WordFormat
 

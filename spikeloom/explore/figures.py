@@ -11,7 +11,7 @@ from ..gen.design import Design
 from ..gen.emit.writer import performance
 from ..gen.lowering.layers import Layer
 from ..gen.targets.fpga.devices import resources
-from ..hdl.cores.synapse.core import SynapseSpec
+from ..hdl.cores.synapse.spec import SynapseSpec
 from ..hdl.streams.stage import StageSpec
 from ..quant.ir.nodes import Conv2d, Synapse
 

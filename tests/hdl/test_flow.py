@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from spikeloom.hdl.streams.flow import Fifo, Gearbox, GearboxLaw, GearboxSpec
+from spikeloom.hdl.streams.fifo import Fifo
+from spikeloom.hdl.streams.gearbox import Gearbox, GearboxLaw, GearboxSpec
 from spikeloom.hdl.streams.law import FifoLaw, Gate, Link, SinkLaw, SourceLaw, solve
 from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.sim.disturb import random_pauses

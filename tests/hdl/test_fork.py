@@ -6,8 +6,9 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from spikeloom.hdl.streams.flow import Fifo
-from spikeloom.hdl.streams.fork import Decimator, DecimatorLaw, DecimatorSpec, Fork, ForkLaw
+from spikeloom.hdl.streams.decimator import Decimator, DecimatorLaw, DecimatorSpec
+from spikeloom.hdl.streams.fifo import Fifo
+from spikeloom.hdl.streams.fork import Fork, ForkLaw
 from spikeloom.hdl.streams.law import FifoLaw, Gate, Link, SinkLaw, SourceLaw, solve
 from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.sim.disturb import random_pauses

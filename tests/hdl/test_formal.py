@@ -9,8 +9,10 @@ from amaranth.hdl import Cat, Const, DomainRenamer, Module, Mux, Signal, Value
 from prove import Bench, prove, proven, waits_for_ready
 from stream_benches import sink, source, taken_word, word_from
 
-from spikeloom.hdl.streams.flow import Fifo, Gearbox, GearboxSpec
-from spikeloom.hdl.streams.fork import Decimator, DecimatorSpec, Fork
+from spikeloom.hdl.streams.decimator import Decimator, DecimatorSpec
+from spikeloom.hdl.streams.fifo import Fifo
+from spikeloom.hdl.streams.fork import Fork
+from spikeloom.hdl.streams.gearbox import Gearbox, GearboxSpec
 from spikeloom.hdl.streams.words import WordFormat
 
 WIDTH = 6

@@ -8,9 +8,12 @@ from amaranth.hdl import Cat, Const, Mux, Signal, Value, signed
 from prove import Bench, prove, proven
 from stream_benches import per_group, pipe_bench, source, taken_word, word_from
 
-from spikeloom.hdl.cores.initial.core import InitialMembranes, InitialSpec
-from spikeloom.hdl.cores.merge.core import Merge, MergeSpec
-from spikeloom.hdl.cores.serialiser.core import Serialiser, SerialiserSpec
+from spikeloom.hdl.cores.initial.core import InitialMembranes
+from spikeloom.hdl.cores.initial.spec import InitialSpec
+from spikeloom.hdl.cores.merge.core import Merge
+from spikeloom.hdl.cores.merge.spec import MergeSpec
+from spikeloom.hdl.cores.serialiser.core import Serialiser
+from spikeloom.hdl.cores.serialiser.spec import SerialiserSpec
 from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.hdl.verilog.library import Target
 

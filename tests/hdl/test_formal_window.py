@@ -10,9 +10,9 @@ from amaranth.hdl import Assume, Const, Mux, Signal, Value, signed
 from prove import Bench, prove, waits_for_ready
 from stream_benches import sink, source, word_from
 
-from spikeloom.hdl.cores.merge.core import MergeSpec
+from spikeloom.hdl.cores.merge.spec import MergeSpec
 from spikeloom.hdl.cores.neuron.spec import NeuronSpec
-from spikeloom.hdl.cores.synapse.core import SynapseSpec
+from spikeloom.hdl.cores.synapse.spec import SynapseSpec
 from spikeloom.hdl.cores.window.core import Window
 from spikeloom.hdl.cores.window.spec import WindowSpec
 from spikeloom.hdl.streams.stage import Stage, StageSpec

@@ -8,7 +8,8 @@ import pytest
 from amaranth.sim import Simulator
 from core_bench import as_ints, as_words
 
-from spikeloom.hdl.cores.merge.core import Merge, MergeSpec
+from spikeloom.hdl.cores.merge.core import Merge
+from spikeloom.hdl.cores.merge.spec import MergeSpec
 from spikeloom.hdl.streams.words import WordFormat
 
 

@@ -7,7 +7,8 @@ import pytest
 from amaranth.sim import Simulator
 from core_bench import as_ints, as_words
 
-from spikeloom.hdl.cores.serialiser.core import Serialiser, SerialiserSpec
+from spikeloom.hdl.cores.serialiser.core import Serialiser
+from spikeloom.hdl.cores.serialiser.spec import SerialiserSpec
 from spikeloom.hdl.streams.words import WordFormat
 
 

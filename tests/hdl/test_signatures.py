@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from amaranth.lib import stream
 
-from spikeloom.hdl.cores.merge.core import Merge, MergeSpec
+from spikeloom.hdl.cores.merge.core import Merge
+from spikeloom.hdl.cores.merge.spec import MergeSpec
 from spikeloom.hdl.cores.window.core import Window
 from spikeloom.hdl.cores.window.sparse import SparseWalk
 from spikeloom.hdl.cores.window.spec import WindowSpec

@@ -6,8 +6,8 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 
 from spikeloom.gen.emit.writer import module
 from spikeloom.hdl.cores.neuron.spec import NeuronSpec
-from spikeloom.hdl.cores.serialiser.core import SerialiserSpec
-from spikeloom.hdl.cores.synapse.core import SynapseSpec
+from spikeloom.hdl.cores.serialiser.spec import SerialiserSpec
+from spikeloom.hdl.cores.synapse.spec import SynapseSpec
 from spikeloom.hdl.cores.window.sparse import SparseWalk
 from spikeloom.hdl.cores.window.sparse_law import scan_costs
 from spikeloom.hdl.cores.window.spec import WindowSpec

@@ -31,7 +31,7 @@ class NeuronSpec:
         ranges: (Co, 2), range of the current of each channel.
         constant: the current is the same in every time step and comes once; or in every step but the first, and comes
             behind that one.
-        initial: (Co, 2), range of what the current of the first step has in addition (``hdl.cores.initial.core``).
+        initial: (Co, 2), range of what the current of the first step has in addition (``hdl.cores.initial.spec``).
         counts: the words have the number of spikes of each neuron in binary, not the spikes; not for ``signed``.
     """
 

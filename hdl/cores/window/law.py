@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...streams.law import Link
-from ..merge.core import SkipLaw
+from ..merge.law import SkipLaw
 from .sparse_law import ScanCosts
 from .spec import WindowSpec
 
