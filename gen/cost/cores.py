@@ -21,8 +21,8 @@ __all__ = ["initial_parts", "neuron_parts", "pool_parts", "readout_parts", "requ
 def serialiser_parts(core: SerialiserSpec, parts: Parts) -> None:
     """Add the parts of ``core``: one multiplexer."""
     parts.registers(core.o_format.width + 2)
-    parts.counter(core.parts)
-    parts.mux(core.parts, core.o_format.width)
+    parts.counter(core.ratio)
+    parts.mux(core.ratio, core.o_format.width)
 
 
 def neuron_parts(core: NeuronSpec, parts: Parts) -> None:

@@ -93,7 +93,7 @@ def element_parts(spec: StageSpec | GearboxSpec | DecimatorSpec | int) -> dict[s
                 name += str(sum(key.startswith(name) for key in found)) if isinstance(core, MergeSpec) else ""
                 core_parts(core, found.setdefault(name, Parts()))
             fifo_parts(spec.o_width, spec.fifo_words, found.setdefault("fifo", Parts()))
-            own.counter(spec.parts)
+            own.counter(spec.result_words)
             own.logic["stage"] += 1
         case GearboxSpec():
             gearbox_parts(spec, own)
@@ -128,10 +128,10 @@ def _unread(stage: StageSpec) -> Parts:
     if not isinstance(core, RequantSpec) or core.bias.any() or stage.merges:
         return parts
     bits = int(np.clip(core.shift.reshape(-1, core.outputs).min(0), 0, core.i_format.bits - 1).sum())
-    parts.registers(-bits * stage.parts)
+    parts.registers(-bits * stage.result_words)
     if any(isinstance(other, SerialiserSpec) for other in before):
         parts.registers(-bits)
-        parts.mux(stage.parts, -bits)
+        parts.mux(stage.result_words, -bits)
     return parts
 
 

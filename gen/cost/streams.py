@@ -28,20 +28,20 @@ def window_parts(spec: WindowSpec, parts: Parts) -> None:
     parts.logic["window cell bit"] += 2 * cell_bits if margin or spec.row_words & (spec.row_words - 1) else cell_bits
     # The reader: the nested loops, the place and the plan of the rows.
     unit = spec.chunk or 1
-    beside = spec.pixel_words // spec.parts
+    beside = spec.pixel_words // spec.pixel_parts
     for count in (
         spec.o_size[0],
         spec.run // unit,
         1 if spec.columns else spec.kernel[0],
         spec.scans,
         spec.groups,
-        spec.parts,
+        spec.pixel_parts,
         beside if beside < spec.pixel_words else 1,
         spec.o_size[1],
     ):
         parts.counter(count)
     # The cell within the window, its start, and the slot of its first row; a window that never moves has no start.
-    moving = spec.o_size[1] > 1 or spec.parts > 1
+    moving = spec.o_size[1] > 1 or spec.pixel_parts > 1
     parts.registers(cell_bits * (1 + moving) if cells > 1 else 0)
     parts.logic["walk cell bit"] += cell_bits * (1 + moving)
     if spec.rows > 1:

@@ -42,7 +42,7 @@ class Candidate:
 
 def needed_cycles(stage: StageSpec, rates: WordRates | None = None) -> int:
     """Cycles a frame that a stage needs at least: its own walk, and its words in and out."""
-    return max(walk_cycles(stage, rates), stage.window.i_words, stage.window.results * stage.parts)
+    return max(walk_cycles(stage, rates), stage.window.i_words, stage.window.results * stage.result_words)
 
 
 def walk_cycles(stage: StageSpec, rates: WordRates | None = None) -> int:

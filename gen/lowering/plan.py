@@ -172,7 +172,7 @@ def build_stage(layer: Layer, fold: Fold) -> StageSpec:
     stage = StageSpec(name=layer.name, window=window, cores=cores)
     # As many results on their way as the latency needs, so that a ready receiver never makes the stage wait.
     interval = window.scans * window.scan_cycles
-    return replace(stage, window=replace(window, credits=-(-(stage.latency + stage.parts) // interval)))
+    return replace(stage, window=replace(window, credits=-(-(stage.latency + stage.result_words) // interval)))
 
 
 def ring_rows(window: WindowSpec) -> int:
@@ -252,8 +252,8 @@ def shared_lanes(synapse: SynapseSpec, cycles: int | None = None) -> int:
 
 def _span(cores: tuple[CoreSpec, ...]) -> int:
     """Cycles by which the ends of scans must lie apart for what comes behind the array."""
-    parts = [core.parts for core in cores if isinstance(core, SerialiserSpec)]
-    return max([1, *parts, *(core.turnaround for core in cores if isinstance(core, NeuronSpec))])
+    ratios = [core.ratio for core in cores if isinstance(core, SerialiserSpec)]
+    return max([1, *ratios, *(core.turnaround for core in cores if isinstance(core, NeuronSpec))])
 
 
 def _lanes(layer: Layer, synapse: SynapseSpec, cycles: int) -> int:
@@ -289,7 +289,7 @@ def _merge(layer: Layer, skip: Skip, synapse: SynapseSpec, i_format: WordFormat,
         skip_format=form,
         i_format=i_format,
         scans=synapse.scans,
-        parts=synapse.outputs // i_format.lanes,
+        result_words=synapse.outputs // i_format.lanes,
         ranges=ranges,
         depth=UNLIMITED,
     )

@@ -91,14 +91,14 @@ class StageSpec:
         return self.window.latency + sum(core.latency for core in self.cores) + 1
 
     @property
-    def parts(self) -> int:
+    def result_words(self) -> int:
         """Words in which a result of the window leaves."""
-        return next((core.parts for core in self.cores if isinstance(core, SerialiserSpec)), 1)
+        return next((core.ratio for core in self.cores if isinstance(core, SerialiserSpec)), 1)
 
     @property
     def fifo_words(self) -> int:
         """Depth of the FIFO: room for all results that the window has credits for."""
-        return self.window.credits * self.parts
+        return self.window.credits * self.result_words
 
     @property
     def cycles(self) -> int:
@@ -114,7 +114,7 @@ class StageSpec:
             if isinstance(core, MergeSpec):
                 laws.append(SkipLaw(core, next(links), delay))
             delay += core.latency
-        return WindowLaw(self.window, self.latency, self.parts, i, o, laws, costs)
+        return WindowLaw(self.window, self.latency, self.result_words, i, o, laws, costs)
 
     def compute(self, words: np.ndarray, *skips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Model: input words (n, lanes, T) of whole frames, and those of the shortcuts, to output words (m, lanes, T),
@@ -170,7 +170,7 @@ class Stage(wiring.Component):
         m.submodules.fifo = fifo = Fifo(self.spec.o_width, self.spec.fifo_words)
         # The credits of the window guarantee that the FIFO is ready; one comes back when all of a result has left.
         left = Signal()
-        _, last_part = counter(m, self.spec.parts, left, "parts_left")
+        _, last_part = counter(m, self.spec.result_words, left, "parts_left")
         m.d.comb += [
             fifo.i.valid.eq(before.o.valid),
             fifo.i.payload.eq(before.o.payload),

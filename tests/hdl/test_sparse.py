@@ -134,7 +134,7 @@ def test_stage_follows_the_law(geometry: str, shares: tuple[float, float]) -> No
 def test_all_zero_and_all_dense(density: float, scans: int, span: int) -> None:
     spec = window(channels=16, groups=8, scans=scans, span=span, credits=16)
     tested = stage(spec)
-    taken = check(tested, inputs(spec, 2, density, np.random.default_rng(0)))[:: tested.parts]
+    taken = check(tested, inputs(spec, 2, density, np.random.default_rng(0)))[:: tested.result_words]
     # In the steady state a dense scan takes all its words, an empty one all its chunks.
     interval = spec.scan_words if density else spec.scan_words // spec.chunk
     assert set(np.diff(taken[-spec.groups :])) == {scans * interval}

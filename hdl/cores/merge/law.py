@@ -20,7 +20,7 @@ class SkipLaw:
 
     def __init__(self, spec: MergeSpec, i: Link, delay: int) -> None:
         self.i, self._depth, self._delay = i, spec.depth, delay
-        takes = [spec.takes[k : k + spec.parts] for k in range(0, spec.groups, spec.parts)]
+        takes = [spec.takes[k : k + spec.result_words] for k in range(0, spec.groups, spec.result_words)]
         self._offsets = [[p for p, taken in enumerate(part) if taken] for part in takes]
         self._through = np.cumsum(spec.needs).tolist()
         self._fetched: list[int] = []

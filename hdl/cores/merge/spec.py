@@ -25,7 +25,7 @@ class MergeSpec:
         skip_format: the shortcut's words; as many lanes as ``i_format``. One step: the same in every time step.
         i_format: the current words.
         scans: current words of a neuron, each with a group of its time steps.
-        parts: current words of a result (where neurons are shared).
+        result_words: current words of a result (where neurons are shared).
         ranges: (Co, 2), range of each channel's current.
         depth: words that the FIFO holds.
     """
@@ -36,7 +36,7 @@ class MergeSpec:
     skip_format: WordFormat
     i_format: WordFormat
     scans: int
-    parts: int
+    result_words: int
     ranges: np.ndarray
     depth: int
 
@@ -71,7 +71,8 @@ class MergeSpec:
     @property
     def needs(self) -> list[int]:
         """Words that each result of a pixel takes."""
-        return [sum(self.takes[k : k + self.parts]) for k in range(0, self.groups, self.parts)]
+        each = self.result_words
+        return [sum(self.takes[k : k + each]) for k in range(0, self.groups, each)]
 
     @property
     def sums(self) -> bool:

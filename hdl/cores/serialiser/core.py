@@ -18,7 +18,7 @@ __all__ = ["Serialiser"]
 class Serialiser(Pipe):
     """The hardware of a :class:`SerialiserSpec`. Never stalls.
 
-    Members: ``i``: In(stream of words, always ready), whose payload must stay for ``parts`` cycles;
+    Members: ``i``: In(stream of words, always ready), whose payload must stay for ``spec.ratio`` cycles;
     ``o``: Out(stream of parts, always ready).
     """
 
@@ -31,7 +31,7 @@ class Serialiser(Pipe):
         running = Signal()
         moves = Signal()
         m.d.comb += moves.eq(self.i.valid | running)
-        part, at_end = counter(m, self.spec.parts, moves, "part")
+        part, at_end = counter(m, self.spec.ratio, moves, "part")
         m.d.sync += [running.eq(moves & ~at_end), self.o.valid.eq(moves)]
         m.d.sync += self.o.payload.eq(self.i.payload.word_select(part, self.spec.o_format.width))
         return m

@@ -15,7 +15,7 @@ __all__ = ["SerialiserSpec"]
 class SerialiserSpec:
     """Parts of ``lanes`` lanes out of words of ``i_format``, one a cycle, the lowest lanes first.
 
-    ``lanes`` divides those of ``i_format``; the words must lie at least ``parts`` cycles apart.
+    ``lanes`` divides those of ``i_format``; the words must lie at least ``ratio`` cycles apart.
     """
 
     i_format: WordFormat
@@ -26,7 +26,7 @@ class SerialiserSpec:
             raise ValueError(f"lanes={self.lanes} does not divide the {self.i_format.lanes} lanes of a word")
 
     @property
-    def parts(self) -> int:
+    def ratio(self) -> int:
         """Parts of a word."""
         return self.i_format.lanes // self.lanes
 
@@ -42,5 +42,5 @@ class SerialiserSpec:
         return 1
 
     def compute(self, words: np.ndarray) -> np.ndarray:
-        """Model: words (n, lanes, T) to parts (n * parts, lanes / parts, T)."""
+        """Model: words (n, lanes, T) to parts (n * ratio, lanes / ratio, T)."""
         return words.reshape(-1, self.lanes, words.shape[-1])
