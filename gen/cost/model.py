@@ -16,6 +16,7 @@ from ...hdl.cores.requant.spec import RequantSpec
 from ...hdl.cores.serialiser.spec import SerialiserSpec
 from ...hdl.cores.synapse.spec import SynapseSpec
 from ...hdl.streams.decimator import DecimatorSpec
+from ...hdl.streams.fork import ForkSpec
 from ...hdl.streams.gearbox import GearboxSpec
 from ...hdl.streams.stage import StageSpec
 from .coefficients import LUTS
@@ -81,7 +82,7 @@ def core_parts(core: object, parts: Parts) -> None:
             raise TypeError(f"Not a core of a stage: {core!r}")
 
 
-def element_parts(spec: StageSpec | GearboxSpec | DecimatorSpec | int) -> dict[str, Parts]:
+def element_parts(spec: StageSpec | GearboxSpec | DecimatorSpec | ForkSpec) -> dict[str, Parts]:
     """The parts of an element of a design, by the name of the core in it; "" for what belongs to none."""
     own = Parts()
     found = {"": own}
@@ -99,12 +100,12 @@ def element_parts(spec: StageSpec | GearboxSpec | DecimatorSpec | int) -> dict[s
             gearbox_parts(spec, own)
         case DecimatorSpec():
             decimator_parts(spec, own)
-        case _:
+        case ForkSpec():
             fork_parts(spec, own)
     return found
 
 
-def all_parts(spec: StageSpec | GearboxSpec | DecimatorSpec | int) -> Parts:
+def all_parts(spec: StageSpec | GearboxSpec | DecimatorSpec | ForkSpec) -> Parts:
     """The parts of an element, joined with the others: without what nothing reads."""
     whole = Parts()
     for parts in element_parts(spec).values():
@@ -114,9 +115,9 @@ def all_parts(spec: StageSpec | GearboxSpec | DecimatorSpec | int) -> Parts:
     return whole
 
 
-def area(spec: StageSpec | GearboxSpec | DecimatorSpec | int) -> Area:
+def area(spec: StageSpec | GearboxSpec | DecimatorSpec | ForkSpec) -> Area:
     """The area of an element of a design: a stage with the FIFOs of its shortcuts, a width conversion, a strided
-    shortcut, a fork of so many branches."""
+    shortcut, a fork."""
     return _area(all_parts(spec))
 
 

@@ -8,6 +8,7 @@ from ...hdl.cores.merge.spec import MergeSpec
 from ...hdl.cores.window.spec import RowPlan, WindowSpec
 from ...hdl.memory.style import memory_style
 from ...hdl.streams.decimator import DecimatorSpec
+from ...hdl.streams.fork import ForkSpec
 from ...hdl.streams.gearbox import GearboxSpec
 from ...hdl.streams.words import bits_for
 from .parts import Parts, bits_of, index_bits
@@ -104,10 +105,10 @@ def gearbox_parts(spec: GearboxSpec, parts: Parts) -> None:
     parts.logic["narrowing bit"] += 0 if spec.widens else wide - narrow
 
 
-def fork_parts(branches: int, parts: Parts) -> None:
+def fork_parts(spec: ForkSpec, parts: Parts) -> None:
     """Add the parts of a fork: a flag for each branch."""
-    parts.registers(branches)
-    parts.logic["fork branch"] += branches
+    parts.registers(spec.branches)
+    parts.logic["fork branch"] += spec.branches
 
 
 def decimator_parts(spec: DecimatorSpec, parts: Parts) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from amaranth import *
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
+from ..cores.window.sparse_law import ScanCosts
 from .counter import counter
+from .element import ElementCore, ElementSpec
 from .law import Link
 from .words import WordFormat
 
@@ -17,7 +20,7 @@ __all__ = ["Decimator", "DecimatorLaw", "DecimatorSpec"]
 
 
 @dataclass(frozen=True)
-class DecimatorSpec:
+class DecimatorSpec(ElementSpec):
     """Keeps every ``stride``-th pixel of every ``stride``-th row, the first ones included.
 
     Parameters: ``i_format``, the words; ``pixel_words``, words of a pixel; ``height``, ``width`` of a frame.
@@ -34,19 +37,26 @@ class DecimatorSpec:
         y, x = np.indices((self.height, self.width))
         return np.repeat(((y % self.stride == 0) & (x % self.stride == 0)).reshape(-1), self.pixel_words)
 
-    def compute(self, words: np.ndarray) -> np.ndarray:
-        """Model: words (n, lanes, T) of whole frames to those that are kept."""
-        return words.reshape(-1, len(self.kept()), *words.shape[1:])[:, self.kept()].reshape(-1, *words.shape[1:])
+    def compute(self, *words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Model: words (n, lanes, T) of whole frames to those that are kept, and the same packed."""
+        (x,) = words
+        x = x.reshape(-1, len(self.kept()), *x.shape[1:])[:, self.kept()].reshape(-1, *x.shape[1:])
+        return x, self.i_format.pack(x)
+
+    def law(self, ins: Sequence[Link], outs: Sequence[Link], costs: Sequence[ScanCosts] | None = None) -> DecimatorLaw:
+        """The timed process between two links."""
+        return DecimatorLaw(self, ins[0], outs[0])
+
+    def core(self) -> Decimator:
+        """The hardware."""
+        return Decimator(self)
 
 
-class Decimator(wiring.Component):
+class Decimator(ElementCore):
     """The hardware of a :class:`DecimatorSpec`: a word that is not kept is taken at once and goes nowhere.
 
     Members: ``i``: In(stream of words); ``o``: Out(stream of words).
     """
-
-    i: stream.Interface
-    o: stream.Interface
 
     def __init__(self, spec: DecimatorSpec) -> None:
         self.spec = spec

@@ -2,44 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
 from amaranth import *
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
+from ..cores.window.sparse_law import ScanCosts
+from .element import ElementCore, ElementSpec
 from .law import Link
+from .words import WordFormat
 
-__all__ = ["Fork", "ForkLaw"]
+__all__ = ["Fork", "ForkLaw", "ForkSpec"]
 
 
-class Fork(wiring.Component):
-    """Hands every word to ``branches`` readers, each of which takes it when it is ready; then the next word comes.
+@dataclass(frozen=True)
+class ForkSpec(ElementSpec):
+    """Hands every word of ``i_format`` to ``branches`` readers, at least 2."""
+
+    i_format: WordFormat
+    branches: int
+
+    def __post_init__(self) -> None:
+        if self.branches < 2:
+            raise ValueError(f"A fork has at least two branches, not {self.branches}")
+
+    def compute(self, *words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Model: words (n, lanes, T) to the same on every branch, and packed."""
+        (x,) = words
+        return x, self.i_format.pack(x)
+
+    def law(self, ins: Sequence[Link], outs: Sequence[Link], costs: Sequence[ScanCosts] | None = None) -> ForkLaw:
+        """The timed process between the link that comes in and those of the branches."""
+        return ForkLaw(ins[0], tuple(outs))
+
+    def core(self) -> Fork:
+        """The hardware."""
+        return Fork(self)
+
+
+class Fork(ElementCore):
+    """The hardware of a :class:`ForkSpec`: each reader takes a word when it is ready; then the next word comes.
 
     A reader sees a word in the cycle in which it is valid at the input and is not shown it again once it took it, so
     valid waits for no ready and stays until the transfer.
 
     Law: shown_j[k] = shown_i[k]; taken_i[k] = max over j of taken_j[k] (:class:`ForkLaw`).
 
-    Parameters: ``shape``, of the payload; ``branches``, at least 2.
     Members: ``i``: In(stream); ``o0``, ``o1`` ...: Out(stream).
     """
 
-    i: stream.Interface
-
-    def __init__(self, shape: int, branches: int) -> None:
-        if branches < 2:
-            raise ValueError(f"A fork has at least two branches, not {branches}")
-        self.branches = branches
-        signature = stream.Signature(shape)
-        super().__init__({"i": In(signature), **{f"o{k}": Out(signature) for k in range(branches)}})
+    def __init__(self, spec: ForkSpec) -> None:
+        self.spec = spec
+        signature = stream.Signature(spec.i_format.width)
+        super().__init__({"i": In(signature), **{f"o{k}": Out(signature) for k in range(spec.branches)}})
 
     @property
     def outs(self) -> list[stream.Interface]:
         """The streams of all branches."""
-        return [getattr(self, f"o{k}") for k in range(self.branches)]
+        return [getattr(self, f"o{k}") for k in range(self.spec.branches)]
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        done = [Signal(name=f"done_{k}") for k in range(self.branches)]
+        done = [Signal(name=f"done_{k}") for k in range(self.spec.branches)]
         m.d.comb += self.i.ready.eq(Cat(d | o.ready for d, o in zip(done, self.outs, strict=True)).all())
         for o, flag in zip(self.outs, done, strict=True):
             m.d.comb += [o.payload.eq(self.i.payload), o.valid.eq(self.i.valid & ~flag)]

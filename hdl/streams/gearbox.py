@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from amaranth import *
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
+from ..cores.window.sparse_law import ScanCosts
 from .counter import counter
+from .element import ElementCore, ElementSpec
 from .law import Link
 from .words import WordFormat
 
@@ -17,7 +20,7 @@ __all__ = ["Gearbox", "GearboxLaw", "GearboxSpec"]
 
 
 @dataclass(frozen=True)
-class GearboxSpec:
+class GearboxSpec(ElementSpec):
     """Conversion of words of ``i_format.lanes`` into words of ``lanes``; one must divide the other.
 
     Elements keep their order. A wide word is offered one cycle after its last part came, and its successor's first
@@ -48,16 +51,23 @@ class GearboxSpec:
         """Whether narrow words come in."""
         return self.lanes > self.i_format.lanes
 
-    def compute(self, words: np.ndarray) -> np.ndarray:
-        """Model: words (n, lanes_i, T) to words (m, lanes_o, T)."""
-        return words.reshape(-1, self.lanes, words.shape[-1])
+    def compute(self, *words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Model: words (n, lanes_i, T) to words (m, lanes_o, T), and the same packed."""
+        (x,) = words
+        x = x.reshape(-1, self.lanes, x.shape[-1])
+        return x, self.o_format.pack(x)
+
+    def law(self, ins: Sequence[Link], outs: Sequence[Link], costs: Sequence[ScanCosts] | None = None) -> GearboxLaw:
+        """The timed process between two links."""
+        return GearboxLaw(self, ins[0], outs[0])
+
+    def core(self) -> Gearbox:
+        """The hardware."""
+        return Gearbox(self)
 
 
-class Gearbox(wiring.Component):
+class Gearbox(ElementCore):
     """The converter of a :class:`GearboxSpec`. Members: ``i``: In(stream of words); ``o``: Out(stream of words)."""
-
-    i: stream.Interface
-    o: stream.Interface
 
     def __init__(self, spec: GearboxSpec) -> None:
         self.spec = spec

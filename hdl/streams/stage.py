@@ -32,7 +32,8 @@ from ..cores.window.law import WindowLaw
 from ..cores.window.sparse_law import ScanCosts
 from ..cores.window.spec import WindowSpec
 from .counter import counter
-from .fifo import Fifo
+from .element import ElementCore, ElementSpec
+from .fifo import Fifo, FifoSpec
 from .law import Link
 from .words import WordFormat
 
@@ -53,7 +54,7 @@ _CORES = {
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class StageSpec:
+class StageSpec(ElementSpec):
     """A stage.
 
     Parameters: ``name``; ``window``; ``cores``, what the window's words go through, in order, each with a fixed
@@ -101,25 +102,32 @@ class StageSpec:
         return self.window.credits * self.result_words
 
     @property
+    def fifo(self) -> FifoSpec:
+        """The FIFO at the end."""
+        return FifoSpec(self.o_width, self.fifo_words)
+
+    @property
     def cycles(self) -> int:
         """Cycles of a frame in which the stage is busy, if no word is skipped."""
         return self.window.cycles
 
-    def law(self, i: Link, o: Link, *skips: Link, costs: Sequence[ScanCosts] | None = None) -> WindowLaw:
-        """The timed process of the stage between its links; ``skips``, those of the shortcuts; ``costs`` of the scans
-        where all-zero words are skipped."""
+    def law(self, ins: Sequence[Link], outs: Sequence[Link], costs: Sequence[ScanCosts] | None = None) -> WindowLaw:
+        """The timed process of the stage between its links, behind the input those of the shortcuts; ``costs`` of the
+        scans where all-zero words are skipped."""
         laws, delay = [], self.window.latency
+        i, *skips = ins
         links = iter(skips)
         for core in self.cores:
             if isinstance(core, MergeSpec):
                 laws.append(SkipLaw(core, next(links), delay))
             delay += core.latency
-        return WindowLaw(self.window, self.latency, self.result_words, i, o, laws, costs)
+        return WindowLaw(self.window, self.latency, self.result_words, i, outs[0], laws, costs)
 
-    def compute(self, words: np.ndarray, *skips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def compute(self, *words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Model: input words (n, lanes, T) of whole frames, and those of the shortcuts, to output words (m, lanes, T),
         and the same packed."""
-        x, waiting = self.window.compute(words), iter(skips)
+        waiting = iter(words)
+        x = self.window.compute(next(waiting))
         for core in self.cores:
             if isinstance(core, ReadoutSpec):
                 x, best = core.compute(x)
@@ -127,16 +135,17 @@ class StageSpec:
             x = core.compute(x, next(waiting)) if isinstance(core, MergeSpec) else core.compute(x)
         return x, self.o_format.pack(x)
 
+    def core(self) -> Stage:
+        """The hardware."""
+        return Stage(self)
 
-class Stage(wiring.Component):
+
+class Stage(ElementCore):
     """The hardware of a :class:`StageSpec`.
 
     Members: ``i``: In(stream of words); ``o``: Out(stream of words); ``skip0``, ``skip1`` ...: In(stream of shortcut
     words), one for each merge.
     """
-
-    i: stream.Interface
-    o: stream.Interface
 
     def __init__(self, spec: StageSpec) -> None:
         self.spec = spec
@@ -167,7 +176,7 @@ class Stage(wiring.Component):
             m.d.comb += [core.i.valid.eq(before.o.valid), Value.cast(core.i.payload).eq(before.o.payload)]
             before = core
         m.d.comb += window.hold.eq(Cat(merge.hold for merge in merges).any())
-        m.submodules.fifo = fifo = Fifo(self.spec.o_width, self.spec.fifo_words)
+        m.submodules.fifo = fifo = Fifo(self.spec.fifo)
         # The credits of the window guarantee that the FIFO is ready; one comes back when all of a result has left.
         left = Signal()
         _, last_part = counter(m, self.spec.result_words, left, "parts_left")

@@ -109,7 +109,7 @@ def check(spec: StageSpec, x: np.ndarray, shares: tuple[float, float] = (0.0, 0.
     costs = spec.window.scan_costs(x.any(axis=(1, 2))).tolist()
     source, sink = (random_pauses(rng, 3000, share) for share in shares)
     i, o = Link(source=Gate(source)), Link(sink=Gate(sink))
-    solve([SourceLaw(len(words), i), spec.law(i, o, costs=costs), SinkLaw(o)])
+    solve([SourceLaw(len(words), i), spec.law((i,), (o,), costs), SinkLaw(o)])
     last = max(i.taken[-1], o.taken[-1])
     trace = run_stream(Stage(spec), words, last + 40, source_pauses=source, sink_pauses=sink)
     assert np.array_equal(trace.boundaries["o"].words, expected[: len(trace.boundaries["o"].words)])
