@@ -10,12 +10,13 @@ import numpy as np
 from ...hdl.cores.merge.spec import MergeSpec
 from ...hdl.cores.neuron.spec import NeuronSpec
 from ...hdl.cores.pool.spec import PoolSpec
+from ...hdl.cores.protocol import CoreSpec
 from ...hdl.cores.readout.spec import ReadoutSpec
 from ...hdl.cores.requant.spec import RequantSpec
 from ...hdl.cores.serialiser.spec import SerialiserSpec
 from ...hdl.cores.synapse.spec import SynapseSpec
 from ...hdl.cores.window.spec import WindowSpec, chunk_for
-from ...hdl.streams.stage import CoreSpec, StageSpec
+from ...hdl.streams.stage import StageSpec
 from ...hdl.streams.words import WordFormat
 from ...quant.ir.nodes import IF, Conv2d, MaxPool, Pool, Readout, Requant, Synapse
 from .layers import Layer, PlanError, Skip

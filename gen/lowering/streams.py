@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ...hdl.cores.merge.spec import MergeSpec
 from ...hdl.streams.decimator import DecimatorSpec
 from ...hdl.streams.element import ElementSpec
 from ...hdl.streams.fork import ForkSpec
@@ -207,6 +208,6 @@ def with_depths(stages: list[StageSpec], depths: dict[str, list[int]]) -> list[S
     found = []
     for stage in stages:
         left = iter(depths.get(stage.name, ()))
-        cores = tuple(replace(c, depth=next(left)) if c in stage.merges else c for c in stage.cores)
+        cores = tuple(replace(c, depth=next(left)) if isinstance(c, MergeSpec) else c for c in stage.cores)
         found.append(replace(stage, cores=cores))
     return found

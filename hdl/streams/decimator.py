@@ -11,6 +11,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from ..cores.window.sparse_law import ScanCosts
+from ..cost.parts import Parts
 from .counter import counter
 from .element import ElementCore, ElementSpec
 from .law import Link
@@ -46,6 +47,18 @@ class DecimatorSpec(ElementSpec):
     def law(self, ins: Sequence[Link], outs: Sequence[Link], costs: Sequence[ScanCosts] | None = None) -> DecimatorLaw:
         """The timed process between two links."""
         return DecimatorLaw(self, ins[0], outs[0])
+
+    def parts(self) -> Parts:
+        """What it is made of: its counters."""
+        parts = Parts()
+        for count in (self.pixel_words, self.width, self.height):
+            parts.counter(count)
+        if self.stride & (self.stride - 1):
+            for count in (self.width, self.height):
+                if count > 1:
+                    parts.counter(self.stride)
+        parts.logic["decimator"] += 1
+        return parts
 
     def core(self) -> Decimator:
         """The hardware."""

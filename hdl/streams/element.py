@@ -9,6 +9,7 @@ import numpy as np
 from amaranth.lib import stream, wiring
 
 from ..cores.window.sparse_law import ScanCosts
+from ..cost.parts import Parts
 from .law import Link, Process
 
 __all__ = ["ElementCore", "ElementSpec"]
@@ -44,6 +45,14 @@ class ElementSpec(Protocol):
         """The timed process between the links of the inputs and those of the outputs; ``costs`` of the scans of a stage
         that skips words."""
         ...
+
+    def parts(self) -> Parts:
+        """What it is made of, without what nothing reads where it stands."""
+        ...
+
+    def core_parts(self) -> dict[str, Parts]:
+        """The parts by the name of the core in it, "" for what belongs to none."""
+        return {"": self.parts()}
 
     def core(self) -> ElementCore:
         """The hardware."""

@@ -8,6 +8,7 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..cost.parts import Parts
 from ..memory.ram import ram
 from .counter import counter
 
@@ -24,6 +25,20 @@ class FifoSpec:
     def __post_init__(self) -> None:
         if self.depth < 1:
             raise ValueError(f"Depth must be a positive integer, not {self.depth!r}")
+
+    def parts(self) -> Parts:
+        """What it is made of."""
+        parts = Parts()
+        if self.depth == 1:
+            parts.registers(self.width + 1)
+            parts.logic["register stage"] += 1
+            return parts
+        parts.memory(self.depth, self.width, "auto", registered=False)
+        parts.registers(self.depth.bit_length())
+        parts.logic["level bit"] += self.depth.bit_length()
+        parts.counter(self.depth)
+        parts.counter(self.depth)
+        return parts
 
 
 class Fifo(wiring.Component):

@@ -11,6 +11,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from ..cores.window.sparse_law import ScanCosts
+from ..cost.parts import Parts
 from .element import ElementCore, ElementSpec
 from .law import Link
 from .words import WordFormat
@@ -37,6 +38,13 @@ class ForkSpec(ElementSpec):
     def law(self, ins: Sequence[Link], outs: Sequence[Link], costs: Sequence[ScanCosts] | None = None) -> ForkLaw:
         """The timed process between the link that comes in and those of the branches."""
         return ForkLaw(ins[0], tuple(outs))
+
+    def parts(self) -> Parts:
+        """What it is made of: a flag for each branch."""
+        parts = Parts()
+        parts.registers(self.branches)
+        parts.logic["fork branch"] += self.branches
+        return parts
 
     def core(self) -> Fork:
         """The hardware."""

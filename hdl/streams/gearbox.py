@@ -11,6 +11,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from ..cores.window.sparse_law import ScanCosts
+from ..cost.parts import Parts
 from .counter import counter
 from .element import ElementCore, ElementSpec
 from .law import Link
@@ -60,6 +61,17 @@ class GearboxSpec(ElementSpec):
     def law(self, ins: Sequence[Link], outs: Sequence[Link], costs: Sequence[ScanCosts] | None = None) -> GearboxLaw:
         """The timed process between two links."""
         return GearboxLaw(self, ins[0], outs[0])
+
+    def parts(self) -> Parts:
+        """What it is made of: the register of the wide word."""
+        parts = Parts()
+        wide = max(self.i_format.width, self.o_format.width)
+        narrow = min(self.i_format.width, self.o_format.width)
+        parts.registers(wide + 1)
+        parts.counter(self.ratio)
+        parts.logic["gearbox"] += 1
+        parts.logic["narrowing bit"] += 0 if self.widens else wide - narrow
+        return parts
 
     def core(self) -> Gearbox:
         """The hardware."""

@@ -4,53 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..cores.initial.core import InitialMembranes
-from ..cores.initial.spec import InitialSpec
 from ..cores.merge.core import Merge
 from ..cores.merge.law import SkipLaw
 from ..cores.merge.spec import MergeSpec
-from ..cores.neuron.core import NeuronArray
-from ..cores.neuron.spec import NeuronSpec
-from ..cores.pool.core import PoolArray
-from ..cores.pool.spec import PoolSpec
-from ..cores.readout.core import Readout
+from ..cores.protocol import CoreSpec
 from ..cores.readout.spec import ReadoutSpec
-from ..cores.requant.core import Requantiser
 from ..cores.requant.spec import RequantSpec
-from ..cores.serialiser.core import Serialiser
 from ..cores.serialiser.spec import SerialiserSpec
-from ..cores.synapse.core import SynapseArray
-from ..cores.synapse.spec import SynapseSpec
 from ..cores.window.core import Window
 from ..cores.window.law import WindowLaw
 from ..cores.window.sparse_law import ScanCosts
 from ..cores.window.spec import WindowSpec
+from ..cost.parts import Parts
 from .counter import counter
 from .element import ElementCore, ElementSpec
 from .fifo import Fifo, FifoSpec
 from .law import Link
 from .words import WordFormat
 
-__all__ = ["CoreSpec", "Stage", "StageSpec"]
-
-CoreSpec = SynapseSpec | SerialiserSpec | MergeSpec | InitialSpec | NeuronSpec | RequantSpec | PoolSpec | ReadoutSpec
-
-_CORES = {
-    SynapseSpec: SynapseArray,
-    SerialiserSpec: Serialiser,
-    MergeSpec: Merge,
-    InitialSpec: InitialMembranes,
-    NeuronSpec: NeuronArray,
-    RequantSpec: Requantiser,
-    PoolSpec: PoolArray,
-    ReadoutSpec: Readout,
-}
+__all__ = ["Stage", "StageSpec"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -135,6 +114,44 @@ class StageSpec(ElementSpec):
             x = core.compute(x, next(waiting)) if isinstance(core, MergeSpec) else core.compute(x)
         return x, self.o_format.pack(x)
 
+    @property
+    def core_names(self) -> list[str]:
+        """What the instances of the cores are called; merges are numbered."""
+        number = count()
+        return [core.NAME + (str(next(number)) if isinstance(core, MergeSpec) else "") for core in self.cores]
+
+    def core_parts(self) -> dict[str, Parts]:
+        """The parts by the name of the core in it, "" for what belongs to none."""
+        own = Parts()
+        found = {"": own, "window": self.window.parts()}
+        found |= {name: core.parts() for name, core in zip(self.core_names, self.cores, strict=True)}
+        found["fifo"] = self.fifo.parts()
+        own.counter(self.result_words)
+        own.logic["stage"] += 1
+        return found
+
+    def parts(self) -> Parts:
+        """What it is made of, without what nothing reads."""
+        whole = Parts()
+        for parts in self.core_parts().values():
+            whole.add(parts)
+        whole.add(self._unread())
+        return whole
+
+    def _unread(self) -> Parts:
+        """What goes away because a quantiser without a subtraction shifts the low bits of the currents out: their
+        registers, and the multiplexer in front of it. A negative count."""
+        parts = Parts()
+        *before, core = [core for core in self.cores if not isinstance(core, ReadoutSpec)]
+        if not isinstance(core, RequantSpec) or core.bias.any() or self.merges:
+            return parts
+        bits = int(np.clip(core.shift.reshape(-1, core.outputs).min(0), 0, core.i_format.bits - 1).sum())
+        parts.registers(-bits * self.result_words)
+        if any(isinstance(other, SerialiserSpec) for other in before):
+            parts.registers(-bits)
+            parts.mux(self.result_words, -bits)
+        return parts
+
     def core(self) -> Stage:
         """The hardware."""
         return Stage(self)
@@ -164,11 +181,9 @@ class Stage(ElementCore):
         m.submodules.window = window = Window(self.spec.window)
         wiring.connect(m, wiring.flipped(self.i), window.i)
         before, merges = window, []
-        for spec in self.spec.cores:
-            core = _CORES[type(spec)](spec)
-            name = type(core).__name__.lower()
+        for name, spec in zip(self.spec.core_names, self.spec.cores, strict=True):
+            core = spec.core()
             if isinstance(core, Merge):
-                name = f"{name}{len(merges)}"
                 merges.append(core)
                 wiring.connect(m, wiring.flipped(self.ins[len(merges)]), core.skip)
                 m.d.comb += core.scanned.eq(window.scanned)

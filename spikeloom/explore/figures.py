@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..gen.cost.model import area, part_area
+from ..gen.cost.model import area
 from ..gen.design import Design
 from ..gen.emit.writer import performance
 from ..gen.lowering.layers import Layer
@@ -49,7 +49,7 @@ def measured(design: Design, frames: np.ndarray | None = None) -> dict[str, Any]
         fold, busy = design.folds[stage.name], timing["stages"][stage.name]
         synapse = stage.cores[0]
         if isinstance(synapse, SynapseSpec):
-            arrays += part_area(synapse).lut4_eq
+            arrays += area(synapse).lut4_eq
         stages.append({
             "name": stage.name, "fold": _text(fold), "cycles": busy["cycles"], "utilisation": busy["utilisation"],
             "luts": round(luts, 1), "ff": ff, "ebr": ebr, "operations": operations(layer),

@@ -6,13 +6,14 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 
 from spikeloom.gen.emit.writer import module
 from spikeloom.hdl.cores.neuron.spec import NeuronSpec
+from spikeloom.hdl.cores.protocol import CoreSpec
 from spikeloom.hdl.cores.serialiser.spec import SerialiserSpec
 from spikeloom.hdl.cores.synapse.spec import SynapseSpec
 from spikeloom.hdl.cores.window.sparse import SparseWalk
 from spikeloom.hdl.cores.window.sparse_law import scan_costs
 from spikeloom.hdl.cores.window.spec import WindowSpec
 from spikeloom.hdl.streams.law import Gate, Link, SinkLaw, SourceLaw, solve
-from spikeloom.hdl.streams.stage import CoreSpec, Stage, StageSpec
+from spikeloom.hdl.streams.stage import Stage, StageSpec
 from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.hdl.verilog.library import Library
 from spikeloom.sim.disturb import random_pauses

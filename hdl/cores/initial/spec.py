@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from ...bounds import largest, reaches, whole
+from ...cost.parts import Parts, bits_of
+from ...memory.style import rom_style
 from ...streams.words import WordFormat
+from ..protocol import CoreSpec
+
+if TYPE_CHECKING:
+    from .core import InitialMembranes
 
 __all__ = ["InitialSpec"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class InitialSpec:
+class InitialSpec(CoreSpec):
     """What is added to the currents of the first time step.
 
     Parameters:
@@ -27,6 +34,8 @@ class InitialSpec:
         repeated: the current comes once and stands for all time steps, of which there are several: the first one and
             the others leave as two steps.
     """
+
+    NAME: ClassVar[str] = "initialmembranes"
 
     offset: np.ndarray
     i_format: WordFormat
@@ -85,3 +94,25 @@ class InitialSpec:
         x = (x * self.times).reshape(-1, len(self.rows), self.scans, *x.shape[1:])
         x[:, :, 0, :, 0] += self.rows
         return x.reshape(-1, *x.shape[3:])
+
+    def parts(self) -> Parts:
+        """What it is made of: the memory of offsets and its register, shifted additions, the sums."""
+        parts = Parts()
+        parts.counter(self.scans)
+        rows, lanes = self.rows, self.i_format.lanes
+        width = int(bits_of(np.zeros(lanes, np.int64), rows.max(0)).sum())
+        parts.registers(self.o_format.width + 1)
+        if len(rows) > 1:
+            parts.memory(len(rows), width, rom_style(len(rows), width), written=False)
+            parts.registers(width + 2)
+            parts.counter(len(rows))
+        out = np.full(lanes, self.o_format.bits)
+        parts.adders(out, "initial adder", self.times.bit_count())
+        parts.logic["initial gate"] += width if self.scans > 1 else 0
+        return parts
+
+    def core(self) -> InitialMembranes:
+        """The hardware."""
+        from .core import InitialMembranes
+
+        return InitialMembranes(self)

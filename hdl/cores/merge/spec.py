@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from ...bounds import largest, reaches, whole
+from ...cost.parts import Parts, bits_of, index_bits
+from ...memory.style import memory_style
 from ...streams.words import WordFormat, bits_for
+from ..protocol import CoreSpec
 from ..synapse.trees import levels
+
+if TYPE_CHECKING:
+    from .core import Merge
 
 __all__ = ["MergeSpec"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class MergeSpec:
+class MergeSpec(CoreSpec):
     """A merge: current of channel c += gain[c] * shortcut[c - first], in every time step.
 
     Parameters:
@@ -29,6 +36,8 @@ class MergeSpec:
         ranges: (Co, 2), range of each channel's current.
         depth: words that the FIFO holds.
     """
+
+    NAME: ClassVar[str] = "merge"
 
     gain: np.ndarray
     first: int
@@ -123,3 +132,56 @@ class MergeSpec:
         elif self.skip_format.steps > 1:  # scan k looks at the k-th group of steps
             s = s.reshape(len(x), self.groups, lanes, self.scans, steps).transpose(0, 1, 3, 2, 4)
         return (x + s).reshape(currents.shape)
+
+    def parts(self) -> Parts:
+        """What it is made of: the shortcut's FIFO, the products of its bits, the sums."""
+        parts = Parts()
+        form, skip = self.i_format, self.skip_format
+        parts.memory(self.depth, skip.width, memory_style(self.depth, skip.width))
+        parts.logic["merge"] += 1
+        level = self.depth.bit_length()
+        parts.registers(2 * level)
+        parts.logic["level bit"] += 2 * level
+        for count in (self.depth, self.depth, self.groups, self.scans, len(self.needs)):
+            parts.counter(count)
+        parts.registers(2 + self.depth_of_products + 1)  # valid
+        parts.registers((2 + self.depth_of_products) * form.width)  # the currents wait
+        bits = bits_for(*self.element)[0]
+        shown = skip.steps // self.scans if skip.steps > 1 else 1
+        products = 1 if self.sums else shown
+        parts.registers(form.lanes * products * bits)
+        if self.sums:
+            parts.logic["count of values"] += form.lanes * (skip.steps - 1) * bits
+        elif self.scans > 1 and skip.steps > 1:
+            parts.mux(self.scans, form.lanes * shown * skip.bits)
+            parts.registers(index_bits(self.scans))
+        self._products(parts, products, bits)
+        out = self.o_format.bits
+        parts.registers(form.lanes * form.steps * out)
+        parts.adders(np.full(form.lanes * form.steps, out), "merge adder")
+        return parts
+
+    def _products(self, parts: Parts, products: int, bits: int) -> None:
+        """A gain for each lane, gated by every bit of a multiplicand, and the tree that joins them."""
+        if self.plain:
+            return
+        gains = self.gain.reshape(self.groups, self.i_format.lanes)
+        changing = (gains != gains[:1]).any(0)
+        width = int(bits_of(np.array([min(0, gains.min())]), np.array([max(0, gains.max())]))[0])
+        parts.table(self.groups, int(changing.sum()) * width)
+        parts.registers(int(changing.sum()) * width + (index_bits(self.groups) if changing.any() else 0))
+        parts.logic["gain gate"] += int(changing.sum()) * products * bits * width
+        if bits == 1:
+            return
+        planes, height = bits, width
+        for level in range(self.depth_of_products):
+            height += 1 << level
+            parts.registers(self.i_format.lanes * products * ((planes + 1) // 2) * height)
+            parts.adders(np.array([height]), "gain adder", self.i_format.lanes * products * (planes // 2))
+            planes -= planes // 2
+
+    def core(self) -> Merge:
+        """The hardware."""
+        from .core import Merge
+
+        return Merge(self)

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
+from ...cost.parts import Parts
 from ...streams.words import WordFormat
+from ..protocol import CoreSpec
+
+if TYPE_CHECKING:
+    from .core import PoolArray
 
 __all__ = ["PoolSpec"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoolSpec:
+class PoolSpec(CoreSpec):
     """Pool of ``words`` window words into one (``quant.ir.nodes.SumPool`` and ``MaxPool``).
 
     Parameters: ``kind``: "sum", "max" (values) or "max_spikes" (spike when the maximum over the window of the running
     spike counts rises); ``words``, the number of words; ``i_format``.
     """
+
+    NAME: ClassVar[str] = "poolarray"
 
     kind: Literal["sum", "max", "max_spikes"]
     words: int
@@ -48,3 +55,32 @@ class PoolSpec:
         if self.kind == "max":
             return x.max(1)
         return np.diff(x.cumsum(-1).max(1), axis=-1, prepend=0)
+
+    def parts(self) -> Parts:
+        """What it is made of: accumulators and results, and for the count gate the counts."""
+        parts = Parts()
+        form, out = self.i_format, self.o_format
+        elements = form.lanes * form.steps
+        parts.registers(1)
+        if self.kind != "max_spikes":
+            parts.registers(2 * elements * out.bits)
+            if self.kind == "sum":
+                parts.adders(np.full(elements, out.bits), "pool adder")
+            else:
+                parts.adders(np.full(elements, out.bits), "pool test")
+                parts.logic["maximum"] += elements * out.bits
+            return parts
+        parts.registers(3 + elements)
+        for t in range(form.steps):
+            bits = (t + 1).bit_length()
+            parts.registers(3 * form.lanes * bits)
+            parts.logic["running count"] += form.lanes * bits * (1 << max(0, t - 3))
+            parts.adders(np.full(2 * form.lanes, bits), "pool test")
+            parts.logic["maximum"] += form.lanes * bits
+        return parts
+
+    def core(self) -> PoolArray:
+        """The hardware."""
+        from .core import PoolArray
+
+        return PoolArray(self)

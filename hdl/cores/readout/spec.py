@@ -4,24 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from amaranth.lib import data
 
 from ...bounds import largest, reaches, whole
+from ...cost.parts import Parts, index_bits
 from ...streams.words import WordFormat
+from ..protocol import CoreSpec
 from ..synapse.trees import levels
+
+if TYPE_CHECKING:
+    from .core import Readout
 
 __all__ = ["ReadoutSpec"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ReadoutSpec:
+class ReadoutSpec(CoreSpec):
     """Read-out (``quant.ir.nodes.Readout``): logits = currents + bias; class = argmax, the lowest index on ties.
 
     Parameters: ``bias``, (classes,); ``i_format``, the words of currents summed over time; ``ranges``, (classes, 2),
     their ranges.
     """
+
+    NAME: ClassVar[str] = "readout"
 
     bias: np.ndarray
     i_format: WordFormat
@@ -86,3 +94,32 @@ class ReadoutSpec:
         last = np.ascontiguousarray(words[self.groups - 1 :: self.groups], dtype="<u4")
         bits = np.unpackbits(last.view(np.uint8), axis=1, bitorder="little")[:, self.o_format.width : self.payload.size]
         return bits.astype(np.int64) @ (1 << np.arange(bits.shape[1]))
+
+    def parts(self) -> Parts:
+        """What it is made of: biases, the tournament, the best class so far."""
+        parts = Parts()
+        outputs, form = self.outputs, self.o_format
+        group, lane = index_bits(self.groups), max(1, index_bits(outputs))
+        best = max(1, index_bits(len(self.bias)))
+        parts.counter(self.groups)
+        width = form.bits
+        if self.bias.any():
+            parts.registers(outputs * width + 1 + group)
+            parts.adders(np.full(outputs, width), "read-out adder")
+            parts.table(self.groups, outputs * width)
+        field = outputs
+        for _ in range(levels(outputs)):
+            parts.adders(np.full(field // 2, width), "read-out test")
+            parts.logic["winner"] += (field // 2) * (width + lane)
+            field -= field // 2
+            parts.registers(field * (width + lane) + outputs * width + 1 + group)
+        parts.registers(width + best + 1 + outputs * width)
+        parts.adders(np.array([width]), "read-out test")
+        parts.logic["class"] += best
+        return parts
+
+    def core(self) -> Readout:
+        """The hardware."""
+        from .core import Readout
+
+        return Readout(self)

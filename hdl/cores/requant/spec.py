@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from ...bounds import reaches, whole
+from ...cost.parts import Parts, bits_of, index_bits
 from ...streams.words import WordFormat
+from ..protocol import CoreSpec
+
+if TYPE_CHECKING:
+    from .core import Requantiser
 
 __all__ = ["RequantSpec"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class RequantSpec:
+class RequantSpec(CoreSpec):
     """Quantiser of a layer (``quant.ir.nodes.Requant``): y = clamp((a - bias) >> shift, lo, hi), floor.
 
     Parameters: ``bias`` and ``shift``, (Co,) integers, a negative shift to the left; ``lo`` and ``hi``; ``i_format``,
     the current words (one step); ``ranges``, (Co, 2), range of each channel's current.
     """
+
+    NAME: ClassVar[str] = "requantiser"
 
     bias: np.ndarray
     shift: np.ndarray
@@ -71,3 +79,39 @@ class RequantSpec:
         x = self.i_format.checked(currents).reshape(-1, self.groups * self.outputs) - self.bias
         x = np.where(self.shift >= 0, x >> np.maximum(self.shift, 0), x << np.maximum(-self.shift, 0))
         return np.clip(x, self.lo, self.hi).reshape(-1, self.outputs, 1)
+
+    def parts(self) -> Parts:
+        """What it is made of: subtraction, shift, two comparisons and the choice of the result."""
+        parts = Parts()
+        parts.counter(self.groups)
+        parts.registers(self.o_format.width + 1)
+        grouped = self.differences.reshape(self.groups, self.outputs, 2)
+        low, high = grouped[..., 0].min(0), grouped[..., 1].max(0)
+        bits = bits_of(low, high)
+        if self.bias.any():
+            # Bits that nothing reads.
+            dropped = np.clip(self.shift.reshape(self.groups, self.outputs).min(0), 0, bits - 1)
+            parts.registers((bits - dropped).sum() + 1 + index_bits(self.groups))
+            parts.adders(bits, "quantiser adder")
+            parts.table(self.groups, int(bits.sum()))
+        shifts = self.shift.reshape(self.groups, self.outputs)
+        least = shifts.min(0)
+        low, high = (
+            np.where(least >= 0, low >> np.maximum(least, 0), low << np.maximum(-least, 0)),
+            np.where(least >= 0, high >> np.maximum(least, 0), high << np.maximum(-least, 0)),
+        )
+        shifted = bits_of(low, high)
+        for lane in range(self.outputs):
+            ways = len(np.unique(shifts[:, lane]))
+            parts.mux(ways, int(shifted[lane]))
+        parts.adders(shifted[(high > self.hi)], "clamp test")
+        if self.lo:
+            parts.adders(shifted[(low < self.lo)], "clamp test")
+        parts.logic["clamp"] += int(((low < self.lo) | (high > self.hi)).sum()) * self.o_format.bits
+        return parts
+
+    def core(self) -> Requantiser:
+        """The hardware."""
+        from .core import Requantiser
+
+        return Requantiser(self)

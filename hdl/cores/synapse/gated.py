@@ -21,6 +21,7 @@ from .trees import CHAIN
 
 __all__ = ["Addition", "PairFormat", "add", "sum_up"]
 
+
 @dataclass(frozen=True)
 class PairFormat:
     """How two weights of an addition, or the last one alone, are stored: ``columns`` of ``bits`` bits each.

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from ...bounds import largest, reaches, whole
+from ...cost.parts import Parts
+from ...memory.style import rom_style
 from ...streams.words import WordFormat, bits_for
+from ..protocol import CoreSpec
+from .parts import synapse_parts
 from .trees import TABLE, levels
+
+if TYPE_CHECKING:
+    from .core import SynapseArray
 
 __all__ = ["SynapseSpec"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SynapseSpec:
+class SynapseSpec(CoreSpec):
     """Weights and fold of a synapse array.
 
     Parameters:
@@ -33,6 +41,8 @@ class SynapseSpec:
         addressed: words come with the index of their weight row, ``group * words + word``, because those that are
             zero may be left out.
     """
+
+    NAME: ClassVar[str] = "synapsearray"
 
     weight: np.ndarray
     weight_bits: int
@@ -127,6 +137,11 @@ class SynapseSpec:
         return self.words * self.groups == 1
 
     @property
+    def in_block_ram(self) -> bool:
+        """Whether the weights may be in block RAM: they are, if they are as wide as ``weight_bits`` says."""
+        return rom_style(self.groups * self.words, self.outputs * self.inputs * self.weight_bits) == "block"
+
+    @property
     def depth(self) -> int:
         """Registered levels of the adder trees; of constant weights, four at a time are one table."""
         joins = levels(self.plane_count)
@@ -154,3 +169,13 @@ class SynapseSpec:
             self.groups, 1, self.outputs, 1
         )
         return currents.reshape(-1, self.outputs, self.terms)
+
+    def parts(self) -> Parts:
+        """What it is made of."""
+        return synapse_parts(self)
+
+    def core(self) -> SynapseArray:
+        """The hardware."""
+        from .core import SynapseArray
+
+        return SynapseArray(self)

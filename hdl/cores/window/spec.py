@@ -9,7 +9,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from amaranth import Const, Value
 
+from ...cost.parts import Parts
 from ...streams.words import WordFormat
+from .parts import window_parts
 from .sparse_law import ScanCosts, scan_costs
 
 __all__ = ["RowPlan", "WindowSpec", "chunk_for"]
@@ -213,3 +215,7 @@ class WindowSpec:
         lanes = self.o_format.lanes
         x = x.reshape(-1, 1, self.scan_words, lanes, steps)
         return np.repeat(x, self.groups * self.scans, axis=1).reshape(-1, lanes, steps)
+
+    def parts(self) -> Parts:
+        """What it is made of."""
+        return window_parts(self)
