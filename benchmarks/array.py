@@ -13,8 +13,10 @@ from spikeloom.gen.emit import writer as emit
 from spikeloom.gen.lowering.plan import shared_lanes
 from spikeloom.hdl.cores.neuron.core import NeuronArray
 from spikeloom.hdl.cores.neuron.spec import NeuronSpec
-from spikeloom.hdl.cores.serialiser.core import Serialiser, SerialiserSpec
-from spikeloom.hdl.cores.synapse.core import SynapseArray, SynapseSpec
+from spikeloom.hdl.cores.serialiser.core import Serialiser
+from spikeloom.hdl.cores.serialiser.spec import SerialiserSpec
+from spikeloom.hdl.cores.synapse.core import SynapseArray
+from spikeloom.hdl.cores.synapse.spec import SynapseSpec
 from spikeloom.hdl.streams.words import WordFormat
 
 __all__ = ["INPUTS", "OPERATIONS", "OUTPUTS", "STEPS", "TOP", "WEIGHT_BITS", "Array", "write"]

@@ -24,12 +24,11 @@ from typing import Any
 import numpy as np
 
 from spikeloom.gen.cost import coefficients
-from spikeloom.gen.cost.model import all_parts, element_parts
-from spikeloom.gen.cost.parts import Parts
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit import writer as emit
 from spikeloom.gen.targets import yosys
 from spikeloom.gen.targets.fpga.synth import synthesise
+from spikeloom.hdl.cost.parts import Parts
 
 from .cost_designs import NAMES, design
 
@@ -73,11 +72,11 @@ def cores_of(subject: Design) -> list[Core]:
         cells = synthesise(folder, {"top": "top", "verilog": "top.v"}, "ecp5")
     whole = Parts()
     for element in subject.elements:
-        whole.add(all_parts(element.spec))
+        whole.add(element.spec.parts())
     found = [Core(WHOLE, whole, cells["lut4_eq"], cells["ff"])]
     for element in subject.elements:
         path = f"\\top_{subject.instances[element.name]}"
-        for part, parts in element_parts(element.spec).items():
+        for part, parts in element.spec.core_parts().items():
             cells = _cells(modules, f"{path}_{part}" if part else path)
             luts = cells.get("LUT4", 0) + 2 * cells.get("CCU2C", 0)
             kind = part.rstrip("0123456789") or type(element.spec).__name__.removesuffix("Spec").lower()

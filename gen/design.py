@@ -131,12 +131,11 @@ class Design:
         entry = self.boundaries[0]
         words = {entry.name: self._elements(self.network.check_frames(frames))}
         found = {entry.name: entry.format.pack(words[entry.name])}
-        forms = {b.name: b.format for b in self.boundaries}
         for element in self.elements:
-            x, packed = element.compute([words[name] for name in element.ins])
+            x, packed = element.spec.compute(*(words[name] for name in element.ins))
             for name in element.outs:
                 words[name] = x
-                found[name] = forms[name].pack(x) if packed is None else packed
+                found[name] = packed
         return found
 
     @property
@@ -191,7 +190,7 @@ def _timing(
     if each.ndim == 1:
         each = np.broadcast_to(each, (len(sinks), len(each)))
     links |= {name: Link(sink=Gate(pauses)) for name, pauses in zip(sinks, each, strict=True)}
-    laws = [e.law([links[n] for n in e.ins], [links[n] for n in e.outs], tables.get(e.name)) for e in elements]
+    laws = [e.spec.law([links[n] for n in e.ins], [links[n] for n in e.outs], tables.get(e.name)) for e in elements]
     solve([SourceLaw(words, links[boundaries[0].name]), *laws, *(SinkLaw(links[name]) for name in sinks)])
     return Timing(
         {b.name: np.array(links[b.name].taken, np.int64) for b in boundaries},
@@ -247,11 +246,11 @@ class Top(wiring.Component):
             _, at_end = counter(m, boundary.words_per_frame, out.valid & out.ready, f"{port}_word")
             m.d.comb += getattr(self, f"{port}__last").eq(at_end)
         for k, element in enumerate(self.design.elements):
-            core, ins, outs = element.core(len(Value.cast(streams[element.ins[0]].payload)))
+            core = element.spec.core()
             m.submodules[f"s{k}_{self.design.instances[element.name]}"] = core
-            for inner, name in zip(ins, element.ins, strict=True):
+            for inner, name in zip(core.ins, element.ins, strict=True):
                 _join(m, streams[name], inner)
-            for inner, name in zip(outs, element.outs, strict=True):
+            for inner, name in zip(core.outs, element.outs, strict=True):
                 _join(m, inner, streams[name])
         return m
 

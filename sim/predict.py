@@ -13,7 +13,7 @@ from threading import Lock
 import numpy as np
 
 from ..gen.design import Design, Timing
-from ..hdl.cores.readout.core import ReadoutSpec
+from ..hdl.cores.readout.spec import ReadoutSpec
 from .compare import BoundaryInfo
 from .trace import Stimulus, Trace, Transfers
 

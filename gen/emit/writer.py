@@ -19,7 +19,7 @@ from ...hdl.memory.tables import hex_text
 from ...hdl.verilog.library import Library, Target, is_asic
 from ...quant.files.replacing import replacing
 from ...quant.ir.netfile import load, save
-from ..cost.model import estimate
+from ..cost.model import area
 from ..design import Design, Top
 from ..folding.fold import dump_folds, parse_folds
 from ..lowering.layers import PlanError
@@ -85,7 +85,7 @@ def describe(design: Design, name: str | None = None, target: Target = "fpga") -
                 s.name: figures["stages"][s.name]
                 | {
                     "latency": s.latency,
-                    "lut4_eq_estimate": estimate(s),
+                    "lut4_eq_estimate": round(area(s).lut4_eq),
                     "accumulator_bits": [core.o_format.bits for core in s.cores if hasattr(core, "weight")],
                     "fifo_words": s.fifo_words,
                     "row_slots": s.window.rows,

@@ -8,12 +8,11 @@ from math import ceil
 
 import numpy as np
 
-from ...hdl.cores.merge.core import MergeSpec
-from ...hdl.cores.synapse.core import SynapseSpec
+from ...hdl.cores.merge.spec import MergeSpec
+from ...hdl.cores.synapse.spec import SynapseSpec
 from ...hdl.streams.stage import StageSpec
 from ...hdl.streams.words import WordFormat
-from ..cost.model import area, part_area, total
-from ..cost.synapse import in_block_ram
+from ..cost.model import area, total
 from ..lowering.layers import Layer, PlanError
 from ..lowering.plan import build_stage, chunk_of, fold_choices
 from ..targets.fpga.devices import resources
@@ -44,7 +43,7 @@ class Candidate:
 
 def needed_cycles(stage: StageSpec, rates: WordRates | None = None) -> int:
     """Cycles a frame that a stage needs at least: its own walk, and its words in and out."""
-    return max(walk_cycles(stage, rates), stage.window.i_words, stage.window.results * stage.parts)
+    return max(walk_cycles(stage, rates), stage.window.i_words, stage.window.results * stage.result_words)
 
 
 def walk_cycles(stage: StageSpec, rates: WordRates | None = None) -> int:
@@ -82,7 +81,7 @@ class Table:
             if free and rates is not None and not fold.skip and chunk_of(layer, fold.inputs) > 1:
                 choices.append(replace(fold, skip=True))
             synapse = stage.cores[0]
-            if logic and free and isinstance(synapse, SynapseSpec) and in_block_ram(synapse):
+            if logic and free and isinstance(synapse, SynapseSpec) and synapse.in_block_ram:
                 choices.append(replace(fold, logic=True))
             merges = tuple(stage.merges)
             bare = replace(stage, cores=tuple(core for core in stage.cores if core not in merges))
@@ -135,4 +134,4 @@ def _shortcuts(merges: Sequence[MergeSpec], lags: Sequence[float]) -> np.ndarray
     if not merges:
         return np.zeros(3)
     deep = [replace(merge, depth=merge_depth(merge, lag)) for merge, lag in zip(merges, lags, strict=True)]
-    return resources(total(part_area(merge) for merge in deep))
+    return resources(total(area(merge) for merge in deep))

@@ -16,8 +16,9 @@ from math import gcd
 
 import numpy as np
 
-from ...hdl.streams.flow import GearboxSpec
-from ...hdl.streams.fork import DecimatorSpec
+from ...hdl.streams.decimator import DecimatorSpec
+from ...hdl.streams.fork import ForkSpec
+from ...hdl.streams.gearbox import GearboxSpec
 from ...hdl.streams.words import WordFormat
 from ...quant.ir.network import Network
 from ..cost.model import Area, area, total
@@ -60,13 +61,18 @@ def _between(form: WordFormat, lanes: int, shape: tuple[int, int, int], stride: 
     return tuple(resources(total(found)).tolist()), c * h * w // common
 
 
+@cache
+def _fork(form: WordFormat, readers: int) -> tuple[float, ...]:
+    """Resources of what hands words of ``form`` to ``readers``."""
+    return tuple(resources(area(ForkSpec(form, readers))).tolist()) if readers > 1 else (0.0, 0.0, 0.0)
+
+
 def lattice(network: Network, tables: Sequence[Table], lags: dict[str, list[float]]) -> list[Arcs]:
     """The layers of arcs, one a stage; ``lags``: pixels waiting in the FIFOs of the shortcuts, by stage."""
     layers = [table.layer for table in tables]
     reads = [[(layer.input, 1), *((skip.node, skip.stride) for skip in layer.skips)] for layer in layers]
     last = {name: k for k, names in enumerate(reads) for name, _ in names}
     readers = {name: sum(name == other for names in reads for other, _ in names) for name in last}
-    fork = {name: resources(area(count)) if count > 1 else np.zeros(3) for name, count in readers.items()}
     source = network.input
     start = WordFormat(1, 1, 0, source.high)
     nodes: dict[tuple[WordFormat, ...], int] = {(): 0}
@@ -91,9 +97,9 @@ def lattice(network: Network, tables: Sequence[Table], lags: dict[str, list[floa
                     wide = len(network.takers[source.name]) > 1 and source.shape[0] % i_lanes
                     lanes = source.shape[0] if wide else i_lanes
                     forms[source.name] = WordFormat(lanes, start.steps, start.low, start.high)
-                    extra = extra + fork[source.name]
-                if result in fork:
-                    extra = extra + fork[result]
+                    extra = extra + _fork(forms[source.name], readers[source.name])
+                if result in readers:
+                    extra = extra + _fork(o_format, readers[result])
                 for n, (name, stride) in enumerate(reads[k]):
                     lanes = i_lanes if n == 0 else o_format.lanes
                     shape = network.signals[name].shape

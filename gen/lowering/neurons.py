@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from ...hdl.cores.initial.core import InitialSpec
+from ...hdl.cores.initial.spec import InitialSpec
 from ...hdl.cores.neuron.spec import NeuronSpec
 from ...hdl.streams.words import WordFormat
 from ...quant.ir.ops import IF
-
-if TYPE_CHECKING:
-    from ...hdl.streams.stage import CoreSpec
 
 __all__ = ["neuron_cores"]
 
 
 def neuron_cores(
     neuron: IF, steps: int, i_format: WordFormat, ranges: np.ndarray, scans: int, *, constant: bool
-) -> list[CoreSpec]:
+) -> list[InitialSpec | NeuronSpec]:
     """The cores of ``neuron`` for T = ``steps`` behind current words of ``i_format``.
 
     Parameters: ``ranges`` (Co, 2), range of each channel's current; ``scans``, current words of a neuron;

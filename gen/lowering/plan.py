@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ...hdl.cores.merge.core import MergeSpec
+from ...hdl.cores.merge.spec import MergeSpec
 from ...hdl.cores.neuron.spec import NeuronSpec
-from ...hdl.cores.pool.core import PoolSpec
-from ...hdl.cores.readout.core import ReadoutSpec
-from ...hdl.cores.requant.core import RequantSpec
-from ...hdl.cores.serialiser.core import SerialiserSpec
-from ...hdl.cores.synapse.core import SynapseSpec
+from ...hdl.cores.pool.spec import PoolSpec
+from ...hdl.cores.protocol import CoreSpec
+from ...hdl.cores.readout.spec import ReadoutSpec
+from ...hdl.cores.requant.spec import RequantSpec
+from ...hdl.cores.serialiser.spec import SerialiserSpec
+from ...hdl.cores.synapse.spec import SynapseSpec
 from ...hdl.cores.window.spec import WindowSpec, chunk_for
-from ...hdl.streams.stage import CoreSpec, StageSpec
+from ...hdl.streams.stage import StageSpec
 from ...hdl.streams.words import WordFormat
 from ...quant.ir.ops import IF, Conv2d, MaxPool, Pool, Readout, Requant, Synapse
 from ..folding.fold import Fold
@@ -161,7 +162,7 @@ def build_stage(layer: Layer, fold: Fold) -> StageSpec:
     stage = StageSpec(name=layer.name, window=window, cores=cores)
     # As many results on their way as the latency needs, so that a ready receiver never makes the stage wait.
     interval = window.scans * window.scan_cycles
-    return replace(stage, window=replace(window, credits=-(-(stage.latency + stage.parts) // interval)))
+    return replace(stage, window=replace(window, credits=-(-(stage.latency + stage.result_words) // interval)))
 
 
 def ring_rows(window: WindowSpec) -> int:
@@ -241,8 +242,8 @@ def shared_lanes(synapse: SynapseSpec, cycles: int | None = None) -> int:
 
 def _span(cores: tuple[CoreSpec, ...]) -> int:
     """Cycles by which the ends of scans must lie apart for what comes behind the array."""
-    parts = [core.parts for core in cores if isinstance(core, SerialiserSpec)]
-    return max([1, *parts, *(core.turnaround for core in cores if isinstance(core, NeuronSpec))])
+    ratios = [core.ratio for core in cores if isinstance(core, SerialiserSpec)]
+    return max([1, *ratios, *(core.turnaround for core in cores if isinstance(core, NeuronSpec))])
 
 
 def _lanes(layer: Layer, synapse: SynapseSpec, cycles: int) -> int:
@@ -278,7 +279,7 @@ def _merge(layer: Layer, skip: Skip, synapse: SynapseSpec, i_format: WordFormat,
         skip_format=form,
         i_format=i_format,
         scans=synapse.scans,
-        parts=synapse.outputs // i_format.lanes,
+        result_words=synapse.outputs // i_format.lanes,
         ranges=ranges,
         depth=UNLIMITED,
     )

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...hdl.cores.window.sparse_law import ScanCosts
-from ...hdl.streams.flow import Gearbox, GearboxLaw, GearboxSpec
-from ...hdl.streams.fork import Decimator, DecimatorLaw, DecimatorSpec, Fork, ForkLaw
-from ...hdl.streams.law import Link, Process
-from ...hdl.streams.stage import Stage, StageSpec
+from ...hdl.cores.merge.spec import MergeSpec
+from ...hdl.streams.decimator import DecimatorSpec
+from ...hdl.streams.element import ElementSpec
+from ...hdl.streams.fork import ForkSpec
+from ...hdl.streams.gearbox import GearboxSpec
+from ...hdl.streams.stage import StageSpec
 from ...hdl.streams.words import WordFormat
 from ...quant.ir.network import Network
 from ...quant.ir.ops import Readout
@@ -62,54 +63,15 @@ class Boundary:
 
 @dataclass(frozen=True, eq=False)
 class Element:
-    """A part of the design between streams.
+    """A part of the design between streams: a stage, a fork, a width conversion or a strided shortcut.
 
-    Attributes: ``name``; ``spec``, of a stage, a width conversion or a strided shortcut, or the number of branches of a
-    fork; ``ins`` and ``outs``, names of its streams.
+    Attributes: ``name``; ``spec``; ``ins`` and ``outs``, names of its streams.
     """
 
     name: str
-    spec: StageSpec | GearboxSpec | DecimatorSpec | int
+    spec: ElementSpec
     ins: tuple[str, ...]
     outs: tuple[str, ...]
-
-    def compute(self, ins: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
-        """Model: words (n, lanes, T) on the inputs to those on every output, and packed words where they hold more."""
-        match self.spec:
-            case StageSpec():
-                return self.spec.compute(*ins)
-            case GearboxSpec() | DecimatorSpec():
-                return self.spec.compute(ins[0]), None
-            case _:
-                return ins[0], None
-
-    def law(self, ins: Sequence[Link], outs: Sequence[Link], costs: Sequence[ScanCosts] | None = None) -> Process:
-        """The timed process; ``costs`` of the scans of a stage that skips words."""
-        match self.spec:
-            case StageSpec():
-                return self.spec.law(ins[0], outs[0], *ins[1:], costs=costs)
-            case GearboxSpec():
-                return GearboxLaw(self.spec, ins[0], outs[0])
-            case DecimatorSpec():
-                return DecimatorLaw(self.spec, ins[0], outs[0])
-            case _:
-                return ForkLaw(ins[0], tuple(outs))
-
-    def core(self, width: int) -> tuple[Stage | Gearbox | Decimator | Fork, list, list]:
-        """The hardware, its input streams and its output streams; ``width``, bits of its input words."""
-        match self.spec:
-            case StageSpec():
-                stage = Stage(self.spec)
-                return stage, stage.ins, [stage.o]
-            case GearboxSpec():
-                gearbox = Gearbox(self.spec)
-                return gearbox, [gearbox.i], [gearbox.o]
-            case DecimatorSpec():
-                decimator = Decimator(self.spec)
-                return decimator, [decimator.i], [decimator.o]
-            case branches:
-                fork = Fork(width, branches)
-                return fork, [fork.i], fork.outs
 
 
 def _framed(shape: tuple[int, int, int], form: WordFormat) -> tuple[int, int, int]:
@@ -202,7 +164,8 @@ def connect(network: Network, layers: list[Layer], stages: list[StageSpec]) -> t
             return
         form = wiring.boundaries[name].format
         branches = [wiring.like(f"{name} to {shown[reader]}", name, form) for reader in takers]
-        wiring.elements.append(Element(wiring.inner(f"{name}.fork"), len(takers), (name,), tuple(branches)))
+        fork = ForkSpec(form, len(takers))
+        wiring.elements.append(Element(wiring.inner(f"{name}.fork"), fork, (name,), tuple(branches)))
         source.update({(node, reader): branch for reader, branch in zip(takers, branches, strict=True)})
 
     offer(network.input.name, entry)
@@ -245,6 +208,6 @@ def with_depths(stages: list[StageSpec], depths: dict[str, list[int]]) -> list[S
     found = []
     for stage in stages:
         left = iter(depths.get(stage.name, ()))
-        cores = tuple(replace(c, depth=next(left)) if c in stage.merges else c for c in stage.cores)
+        cores = tuple(replace(c, depth=next(left)) if isinstance(c, MergeSpec) else c for c in stage.cores)
         found.append(replace(stage, cores=cores))
     return found

@@ -15,9 +15,9 @@ from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ...hdl.cores.readout.core import ReadoutSpec
+from ...hdl.cores.readout.spec import ReadoutSpec
 from ...hdl.host.frames import CUT, CUT_WORD, GOOD, LONG, SHORT, Framer, Results, beat_signature, result_beats
-from ...hdl.streams.flow import Gearbox, GearboxSpec
+from ...hdl.streams.gearbox import Gearbox, GearboxSpec
 from ...hdl.streams.words import WordFormat
 from ..design import Design, Top
 from ..lowering.layers import PlanError

@@ -11,9 +11,9 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..cores.readout.core import ReadoutSpec
+from ..cores.readout.spec import ReadoutSpec
 from ..streams.counter import counter
-from ..streams.flow import Fifo
+from ..streams.fifo import Fifo, FifoSpec
 from ..streams.words import WordFormat
 
 __all__ = ["CUT", "CUT_WORD", "GOOD", "LONG", "MOST_CLASSES", "SHORT", "Framer", "Results", "beat_signature",
@@ -71,7 +71,7 @@ class Framer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.statuses = statuses = Fifo(2, self.depth)
+        m.submodules.statuses = statuses = Fifo(FifoSpec(2, self.depth))
         wiring.connect(m, statuses.o, wiring.flipped(self.status))
         filling, dropping, moves, closes, room = (
             Signal(name=n) for n in ("filling", "dropping", "moves", "closes", "room")
@@ -155,7 +155,7 @@ class Results(wiring.Component):
         if spec.groups == 1:
             m.d.comb += self.i.ready.eq(word_moves)
         else:
-            m.submodules.logits = logits = Fifo(form.width, spec.groups)
+            m.submodules.logits = logits = Fifo(FifoSpec(form.width, spec.groups))
             answered = Signal()
             answer = Signal(len(best))
             stored = Signal()

@@ -13,7 +13,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..streams.flow import Fifo
+from ..streams.fifo import Fifo, FifoSpec
 from .cobs import CobsDecoder, CobsEncoder
 from .codes import VERSION, Kind
 from .packets import PacketReceiver
@@ -126,7 +126,8 @@ class LinkCore(wiring.Component):
         ]
         # A register: the longest path of the link on an iCE40 goes from the choice of a reply's byte into this, not on
         # into the encoder's memory.
-        m.submodules.reply = reply = ResetInserter(self.soft_reset)(Fifo(len(Value.cast(encoder.i.payload)), 1))
+        register = Fifo(FifoSpec(len(Value.cast(encoder.i.payload)), 1))
+        m.submodules.reply = reply = ResetInserter(self.soft_reset)(register)
         m.d.comb += [
             reply.i.valid.eq(replies.o.valid),
             reply.i.payload.eq(replies.o.payload),

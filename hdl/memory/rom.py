@@ -10,29 +10,13 @@ from amaranth.lib.memory import Memory
 
 from ..streams.words import shape_for
 from ..verilog.library import Library, is_asic
+from .style import DEEPEST, rom_style
 
-__all__ = ["DEEPEST", "UNCHECKED", "asic_rom", "memory_style", "packed_rows", "rom", "rom_style", "selected"]
-
-DEEPEST = 2048
-"""Words of the deepest block RAM that is instantiated, with 9 bits each."""
+__all__ = ["UNCHECKED", "asic_rom", "packed_rows", "rom", "selected"]
 
 UNCHECKED = {"no_rw_check": "1"}
 """Attribute of a memory whose readers never use a word that is written in the same cycle: without it Yosys adds
 registers and multiplexers around a block RAM, so that such a read gives the old word."""
-
-
-def rom_style(depth: int, width: int) -> str:
-    """Where a read-only memory goes: ``"logic"`` up to 32 words or 1,024 bits, else ``"block"``.
-
-    A LUT4 holds 16 bits of a table, so up to two LUTs and a multiplexer a column logic is the smaller choice; beyond
-    that a block RAM costs no LUT at all.
-    """
-    return "logic" if depth <= 32 or depth * width <= 1024 else "block"
-
-
-def memory_style(depth: int, width: int) -> str:
-    """Where a memory that is written goes: ``"distributed"`` up to 1,024 bits or 16 words, else ``"block"``."""
-    return "distributed" if depth <= 16 or depth * width <= 1024 else "block"
 
 
 def packed_rows(rows: np.ndarray, bits: int) -> list[int]:

@@ -4,48 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..cores.initial.core import InitialMembranes, InitialSpec
-from ..cores.merge.core import Merge, MergeSpec, SkipLaw
-from ..cores.neuron.core import NeuronArray
-from ..cores.neuron.spec import NeuronSpec
-from ..cores.pool.core import PoolArray, PoolSpec
-from ..cores.readout.core import Readout, ReadoutSpec
-from ..cores.requant.core import Requantiser, RequantSpec
-from ..cores.serialiser.core import Serialiser, SerialiserSpec
-from ..cores.synapse.core import SynapseArray, SynapseSpec
+from ..cores.merge.core import Merge
+from ..cores.merge.law import SkipLaw
+from ..cores.merge.spec import MergeSpec
+from ..cores.protocol import CoreSpec
+from ..cores.readout.spec import ReadoutSpec
+from ..cores.requant.spec import RequantSpec
+from ..cores.serialiser.spec import SerialiserSpec
 from ..cores.window.core import Window
 from ..cores.window.law import WindowLaw
 from ..cores.window.sparse_law import ScanCosts
 from ..cores.window.spec import WindowSpec
+from ..cost.parts import Parts
 from .counter import counter
-from .flow import Fifo
+from .element import ElementCore, ElementSpec
+from .fifo import Fifo, FifoSpec
 from .law import Link
 from .words import WordFormat
 
-__all__ = ["CoreSpec", "Stage", "StageSpec"]
-
-CoreSpec = SynapseSpec | SerialiserSpec | MergeSpec | InitialSpec | NeuronSpec | RequantSpec | PoolSpec | ReadoutSpec
-
-_CORES = {
-    SynapseSpec: SynapseArray,
-    SerialiserSpec: Serialiser,
-    MergeSpec: Merge,
-    InitialSpec: InitialMembranes,
-    NeuronSpec: NeuronArray,
-    RequantSpec: Requantiser,
-    PoolSpec: PoolArray,
-    ReadoutSpec: Readout,
-}
+__all__ = ["Stage", "StageSpec"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class StageSpec:
+class StageSpec(ElementSpec):
     """A stage.
 
     Parameters: ``name``; ``window``; ``cores``, what the window's words go through, in order, each with a fixed
@@ -83,35 +71,42 @@ class StageSpec:
         return self.window.latency + sum(core.latency for core in self.cores) + 1
 
     @property
-    def parts(self) -> int:
+    def result_words(self) -> int:
         """Words in which a result of the window leaves."""
-        return next((core.parts for core in self.cores if isinstance(core, SerialiserSpec)), 1)
+        return next((core.ratio for core in self.cores if isinstance(core, SerialiserSpec)), 1)
 
     @property
     def fifo_words(self) -> int:
         """Depth of the FIFO: room for all results that the window has credits for."""
-        return self.window.credits * self.parts
+        return self.window.credits * self.result_words
+
+    @property
+    def fifo(self) -> FifoSpec:
+        """The FIFO at the end."""
+        return FifoSpec(self.o_width, self.fifo_words)
 
     @property
     def cycles(self) -> int:
         """Cycles of a frame in which the stage is busy, if no word is skipped."""
         return self.window.cycles
 
-    def law(self, i: Link, o: Link, *skips: Link, costs: Sequence[ScanCosts] | None = None) -> WindowLaw:
-        """The timed process of the stage between its links; ``skips``, those of the shortcuts; ``costs`` of the scans
-        where all-zero words are skipped."""
+    def law(self, ins: Sequence[Link], outs: Sequence[Link], costs: Sequence[ScanCosts] | None = None) -> WindowLaw:
+        """The timed process of the stage between its links, behind the input those of the shortcuts; ``costs`` of the
+        scans where all-zero words are skipped."""
         laws, delay = [], self.window.latency
+        i, *skips = ins
         links = iter(skips)
         for core in self.cores:
             if isinstance(core, MergeSpec):
                 laws.append(SkipLaw(core, next(links), delay))
             delay += core.latency
-        return WindowLaw(self.window, self.latency, self.parts, i, o, laws, costs)
+        return WindowLaw(self.window, self.latency, self.result_words, i, outs[0], laws, costs)
 
-    def compute(self, words: np.ndarray, *skips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def compute(self, *words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Model: input words (n, lanes, T) of whole frames, and those of the shortcuts, to output words (m, lanes, T),
         and the same packed."""
-        x, waiting = self.window.compute(words), iter(skips)
+        waiting = iter(words)
+        x = self.window.compute(next(waiting))
         for core in self.cores:
             if isinstance(core, ReadoutSpec):
                 x, best = core.compute(x)
@@ -119,16 +114,55 @@ class StageSpec:
             x = core.compute(x, next(waiting)) if isinstance(core, MergeSpec) else core.compute(x)
         return x, self.o_format.pack(x)
 
+    @property
+    def core_names(self) -> list[str]:
+        """What the instances of the cores are called; merges are numbered."""
+        number = count()
+        return [core.NAME + (str(next(number)) if isinstance(core, MergeSpec) else "") for core in self.cores]
 
-class Stage(wiring.Component):
+    def core_parts(self) -> dict[str, Parts]:
+        """The parts by the name of the core in it, "" for what belongs to none."""
+        own = Parts()
+        found = {"": own, "window": self.window.parts()}
+        found |= {name: core.parts() for name, core in zip(self.core_names, self.cores, strict=True)}
+        found["fifo"] = self.fifo.parts()
+        own.counter(self.result_words)
+        own.logic["stage"] += 1
+        return found
+
+    def parts(self) -> Parts:
+        """What it is made of, without what nothing reads."""
+        whole = Parts()
+        for parts in self.core_parts().values():
+            whole.add(parts)
+        whole.add(self._unread())
+        return whole
+
+    def _unread(self) -> Parts:
+        """What goes away because a quantiser without a subtraction shifts the low bits of the currents out: their
+        registers, and the multiplexer in front of it. A negative count."""
+        parts = Parts()
+        *before, core = [core for core in self.cores if not isinstance(core, ReadoutSpec)]
+        if not isinstance(core, RequantSpec) or core.bias.any() or self.merges:
+            return parts
+        bits = int(np.clip(core.shift.reshape(-1, core.outputs).min(0), 0, core.i_format.bits - 1).sum())
+        parts.registers(-bits * self.result_words)
+        if any(isinstance(other, SerialiserSpec) for other in before):
+            parts.registers(-bits)
+            parts.mux(self.result_words, -bits)
+        return parts
+
+    def core(self) -> Stage:
+        """The hardware."""
+        return Stage(self)
+
+
+class Stage(ElementCore):
     """The hardware of a :class:`StageSpec`.
 
     Members: ``i``: In(stream of words); ``o``: Out(stream of words); ``skip0``, ``skip1`` ...: In(stream of shortcut
     words), one for each merge.
     """
-
-    i: stream.Interface
-    o: stream.Interface
 
     def __init__(self, spec: StageSpec) -> None:
         self.spec = spec
@@ -147,11 +181,9 @@ class Stage(wiring.Component):
         m.submodules.window = window = Window(self.spec.window)
         wiring.connect(m, wiring.flipped(self.i), window.i)
         before, merges = window, []
-        for spec in self.spec.cores:
-            core = _CORES[type(spec)](spec)
-            name = type(core).__name__.lower()
+        for name, spec in zip(self.spec.core_names, self.spec.cores, strict=True):
+            core = spec.core()
             if isinstance(core, Merge):
-                name = f"{name}{len(merges)}"
                 merges.append(core)
                 wiring.connect(m, wiring.flipped(self.ins[len(merges)]), core.skip)
                 m.d.comb += core.scanned.eq(window.scanned)
@@ -159,10 +191,10 @@ class Stage(wiring.Component):
             m.d.comb += [core.i.valid.eq(before.o.valid), Value.cast(core.i.payload).eq(before.o.payload)]
             before = core
         m.d.comb += window.hold.eq(Cat(merge.hold for merge in merges).any())
-        m.submodules.fifo = fifo = Fifo(self.spec.o_width, self.spec.fifo_words)
+        m.submodules.fifo = fifo = Fifo(self.spec.fifo)
         # The credits of the window guarantee that the FIFO is ready; one comes back when all of a result has left.
         left = Signal()
-        _, last_part = counter(m, self.spec.parts, left, "parts_left")
+        _, last_part = counter(m, self.spec.result_words, left, "parts_left")
         m.d.comb += [
             fifo.i.valid.eq(before.o.valid),
             fifo.i.payload.eq(before.o.payload),

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ..gen.cost.model import area, part_area
+from ..gen.cost.model import area
 from ..gen.design import Design
 from ..gen.emit.writer import performance
 from ..gen.lowering.layers import Layer
 from ..gen.targets.fpga.devices import resources
-from ..hdl.cores.synapse.core import SynapseSpec
+from ..hdl.cores.synapse.spec import SynapseSpec
 from ..hdl.streams.stage import StageSpec
 from ..quant.ir.ops import Conv2d, Synapse
 
@@ -49,7 +49,7 @@ def measured(design: Design, frames: np.ndarray | None = None) -> dict[str, Any]
         busy = timing["stages"][stage.name]
         synapse = stage.cores[0]
         if isinstance(synapse, SynapseSpec):
-            arrays += part_area(synapse).lut4_eq
+            arrays += area(synapse).lut4_eq
         stages.append({
             "name": stage.name, "fold": str(design.folds[stage.name]), "cycles": busy["cycles"],
             "utilisation": busy["utilisation"], "luts": round(luts, 1), "ff": ff, "ebr": ebr,

@@ -10,11 +10,11 @@ import pytest
 
 from benchmarks.cost import compare
 from benchmarks.cost_designs import SMALL
-from spikeloom.gen.cost.memory import mapped
 from spikeloom.gen.cost.model import Area, total
-from spikeloom.gen.cost.parts import bits_of
 from spikeloom.gen.targets import yosys
 from spikeloom.gen.targets.fpga.devices import LUT_RAM_LUTS, resources
+from spikeloom.hdl.cost.memory import mapped
+from spikeloom.hdl.cost.parts import bits_of
 from spikeloom.hdl.streams.words import bits_for
 
 MEMORY = """

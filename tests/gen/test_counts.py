@@ -10,8 +10,8 @@ from spikeloom.gen.folding.fold import Fold
 from spikeloom.gen.lowering.counts import counted
 from spikeloom.gen.lowering.layers import layers
 from spikeloom.gen.lowering.plan import build_stage
-from spikeloom.hdl.cores.merge.core import MergeSpec
-from spikeloom.hdl.cores.pool.core import PoolSpec
+from spikeloom.hdl.cores.merge.spec import MergeSpec
+from spikeloom.hdl.cores.pool.spec import PoolSpec
 from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout

@@ -233,7 +233,7 @@ def test_skipping_is_read_and_refused_where_it_makes_no_sense(tmp_path: Path) ->
     folds = with_given(digits, read_folds(tmp_path / "fold.toml"))
     assert folds["conv2"] == Fold(8, 2, 4, skip=True) and not folds["conv1"].skip
     (conv2,) = (s for s in Design(digits, folds).stages if s.name == "conv2")
-    assert conv2.window.chunk == 4 and conv2.window.span == conv2.parts == 8
+    assert conv2.window.chunk == 4 and conv2.window.span == conv2.result_words == 8
     for name, fold, message in (
         ("pool1", Fold(2, 2, 1, skip=True), r"pool1: fold skip=true does not fit, a pool looks at every word; leave"),
         ("conv1", Fold(2, 1, 1, skip=True), r"conv1: fold skip=true does not fit, inputs=1 does not cut the 1 channel"),

@@ -12,7 +12,8 @@ from amaranth.lib.wiring import In, Out
 import spikeloom.hdl
 from spikeloom.gen.emit.writer import module
 from spikeloom.gen.targets import yosys
-from spikeloom.hdl.cores.synapse.gated import CHAIN, Addition, add
+from spikeloom.hdl.cores.synapse.gated import Addition, add
+from spikeloom.hdl.cores.synapse.trees import CHAIN
 
 SOURCE = Path(spikeloom.hdl.__file__).parent / "adds.v"
 MODELS: dict[str, dict[str, list[str]]] = {

@@ -11,13 +11,13 @@ import pytest
 from spikeloom.gen.design import Design, Top
 from spikeloom.gen.folding.fold import Fold
 from spikeloom.hdl.bounds import LARGEST
-from spikeloom.hdl.cores.initial.core import InitialSpec
-from spikeloom.hdl.cores.merge.core import MergeSpec
+from spikeloom.hdl.cores.initial.spec import InitialSpec
+from spikeloom.hdl.cores.merge.spec import MergeSpec
 from spikeloom.hdl.cores.neuron.spec import NeuronSpec
-from spikeloom.hdl.cores.pool.core import PoolSpec
-from spikeloom.hdl.cores.readout.core import ReadoutSpec
-from spikeloom.hdl.cores.requant.core import RequantSpec
-from spikeloom.hdl.cores.synapse.core import SynapseSpec
+from spikeloom.hdl.cores.pool.spec import PoolSpec
+from spikeloom.hdl.cores.readout.spec import ReadoutSpec
+from spikeloom.hdl.cores.requant.spec import RequantSpec
+from spikeloom.hdl.cores.synapse.spec import SynapseSpec
 from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.quant import golden
 from spikeloom.quant.ir import bounds
@@ -53,7 +53,7 @@ def readout(**fields: Any) -> ReadoutSpec:
 
 
 def merge(**fields: Any) -> MergeSpec:
-    base: dict[str, Any] = dict(gain=ONE, first=0, channels=1, skip_format=FORM, i_format=FORM, scans=1, parts=1,
+    base: dict[str, Any] = dict(gain=ONE, first=0, channels=1, skip_format=FORM, i_format=FORM, scans=1, result_words=1,
                                 ranges=RANGES, depth=4)  # fmt: skip
     return MergeSpec(**base | fields)
 

@@ -9,8 +9,10 @@ from amaranth.hdl import Cat, Const, DomainRenamer, Module, Mux, Signal, Value
 from prove import Bench, prove, proven, waits_for_ready
 from stream_benches import sink, source, taken_word, word_from
 
-from spikeloom.hdl.streams.flow import Fifo, Gearbox, GearboxSpec
-from spikeloom.hdl.streams.fork import Decimator, DecimatorSpec, Fork
+from spikeloom.hdl.streams.decimator import Decimator, DecimatorSpec
+from spikeloom.hdl.streams.fifo import Fifo, FifoSpec
+from spikeloom.hdl.streams.fork import Fork, ForkSpec
+from spikeloom.hdl.streams.gearbox import Gearbox, GearboxSpec
 from spikeloom.hdl.streams.words import WordFormat
 
 WIDTH = 6
@@ -52,9 +54,9 @@ def fifo_bench(fifo: Fifo, width: int, depth: int, data: bool) -> Bench:
 @pytest.mark.parametrize("target", ["fpga", "asic"])
 @pytest.mark.parametrize("depth", [1, 2, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 4))])
 def test_fifo(depth: int, target, tmp_path: Path) -> None:
-    bench = fifo_bench(Fifo(2, depth), 2, depth, data=False)
+    bench = fifo_bench(Fifo(FifoSpec(2, depth)), 2, depth, data=False)
     proven(prove(bench, tmp_path, depth=2 * depth + 3, induction=True, target=target), "o", folder=tmp_path)
-    bench = fifo_bench(Fifo(2, depth), 2, depth, data=True)
+    bench = fifo_bench(Fifo(FifoSpec(2, depth)), 2, depth, data=True)
     proven(prove(bench, tmp_path, depth=3 * depth + 4, target=target), folder=tmp_path)
 
 
@@ -71,7 +73,7 @@ class Overflowing(Fifo):
     "rule", ["never more than its depth", "a word is taken where there is room", "the word in its place"]
 )
 def test_a_fifo_without_its_full_check_is_found(rule: str, tmp_path: Path) -> None:
-    bench = fifo_bench(Overflowing(2, 2), 2, 2, data=True)
+    bench = fifo_bench(Overflowing(FifoSpec(2, 2)), 2, 2, data=True)
     bench.rules = {rule: bench.rules[rule]}  # each of them finds it alone
     proof = prove(bench, tmp_path, depth=10)
     assert not proof and proof.broken == [rule]
@@ -83,7 +85,7 @@ def test_a_fifo_without_its_full_check_is_found(rule: str, tmp_path: Path) -> No
 
 
 def test_a_fifo_that_is_not_reset_is_found(tmp_path: Path) -> None:
-    bench = fifo_bench(DomainRenamer("start")(Fifo(2, 2)), 2, 2, data=False)
+    bench = fifo_bench(DomainRenamer("start")(Fifo(FifoSpec(2, 2))), 2, 2, data=False)
     assert prove(bench, tmp_path, depth=6).broken
 
 
@@ -97,7 +99,7 @@ class Waiting(Fork):
 
 
 def test_a_valid_that_waits_for_ready_is_found(tmp_path: Path) -> None:
-    bench = fork_bench(Waiting(2, 2))
+    bench = fork_bench(Waiting(ForkSpec(WordFormat(2, 1, 0, 1), 2)))
     proof = prove(bench, tmp_path, depth=5)
     assert {"o0 holds", "reader 0 is shown a word once"} & set(proof.broken)
     assert waits_for_ready(tmp_path, ["o0", "o1"]) == ["o0_valid"]
@@ -172,7 +174,7 @@ def fork_bench(core: Fork) -> Bench:
 
 @pytest.mark.parametrize("branches", [2, 3])
 def test_fork(branches: int, tmp_path: Path) -> None:
-    bench = fork_bench(Fork(2, branches))
+    bench = fork_bench(Fork(ForkSpec(WordFormat(2, 1, 0, 1), branches)))
     outputs = [f"o{k}" for k in range(branches)]
     proven(prove(bench, tmp_path, depth=5, induction=True), *outputs, folder=tmp_path)
 

@@ -8,9 +8,12 @@ from amaranth.hdl import Cat, Const, Mux, Signal, Value, signed
 from prove import Bench, prove, proven
 from stream_benches import lanes_of, per_group, pipe_bench, word_from
 
-from spikeloom.hdl.cores.pool.core import PoolArray, PoolSpec
-from spikeloom.hdl.cores.readout.core import Readout, ReadoutSpec
-from spikeloom.hdl.cores.requant.core import Requantiser, RequantSpec
+from spikeloom.hdl.cores.pool.core import PoolArray
+from spikeloom.hdl.cores.pool.spec import PoolSpec
+from spikeloom.hdl.cores.readout.core import Readout
+from spikeloom.hdl.cores.readout.spec import ReadoutSpec
+from spikeloom.hdl.cores.requant.core import Requantiser
+from spikeloom.hdl.cores.requant.spec import RequantSpec
 from spikeloom.hdl.streams.words import WordFormat
 
 

@@ -9,7 +9,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from prove import Bench, prove, proven
 from stream_benches import hits, sink, source, taken_word, word_from
 
-from spikeloom.hdl.cores.readout.core import ReadoutSpec
+from spikeloom.hdl.cores.readout.spec import ReadoutSpec
 from spikeloom.hdl.host.frames import GOOD, LONG, SHORT, Framer, Results
 from spikeloom.hdl.streams.words import WordFormat
 

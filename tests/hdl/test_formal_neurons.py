@@ -11,7 +11,8 @@ from stream_benches import Reference, lanes_of, pipe_bench, word_from
 
 from spikeloom.hdl.cores.neuron.core import NeuronArray
 from spikeloom.hdl.cores.neuron.spec import NeuronSpec
-from spikeloom.hdl.cores.synapse.core import SynapseArray, SynapseSpec
+from spikeloom.hdl.cores.synapse.core import SynapseArray
+from spikeloom.hdl.cores.synapse.spec import SynapseSpec
 from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.hdl.verilog.library import Target
 

@@ -8,9 +8,12 @@ from amaranth.hdl import Cat, Const, Mux, Signal, Value, signed
 from prove import Bench, prove, proven
 from stream_benches import per_group, pipe_bench, source, taken_word, word_from
 
-from spikeloom.hdl.cores.initial.core import InitialMembranes, InitialSpec
-from spikeloom.hdl.cores.merge.core import Merge, MergeSpec
-from spikeloom.hdl.cores.serialiser.core import Serialiser, SerialiserSpec
+from spikeloom.hdl.cores.initial.core import InitialMembranes
+from spikeloom.hdl.cores.initial.spec import InitialSpec
+from spikeloom.hdl.cores.merge.core import Merge
+from spikeloom.hdl.cores.merge.spec import MergeSpec
+from spikeloom.hdl.cores.serialiser.core import Serialiser
+from spikeloom.hdl.cores.serialiser.spec import SerialiserSpec
 from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.hdl.verilog.library import Target
 
@@ -63,7 +66,7 @@ def test_merge(parts: int, target: Target, tmp_path: Path) -> None:
     """Word k of the shortcut goes to current k; none is fetched that is not there, none is lost."""
     form, skip_form, depth = WordFormat(1, 1, -4, 3), WordFormat(1, 1, 0, 1), 3
     gain = np.array([2, -1])
-    spec = MergeSpec(gain=gain, first=0, channels=2, skip_format=skip_form, i_format=form, scans=1, parts=parts,
+    spec = MergeSpec(gain=gain, first=0, channels=2, skip_format=skip_form, i_format=form, scans=1, result_words=parts,
                      ranges=np.array([[-4, 3]] * 2), depth=depth)  # fmt: skip
     bench = Bench()
     m = bench.m

@@ -10,9 +10,9 @@ from amaranth.hdl import Assume, Const, Mux, Signal, Value, signed
 from prove import Bench, prove, waits_for_ready
 from stream_benches import sink, source, word_from
 
-from spikeloom.hdl.cores.merge.core import MergeSpec
+from spikeloom.hdl.cores.merge.spec import MergeSpec
 from spikeloom.hdl.cores.neuron.spec import NeuronSpec
-from spikeloom.hdl.cores.synapse.core import SynapseSpec
+from spikeloom.hdl.cores.synapse.spec import SynapseSpec
 from spikeloom.hdl.cores.window.core import Window
 from spikeloom.hdl.cores.window.spec import WindowSpec
 from spikeloom.hdl.streams.stage import Stage, StageSpec
@@ -191,7 +191,7 @@ def stage_spec(shortcut: bool) -> tuple[StageSpec, np.ndarray, int]:
     synapse = SynapseSpec(weight=weight.reshape(1, 4, 1), weight_bits=3, i_format=SPIKE, outputs=1, steps=1,
                           sum_time=False, start=np.zeros(1, np.int64))  # fmt: skip
     merge = MergeSpec(gain=np.array([2]), first=0, channels=1, skip_format=SPIKE, i_format=synapse.o_format, scans=1,
-                      parts=1, ranges=synapse.ranges, depth=2)  # fmt: skip
+                      result_words=1, ranges=synapse.ranges, depth=2)  # fmt: skip
     last = merge if shortcut else synapse
     ranges = merge.o_ranges if shortcut else synapse.ranges
     neuron = NeuronSpec(threshold=np.array([2]), bias=np.array([0]), v0=np.array([1]), rule="causal", strict=False,

@@ -11,7 +11,7 @@ from spikeloom.gen.design import Design
 from spikeloom.gen.folding.fold import Fold
 from spikeloom.gen.lowering.layers import PlanError
 from spikeloom.gen.tops.accelerator import GOOD, LONG, SHORT, Accelerator, Result, parse_result
-from spikeloom.hdl.cores.readout.core import ReadoutSpec
+from spikeloom.hdl.cores.readout.spec import ReadoutSpec
 from spikeloom.hdl.host.frames import Framer, Results, result_beats
 from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.quant.ir.network import Network

@@ -5,7 +5,8 @@ import pytest
 from core_bench import as_ints, as_words, run_pipe
 
 from spikeloom.gen.lowering.neurons import neuron_cores
-from spikeloom.hdl.cores.initial.core import InitialMembranes, InitialSpec
+from spikeloom.hdl.cores.initial.core import InitialMembranes
+from spikeloom.hdl.cores.initial.spec import InitialSpec
 from spikeloom.hdl.cores.neuron.core import NeuronArray
 from spikeloom.hdl.cores.neuron.spec import NeuronSpec
 from spikeloom.hdl.streams.words import WordFormat

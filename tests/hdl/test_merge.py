@@ -8,7 +8,8 @@ import pytest
 from amaranth.sim import Simulator
 from core_bench import as_ints, as_words
 
-from spikeloom.hdl.cores.merge.core import Merge, MergeSpec
+from spikeloom.hdl.cores.merge.core import Merge
+from spikeloom.hdl.cores.merge.spec import MergeSpec
 from spikeloom.hdl.streams.words import WordFormat
 
 
@@ -22,14 +23,14 @@ class Case:
     first: int = 0
     channels: int = 6
     scans: int = 1
-    parts: int = 1
+    result_words: int = 1
 
     def spec(self) -> MergeSpec:
         ranges = np.array([[-9 - k, 8 + k] for k in range(6)])
         form = WordFormat(2, self.steps, -14, 13)
         gain = np.where((np.arange(6) >= self.first) & (np.arange(6) < self.first + self.channels), self.gain, 0)
         return MergeSpec(gain=gain, first=self.first, channels=self.channels, skip_format=self.skip, i_format=form,
-                         scans=self.scans, parts=self.parts, ranges=ranges, depth=5)  # fmt: skip
+                         scans=self.scans, result_words=self.result_words, ranges=ranges, depth=5)  # fmt: skip
 
 
 CASES = {
@@ -44,7 +45,7 @@ CASES = {
     "one step": Case(1, WordFormat(2, 1, -3, 4)),
     "currents already": Case(1, WordFormat(2, 1, -30, 40), gain=(1,) * 6),
     "channels in the middle": Case(1, WordFormat(2, 1, 0, 3), first=2, channels=2),
-    "the last channels, two words a result": Case(2, WordFormat(2, 2, 0, 1), first=2, channels=4, parts=3),
+    "the last channels, two words a result": Case(2, WordFormat(2, 2, 0, 1), first=2, channels=4, result_words=3),
     "all gains negative": Case(1, WordFormat(2, 1, 0, 3), gain=(-3, -2, -5, -1, -7, -4)),
 }
 PIXELS = 6
@@ -75,7 +76,7 @@ def run(spec: MergeSpec, currents: list[int], skip: list[int], seed: int) -> tup
                 went.append(cycle)
                 sent, left = sent + 1, left - 1
             if begins:
-                left = spec.parts * spec.scans
+                left = spec.result_words * spec.scans
             if sent == len(currents) and len(came) == len(currents):
                 return
 

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from core_bench import as_ints, as_words, run_pipe
 
-from spikeloom.hdl.cores.pool.core import PoolArray, PoolSpec
-from spikeloom.hdl.cores.readout.core import Readout, ReadoutSpec
-from spikeloom.hdl.cores.requant.core import Requantiser, RequantSpec
+from spikeloom.hdl.cores.pool.core import PoolArray
+from spikeloom.hdl.cores.pool.spec import PoolSpec
+from spikeloom.hdl.cores.readout.core import Readout
+from spikeloom.hdl.cores.readout.spec import ReadoutSpec
+from spikeloom.hdl.cores.requant.core import Requantiser
+from spikeloom.hdl.cores.requant.spec import RequantSpec
 from spikeloom.hdl.streams.words import WordFormat
 
 

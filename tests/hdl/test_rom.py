@@ -16,7 +16,8 @@ from amaranth.sim import Simulator
 from spikeloom.gen.emit import writer as emit
 from spikeloom.gen.targets import yosys
 from spikeloom.hdl.memory.ram import ram
-from spikeloom.hdl.memory.rom import memory_style, packed_rows, rom, rom_style
+from spikeloom.hdl.memory.rom import packed_rows, rom
+from spikeloom.hdl.memory.style import memory_style, rom_style
 from spikeloom.hdl.memory.tables import table_text
 from spikeloom.hdl.verilog.library import Library
 

@@ -7,7 +7,8 @@ import pytest
 from amaranth.sim import Simulator
 from core_bench import as_ints, as_words
 
-from spikeloom.hdl.cores.serialiser.core import Serialiser, SerialiserSpec
+from spikeloom.hdl.cores.serialiser.core import Serialiser
+from spikeloom.hdl.cores.serialiser.spec import SerialiserSpec
 from spikeloom.hdl.streams.words import WordFormat
 
 
@@ -16,7 +17,7 @@ def test_parts_follow_each_other(lanes: int, part: int) -> None:
     spec = SerialiserSpec(WordFormat(lanes, 2, -5, 9), part)
     rng = np.random.default_rng(lanes)
     x = rng.integers(-5, 10, (30, lanes, 2))
-    words, gaps = as_ints(spec.i_format.pack(x)), spec.parts + rng.integers(0, 4, 30)
+    words, gaps = as_ints(spec.i_format.pack(x)), spec.ratio + rng.integers(0, 4, 30)
     starts = np.cumsum(gaps) - gaps[0]
     came: list[tuple[int, int]] = []
     core = Serialiser(spec)
@@ -36,7 +37,7 @@ def test_parts_follow_each_other(lanes: int, part: int) -> None:
     simulator.run()
     got = spec.o_format.unpack(as_words([w for _, w in came], spec.o_format))
     assert np.array_equal(got, spec.compute(x))
-    expected = [start + spec.latency + k for start in starts.tolist() for k in range(spec.parts)]
+    expected = [start + spec.latency + k for start in starts.tolist() for k in range(spec.ratio)]
     assert [c for c, _ in came] == expected
 
 

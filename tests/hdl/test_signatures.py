@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from amaranth.lib import stream
 
-from spikeloom.hdl.cores.merge.core import Merge, MergeSpec
+from spikeloom.hdl.cores.merge.core import Merge
+from spikeloom.hdl.cores.merge.spec import MergeSpec
 from spikeloom.hdl.cores.window.core import Window
 from spikeloom.hdl.cores.window.sparse import SparseWalk
 from spikeloom.hdl.cores.window.spec import WindowSpec
@@ -23,7 +24,7 @@ WINDOW = WindowSpec(
     credits=1, rows=3,
 )  # fmt: skip
 MERGE = MergeSpec(
-    gain=np.array([2]), first=0, channels=1, skip_format=FORM, i_format=FORM, scans=1, parts=1,
+    gain=np.array([2]), first=0, channels=1, skip_format=FORM, i_format=FORM, scans=1, result_words=1,
     ranges=np.array([[0, 3]]), depth=2,
 )  # fmt: skip
 NEVER_WAIT = {

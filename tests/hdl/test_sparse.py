@@ -6,13 +6,14 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 
 from spikeloom.gen.emit.writer import module
 from spikeloom.hdl.cores.neuron.spec import NeuronSpec
-from spikeloom.hdl.cores.serialiser.core import SerialiserSpec
-from spikeloom.hdl.cores.synapse.core import SynapseSpec
+from spikeloom.hdl.cores.protocol import CoreSpec
+from spikeloom.hdl.cores.serialiser.spec import SerialiserSpec
+from spikeloom.hdl.cores.synapse.spec import SynapseSpec
 from spikeloom.hdl.cores.window.sparse import SparseWalk
 from spikeloom.hdl.cores.window.sparse_law import scan_costs
 from spikeloom.hdl.cores.window.spec import WindowSpec
 from spikeloom.hdl.streams.law import Gate, Link, SinkLaw, SourceLaw, solve
-from spikeloom.hdl.streams.stage import CoreSpec, Stage, StageSpec
+from spikeloom.hdl.streams.stage import Stage, StageSpec
 from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.hdl.verilog.library import Library
 from spikeloom.sim.disturb import random_pauses
@@ -109,7 +110,7 @@ def check(spec: StageSpec, x: np.ndarray, shares: tuple[float, float] = (0.0, 0.
     costs = spec.window.scan_costs(x.any(axis=(1, 2))).tolist()
     source, sink = (random_pauses(rng, 3000, share) for share in shares)
     i, o = Link(source=Gate(source)), Link(sink=Gate(sink))
-    solve([SourceLaw(len(words), i), spec.law(i, o, costs=costs), SinkLaw(o)])
+    solve([SourceLaw(len(words), i), spec.law((i,), (o,), costs), SinkLaw(o)])
     last = max(i.taken[-1], o.taken[-1])
     trace = run_stream(Stage(spec), words, last + 40, source_pauses=source, sink_pauses=sink)
     assert np.array_equal(trace.boundaries["o"].words, expected[: len(trace.boundaries["o"].words)])
@@ -134,7 +135,7 @@ def test_stage_follows_the_law(geometry: str, shares: tuple[float, float]) -> No
 def test_all_zero_and_all_dense(density: float, scans: int, span: int) -> None:
     spec = window(channels=16, groups=8, scans=scans, span=span, credits=16)
     tested = stage(spec)
-    taken = check(tested, inputs(spec, 2, density, np.random.default_rng(0)))[:: tested.parts]
+    taken = check(tested, inputs(spec, 2, density, np.random.default_rng(0)))[:: tested.result_words]
     # In the steady state a dense scan takes all its words, an empty one all its chunks.
     interval = spec.scan_words if density else spec.scan_words // spec.chunk
     assert set(np.diff(taken[-spec.groups :])) == {scans * interval}

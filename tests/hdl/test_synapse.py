@@ -5,7 +5,8 @@ import pytest
 from core_bench import as_ints, as_words, run_pipe
 
 from spikeloom.hdl.cores.synapse import core as module
-from spikeloom.hdl.cores.synapse.core import SynapseArray, SynapseSpec
+from spikeloom.hdl.cores.synapse.core import SynapseArray
+from spikeloom.hdl.cores.synapse.spec import SynapseSpec
 from spikeloom.hdl.streams import words as words_module
 from spikeloom.hdl.streams.words import WordFormat
 

@@ -8,7 +8,7 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.hdl import Module, Signal, Value
 from amaranth.sim import Simulator
 
-from spikeloom.hdl.cores.pool.core import PoolSpec
+from spikeloom.hdl.cores.pool.spec import PoolSpec
 from spikeloom.hdl.cores.window.core import Window
 from spikeloom.hdl.cores.window.spec import WindowSpec
 from spikeloom.hdl.streams.law import Gate, Link, SinkLaw, SourceLaw, solve
@@ -111,7 +111,7 @@ def test_stage_follows_the_law(geometry: str, shares: tuple[float, float]) -> No
     words, (_, expected) = spec.i_format.pack(x), spec.compute(x)
     source, sink = (random_pauses(rng, 1500, share) for share in shares)
     i, o = Link(source=Gate(source)), Link(sink=Gate(sink))
-    solve([SourceLaw(len(words), i), spec.law(i, o), SinkLaw(o)])
+    solve([SourceLaw(len(words), i), spec.law((i,), (o,)), SinkLaw(o)])
     last = max(i.taken[-1], o.taken[-1])
     trace = run_stream(Stage(spec), words, last + 40, source_pauses=source, sink_pauses=sink)
     assert trace.boundaries["i"].cycles.tolist() == i.taken
@@ -123,7 +123,7 @@ def test_stage_follows_the_law(geometry: str, shares: tuple[float, float]) -> No
 def test_a_stage_with_enough_rows_never_idles_between_frames() -> None:
     spec = stage(window(kernel=(3, 3), padding=1, groups=4, credits=2))
     i, o = Link(), Link()
-    law = spec.law(i, o)
+    law = spec.law((i,), (o,))
     solve([SourceLaw(5 * spec.window.i_words, i), law, SinkLaw(o)])
     per_frame = spec.window.results
     assert law.decided[-1] - law.decided[per_frame - 1] == 4 * spec.cycles

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ....hdl.cores.readout.core import ReadoutSpec
+from ....hdl.cores.readout.spec import ReadoutSpec
 from ...design import Design
 
 __all__ = ["Field", "Port", "layout", "ports"]

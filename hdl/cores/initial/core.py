@@ -7,95 +7,18 @@ spike test on. What all neurons of a channel have in common costs nothing in the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-
-import numpy as np
 from amaranth import *
 from amaranth.lib.memory import Memory
 
-from ...bounds import largest, reaches, whole
-from ...memory.rom import asic_rom, packed_rows, rom_style
+from ...memory.rom import asic_rom, packed_rows
+from ...memory.style import rom_style
 from ...streams.counter import counter
 from ...streams.pipe import Pipe
-from ...streams.words import WordFormat, bits_for, resized
+from ...streams.words import bits_for, resized
 from ...verilog.library import Library, is_asic
+from .spec import InitialSpec
 
-__all__ = ["InitialMembranes", "InitialSpec"]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class InitialSpec:
-    """What is added to the currents of the first time step.
-
-    Parameters:
-        offset: (positions, Co) integers, not negative, position by position in the order of the frame.
-        i_format: the current words, Co / lanes of them a position, each ``scans`` times.
-        ranges: (Co, 2), range of each channel's current.
-        scans: current words of a neuron, each with a group of its time steps; the first one has the first step.
-        times: the current counts so many times (a constant current of rule ``lossless``, which needs the sum over
-            time).
-        repeated: the current comes once and stands for all time steps, of which there are several: the first one and
-            the others leave as two steps.
-    """
-
-    offset: np.ndarray
-    i_format: WordFormat
-    ranges: np.ndarray
-    scans: int = 1
-    times: int = 1
-    repeated: bool = False
-
-    def __post_init__(self) -> None:
-        whole("offset", self.offset, 2)
-        whole("ranges", self.ranges, 2)
-        reaches("A sum", largest(self.ranges) * self.times + largest(self.offset))
-        if self.offset.ndim != 2 or self.offset.shape[1] % self.i_format.lanes:
-            raise ValueError(
-                f"offset must have shape (positions, a multiple of {self.i_format.lanes}), not {self.offset.shape}"
-            )
-        if self.offset.min() < 0:
-            raise ValueError(f"Offsets must not be negative, found {self.offset.min()}")
-        if (self.repeated or self.times > 1) and (self.i_format.steps > 1 or self.scans > 1):
-            raise ValueError("A constant current comes once, not in several steps")
-
-    @property
-    def rows(self) -> np.ndarray:
-        """The offsets in the order of the words, (words of a frame, lanes)."""
-        return self.offset.reshape(-1, self.i_format.lanes)
-
-    @property
-    def o_ranges(self) -> np.ndarray:
-        """Range (Co, 2) of each channel's current in the steps after the first."""
-        return self.ranges * self.times
-
-    @cached_property
-    def initial(self) -> np.ndarray:
-        """Range (Co, 2) of what is added in the first step."""
-        return np.stack([self.offset.min(0), self.offset.max(0)], axis=1)
-
-    @cached_property
-    def o_format(self) -> WordFormat:
-        """The current words that leave."""
-        later = self.repeated or self.i_format.steps * self.scans > 1
-        firsts = self.o_ranges + self.initial
-        low, high = firsts[:, 0].min(), firsts[:, 1].max()
-        if later:
-            low, high = min(low, self.o_ranges[:, 0].min()), max(high, self.o_ranges[:, 1].max())
-        return WordFormat(self.i_format.lanes, 2 if self.repeated else self.i_format.steps, int(low), int(high))
-
-    @property
-    def latency(self) -> int:
-        """Cycles from a current word to its sum: the offsets wait in a register."""
-        return 1
-
-    def compute(self, currents: np.ndarray) -> np.ndarray:
-        """Model: currents (n, lanes, steps) to sums (n, lanes, steps of ``o_format``)."""
-        currents = self.i_format.checked(currents)
-        x = np.repeat(currents, 2, axis=2) if self.repeated else currents
-        x = (x * self.times).reshape(-1, len(self.rows), self.scans, *x.shape[1:])
-        x[:, :, 0, :, 0] += self.rows
-        return x.reshape(-1, *x.shape[3:])
+__all__ = ["InitialMembranes"]
 
 
 class InitialMembranes(Pipe):

@@ -7,133 +7,19 @@ the merge's adders.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-
-import numpy as np
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ...bounds import largest, reaches, whole
 from ...memory.ram import ram
-from ...memory.rom import UNCHECKED, memory_style, selected
+from ...memory.rom import UNCHECKED, selected
+from ...memory.style import memory_style
 from ...streams.counter import counter
-from ...streams.law import Link
-from ...streams.words import WordFormat, bits_for, shape_for
-from ..synapse.adders import Term, levels, tree
+from ...streams.words import shape_for
+from ..synapse.adders import Term, tree
+from .spec import MergeSpec
 
-__all__ = ["Merge", "MergeSpec", "SkipLaw"]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class MergeSpec:
-    """A merge: current of channel c += gain[c] * shortcut[c - first], in every time step.
-
-    Parameters:
-        gain: (Co,) integers, 0 where the shortcut has no channel.
-        first: first channel that the shortcut has; a multiple of the lanes.
-        channels: channels of the shortcut; a multiple of the lanes.
-        skip_format: the shortcut's words; as many lanes as ``i_format``. One step: the same in every time step.
-        i_format: the current words.
-        scans: current words of a neuron, each with a group of its time steps.
-        parts: current words of a result (where neurons are shared).
-        ranges: (Co, 2), range of each channel's current.
-        depth: words that the FIFO holds.
-    """
-
-    gain: np.ndarray
-    first: int
-    channels: int
-    skip_format: WordFormat
-    i_format: WordFormat
-    scans: int
-    parts: int
-    ranges: np.ndarray
-    depth: int
-
-    def __post_init__(self) -> None:
-        whole("gain", self.gain, 1)
-        whole("ranges", self.ranges, 2)
-        reaches("A sum", largest(self.ranges) + largest(self.gain) * max(map(abs, self.element)))
-        lanes = self.i_format.lanes
-        if self.skip_format.lanes != lanes:
-            raise ValueError(f"Shortcut words must have {lanes} lanes, not {self.skip_format.lanes}")
-        if self.first % lanes or self.channels % lanes:
-            raise ValueError(f"lanes={lanes} must divide the {self.channels} channels of the shortcut and {self.first}")
-        if self.depth < max(self.needs):
-            raise ValueError(f"The FIFO must hold the {max(self.needs)} words of a result, not {self.depth}")
-
-    @property
-    def groups(self) -> int:
-        """Groups of channels, one after the other."""
-        return len(self.gain) // self.i_format.lanes
-
-    @property
-    def words(self) -> int:
-        """Shortcut words of a pixel."""
-        return self.channels // self.i_format.lanes
-
-    @property
-    def takes(self) -> list[bool]:
-        """Whether each group takes a word of the shortcut."""
-        lanes = self.i_format.lanes
-        return [self.first <= g * lanes < self.first + self.channels for g in range(self.groups)]
-
-    @property
-    def needs(self) -> list[int]:
-        """Words that each result of a pixel takes."""
-        return [sum(self.takes[k : k + self.parts]) for k in range(0, self.groups, self.parts)]
-
-    @property
-    def sums(self) -> bool:
-        """Whether the time steps of the shortcut are added up, as those of the currents were."""
-        return self.scans == 1 and self.i_format.steps == 1 and self.skip_format.steps > 1
-
-    @property
-    def element(self) -> tuple[int, int]:
-        """Range of one multiplicand: a time step of the shortcut, or the sum of its time steps."""
-        times = self.skip_format.steps if self.sums else 1
-        return self.skip_format.low * times, self.skip_format.high * times
-
-    @property
-    def plain(self) -> bool:
-        """Whether all gains are 1: shortcut words that are currents already."""
-        return bool((self.gain == 1).all())
-
-    @property
-    def depth_of_products(self) -> int:
-        """Registered levels that join the products of the bits of a multiplicand."""
-        return 0 if self.plain else levels(bits_for(*self.element)[0])
-
-    @property
-    def latency(self) -> int:
-        """Cycles from a current word to the sum: memory and its output register, the products, the sum."""
-        return 3 + self.depth_of_products
-
-    @cached_property
-    def o_ranges(self) -> np.ndarray:
-        """Range (Co, 2) of each channel's sum."""
-        return self.ranges + np.sort(self.gain[:, None] * np.array(self.element), axis=1)
-
-    @cached_property
-    def o_format(self) -> WordFormat:
-        """The words of sums that leave."""
-        form = self.i_format
-        return WordFormat(form.lanes, form.steps, int(self.o_ranges[:, 0].min()), int(self.o_ranges[:, 1].max()))
-
-    def compute(self, currents: np.ndarray, skip: np.ndarray) -> np.ndarray:
-        """Model: currents (n, lanes, steps) and shortcut words (k, lanes, T) to sums (n, lanes, steps)."""
-        lanes, steps = self.i_format.lanes, self.i_format.steps
-        x = self.i_format.checked(currents).reshape(-1, self.groups, self.scans, lanes, steps)
-        s = self.skip_format.checked(skip).reshape(len(x), self.channels, -1)
-        s = np.pad(s, ((0, 0), (self.first, len(self.gain) - self.first - self.channels), (0, 0)))
-        s = (s * self.gain[:, None]).reshape(len(x), self.groups, 1, lanes, -1)
-        if self.sums:
-            s = s.sum(-1, keepdims=True)
-        elif self.skip_format.steps > 1:  # scan k looks at the k-th group of steps
-            s = s.reshape(len(x), self.groups, lanes, self.scans, steps).transpose(0, 1, 3, 2, 4)
-        return (x + s).reshape(currents.shape)
+__all__ = ["Merge"]
 
 
 class Merge(wiring.Component):
@@ -259,49 +145,3 @@ class Merge(wiring.Component):
         later = Signal(value.shape(), name=name)
         m.d.sync += later.eq(value)
         return later
-
-
-class SkipLaw:
-    """When the words of a shortcut move: the FIFO of a merge, as part of the law of its stage.
-
-    Parameters: ``spec``; ``i``, the link; ``delay``, cycles from the window's last word of a result to its first
-    fetch. Word k is taken from one cycle after word k - depth was fetched; the first scan of a result ends one cycle
-    after the last of its words was taken at the earliest.
-    """
-
-    def __init__(self, spec: MergeSpec, i: Link, delay: int) -> None:
-        self.i, self._depth, self._delay = i, spec.depth, delay
-        takes = [spec.takes[k : k + spec.parts] for k in range(0, spec.groups, spec.parts)]
-        self._offsets = [[p for p, taken in enumerate(part) if taken] for part in takes]
-        self._through = np.cumsum(spec.needs).tolist()
-        self._fetched: list[int] = []
-
-    def feed(self) -> bool:
-        """Take every word for which there is room; return whether any was."""
-        i, fetched, moved = self.i, self._fetched, False
-        while i.pending():
-            before = len(i.taken) - self._depth
-            if before >= len(fetched):
-                break
-            i.take(fetched[before] + 1 if before >= 0 else 0)
-            moved = True
-        return moved
-
-    def ready(self, result: int) -> int | None:
-        """The first cycle in which the first scan of ``result`` may end, None while it is not known."""
-        frame, k = divmod(result, len(self._through))
-        words = frame * self._through[-1] + self._through[k]
-        if words > len(self.i.taken):
-            return None
-        return self.i.taken[words - 1] + 1 if self._offsets[k] else 0
-
-    @property
-    def occupied(self) -> int:
-        """Slots that the words so far needed for none to wait."""
-        taken, fetched = np.array(self.i.taken), np.array(self._fetched)
-        return int((np.arange(len(taken)) - np.searchsorted(fetched, taken)).max(initial=-1)) + 1
-
-    def finish(self, result: int, end: int) -> None:
-        """Note that the window handed out the last word of ``result`` in cycle ``end``."""
-        first = end + self._delay
-        self._fetched.extend(first + p for p in self._offsets[result % len(self._offsets)])

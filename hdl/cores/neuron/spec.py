@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
 from ...bounds import largest, reaches, whole
+from ...cost.parts import Parts
 from ...streams.words import WordFormat
+from ..protocol import CoreSpec
+from .parts import neuron_parts
+
+if TYPE_CHECKING:
+    from .core import NeuronArray
 
 __all__ = ["NeuronSpec"]
 
@@ -19,7 +25,7 @@ _FAR = np.int64(1) << 60
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class NeuronSpec:
+class NeuronSpec(CoreSpec):
     """Integrate-and-fire neurons of a layer (``quant.ir.ops.IF``).
 
     Parameters:
@@ -31,9 +37,11 @@ class NeuronSpec:
         ranges: (Co, 2), range of the current of each channel.
         constant: the current is the same in every time step and comes once; or in every step but the first, and comes
             behind that one.
-        initial: (Co, 2), range of what the current of the first step has in addition (``hdl.cores.initial.core``).
+        initial: (Co, 2), range of what the current of the first step has in addition (``hdl.cores.initial.spec``).
         counts: the words have the number of spikes of each neuron in binary, not the spikes; not for ``signed``.
     """
+
+    NAME: ClassVar[str] = "neuronarray"
 
     threshold: np.ndarray
     bias: np.ndarray
@@ -163,3 +171,13 @@ class NeuronSpec:
                 u = u - spikes[:, :, t] * self.threshold
         spikes = spikes.astype(np.int64).reshape(-1, self.outputs, self.time_steps)
         return spikes.sum(-1, keepdims=True) if self.counts else spikes
+
+    def parts(self) -> Parts:
+        """What it is made of."""
+        return neuron_parts(self)
+
+    def core(self) -> NeuronArray:
+        """The hardware."""
+        from .core import NeuronArray
+
+        return NeuronArray(self)

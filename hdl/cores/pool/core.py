@@ -2,55 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
-import numpy as np
 from amaranth import *
 from amaranth.lib import data
 
 from ...streams.pipe import Pipe
-from ...streams.words import WordFormat, shape_for
+from ...streams.words import shape_for
+from .spec import PoolSpec
 
-__all__ = ["PoolArray", "PoolSpec"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PoolSpec:
-    """Pool of ``words`` window words into one (``quant.ir.ops.SumPool`` and ``MaxPool``).
-
-    Parameters: ``kind``: "sum", "max" (values) or "max_spikes" (spike when the maximum over the window of the running
-    spike counts rises); ``words``, the number of words; ``i_format``.
-    """
-
-    kind: Literal["sum", "max", "max_spikes"]
-    words: int
-    i_format: WordFormat
-
-    def __post_init__(self) -> None:
-        _ = self.o_format  # its range is checked there
-        if self.kind == "max_spikes" and (self.i_format.low, self.i_format.high) != (0, 1):
-            raise ValueError("The count gate takes single spikes")
-
-    @property
-    def o_format(self) -> WordFormat:
-        """The pooled words."""
-        form, times = self.i_format, self.words if self.kind == "sum" else 1
-        return WordFormat(form.lanes, form.steps, form.low * times, form.high * times)
-
-    @property
-    def latency(self) -> int:
-        """Cycles from the last word of a window to its result."""
-        return 3 if self.kind == "max_spikes" else 1
-
-    def compute(self, words: np.ndarray) -> np.ndarray:
-        """Model: window words (n, lanes, T) to pooled words (n / words, lanes, T)."""
-        x = self.i_format.checked(words).reshape(-1, self.words, *words.shape[1:])
-        if self.kind == "sum":
-            return x.sum(1)
-        if self.kind == "max":
-            return x.max(1)
-        return np.diff(x.cumsum(-1).max(1), axis=-1, prepend=0)
+__all__ = ["PoolArray"]
 
 
 class PoolArray(Pipe):

@@ -2,94 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-
-import numpy as np
 from amaranth import *
-from amaranth.lib import data
 
-from ...bounds import largest, reaches, whole
 from ...memory.rom import selected
 from ...streams.counter import counter
 from ...streams.pipe import Pipe
-from ...streams.words import WordFormat, resized, shape_for
-from ..synapse.adders import levels
+from ...streams.words import resized, shape_for
+from ..synapse.trees import levels
+from .spec import ReadoutSpec
 
-__all__ = ["Readout", "ReadoutSpec"]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ReadoutSpec:
-    """Read-out (``quant.ir.ops.Readout``): logits = currents + bias; class = argmax, the lowest index on ties.
-
-    Parameters: ``bias``, (classes,); ``i_format``, the words of currents summed over time; ``ranges``, (classes, 2),
-    their ranges.
-    """
-
-    bias: np.ndarray
-    i_format: WordFormat
-    ranges: np.ndarray
-
-    def __post_init__(self) -> None:
-        whole("bias", self.bias, 1)
-        whole("ranges", self.ranges, 2)
-        reaches("A logit", largest(self.ranges) + largest(self.bias))
-        if self.i_format.steps != 1:
-            raise ValueError("A read-out takes currents summed over time")
-        if self.bias.shape[0] % self.outputs:
-            raise ValueError(f"outputs={self.outputs} does not divide the {self.bias.shape[0]} classes")
-
-    @property
-    def outputs(self) -> int:
-        """Classes in a word."""
-        return self.i_format.lanes
-
-    @property
-    def groups(self) -> int:
-        """Words of a frame."""
-        return self.bias.shape[0] // self.outputs
-
-    @cached_property
-    def logits(self) -> np.ndarray:
-        """Range (classes, 2) of the logits."""
-        return self.ranges + self.bias[:, None]
-
-    @property
-    def o_format(self) -> WordFormat:
-        """The logits in the low bits of an output word."""
-        return WordFormat(self.outputs, 1, int(self.logits[:, 0].min()), int(self.logits[:, 1].max()))
-
-    @property
-    def payload(self) -> data.StructLayout:
-        """An output word: ``logits``, and ``best``, the best class of the frame so far (final in its last word)."""
-        return data.StructLayout({"logits": self.o_format.width, "best": max(1, (self.bias.shape[0] - 1).bit_length())})
-
-    @property
-    def latency(self) -> int:
-        """Cycles from a current word to its logits."""
-        return int(self.bias.any()) + levels(self.outputs) + 1
-
-    def compute(self, currents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Model: currents (n, outputs, 1) to logits (n, outputs, 1) and the best class so far (n,)."""
-        logits = self.i_format.checked(currents).reshape(-1, self.groups * self.outputs) + self.bias
-        best = [logits[:, : (g + 1) * self.outputs].argmax(1) for g in range(self.groups)]
-        return logits.reshape(-1, self.outputs, 1), np.stack(best, 1).reshape(-1)
-
-    def pack(self, logits: np.ndarray, best: np.ndarray) -> np.ndarray:
-        """Words (n, limbs), uint32, of logits (n, outputs, 1) and best classes (n,)."""
-        form, size = self.o_format, self.payload.size
-        bits = np.zeros((len(logits), -(-size // 32) * 32), np.uint8)
-        packed = form.pack(logits).view(np.uint8)
-        bits[:, : form.width] = np.unpackbits(packed, axis=1, bitorder="little")[:, : form.width]
-        bits[:, form.width : size] = (best[:, None] >> np.arange(size - form.width)) & 1
-        return np.ascontiguousarray(np.packbits(bits, axis=1, bitorder="little")).view("<u4")
-
-    def answers(self, words: np.ndarray) -> np.ndarray:
-        """The class of every whole frame in ``words`` (n, limbs), as the hardware gave it."""
-        last = np.ascontiguousarray(words[self.groups - 1 :: self.groups], dtype="<u4")
-        bits = np.unpackbits(last.view(np.uint8), axis=1, bitorder="little")[:, self.o_format.width : self.payload.size]
-        return bits.astype(np.int64) @ (1 << np.arange(bits.shape[1]))
+__all__ = ["Readout"]
 
 
 class Readout(Pipe):

@@ -12,7 +12,7 @@ from amaranth import *
 
 from ...streams.words import shape_for
 
-__all__ = ["Term", "levels", "register", "tree"]
+__all__ = ["Term", "register", "tree"]
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,6 @@ class Term:
     high: int
     shift: int = 0
     negative: bool = False
-
-
-def levels(count: int) -> int:
-    """Levels of a balanced tree over ``count`` terms."""
-    return max(0, (count - 1).bit_length())
 
 
 def register(m: Module, term: Term, name: str) -> Term:

@@ -17,11 +17,9 @@ from amaranth import *
 from ...streams.words import bits_for
 from ...verilog.library import Library, is_asic
 from .adders import Term, register
+from .trees import CHAIN
 
-__all__ = ["CHAIN", "Addition", "PairFormat", "add", "sum_up"]
-
-CHAIN = 4
-"""Additions in one carry chain. More waste less of its ends, but make it longer than a row of slices is wide."""
+__all__ = ["Addition", "PairFormat", "add", "sum_up"]
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ class Window(wiring.Component):
             ("ky", 1 if spec.columns else spec.kernel[0]),
             ("scan", spec.scans),
             ("group", spec.groups),
-            ("channel", spec.parts),
+            ("channel", spec.pixel_parts),
             ("x", spec.o_size[1]),
         ]
         at_end: dict[str, Value] = {}
@@ -120,7 +120,7 @@ class Window(wiring.Component):
         slot = Signal(range(spec.rows))
         base = Signal(range(spec.rows))
         # The words of a pixel, or of a part of it, lie side by side.
-        beside = spec.pixel_words // spec.parts
+        beside = spec.pixel_words // spec.pixel_parts
         hop: Value | int = spec.pixel_words - beside + 1
         if 1 < beside < spec.pixel_words:
             hop = Mux(counter(m, beside, moves, "part")[1], hop, 1)
@@ -137,7 +137,7 @@ class Window(wiring.Component):
         with m.If(ends["group"]):
             following = Signal.like(start)
             step = spec.stride * spec.pixel_words // unit
-            if spec.parts > 1:
+            if spec.pixel_parts > 1:
                 step = Mux(ends["channel"], step - spec.pixel_words + beside, beside)
             m.d.comb += following.eq(start + step)
             m.d.sync += [start.eq(following), cell.eq(following)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...streams.law import Link
-from ..merge.core import SkipLaw
+from ..merge.law import SkipLaw
 from .sparse_law import ScanCosts
 from .spec import WindowSpec
 
@@ -14,8 +14,8 @@ __all__ = ["WindowLaw"]
 
 class WindowLaw:
     """When the words of a stage move: ``latency`` is the time from the decision to hand out the last word of a result
-    to the cycle in which the FIFO at the end of the stage offers the result; ``parts``, the words in which a result
-    leaves, one a cycle.
+    to the cycle in which the FIFO at the end of the stage offers the result; ``result_words``, the words in which
+    a result leaves, one a cycle.
 
     With R row slots and D credits (``docs/cycles.md``): a word of row r is taken from one cycle after the row r - R was
     freed; an output row starts one cycle after its last input row was complete; words follow each other in every
@@ -29,13 +29,13 @@ class WindowLaw:
         self,
         spec: WindowSpec,
         latency: int,
-        parts: int,
+        result_words: int,
         i: Link,
         o: Link,
         skips: Sequence[SkipLaw] = (),
         costs: Sequence[ScanCosts] | None = None,
     ) -> None:
-        self.spec, self.latency, self.parts, self.i, self.o = spec, latency, parts, i, o
+        self.spec, self.latency, self.result_words, self.i, self.o = spec, latency, result_words, i, o
         self.skips = skips
         self.ins, self.outs = (i, *(skip.i for skip in skips)), (o,)
         self._row_words, self._slots = spec.row_words, spec.rows
@@ -83,11 +83,11 @@ class WindowLaw:
         return moved
 
     def _read(self) -> bool:
-        o, credits, parts, per_row = self.o, self.spec.credits, self.parts, self._per_row
+        o, credits, words, per_row = self.o, self.spec.credits, self.result_words, self._per_row
         decided, taken, moved, sparse = self.decided, self.o.taken, False, self.spec.chunk > 0
         while True:
             m = len(decided)
-            before = (m - credits + 1) * parts - 1  # the last word of the result that gives its credit back
+            before = (m - credits + 1) * words - 1  # the last word of the result that gives its credit back
             if before >= len(taken):
                 return moved
             row, within = divmod(m, per_row)
@@ -116,10 +116,10 @@ class WindowLaw:
             for skip in self.skips:
                 skip.finish(m, end)
             end += self.latency
-            if parts == 1:
+            if words == 1:
                 o.offered.append(end)
             else:
-                o.offered.extend(range(end, end + parts))
+                o.offered.extend(range(end, end + words))
             if within == per_row - 1:
                 self._rows_freed.extend([decided[-1]] * self._free[row % self._rows])
             moved = True

@@ -13,7 +13,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...memory.ram import ram
-from ...memory.rom import memory_style
+from ...memory.style import memory_style
 from ...streams.credits import credits
 from ...verilog.library import is_asic
 from .spec import WindowSpec

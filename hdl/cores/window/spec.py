@@ -9,7 +9,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from amaranth import Const, Value
 
+from ...cost.parts import Parts
 from ...streams.words import WordFormat
+from .parts import window_parts
 from .sparse_law import ScanCosts, scan_costs
 
 __all__ = ["RowPlan", "WindowSpec", "chunk_for"]
@@ -109,7 +111,7 @@ class WindowSpec:
         return self.channels // self.i_format.lanes
 
     @property
-    def parts(self) -> int:
+    def pixel_parts(self) -> int:
         """Parts of a pixel that are walked one after the other."""
         return 1 if self.order == "taps" else self.pixel_words // self.part
 
@@ -126,7 +128,7 @@ class WindowSpec:
     @property
     def run(self) -> int:
         """Words of one kernel row in the walk."""
-        return self.kernel[1] * self.pixel_words // self.parts
+        return self.kernel[1] * self.pixel_words // self.pixel_parts
 
     @property
     def scan_words(self) -> int:
@@ -136,7 +138,7 @@ class WindowSpec:
     @property
     def positions(self) -> int:
         """Walks of an output row that start at different words."""
-        return self.o_size[1] * self.parts
+        return self.o_size[1] * self.pixel_parts
 
     @property
     def results(self) -> int:
@@ -206,10 +208,14 @@ class WindowSpec:
         x = np.pad(x, ((0, 0), (p, p), (p, p), (0, 0), (0, 0), (0, 0)))
         x = np.lib.stride_tricks.sliding_window_view(x, (kh, kw), axis=(1, 2))[:, ::s, ::s]  # n y x c lane t ky kx
         if self.order == "channels":
-            x = x.reshape(*x.shape[:3], self.parts, self.part, lanes, steps, kh, kw)
+            x = x.reshape(*x.shape[:3], self.pixel_parts, self.part, lanes, steps, kh, kw)
             x = x.transpose(0, 1, 2, 3, 7, 8, 4, 5, 6).reshape(-1, 1, self.scan_words, lanes, steps)
             return np.repeat(x, self.groups * self.scans, axis=1).reshape(-1, lanes, steps)
         x = x.transpose(0, 1, 2, 7, 3, 6, 4, 5) if self.columns else x.transpose(0, 1, 2, 6, 7, 3, 4, 5)
         lanes = self.o_format.lanes
         x = x.reshape(-1, 1, self.scan_words, lanes, steps)
         return np.repeat(x, self.groups * self.scans, axis=1).reshape(-1, lanes, steps)
+
+    def parts(self) -> Parts:
+        """What it is made of."""
+        return window_parts(self)

@@ -1,72 +1,27 @@
-"""Stream plumbing: the FIFO behind a stage, and the conversion between word widths."""
+"""The conversion between word widths."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from amaranth import *
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
-from ..memory.ram import ram
+from ..cores.window.sparse_law import ScanCosts
+from ..cost.parts import Parts
 from .counter import counter
+from .element import ElementCore, ElementSpec
 from .law import Link
 from .words import WordFormat
 
-__all__ = ["Fifo", "Gearbox", "GearboxLaw", "GearboxSpec"]
-
-
-class Fifo(wiring.Component):
-    """A FIFO of ``depth`` words.
-
-    A word is offered one cycle after it came, a slot is free one cycle after its word left.
-
-    Law: taken_i[k] >= taken_o[k - depth] + 1; offered_o[k] = taken_i[k] + 1 (``hdl.streams.law.FifoLaw``).
-
-    Parameters: ``shape``, of the payload; ``depth``, at least 1: one register, or a memory from two words on.
-    Members: ``i``: In(stream); ``o``: Out(stream).
-    """
-
-    i: stream.Interface
-    o: stream.Interface
-
-    def __init__(self, shape: int, depth: int) -> None:
-        if depth < 1:
-            raise ValueError(f"Depth must be a positive integer, not {depth!r}")
-        self.depth = depth
-        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        if self.depth == 1:
-            m.d.comb += self.i.ready.eq(~self.o.valid)
-            with m.If(self.i.valid & self.i.ready):
-                m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(self.i.payload)]
-            with m.If(self.o.valid & self.o.ready):
-                m.d.sync += self.o.valid.eq(0)
-            return m
-        write, read = ram(m, platform, len(self.i.payload), self.depth, domain="comb")
-        level = Signal(range(self.depth + 1))
-        m.d.comb += [
-            self.i.ready.eq(level != self.depth),
-            self.o.valid.eq(level != 0),
-            write.en.eq(self.i.valid & self.i.ready),
-            write.data.eq(self.i.payload),
-            self.o.payload.eq(read.data),
-        ]
-        taken = Signal()
-        m.d.comb += taken.eq(self.o.valid & self.o.ready)
-        m.d.sync += level.eq(level + write.en - taken)
-        m.d.comb += [
-            write.addr.eq(counter(m, self.depth, write.en, "write_at")[0]),
-            read.addr.eq(counter(m, self.depth, taken, "read_at")[0]),
-        ]
-        return m
+__all__ = ["Gearbox", "GearboxLaw", "GearboxSpec"]
 
 
 @dataclass(frozen=True)
-class GearboxSpec:
+class GearboxSpec(ElementSpec):
     """Conversion of words of ``i_format.lanes`` into words of ``lanes``; one must divide the other.
 
     Elements keep their order. A wide word is offered one cycle after its last part came, and its successor's first
@@ -97,16 +52,34 @@ class GearboxSpec:
         """Whether narrow words come in."""
         return self.lanes > self.i_format.lanes
 
-    def compute(self, words: np.ndarray) -> np.ndarray:
-        """Model: words (n, lanes_i, T) to words (m, lanes_o, T)."""
-        return words.reshape(-1, self.lanes, words.shape[-1])
+    def compute(self, *words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Model: words (n, lanes_i, T) to words (m, lanes_o, T), and the same packed."""
+        (x,) = words
+        x = x.reshape(-1, self.lanes, x.shape[-1])
+        return x, self.o_format.pack(x)
+
+    def law(self, ins: Sequence[Link], outs: Sequence[Link], costs: Sequence[ScanCosts] | None = None) -> GearboxLaw:
+        """The timed process between two links."""
+        return GearboxLaw(self, ins[0], outs[0])
+
+    def parts(self) -> Parts:
+        """What it is made of: the register of the wide word."""
+        parts = Parts()
+        wide = max(self.i_format.width, self.o_format.width)
+        narrow = min(self.i_format.width, self.o_format.width)
+        parts.registers(wide + 1)
+        parts.counter(self.ratio)
+        parts.logic["gearbox"] += 1
+        parts.logic["narrowing bit"] += 0 if self.widens else wide - narrow
+        return parts
+
+    def core(self) -> Gearbox:
+        """The hardware."""
+        return Gearbox(self)
 
 
-class Gearbox(wiring.Component):
+class Gearbox(ElementCore):
     """The converter of a :class:`GearboxSpec`. Members: ``i``: In(stream of words); ``o``: Out(stream of words)."""
-
-    i: stream.Interface
-    o: stream.Interface
 
     def __init__(self, spec: GearboxSpec) -> None:
         self.spec = spec

@@ -10,7 +10,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from ...hdl.memory.rom import DEEPEST
+from ..memory.style import DEEPEST
 from .memory import Style, mapped
 
 __all__ = ["Parts", "bits_of", "index_bits"]

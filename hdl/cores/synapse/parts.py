@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from ...hdl.cores.synapse.adders import levels
-from ...hdl.cores.synapse.core import TABLE, SynapseSpec
-from ...hdl.cores.synapse.gated import CHAIN
-from ...hdl.memory.rom import rom_style
-from .parts import Parts, bits_of, index_bits
+from ...cost.parts import Parts, bits_of, index_bits
+from ...memory.style import rom_style
+from .trees import CHAIN, TABLE, levels
 
-__all__ = ["chained", "in_block_ram", "synapse_parts"]
+if TYPE_CHECKING:
+    from .spec import SynapseSpec
+
+__all__ = ["chained", "synapse_parts"]
 
 Range = tuple[np.ndarray, np.ndarray]
 """Lowest and highest values, by output."""
 
 
-def synapse_parts(core: SynapseSpec, parts: Parts) -> None:
-    """Add the parts of ``core``: memory, trees over the inputs and over the bits of one, accumulators."""
+def synapse_parts(core: SynapseSpec) -> Parts:
+    """The parts of ``core``: memory, trees over the inputs and over the bits of one, accumulators."""
+    parts = Parts()
     weight = core.weight.reshape(core.groups, core.outputs, core.words, core.inputs)
     lanes = core.terms * core.plane_count
     _inputs(core, parts)
@@ -26,6 +30,7 @@ def synapse_parts(core: SynapseSpec, parts: Parts) -> None:
     total = _tables(core, parts, weight[0, :, 0]) if core.constant else _additions(core, parts, weight)
     _join(core, parts, total)
     _accumulate(core, parts)
+    return parts
 
 
 def chained(parts: Parts, width: np.ndarray, times: int) -> None:
@@ -35,12 +40,6 @@ def chained(parts: Parts, width: np.ndarray, times: int) -> None:
         rest = count % CHAIN
         cells = (count // CHAIN) * -(-CHAIN * (bits + 1) // 2) + -(-rest * (bits + 1) // 2)
         parts.logic["chain"] += times * 2 * int(cells.sum())
-
-
-def in_block_ram(core: SynapseSpec) -> bool:
-    """Whether the weights may be in block RAM: they are, if they are as wide as ``weight_bits`` says."""
-    width = core.outputs * core.inputs * core.weight_bits
-    return rom_style(core.groups * core.words, width) == "block"
 
 
 def _additions(core: SynapseSpec, parts: Parts, weight: np.ndarray) -> Range:

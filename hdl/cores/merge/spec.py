@@ -1,0 +1,187 @@
+"""What a residual merge computes: gains, the words that each result takes, its numpy model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from ...bounds import largest, reaches, whole
+from ...cost.parts import Parts, bits_of, index_bits
+from ...memory.style import memory_style
+from ...streams.words import WordFormat, bits_for
+from ..protocol import CoreSpec
+from ..synapse.trees import levels
+
+if TYPE_CHECKING:
+    from .core import Merge
+
+__all__ = ["MergeSpec"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MergeSpec(CoreSpec):
+    """A merge: current of channel c += gain[c] * shortcut[c - first], in every time step.
+
+    Parameters:
+        gain: (Co,) integers, 0 where the shortcut has no channel.
+        first: first channel that the shortcut has; a multiple of the lanes.
+        channels: channels of the shortcut; a multiple of the lanes.
+        skip_format: the shortcut's words; as many lanes as ``i_format``. One step: the same in every time step.
+        i_format: the current words.
+        scans: current words of a neuron, each with a group of its time steps.
+        result_words: current words of a result (where neurons are shared).
+        ranges: (Co, 2), range of each channel's current.
+        depth: words that the FIFO holds.
+    """
+
+    NAME: ClassVar[str] = "merge"
+
+    gain: np.ndarray
+    first: int
+    channels: int
+    skip_format: WordFormat
+    i_format: WordFormat
+    scans: int
+    result_words: int
+    ranges: np.ndarray
+    depth: int
+
+    def __post_init__(self) -> None:
+        whole("gain", self.gain, 1)
+        whole("ranges", self.ranges, 2)
+        reaches("A sum", largest(self.ranges) + largest(self.gain) * max(map(abs, self.element)))
+        lanes = self.i_format.lanes
+        if self.skip_format.lanes != lanes:
+            raise ValueError(f"Shortcut words must have {lanes} lanes, not {self.skip_format.lanes}")
+        if self.first % lanes or self.channels % lanes:
+            raise ValueError(f"lanes={lanes} must divide the {self.channels} channels of the shortcut and {self.first}")
+        if self.depth < max(self.needs):
+            raise ValueError(f"The FIFO must hold the {max(self.needs)} words of a result, not {self.depth}")
+
+    @property
+    def groups(self) -> int:
+        """Groups of channels, one after the other."""
+        return len(self.gain) // self.i_format.lanes
+
+    @property
+    def words(self) -> int:
+        """Shortcut words of a pixel."""
+        return self.channels // self.i_format.lanes
+
+    @property
+    def takes(self) -> list[bool]:
+        """Whether each group takes a word of the shortcut."""
+        lanes = self.i_format.lanes
+        return [self.first <= g * lanes < self.first + self.channels for g in range(self.groups)]
+
+    @property
+    def needs(self) -> list[int]:
+        """Words that each result of a pixel takes."""
+        each = self.result_words
+        return [sum(self.takes[k : k + each]) for k in range(0, self.groups, each)]
+
+    @property
+    def sums(self) -> bool:
+        """Whether the time steps of the shortcut are added up, as those of the currents were."""
+        return self.scans == 1 and self.i_format.steps == 1 and self.skip_format.steps > 1
+
+    @property
+    def element(self) -> tuple[int, int]:
+        """Range of one multiplicand: a time step of the shortcut, or the sum of its time steps."""
+        times = self.skip_format.steps if self.sums else 1
+        return self.skip_format.low * times, self.skip_format.high * times
+
+    @property
+    def plain(self) -> bool:
+        """Whether all gains are 1: shortcut words that are currents already."""
+        return bool((self.gain == 1).all())
+
+    @property
+    def depth_of_products(self) -> int:
+        """Registered levels that join the products of the bits of a multiplicand."""
+        return 0 if self.plain else levels(bits_for(*self.element)[0])
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a current word to the sum: memory and its output register, the products, the sum."""
+        return 3 + self.depth_of_products
+
+    @cached_property
+    def o_ranges(self) -> np.ndarray:
+        """Range (Co, 2) of each channel's sum."""
+        return self.ranges + np.sort(self.gain[:, None] * np.array(self.element), axis=1)
+
+    @cached_property
+    def o_format(self) -> WordFormat:
+        """The words of sums that leave."""
+        form = self.i_format
+        return WordFormat(form.lanes, form.steps, int(self.o_ranges[:, 0].min()), int(self.o_ranges[:, 1].max()))
+
+    def compute(self, currents: np.ndarray, skip: np.ndarray) -> np.ndarray:
+        """Model: currents (n, lanes, steps) and shortcut words (k, lanes, T) to sums (n, lanes, steps)."""
+        lanes, steps = self.i_format.lanes, self.i_format.steps
+        x = self.i_format.checked(currents).reshape(-1, self.groups, self.scans, lanes, steps)
+        s = self.skip_format.checked(skip).reshape(len(x), self.channels, -1)
+        s = np.pad(s, ((0, 0), (self.first, len(self.gain) - self.first - self.channels), (0, 0)))
+        s = (s * self.gain[:, None]).reshape(len(x), self.groups, 1, lanes, -1)
+        if self.sums:
+            s = s.sum(-1, keepdims=True)
+        elif self.skip_format.steps > 1:  # scan k looks at the k-th group of steps
+            s = s.reshape(len(x), self.groups, lanes, self.scans, steps).transpose(0, 1, 3, 2, 4)
+        return (x + s).reshape(currents.shape)
+
+    def parts(self) -> Parts:
+        """What it is made of: the shortcut's FIFO, the products of its bits, the sums."""
+        parts = Parts()
+        form, skip = self.i_format, self.skip_format
+        parts.memory(self.depth, skip.width, memory_style(self.depth, skip.width))
+        parts.logic["merge"] += 1
+        level = self.depth.bit_length()
+        parts.registers(2 * level)
+        parts.logic["level bit"] += 2 * level
+        for count in (self.depth, self.depth, self.groups, self.scans, len(self.needs)):
+            parts.counter(count)
+        parts.registers(2 + self.depth_of_products + 1)  # valid
+        parts.registers((2 + self.depth_of_products) * form.width)  # the currents wait
+        bits = bits_for(*self.element)[0]
+        shown = skip.steps // self.scans if skip.steps > 1 else 1
+        products = 1 if self.sums else shown
+        parts.registers(form.lanes * products * bits)
+        if self.sums:
+            parts.logic["count of values"] += form.lanes * (skip.steps - 1) * bits
+        elif self.scans > 1 and skip.steps > 1:
+            parts.mux(self.scans, form.lanes * shown * skip.bits)
+            parts.registers(index_bits(self.scans))
+        self._products(parts, products, bits)
+        out = self.o_format.bits
+        parts.registers(form.lanes * form.steps * out)
+        parts.adders(np.full(form.lanes * form.steps, out), "merge adder")
+        return parts
+
+    def _products(self, parts: Parts, products: int, bits: int) -> None:
+        """A gain for each lane, gated by every bit of a multiplicand, and the tree that joins them."""
+        if self.plain:
+            return
+        gains = self.gain.reshape(self.groups, self.i_format.lanes)
+        changing = (gains != gains[:1]).any(0)
+        width = int(bits_of(np.array([min(0, gains.min())]), np.array([max(0, gains.max())]))[0])
+        parts.table(self.groups, int(changing.sum()) * width)
+        parts.registers(int(changing.sum()) * width + (index_bits(self.groups) if changing.any() else 0))
+        parts.logic["gain gate"] += int(changing.sum()) * products * bits * width
+        if bits == 1:
+            return
+        planes, height = bits, width
+        for level in range(self.depth_of_products):
+            height += 1 << level
+            parts.registers(self.i_format.lanes * products * ((planes + 1) // 2) * height)
+            parts.adders(np.array([height]), "gain adder", self.i_format.lanes * products * (planes // 2))
+            planes -= planes // 2
+
+    def core(self) -> Merge:
+        """The hardware."""
+        from .core import Merge
+
+        return Merge(self)

@@ -1,0 +1,117 @@
+"""What a quantiser computes, and its numpy model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from ...bounds import reaches, whole
+from ...cost.parts import Parts, bits_of, index_bits
+from ...streams.words import WordFormat
+from ..protocol import CoreSpec
+
+if TYPE_CHECKING:
+    from .core import Requantiser
+
+__all__ = ["RequantSpec"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RequantSpec(CoreSpec):
+    """Quantiser of a layer (``quant.ir.ops.Requant``): y = clamp((a - bias) >> shift, lo, hi), floor.
+
+    Parameters: ``bias`` and ``shift``, (Co,) integers, a negative shift to the left; ``lo`` and ``hi``; ``i_format``,
+    the current words (one step); ``ranges``, (Co, 2), range of each channel's current.
+    """
+
+    NAME: ClassVar[str] = "requantiser"
+
+    bias: np.ndarray
+    shift: np.ndarray
+    lo: int
+    hi: int
+    i_format: WordFormat
+    ranges: np.ndarray
+
+    def __post_init__(self) -> None:
+        whole("bias", self.bias, 1)
+        whole("shift", self.shift, 1)
+        whole("ranges", self.ranges, 2)
+        if self.shift.min() < -8 or self.shift.max() > 30:
+            raise ValueError(f"Shifts must be in -8..30, found {self.shift.min()}..{self.shift.max()}")
+        shifted = np.abs(self.ranges).max(1) + np.abs(self.bias) << np.maximum(-self.shift, 0)  # below 2^62
+        reaches("A shifted value", int(shifted.max()))
+        if self.i_format.steps != 1:
+            raise ValueError(f"A quantiser takes one current a channel, not {self.i_format.steps} time steps")
+        if self.bias.shape[0] % self.outputs:
+            raise ValueError(f"outputs={self.outputs} does not divide the {self.bias.shape[0]} output channels")
+
+    @property
+    def outputs(self) -> int:
+        """Channels computed at once."""
+        return self.i_format.lanes
+
+    @property
+    def groups(self) -> int:
+        """Groups of channels, one after the other."""
+        return self.bias.shape[0] // self.outputs
+
+    @property
+    def o_format(self) -> WordFormat:
+        """The words of values that leave."""
+        return WordFormat(self.outputs, 1, self.lo, self.hi)
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a current word to its values: one for the subtraction, if there is one, one for the rest."""
+        return 2 if self.bias.any() else 1
+
+    @cached_property
+    def differences(self) -> np.ndarray:
+        """Range (Co, 2) of a - bias."""
+        return self.ranges - self.bias[:, None]
+
+    def compute(self, currents: np.ndarray) -> np.ndarray:
+        """Model: currents (n, outputs, 1) to values (n, outputs, 1)."""
+        x = self.i_format.checked(currents).reshape(-1, self.groups * self.outputs) - self.bias
+        x = np.where(self.shift >= 0, x >> np.maximum(self.shift, 0), x << np.maximum(-self.shift, 0))
+        return np.clip(x, self.lo, self.hi).reshape(-1, self.outputs, 1)
+
+    def parts(self) -> Parts:
+        """What it is made of: subtraction, shift, two comparisons and the choice of the result."""
+        parts = Parts()
+        parts.counter(self.groups)
+        parts.registers(self.o_format.width + 1)
+        grouped = self.differences.reshape(self.groups, self.outputs, 2)
+        low, high = grouped[..., 0].min(0), grouped[..., 1].max(0)
+        bits = bits_of(low, high)
+        if self.bias.any():
+            # Bits that nothing reads.
+            dropped = np.clip(self.shift.reshape(self.groups, self.outputs).min(0), 0, bits - 1)
+            parts.registers((bits - dropped).sum() + 1 + index_bits(self.groups))
+            parts.adders(bits, "quantiser adder")
+            parts.table(self.groups, int(bits.sum()))
+        shifts = self.shift.reshape(self.groups, self.outputs)
+        least = shifts.min(0)
+        low, high = (
+            np.where(least >= 0, low >> np.maximum(least, 0), low << np.maximum(-least, 0)),
+            np.where(least >= 0, high >> np.maximum(least, 0), high << np.maximum(-least, 0)),
+        )
+        shifted = bits_of(low, high)
+        for lane in range(self.outputs):
+            ways = len(np.unique(shifts[:, lane]))
+            parts.mux(ways, int(shifted[lane]))
+        parts.adders(shifted[(high > self.hi)], "clamp test")
+        if self.lo:
+            parts.adders(shifted[(low < self.lo)], "clamp test")
+        parts.logic["clamp"] += int(((low < self.lo) | (high > self.hi)).sum()) * self.o_format.bits
+        return parts
+
+    def core(self) -> Requantiser:
+        """The hardware."""
+        from .core import Requantiser
+
+        return Requantiser(self)

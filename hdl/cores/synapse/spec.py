@@ -1,0 +1,181 @@
+"""What a synapse array computes: its weights and fold, the widths that follow, its numpy model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from ...bounds import largest, reaches, whole
+from ...cost.parts import Parts
+from ...memory.style import rom_style
+from ...streams.words import WordFormat, bits_for
+from ..protocol import CoreSpec
+from .parts import synapse_parts
+from .trees import TABLE, levels
+
+if TYPE_CHECKING:
+    from .core import SynapseArray
+
+__all__ = ["SynapseSpec"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SynapseSpec(CoreSpec):
+    """Weights and fold of a synapse array.
+
+    Parameters:
+        weight: integers (Co, words, inputs): for each output channel the weights in the order of the window words.
+        weight_bits: bits of a weight, two's complement.
+        i_format: the window words.
+        outputs: output channels computed at once; divides Co.
+        steps: time steps computed at once; divides ``i_format.steps``. Where fewer than all, the window is scanned
+            once for every group of steps.
+        sum_time: add up the time steps first and give one current for all of them (rule ``lossless``, read-out).
+        start: (Co,) the accumulator's value before the first word; all zero where it cannot be a constant.
+        blocks: groups of a grouped convolution computed at once: the first of that many equal parts of the lanes is for
+            the first part of the outputs, and so on.
+        logic: keep the weights in LUTs however many they are.
+        addressed: words come with the index of their weight row, ``group * words + word``, because those that are
+            zero may be left out.
+    """
+
+    NAME: ClassVar[str] = "synapsearray"
+
+    weight: np.ndarray
+    weight_bits: int
+    i_format: WordFormat
+    outputs: int
+    steps: int
+    sum_time: bool
+    start: np.ndarray
+    blocks: int = 1
+    logic: bool = False
+    addressed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.i_format.lanes % self.blocks or self.outputs % self.blocks:
+            raise ValueError(
+                f"blocks={self.blocks} does not divide {self.i_format.lanes} lanes and {self.outputs} outputs"
+            )
+        if self.weight.ndim != 3 or self.weight.shape[2] != self.inputs:
+            raise ValueError(f"Weight must have shape (Co, words, {self.inputs}), not {self.weight.shape}")
+        whole("Weight", self.weight, 3)
+        whole("start", self.start, 1)
+        if not 1 <= self.weight_bits <= 16 or largest(self.weight) > 1 << (self.weight_bits - 1):
+            raise ValueError(f"Weights reach {largest(self.weight)}, more than weight_bits={self.weight_bits} hold")
+        most = int(np.abs(self.weight).sum((1, 2)).max()) * max(map(abs, self.element))
+        reaches("An accumulator", largest(self.start) + most)
+        if self.outputs < 1 or self.weight.shape[0] % self.outputs:
+            raise ValueError(f"outputs={self.outputs} does not divide the {self.weight.shape[0]} output channels")
+        if self.steps < 1 or self.i_format.steps % self.steps:
+            raise ValueError(f"steps={self.steps} does not divide the {self.i_format.steps} time steps")
+        if self.start.any() and (self.groups > 1 or self.words == 1):
+            raise ValueError(
+                "A start value needs an accumulator of its own for every channel: one group, several words"
+            )
+
+    @property
+    def inputs(self) -> int:
+        """Input channels of an output in a word."""
+        return self.i_format.lanes // self.blocks
+
+    def lanes_of(self, output: int) -> range:
+        """Lanes of a word that are inputs of the ``output``-th one computed at once."""
+        first = output * self.blocks // self.outputs * self.inputs
+        return range(first, first + self.inputs)
+
+    @property
+    def words(self) -> int:
+        """Window words of one scan."""
+        return self.weight.shape[1]
+
+    @property
+    def groups(self) -> int:
+        """Groups of output channels, one after the other."""
+        return self.weight.shape[0] // self.outputs
+
+    @property
+    def scans(self) -> int:
+        """Scans of the window for one group of outputs."""
+        return 1 if self.sum_time else self.i_format.steps // self.steps
+
+    @property
+    def terms(self) -> int:
+        """Currents of one output that leave together."""
+        return 1 if self.sum_time else self.steps
+
+    @property
+    def element(self) -> tuple[int, int]:
+        """Range of one multiplicand: a time step of an input, or the sum of its time steps."""
+        times = self.i_format.steps if self.sum_time else 1
+        return min(0, self.i_format.low * times), max(0, self.i_format.high * times)
+
+    @cached_property
+    def ranges(self) -> np.ndarray:
+        """Range (Co, 2) of the accumulator of each channel, any number of words of any inputs."""
+        low, high = self.element
+        w = self.weight.reshape(self.weight.shape[0], -1)
+        pos, neg = np.maximum(w, 0).sum(1), np.minimum(w, 0).sum(1)
+        return np.stack([self.start + pos * low + neg * high, self.start + pos * high + neg * low], axis=1)
+
+    @cached_property
+    def o_format(self) -> WordFormat:
+        """The current words: ``outputs`` lanes, ``terms`` steps."""
+        return WordFormat(self.outputs, self.terms, int(self.ranges[:, 0].min()), int(self.ranges[:, 1].max()))
+
+    @property
+    def plane_count(self) -> int:
+        """Bits of a multiplicand; each has an adder tree of its own."""
+        return bits_for(*self.element)[0]
+
+    @property
+    def constant(self) -> bool:
+        """Whether the weights never change; logic then has them built in."""
+        return self.words * self.groups == 1
+
+    @property
+    def in_block_ram(self) -> bool:
+        """Whether the weights may be in block RAM: they are, if they are as wide as ``weight_bits`` says."""
+        return rom_style(self.groups * self.words, self.outputs * self.inputs * self.weight_bits) == "block"
+
+    @property
+    def depth(self) -> int:
+        """Registered levels of the adder trees; of constant weights, four at a time are one table."""
+        joins = levels(self.plane_count)
+        return joins + (levels(-(-self.inputs // TABLE)) + 1 if self.constant else levels(self.inputs))
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the last word of a scan to its currents: weight memory and its output register, the trees,
+        the accumulator."""
+        return 2 + self.depth + 1
+
+    def compute(self, words: np.ndarray) -> np.ndarray:
+        """Model: window words (n, lanes, T), as the array takes them, to currents (n / words, outputs, terms)."""
+        x = self.i_format.checked(words)
+        x = x.reshape(-1, self.groups, self.scans, self.words, self.i_format.lanes, self.i_format.steps)
+        if self.sum_time:
+            x = x.sum(-1, keepdims=True)
+        else:  # scan k looks at the k-th group of steps
+            x = x.reshape(*x.shape[:-1], self.scans, self.steps)
+            x = np.stack([x[:, :, k, :, :, k] for k in range(self.scans)], axis=2)
+        x = x.reshape(*x.shape[:4], self.blocks, self.inputs, -1)
+        weight = self.weight.reshape(self.groups, self.blocks, -1, self.words, self.inputs)
+        currents = np.einsum("ngskbit,gboki->ngsbot", x, weight, optimize=True)
+        currents = currents.reshape(*x.shape[:3], self.outputs, -1) + self.start.reshape(
+            self.groups, 1, self.outputs, 1
+        )
+        return currents.reshape(-1, self.outputs, self.terms)
+
+    def parts(self) -> Parts:
+        """What it is made of."""
+        return synapse_parts(self)
+
+    def core(self) -> SynapseArray:
+        """The hardware."""
+        from .core import SynapseArray
+
+        return SynapseArray(self)

@@ -1,0 +1,80 @@
+"""The parts of a window: its writer, its walk, its memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...cost.parts import Parts, index_bits
+from ...memory.style import memory_style
+from ...streams.words import bits_for
+
+if TYPE_CHECKING:
+    from .spec import WindowSpec
+
+__all__ = ["window_parts"]
+
+
+def window_parts(spec: WindowSpec) -> Parts:
+    """The parts of a window: memory, writer, walk and credits."""
+    parts = Parts()
+    margin = spec.padding * spec.pixel_words
+    cells = spec.row_words + 2 * margin
+    cell_bits, slot_bits = index_bits(cells), index_bits(spec.rows)
+    parts.logic["window"] += 1
+    # The writer: complete rows, the slot and the cell.
+    parts.counter(spec.rows)
+    parts.registers(spec.rows.bit_length() + cell_bits)
+    parts.logic["window row bit"] += spec.rows.bit_length()
+    parts.logic["window cell bit"] += 2 * cell_bits if margin or spec.row_words & (spec.row_words - 1) else cell_bits
+    # The reader: the nested loops, the place and the plan of the rows.
+    unit = spec.chunk or 1
+    beside = spec.pixel_words // spec.pixel_parts
+    for count in (
+        spec.o_size[0],
+        spec.run // unit,
+        1 if spec.columns else spec.kernel[0],
+        spec.scans,
+        spec.groups,
+        spec.pixel_parts,
+        beside if beside < spec.pixel_words else 1,
+        spec.o_size[1],
+    ):
+        parts.counter(count)
+    # The cell within the window, its start, and the slot of its first row; a window that never moves has no start.
+    moving = spec.o_size[1] > 1 or spec.pixel_parts > 1
+    parts.registers(cell_bits * (1 + moving) if cells > 1 else 0)
+    parts.logic["walk cell bit"] += cell_bits * (1 + moving)
+    if spec.rows > 1:
+        parts.registers(slot_bits * (1 if spec.columns else 2))
+        parts.logic["walk slot bit"] += slot_bits
+    for values in zip(*spec.row_plan, strict=True):
+        if len(set(values)) > 1:
+            parts.table(len(values), bits_for(min(values), max(values))[0])
+    if spec.padding:
+        parts.logic["padding"] += 1
+    width = spec.i_format.width
+    if spec.columns:
+        for _ in range(spec.rows):
+            parts.memory(cells, width, "auto")
+        parts.registers(slot_bits + spec.kernel[0])
+        parts.mux(spec.rows, spec.kernel[0] * width)
+        parts.logic["row mask"] += spec.kernel[0] * width if spec.padding else 0
+    else:
+        slots = spec.rows + (1 if spec.padding else 0)
+        depth = ((slots - 1) << index_bits(cells)) + cells
+        parts.memory(depth, width, "auto" if depth * width <= 1024 else "block")
+        if spec.chunk:
+            _sparse(spec, parts, depth)
+    parts.registers(spec.credits.bit_length() + 2)
+    parts.logic["credit bit"] += spec.credits.bit_length()
+    return parts
+
+
+def _sparse(spec: WindowSpec, parts: Parts, depth: int) -> None:
+    """What skips words (``hdl.cores.window.sparse``): the flags, and three chunks on their way."""
+    chunk = spec.chunk
+    parts.memory(-(-depth // chunk), chunk, memory_style(-(-depth // chunk), chunk))
+    rows = index_bits(spec.groups * spec.scan_words)
+    entry = index_bits(depth) + rows + 2 + spec.rows.bit_length()
+    parts.registers(3 * entry + 3 * chunk + rows + 8 + index_bits(spec.span))
+    parts.logic["sparse"] += entry + 4 * chunk + spec.i_format.width / 3

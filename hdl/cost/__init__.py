@@ -1,0 +1,1 @@
+"""What cores are made of, and where memories go."""
