@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
+from amaranth import Module
 from amaranth.lib import stream, wiring
 
 from ..cores.window.sparse_law import ScanCosts
@@ -21,6 +22,10 @@ class ElementCore(wiring.Component):
 
     i: stream.Interface
     o: stream.Interface
+
+    def elaborate(self, platform: object) -> Module:
+        """The circuit; every core has its own."""
+        raise NotImplementedError
 
     @property
     def ins(self) -> list[stream.Interface]:

@@ -31,7 +31,7 @@ NAMES = "names aside"
 
 def main() -> int:
     """Collect twice, compare."""
-    parser = argparse.ArgumentParser(prog="python -m tests.same", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m tests.same", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--base", default="HEAD", metavar="COMMIT", help="compared with these sources (HEAD)")
     parser.add_argument("--full", action="store_true", help="all networks, and two searches")
     parser.add_argument("--names", action="store_true", help="other names in the Verilog, and nothing else, may differ")

@@ -140,7 +140,7 @@ def recipe_of(method: str, folder: Path) -> Any:
     from spikeloom.quant.models import build
     from spikeloom.quant.recipe import filled
 
-    entries = COMMON | {"method": method} | RECIPES[method]
+    entries: dict[str, Any] = COMMON | {"method": method} | RECIPES[method]
     if method == "spiking_resnet":
         torch.manual_seed(5)
         file = folder / "start.pt"
