@@ -15,7 +15,7 @@ from spikeloom.gen.targets import yosys
 from spikeloom.hdl.cores.synapse.gated import Addition, add
 from spikeloom.hdl.cores.synapse.trees import CHAIN
 
-SOURCE = Path(spikeloom.hdl.__file__).parent / "adds.v"
+SOURCE = Path(spikeloom.hdl.__file__).parent / "verilog" / "adds.v"
 MODELS: dict[str, dict[str, list[str]]] = {
     "ecp5": {"ecp5/ccu2c_sim.vh": ["CCU2C"], "ecp5/common_sim.vh": ["LUT4", "LUT2"]},
     "xc7": {"xilinx/cells_sim.v": ["LUT6_2", "CARRY4"]},
