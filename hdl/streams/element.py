@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -16,16 +17,16 @@ from .law import Link, Process
 __all__ = ["ElementCore", "ElementSpec"]
 
 
-class ElementCore(wiring.Component):
+class ElementCore(wiring.Component, ABC):
     """The hardware of an element. Members: ``i``: In(stream), and ``o``: Out(stream), or those that :attr:`ins` and
     :attr:`outs` say."""
 
     i: stream.Interface
     o: stream.Interface
 
+    @abstractmethod
     def elaborate(self, platform: object) -> Module:
-        """The circuit; every core has its own."""
-        raise NotImplementedError
+        """The circuit."""
 
     @property
     def ins(self) -> list[stream.Interface]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
@@ -17,7 +18,7 @@ __all__ = ["Synapse", "product"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Synapse(Node):
+class Synapse(Node, ABC):
     """Common part of the layers with weights: integers of ``weight_bits`` (2..8) bits, two's complement. All are
     linear."""
 
@@ -46,9 +47,9 @@ class Synapse(Node):
         """The windows from which it computes one output pixel each."""
         return Windows((1, 1))
 
+    @abstractmethod
     def _check_inputs(self, source: Signal) -> None:
         """Refuse a source that its weights do not fit."""
-        raise NotImplementedError
 
     def _signal(self, sources: Sequence[Signal], steps: int) -> Signal:
         source = sources[0]
