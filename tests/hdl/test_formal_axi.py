@@ -58,7 +58,7 @@ def test_packet_end(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_packet_end_for_longer(tmp_path: Path) -> None:
-    proven(prove(packet_end_bench(PacketEnd()), tmp_path, depth=15, timeout=600), folder=tmp_path)
+    proven(prove(packet_end_bench(PacketEnd()), tmp_path, depth=15), folder=tmp_path)
 
 
 class TakenBack(PacketEnd):
@@ -139,7 +139,7 @@ def test_axi_lite(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_axi_lite_for_longer(tmp_path: Path) -> None:
-    proven(prove(axi_lite_bench(lite()), tmp_path, depth=15, timeout=600), folder=tmp_path)
+    proven(prove(axi_lite_bench(lite()), tmp_path, depth=15), folder=tmp_path)
 
 
 class Eager(AxiLite):

@@ -88,7 +88,7 @@ def test_framer(form: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FRAMERS)
 def test_framer_for_longer(form: str, tmp_path: Path) -> None:
-    proven(prove(framer_bench(Framer(*FRAMERS[form]), data=True), tmp_path, depth=14, timeout=600), folder=tmp_path)
+    proven(prove(framer_bench(Framer(*FRAMERS[form]), data=True), tmp_path, depth=14), folder=tmp_path)
 
 
 class Hasty(Framer):
@@ -159,7 +159,7 @@ def test_results(outputs: int, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("outputs", [1, 2, 4])
 def test_results_for_longer(outputs: int, tmp_path: Path) -> None:
-    proven(prove(results_bench(Results(readout(outputs))), tmp_path, depth=14, timeout=600), folder=tmp_path)
+    proven(prove(results_bench(Results(readout(outputs))), tmp_path, depth=14), folder=tmp_path)
 
 
 class Forgetful(Results):

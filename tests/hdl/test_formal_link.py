@@ -62,7 +62,7 @@ def round_trip_bench(encoder: CobsEncoder, *, flushes: bool) -> Bench:
 @pytest.mark.parametrize("flushes", [False, True], ids=["", "flushes"])
 def test_cobs_there_and_back(flushes: bool, tmp_path: Path) -> None:
     bench = round_trip_bench(CobsEncoder(8, LONGEST), flushes=flushes)
-    proven(prove(bench, tmp_path, depth=12, restart=True, timeout=120), "o", folder=tmp_path)
+    proven(prove(bench, tmp_path, depth=12, restart=True), "o", folder=tmp_path)
 
 
 class Overwriting(CobsEncoder):
@@ -77,7 +77,7 @@ class Overwriting(CobsEncoder):
 
 def test_an_encoder_without_its_full_check_is_found(tmp_path: Path) -> None:
     bench = round_trip_bench(Overwriting(8, LONGEST), flushes=False)
-    assert prove(bench, tmp_path, depth=12, restart=True, timeout=120).broken
+    assert prove(bench, tmp_path, depth=12, restart=True).broken
 
 
 def decoder_bench(longest: int = 255) -> Bench:

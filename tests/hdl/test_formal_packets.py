@@ -64,7 +64,7 @@ def test_packet_memory(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("depth", [4, 8])
 def test_packet_memory_for_longer(depth: int, tmp_path: Path) -> None:
-    proven(prove(memory_bench(PacketMemory(depth)), tmp_path, depth=16, timeout=600), folder=tmp_path)
+    proven(prove(memory_bench(PacketMemory(depth)), tmp_path, depth=16), folder=tmp_path)
 
 
 class Overflowing(PacketMemory):
@@ -192,7 +192,7 @@ def receiver(monkeypatch: pytest.MonkeyPatch, lengths: dict[Kind, int] = LENGTHS
 @pytest.mark.parametrize("depth", [12, pytest.param(15, marks=pytest.mark.slow)])
 def test_packet_receiver(depth: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = receiver_bench(receiver(monkeypatch))
-    proven(prove(bench, tmp_path, depth=depth, restart=True, timeout=600), folder=tmp_path)
+    proven(prove(bench, tmp_path, depth=depth, restart=True), folder=tmp_path)
 
 
 def test_a_receiver_that_takes_another_length_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

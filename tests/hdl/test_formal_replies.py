@@ -111,7 +111,7 @@ def core(monkeypatch: pytest.MonkeyPatch, of: type[Replies] = Replies) -> Replie
 
 
 def test_replies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    proof = prove(replies_bench(core(monkeypatch)), tmp_path, depth=14, kept=True, restart=True, timeout=300)
+    proof = prove(replies_bench(core(monkeypatch)), tmp_path, depth=14, kept=True, restart=True)
     proven(proof, "o", "pixels", folder=tmp_path)
 
 
@@ -119,7 +119,7 @@ def test_replies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_replies_to_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A whole one, with pauses of results alone: the bytes of a longer reply."""
     bench = replies_bench(core(monkeypatch), images=True)
-    proof = prove(bench, tmp_path, depth=27, kept=True, restart=True, timeout=900)
+    proof = prove(bench, tmp_path, depth=27, kept=True, restart=True)
     proven(proof, folder=tmp_path)
 
 

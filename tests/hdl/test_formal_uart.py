@@ -95,7 +95,7 @@ def test_a_quiet_line_ends_all_noise(tmp_path: Path) -> None:
     same = Cat(bench.probe(n, f"core.{w}") == bench.probe(n, f"other.{w}") for w, n in STATE.items()).all()
     bench.rule("the same state", (quiet != 52) | same)
     bench.goal("a quiet line", quiet == 52)
-    proven(prove(bench, tmp_path, depth=54, restart=True, timeout=300), folder=tmp_path)
+    proven(prove(bench, tmp_path, depth=54, restart=True), folder=tmp_path)
 
 
 def line_bench(receiver: UartReceiver) -> Bench:
@@ -133,4 +133,4 @@ LATE = 46
 @pytest.mark.slow
 def test_a_byte_is_received(tmp_path: Path) -> None:
     bench = line_bench(UartReceiver(RATES[4]))
-    proven(prove(bench, tmp_path, depth=50, restart=True, timeout=900), folder=tmp_path)
+    proven(prove(bench, tmp_path, depth=50, restart=True), folder=tmp_path)

@@ -121,7 +121,7 @@ DEPTH = 15
 def test_window(form: str, target: Target, tmp_path: Path) -> None:
     spec = WINDOWS[form]
     bench = window_bench(Window(spec), 8 if spec.chunk else 3, target == "fpga")
-    proof = prove(bench, tmp_path, depth=DEPTH, target=target, kept=target == "fpga", timeout=240)
+    proof = prove(bench, tmp_path, depth=DEPTH, target=target, kept=target == "fpga")
     assert proof, f"{', '.join(proof.broken)} ({proof.waves})\n{proof.table}"
 
 
@@ -209,7 +209,7 @@ def test_stage(shortcut: bool, target: Target, tmp_path: Path) -> None:
     if target == "fpga":
         bench.m.d.comb += Assume(bench.running | ~bench.ports[0], None)
     depth = spec.window.cycles + spec.latency + 7
-    proof = prove(bench, tmp_path, depth=depth, target=target, kept=target == "fpga", timeout=240)
+    proof = prove(bench, tmp_path, depth=depth, target=target, kept=target == "fpga")
     assert proof, f"{', '.join(proof.broken)} ({proof.waves})\n{proof.table}"
     assert not waits_for_ready(tmp_path, ["o"])
 
@@ -219,5 +219,5 @@ def test_a_stage_that_promises_too_much_is_found(tmp_path: Path, monkeypatch: py
     spec, weight, gain = stage_spec(False)
     monkeypatch.setattr(StageSpec, "fifo_words", 1)
     bench = stage_bench(spec, weight, gain, 31)
-    proof = prove(bench, tmp_path, depth=spec.window.cycles + spec.latency + 6, target="asic", timeout=240)
+    proof = prove(bench, tmp_path, depth=spec.window.cycles + spec.latency + 6, target="asic")
     assert "the FIFO has room for every result" in proof.broken

@@ -178,10 +178,10 @@ def test_gibibytes_are_refused_by_the_header(name: str, kind: str, shape: list[i
     size = math.prod(shape) * int(kind[1:]) // 8
     path = sparse(tmp_path / "n.safetensors", name, kind, shape, size)
     assert path.stat().st_size > size >= 2 * GIB
-    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(NetworkError, match=rf"n\.safetensors: {message}"):
         netfile.load(path)
-    assert time.perf_counter() - start < 2  # milliseconds, but other tests run beside
+    assert time.process_time() - start < 2  # milliseconds, of this process alone
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000, "kibibytes; nothing is read"
 
 
@@ -191,10 +191,10 @@ def test_twenty_thousand_nodes_take_seconds_only(tmp_path: Path) -> None:
     entries["nodes"][2]["source"] = "f19999"
     entries["nodes"][2:2] = flats
     header["__metadata__"]["spikeloom"] = json.dumps(entries)
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(NetworkError, match="the hash in the header does not fit"):
         netfile.load(write(path, header, data))
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_a_network_whose_text_is_too_long_is_not_written(tmp_path: Path) -> None:
