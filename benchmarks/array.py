@@ -10,7 +10,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from spikeloom.gen.emit import writer as emit
-from spikeloom.gen.lowering.plan import shared_lanes
+from spikeloom.gen.lowering.chain import shared_lanes
 from spikeloom.hdl.cores.neuron.core import NeuronArray
 from spikeloom.hdl.cores.neuron.spec import NeuronSpec
 from spikeloom.hdl.cores.serialiser.core import Serialiser

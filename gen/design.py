@@ -18,9 +18,10 @@ from ..hdl.streams.law import Gate, Link, SinkLaw, SourceLaw, solve
 from ..hdl.streams.stage import StageSpec
 from ..quant.ir.network import Network
 from .emit.names import Namespace, identifier
+from .errors import PlanError
 from .folding.fold import Fold
 from .lowering.lags import rooms
-from .lowering.layers import Layer, PlanError, layers
+from .lowering.layers import Layer, layers
 from .lowering.plan import build_stage
 from .lowering.streams import Boundary, Element, connect, output_ports, with_depths
 

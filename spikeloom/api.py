@@ -185,9 +185,9 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
     from .gen.emit.integrate import check_clock, integrate_axi
     from .gen.emit.names import check_name
     from .gen.emit.writer import write, write_contents
+    from .gen.errors import PlanError
     from .gen.folding.find import designed
     from .gen.folding.fold import read_folds
-    from .gen.lowering.layers import PlanError
     from .gen.tops import axi as ports
 
     if name is not None:

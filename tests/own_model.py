@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spikeloom.gen.design import Design
+from spikeloom.gen.errors import PlanError
 from spikeloom.gen.folding.fold import Fold
-from spikeloom.gen.lowering.layers import Layer, PlanError, layers
+from spikeloom.gen.lowering.layers import Layer, layers
 from spikeloom.gen.lowering.plan import build_stage, fold_choices
 from spikeloom.quant import golden
 from spikeloom.quant.data import Dataset, digits

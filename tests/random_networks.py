@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit.writer import performance
+from spikeloom.gen.errors import PlanError
 from spikeloom.gen.folding.find import search
 from spikeloom.gen.folding.fold import Fold
 from spikeloom.gen.folding.rates import WordRates
-from spikeloom.gen.lowering.layers import PlanError, layers
+from spikeloom.gen.lowering.layers import layers
 from spikeloom.gen.lowering.plan import build_stage, fold_choices
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network

@@ -12,7 +12,7 @@ from typing import Any
 
 from ...quant.files.shapes import Integer, ListOf, Number, OneOf, Table, TableOf, Text, Truth, check
 from ...quant.files.texts import TextError, near, read_json, shown
-from ..lowering.layers import PlanError
+from ..errors import PlanError
 
 __all__ = ["FORMAT", "NAME", "NETWORK", "check_stages", "read_contents"]
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..lowering.layers import PlanError
+from ..errors import PlanError
 from .design_file import NAME, NETWORK, read_contents
 from .names import rom_file
 

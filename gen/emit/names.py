@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ..errors import PlanError
 from ..folding.fold import dump_folds
-from ..lowering.layers import PlanError
 
 if TYPE_CHECKING:
     from ..design import Design

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..design import Design
-from ..lowering.layers import PlanError
+from ..errors import PlanError
 from ..performance import performance
 from .design_file import NAME
 from .integrate.layout import layout

@@ -21,8 +21,8 @@ from ...quant.files.replacing import replacing
 from ...quant.ir.netfile import load, save
 from ..cost.model import area
 from ..design import Design, Top
+from ..errors import PlanError
 from ..folding.fold import dump_folds, parse_folds
-from ..lowering.layers import PlanError
 from ..performance import Performance, performance
 from ..targets import yosys
 from ..targets.asic import verilog as asic

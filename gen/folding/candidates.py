@@ -13,7 +13,8 @@ from ...hdl.cores.synapse.spec import SynapseSpec
 from ...hdl.streams.stage import StageSpec
 from ...hdl.streams.words import WordFormat
 from ..cost.model import area, total
-from ..lowering.layers import Layer, PlanError
+from ..errors import PlanError
+from ..lowering.layers import Layer
 from ..lowering.plan import build_stage, chunk_of, fold_choices
 from ..targets.fpga.devices import resources
 from .fold import Fold

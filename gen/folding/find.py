@@ -10,7 +10,8 @@ import numpy as np
 from ...quant.ir.network import Network
 from ..design import Design
 from ..emit.writer import performance
-from ..lowering.layers import PlanError, layers
+from ..errors import PlanError
+from ..lowering.layers import layers
 from ..targets.fpga.devices import DEVICES, Device
 from .fold import Fold
 from .goal import Goal

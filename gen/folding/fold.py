@@ -10,7 +10,7 @@ from typing import Any
 
 from ...quant.files.shapes import Integer, Table, Truth, check
 from ...quant.files.texts import TextError, read_toml, shown
-from ..lowering.layers import PlanError
+from ..errors import PlanError
 
 __all__ = ["Fold", "dump_folds", "folds_line", "folds_toml", "parse_folds", "read_folds"]
 

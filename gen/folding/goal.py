@@ -8,8 +8,9 @@ import numpy as np
 
 from ...quant.ir.network import Network
 from ..design import Design
+from ..errors import PlanError
 from ..lowering.lags import first_lags, lags_of
-from ..lowering.layers import PlanError, layers
+from ..lowering.layers import layers
 from ..targets.fpga.devices import Device
 from .candidates import Table
 from .fold import Fold

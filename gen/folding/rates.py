@@ -9,9 +9,10 @@ import numpy as np
 from ...hdl.cores.window.sparse_law import mean_cycles
 from ...hdl.streams.stage import StageSpec
 from ...quant.ir.network import Network
-from ...quant.ir.ops import Pool
+from ..lowering.fitting import divisors
 from ..lowering.layers import layers
-from ..lowering.plan import build_stage, chunk_of, divisors
+from ..lowering.plan import build_stage, chunk_of
+from ..lowering.registry import head_of
 from .fold import Fold
 
 __all__ = ["WordRates"]
@@ -27,7 +28,7 @@ class WordRates:
 
     def __init__(self, network: Network, outputs: Mapping[str, np.ndarray]) -> None:
         self.frames = np.asarray(outputs[network.input.name])
-        self._layers = {layer.name: layer for layer in layers(network) if not isinstance(layer.nodes[0], Pool)}
+        self._layers = {layer.name: layer for layer in layers(network) if head_of(layer).currents}
         self._active: dict[str, np.ndarray] = {}
         self._costs: dict[tuple[str, int], np.ndarray] = {}
         for name, layer in self._layers.items():

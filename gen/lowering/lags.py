@@ -19,7 +19,7 @@ __all__ = ["first_lags", "lags_of", "rooms"]
 
 def lags_of(design: Design) -> dict[str, list[float]]:
     """Pixels for which the FIFOs of ``design`` have room, by stage with shortcuts."""
-    return {s.name: [merge.depth / merge.words for merge in s.merges] for s in design.stages if s.merges}
+    return {s.name: [merge.slots / merge.words for merge in s.merges] for s in design.stages if s.merges}
 
 
 def first_lags(layers: Sequence[Layer]) -> dict[str, list[float]]:

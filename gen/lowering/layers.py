@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from ...hdl.streams.words import WordFormat
 from ...quant.ir.network import Network, Signal
-from ...quant.ir.ops import IF, Add, Conv2d, Flatten, Gain, Input, Node, Pool, Readout, Requant, Synapse
+from ...quant.ir.ops import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Node, Synapse
+from ..errors import PlanError
 from .counts import counted, sums_over_time
+from .registry import heads, tail_of, tails
 
-__all__ = ["Layer", "PlanError", "Skip", "layers"]
-
-
-class PlanError(ValueError):
-    """A network or a fold that the generator cannot build; the message names the layer, the rule and the remedy."""
+__all__ = ["Layer", "Skip", "layers"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +106,18 @@ class Layer:
     def time_fold(self) -> int:
         """Time steps that ``steps`` may fold: T for causal and signed neurons on timed inputs, else 1."""
         neuron = self.find(IF)
-        return self.steps if self.source.timed and neuron is not None and neuron.rule != "lossless" else 1
+        return self.steps if self.source.timed and neuron is not None and not neuron.adds_up else 1
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the time steps of what comes in are added up first."""
+        return self.sums and self.source.timed and self.steps > 1
+
+    def words_in(self, lanes: int) -> WordFormat:
+        """The words that come in, of ``lanes`` channels."""
+        source = self.source
+        form = WordFormat(lanes, self.steps if source.timed else 1, source.low, source.high)
+        return form.summed if self.counts[0] else form
 
 
 def layers(network: Network, counts: bool = True) -> list[Layer]:
@@ -115,16 +125,23 @@ def layers(network: Network, counts: bool = True) -> list[Layer]:
     they can. Raises PlanError for what has no hardware."""
     place = {node.name: k for k, node in enumerate(network)}
     counting, sums = counted(network) if counts else set(), _sums(network)
-    found = [_layer(network, node, counting, sums) for node in network if isinstance(node, Synapse | Pool)]
+    found = [_layer(network, node, counting, sums) for node in network if type(node) in heads()]
     found.sort(key=lambda layer: place[layer.nodes[-1].name])
     used = {node.name for layer in found for node in layer.nodes}
     for node in network:
         if node.name not in used and not isinstance(node, Input | Flatten | Gain):
             raise PlanError(
-                f"{node.name}: {type(node).__name__} behind {node.source} has no hardware; supported: a Conv2d or "
-                f"Linear, with shortcuts added or not, with IF, Requant or Readout behind it, SumPool, MaxPool, Flatten"
+                f"{node.name}: {type(node).__name__} behind {node.source} has no hardware; supported: {_supported()}"
             )
     return found
+
+
+def _supported() -> str:
+    """What has hardware, as a message lists it."""
+    weights, others = ([kind.__name__ for kind, head in heads().items() if head.currents == c] for c in (True, False))
+    behind = " or ".join(kind.__name__ for kind in tails())
+    weighted = f"{' or '.join(weights)}, with shortcuts added or not, with {behind} behind it"
+    return ", ".join([weighted, *others, "Flatten"])
 
 
 @dataclass(frozen=True)
@@ -160,7 +177,7 @@ def _layer(network: Network, node: Node, counting: set[str], sums: _Sums) -> Lay
     """The stage that starts with ``node``; ``counting``, the nodes whose spikes travel as counts."""
     name, order = node.source, None
     if isinstance(flat := network[name], Flatten):
-        if isinstance(node, Pool | Conv2d):
+        if not isinstance(node, Linear):
             raise PlanError(
                 f"{node.name}: {type(node).__name__} behind a Flatten has no hardware; put the Flatten before the "
                 "first Linear"
@@ -172,7 +189,7 @@ def _layer(network: Network, node: Node, counting: set[str], sums: _Sums) -> Lay
         order = np.arange(c * h * w).reshape(c, h, w).transpose(1, 2, 0).reshape(-1)
     source, group, skips = network.signals[name], [node], []
     over_time = False
-    if isinstance(node, Synapse):
+    if heads()[type(node)].currents:
         (following,) = network.takers[node.name]
         while isinstance(following, Add) and sums.mains[following.name] == group[-1].name:
             skips.append(_skip(network, following, source.timed, counting, sums))
@@ -182,7 +199,7 @@ def _layer(network: Network, node: Node, counting: set[str], sums: _Sums) -> Lay
         if not isinstance(following, Add):
             group.append(following)
             behind = network.takers[following.name]
-            if isinstance(following, Requant) and len(behind) == 1 and isinstance(behind[0], Readout):
+            if type(following) in tails() and len(behind) == 1 and isinstance(behind[0], tail_of(following).then):
                 group.append(behind[0])
     counts = (name in counting, group[-1].name in counting)
     return Layer(tuple(group), name, source, tuple(skips), order, network.steps, over_time, counts)

@@ -20,7 +20,7 @@ from ...hdl.host.frames import CUT, CUT_WORD, GOOD, LONG, SHORT, Framer, Results
 from ...hdl.streams.gearbox import Gearbox, GearboxSpec
 from ...hdl.streams.words import WordFormat
 from ..design import Design, Top
-from ..lowering.layers import PlanError
+from ..errors import PlanError
 
 __all__ = ["CUT", "GOOD", "LONG", "SHORT", "Accelerator", "Result", "frame_bytes", "parse_result"]
 

@@ -10,7 +10,7 @@ from ...hdl.host.link import LinkCore, LinkSpec
 from ...hdl.host.uart import BitRate
 from ..design import Design
 from ..emit.writer import module
-from ..lowering.layers import PlanError
+from ..errors import PlanError
 from .accelerator import Accelerator
 
 __all__ = ["TOP", "LinkTop", "link_spec", "verilog"]

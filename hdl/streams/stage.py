@@ -19,6 +19,7 @@ from ..cores.readout.spec import ReadoutSpec
 from ..cores.requant.spec import RequantSpec
 from ..cores.serialiser.spec import SerialiserSpec
 from ..cores.window.core import Window
+from ..cores.window.geometry import WindowGeometry
 from ..cores.window.law import WindowLaw
 from ..cores.window.sparse_law import ScanCosts
 from ..cores.window.spec import WindowSpec
@@ -29,7 +30,7 @@ from .fifo import Fifo, FifoSpec
 from .law import Link
 from .words import WordFormat
 
-__all__ = ["Stage", "StageSpec"]
+__all__ = ["Stage", "StageSpec", "latency_of", "words_of_result"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,12 +69,12 @@ class StageSpec(ElementSpec):
     @property
     def latency(self) -> int:
         """Cycles from the window's decision on the last word of a result to the cycle in which the FIFO offers it."""
-        return self.window.latency + sum(core.latency for core in self.cores) + 1
+        return latency_of(self.window, self.cores)
 
     @property
     def result_words(self) -> int:
         """Words in which a result of the window leaves."""
-        return next((core.ratio for core in self.cores if isinstance(core, SerialiserSpec)), 1)
+        return words_of_result(self.cores)
 
     @property
     def fifo_words(self) -> int:
@@ -155,6 +156,17 @@ class StageSpec(ElementSpec):
     def core(self) -> Stage:
         """The hardware."""
         return Stage(self)
+
+
+def latency_of(window: WindowGeometry, cores: Sequence[CoreSpec]) -> int:
+    """Cycles from the decision of ``window`` on the last word of a result to the cycle in which the FIFO behind
+    ``cores`` offers it."""
+    return window.latency + sum(core.latency for core in cores) + 1
+
+
+def words_of_result(cores: Sequence[CoreSpec]) -> int:
+    """Words in which a result of the window leaves ``cores``."""
+    return next((core.ratio for core in cores if isinstance(core, SerialiserSpec)), 1)
 
 
 class Stage(ElementCore):

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..gen.design import Design
+from ..gen.errors import PlanError
 from ..gen.folding.fold import dump_folds
 from ..gen.folding.pareto import undominated
-from ..gen.lowering.layers import PlanError
 from .figures import measured
 from .work import space
 

@@ -82,7 +82,7 @@ def best(
     *, network: str, hash: str, counts: bool, data: str | None, images: int, device: str | None, cycles: int
 ) -> dict[str, Any]:
     """The smallest design of one frame every ``cycles`` cycles, by the cycle law; the ``error`` where there is none."""
-    from ..gen.lowering.layers import PlanError
+    from ..gen.errors import PlanError
 
     rates = None if data is None else _rates(network, hash, data, images)
     try:

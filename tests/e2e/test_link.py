@@ -18,8 +18,8 @@ from benchmarks.boards import ROOT, SHOWN
 from spikeloom.cli import app
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.errors import PlanError
 from spikeloom.gen.folding.find import auto
-from spikeloom.gen.lowering.layers import PlanError
 from spikeloom.gen.tops.link import link_spec, verilog
 from spikeloom.hdl.host.codes import REPLY, Kind, Reason
 from spikeloom.link import Host, LinkError, Port, Result

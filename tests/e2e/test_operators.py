@@ -7,9 +7,10 @@ import pytest
 
 from spikeloom.gen.design import Design, Top
 from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.errors import PlanError
 from spikeloom.gen.folding.find import auto
 from spikeloom.gen.folding.fold import Fold
-from spikeloom.gen.lowering.layers import PlanError, layers
+from spikeloom.gen.lowering.layers import layers
 from spikeloom.gen.lowering.plan import fold_choices
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from spikeloom.gen.design import Design, Top
+from spikeloom.gen.errors import PlanError
 from spikeloom.gen.folding.find import auto
 from spikeloom.gen.folding.fold import Fold
-from spikeloom.gen.lowering.layers import PlanError, layers
+from spikeloom.gen.lowering.layers import layers
 from spikeloom.gen.lowering.streams import with_depths
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
@@ -154,7 +155,7 @@ def shallower(design: Design, words: int) -> Design:
 
 
 def depth(design: Design) -> int:
-    return next(merge.depth for stage in design.stages for merge in stage.merges)
+    return next(merge.slots for stage in design.stages for merge in stage.merges)
 
 
 def test_one_word_less_makes_the_design_wait() -> None:

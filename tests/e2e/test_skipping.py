@@ -9,10 +9,10 @@ import pytest
 
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.errors import PlanError
 from spikeloom.gen.folding.find import search
 from spikeloom.gen.folding.fold import Fold
 from spikeloom.gen.folding.rates import WordRates
-from spikeloom.gen.lowering.layers import PlanError
 from spikeloom.gen.lowering.plan import build_stage
 from spikeloom.quant import data, golden
 from spikeloom.quant.ir import netfile

@@ -23,7 +23,7 @@ from spikeloom.explore.explore import explore
 from spikeloom.explore.jobs import Job, JobError
 from spikeloom.explore.options import Options
 from spikeloom.explore.store import Store
-from spikeloom.gen.lowering.layers import PlanError
+from spikeloom.gen.errors import PlanError
 from spikeloom.quant.ir.netfile import load
 
 Client = pytest.importorskip("distributed", reason="no dask.distributed").Client

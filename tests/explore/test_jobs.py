@@ -20,7 +20,7 @@ from spikeloom.explore.crew import drive
 from spikeloom.explore.jobs import Job, JobError
 from spikeloom.explore.pool import Pool
 from spikeloom.explore.store import Store
-from spikeloom.gen.lowering.layers import PlanError
+from spikeloom.gen.errors import PlanError
 from spikeloom.quant.ir.netfile import load
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from spikeloom.gen.lowering.layers import PlanError
+from spikeloom.gen.errors import PlanError
 
 
 def square(x: int, seconds: float = 0.0) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from math import ceil
 import numpy as np
 
 from spikeloom.gen.cost.model import area, total
+from spikeloom.gen.errors import PlanError
 from spikeloom.gen.folding.candidates import merge_depth
 from spikeloom.gen.folding.fold import Fold
 from spikeloom.gen.folding.rates import WordRates
-from spikeloom.gen.lowering.layers import PlanError, layers
+from spikeloom.gen.lowering.layers import layers
 from spikeloom.gen.lowering.plan import build_stage, fold_choices
 from spikeloom.gen.lowering.streams import connect, with_depths
 from spikeloom.gen.targets.fpga.devices import resources

@@ -11,8 +11,8 @@ import pytest
 
 from benchmarks import boards as shown
 from spikeloom.gen.design import Design
+from spikeloom.gen.errors import PlanError
 from spikeloom.gen.folding.find import auto
-from spikeloom.gen.lowering.layers import PlanError
 from spikeloom.gen.targets import yosys
 from spikeloom.gen.targets.boards.pins import LEDS, pinout, pins
 from spikeloom.gen.targets.boards.table import BOARDS, Board, BoardError, board

@@ -10,7 +10,7 @@ import pytest
 import small
 
 from spikeloom.gen.emit import writer as emit
-from spikeloom.gen.lowering.layers import PlanError
+from spikeloom.gen.errors import PlanError
 
 
 @pytest.fixture(scope="module")

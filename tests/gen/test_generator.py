@@ -12,9 +12,10 @@ import pytest
 from spikeloom.gen.cost.model import area, total
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.errors import PlanError
 from spikeloom.gen.folding.find import auto, with_given
 from spikeloom.gen.folding.fold import Fold, read_folds
-from spikeloom.gen.lowering.layers import Layer, PlanError, layers
+from spikeloom.gen.lowering.layers import Layer, layers
 from spikeloom.gen.lowering.plan import build_stage, fold_choices
 from spikeloom.gen.targets.fpga.devices import resources
 from spikeloom.quant.files.replacing import replacing

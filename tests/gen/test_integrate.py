@@ -17,7 +17,7 @@ import yaml
 
 from spikeloom import api
 from spikeloom.gen.emit.writer import read
-from spikeloom.gen.lowering.layers import PlanError
+from spikeloom.gen.errors import PlanError
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import Conv2d, Flatten, Input, Linear, Readout

@@ -76,7 +76,7 @@ def test_no_frames_fill_more_than_there_is_room_for(shortcut: str, seed: int, sh
         patch.setattr(designs, "rooms", lambda *_: {"three": [10**6]})
         free = built(shortcut)
         pauses = np.random.default_rng(seed).integers(0, 20_000, 3000)
-        assert occupied(free, frames(seed, share), pauses) <= merge.depth
+        assert occupied(free, frames(seed, share), pauses) <= merge.slots
 
 
 def test_dense_depths_would_make_sparse_frames_wait(monkeypatch) -> None:

@@ -13,9 +13,10 @@ from spikeloom.gen.design import Design
 from spikeloom.gen.emit import writer as emit
 from spikeloom.gen.emit.lint import RULES
 from spikeloom.gen.emit.names import RESERVED, Namespace, check_name, identifier
+from spikeloom.gen.errors import PlanError
 from spikeloom.gen.folding.find import auto
 from spikeloom.gen.folding.fold import Fold, folds_toml, read_folds
-from spikeloom.gen.lowering.layers import PlanError, layers
+from spikeloom.gen.lowering.layers import layers
 from spikeloom.gen.targets import yosys
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network

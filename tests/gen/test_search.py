@@ -8,13 +8,14 @@ from all_folds import LAGS, chain, conv, ending, everything, fire, residual
 
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit.writer import performance
+from spikeloom.gen.errors import PlanError
 from spikeloom.gen.folding.candidates import Table
 from spikeloom.gen.folding.find import auto, search
 from spikeloom.gen.folding.fold import Fold
 from spikeloom.gen.folding.lattice import lattice
 from spikeloom.gen.folding.least import ORDER, fits, smallest
 from spikeloom.gen.folding.rates import WordRates
-from spikeloom.gen.lowering.layers import PlanError, layers
+from spikeloom.gen.lowering.layers import layers
 from spikeloom.gen.targets.fpga.devices import DEVICES
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network

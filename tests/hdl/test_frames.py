@@ -8,8 +8,8 @@ from amaranth.sim import Simulator
 from frame_bench import Bench, Packet, expected, packets_of, perceptron, random_packets, small_cnn
 
 from spikeloom.gen.design import Design
+from spikeloom.gen.errors import PlanError
 from spikeloom.gen.folding.fold import Fold
-from spikeloom.gen.lowering.layers import PlanError
 from spikeloom.gen.tops.accelerator import GOOD, LONG, SHORT, Accelerator, Result, parse_result
 from spikeloom.hdl.cores.readout.spec import ReadoutSpec
 from spikeloom.hdl.host.frames import Framer, Results, result_beats

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from core_bench import as_ints, as_words, run_pipe
 
-from spikeloom.gen.lowering.neurons import neuron_cores
+from spikeloom.gen.lowering.kinds.neurons import neuron_cores
 from spikeloom.hdl.cores.initial.core import InitialMembranes
 from spikeloom.hdl.cores.initial.spec import InitialSpec
 from spikeloom.hdl.cores.neuron.core import NeuronArray

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from spikeloom.cli import app
 from spikeloom.gen.emit import writer as emit
-from spikeloom.gen.lowering.layers import PlanError
+from spikeloom.gen.errors import PlanError
 from spikeloom.gen.targets.fpga import netlist
 from spikeloom.sim.verify import verify
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isfinite
 
-from ...lowering.layers import PlanError
+from ...errors import PlanError
 
 __all__ = ["check_clock", "constraints"]
 

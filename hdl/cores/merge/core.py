@@ -93,19 +93,19 @@ class Merge(wiring.Component):
         """The words of the shortcut in a memory; return the word fetched, one cycle later. ``level`` counts the words
         in it, ``stock`` those of them that are not yet promised to a result."""
         spec = self.spec
-        style = {"ram_style": memory_style(spec.depth, spec.skip_format.width)} | UNCHECKED
-        write, read = ram(m, platform, spec.skip_format.width, spec.depth, style)
-        level = Signal(range(spec.depth + 1))
-        stock = Signal(range(spec.depth + 1))
+        style = {"ram_style": memory_style(spec.slots, spec.skip_format.width)} | UNCHECKED
+        write, read = ram(m, platform, spec.skip_format.width, spec.slots, style)
+        level = Signal(range(spec.slots + 1))
+        stock = Signal(range(spec.slots + 1))
         fetch = Signal()
         m.d.comb += [
             fetch.eq(fetches),
-            self.skip.ready.eq(level != spec.depth),
+            self.skip.ready.eq(level != spec.slots),
             write.en.eq(self.skip.valid & self.skip.ready),
             write.data.eq(self.skip.payload),
-            write.addr.eq(counter(m, spec.depth, write.en, "write_at")[0]),
+            write.addr.eq(counter(m, spec.slots, write.en, "write_at")[0]),
             read.en.eq(1),
-            read.addr.eq(counter(m, spec.depth, fetch, "read_at")[0]),
+            read.addr.eq(counter(m, spec.slots, fetch, "read_at")[0]),
         ]
         result, _ = counter(m, len(spec.needs), self.scanned, "result")
         need = selected(m, result, spec.needs, "need")

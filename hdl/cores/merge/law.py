@@ -29,7 +29,7 @@ class SkipLaw:
         """Take every word for which there is room; return whether any was."""
         i, fetched, moved = self.i, self._fetched, False
         while i.pending():
-            before = len(i.taken) - self._depth
+            before = -1 if self._depth is None else len(i.taken) - self._depth
             if before >= len(fetched):
                 break
             i.take(fetched[before] + 1 if before >= 0 else 0)

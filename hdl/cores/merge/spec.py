@@ -18,7 +18,7 @@ from ..synapse.trees import levels
 if TYPE_CHECKING:
     from .core import Merge
 
-__all__ = ["MergeSpec"]
+__all__ = ["MergeSpec", "merged_ranges"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,7 +34,8 @@ class MergeSpec(CoreSpec):
         scans: current words of a neuron, each with a group of its time steps.
         result_words: current words of a result (where neurons are shared).
         ranges: (Co, 2), range of each channel's current.
-        depth: words that the FIFO holds.
+        depth: words that the FIFO holds. None: as many as come, with which the cycle law finds the depth; such a
+            merge has no hardware.
     """
 
     NAME: ClassVar[str] = "merge"
@@ -47,7 +48,7 @@ class MergeSpec(CoreSpec):
     scans: int
     result_words: int
     ranges: np.ndarray
-    depth: int
+    depth: int | None = None
 
     def __post_init__(self) -> None:
         whole("gain", self.gain, 1)
@@ -58,8 +59,15 @@ class MergeSpec(CoreSpec):
             raise ValueError(f"Shortcut words must have {lanes} lanes, not {self.skip_format.lanes}")
         if self.first % lanes or self.channels % lanes:
             raise ValueError(f"lanes={lanes} must divide the {self.channels} channels of the shortcut and {self.first}")
-        if self.depth < max(self.needs):
+        if self.depth is not None and self.depth < max(self.needs):
             raise ValueError(f"The FIFO must hold the {max(self.needs)} words of a result, not {self.depth}")
+
+    @property
+    def slots(self) -> int:
+        """Words that the FIFO holds. Raises ValueError where that is not known yet."""
+        if self.depth is None:
+            raise ValueError("The depth of the FIFO is not known yet")
+        return self.depth
 
     @property
     def groups(self) -> int:
@@ -91,8 +99,7 @@ class MergeSpec(CoreSpec):
     @property
     def element(self) -> tuple[int, int]:
         """Range of one multiplicand: a time step of the shortcut, or the sum of its time steps."""
-        times = self.skip_format.steps if self.sums else 1
-        return self.skip_format.low * times, self.skip_format.high * times
+        return _element(self.skip_format, self.sums)
 
     @property
     def plain(self) -> bool:
@@ -112,7 +119,7 @@ class MergeSpec(CoreSpec):
     @cached_property
     def o_ranges(self) -> np.ndarray:
         """Range (Co, 2) of each channel's sum."""
-        return self.ranges + np.sort(self.gain[:, None] * np.array(self.element), axis=1)
+        return merged_ranges(self.ranges, self.gain, self.skip_format, self.sums)
 
     @cached_property
     def o_format(self) -> WordFormat:
@@ -137,12 +144,12 @@ class MergeSpec(CoreSpec):
         """What it is made of: the shortcut's FIFO, the products of its bits, the sums."""
         parts = Parts()
         form, skip = self.i_format, self.skip_format
-        parts.memory(self.depth, skip.width, memory_style(self.depth, skip.width))
+        parts.memory(self.slots, skip.width, memory_style(self.slots, skip.width))
         parts.logic["merge"] += 1
-        level = self.depth.bit_length()
+        level = self.slots.bit_length()
         parts.registers(2 * level)
         parts.logic["level bit"] += 2 * level
-        for count in (self.depth, self.depth, self.groups, self.scans, len(self.needs)):
+        for count in (self.slots, self.slots, self.groups, self.scans, len(self.needs)):
             parts.counter(count)
         parts.registers(2 + self.depth_of_products + 1)  # valid
         parts.registers((2 + self.depth_of_products) * form.width)  # the currents wait
@@ -185,3 +192,14 @@ class MergeSpec(CoreSpec):
         from .core import Merge
 
         return Merge(self)
+
+
+def _element(form: WordFormat, sums: bool) -> tuple[int, int]:
+    times = form.steps if sums else 1
+    return form.low * times, form.high * times
+
+
+def merged_ranges(ranges: np.ndarray, gain: np.ndarray, form: WordFormat, sums: bool) -> np.ndarray:
+    """Ranges (Co, 2) of currents with ``ranges`` to which a shortcut is added, ``gain`` (Co,) times what words of
+    ``form`` have, or with ``sums`` the sums of their time steps."""
+    return ranges + np.sort(gain[:, None] * np.array(_element(form, sums)), axis=1)

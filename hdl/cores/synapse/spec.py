@@ -19,7 +19,7 @@ from .trees import TABLE, levels
 if TYPE_CHECKING:
     from .core import SynapseArray
 
-__all__ = ["SynapseSpec"]
+__all__ = ["SynapseSpec", "weighted_ranges"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -110,16 +110,13 @@ class SynapseSpec(CoreSpec):
     @property
     def element(self) -> tuple[int, int]:
         """Range of one multiplicand: a time step of an input, or the sum of its time steps."""
-        times = self.i_format.steps if self.sum_time else 1
-        return min(0, self.i_format.low * times), max(0, self.i_format.high * times)
+        return _element(self.i_format, self.sum_time)
 
     @cached_property
     def ranges(self) -> np.ndarray:
         """Range (Co, 2) of the accumulator of each channel, any number of words of any inputs."""
-        low, high = self.element
-        w = self.weight.reshape(self.weight.shape[0], -1)
-        pos, neg = np.maximum(w, 0).sum(1), np.minimum(w, 0).sum(1)
-        return np.stack([self.start + pos * low + neg * high, self.start + pos * high + neg * low], axis=1)
+        weight = self.weight.reshape(self.weight.shape[0], -1)
+        return self.start[:, None] + weighted_ranges(weight, self.i_format, self.sum_time)
 
     @cached_property
     def o_format(self) -> WordFormat:
@@ -179,3 +176,16 @@ class SynapseSpec(CoreSpec):
         from .core import SynapseArray
 
         return SynapseArray(self)
+
+
+def _element(form: WordFormat, sums: bool) -> tuple[int, int]:
+    times = form.steps if sums else 1
+    return min(0, form.low * times), max(0, form.high * times)
+
+
+def weighted_ranges(weight: np.ndarray, form: WordFormat, sums: bool) -> np.ndarray:
+    """Ranges (Co, 2) of ``weight`` (Co, n) times any inputs of ``form``, or with ``sums`` the sums of their time
+    steps."""
+    low, high = _element(form, sums)
+    pos, neg = np.maximum(weight, 0).sum(1), np.minimum(weight, 0).sum(1)
+    return np.stack([pos * low + neg * high, pos * high + neg * low], axis=1)

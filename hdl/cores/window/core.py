@@ -25,8 +25,9 @@ from ...memory.rom import UNCHECKED, selected
 from ...streams.counter import counter, row_counter
 from ...streams.credits import credits
 from ...verilog.library import is_asic
+from .geometry import RowPlan
 from .sparse import SparseWalk
-from .spec import RowPlan, WindowSpec
+from .spec import WindowSpec
 
 __all__ = ["Window"]
 

@@ -1,181 +1,45 @@
-"""Geometry of a window: what it stores, in which order it hands out words, how many of them."""
+"""A window: its geometry, and how much of a frame it stores."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from amaranth import Const, Value
 
 from ...cost.parts import Parts
 from ...streams.words import WordFormat
+from .geometry import WindowGeometry
 from .parts import window_parts
 from .sparse_law import ScanCosts, scan_costs
 
-__all__ = ["RowPlan", "WindowSpec", "chunk_for"]
-
-
-def chunk_for(words: int) -> int:
-    """Words whose flags are looked at together, for ``words`` of a pixel: the largest power of two up to 8 that
-    divides them. As many pass in a cycle where all are zero; more would hardly ever be."""
-    return min(8, words & -words)
-
-
-class RowPlan(NamedTuple):
-    """An output row: padded rows ``above``; input rows ``inside`` the window; complete rows to ``wait`` for; input
-    rows ``freed`` when it is done."""
-
-    above: int
-    inside: int
-    wait: int
-    freed: int
+__all__ = ["WindowSpec"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class WindowSpec:
-    """Geometry and walk of a window.
+class WindowSpec(WindowGeometry):
+    """A window with its memory.
 
-    Parameters:
-        i_format: input words, ``lanes`` channels each.
-        channels, height, width: of the input frame; ``lanes`` divides ``channels``. A vector is one pixel.
-        kernel: (rows, columns); ``stride``; ``padding``: of the windows.
-        order: "taps" or "channels", see above.
-        part: words of a pixel that are walked together with order "channels": one, or those of a group of a grouped
-            convolution; divides the words of a pixel.
-        groups: times a window, or a part of it, is walked for groups of outputs.
-        scans: times a window is walked for each of them, for groups of time steps.
-        credits: results that may be on their way or waiting in the FIFO of the stage.
-        columns: hand out whole kernel columns ("taps" only): a word has the ``lanes`` of all kernel rows, the first row
-            lowest, so that a walk takes only ``kernel[1]`` x pixel words cycles.
+    Parameters, besides those of the geometry:
         rows: row slots of the ring, at least ``rows_needed``; one stride more lets writing and reading overlap.
-        chunk: words whose flags are looked at together where all-zero words are skipped ("taps" only), a power of two
-            that divides the words of a pixel; 0: every word of the walk is handed out.
-        span: cycles from the end of a scan to the end of the next one, at least (where words are skipped).
+        credits: results that may be on their way or waiting in the FIFO of the stage.
     """
 
-    i_format: WordFormat
-    channels: int
-    height: int
-    width: int
-    kernel: tuple[int, int]
-    stride: int
-    padding: int
-    order: Literal["taps", "channels"]
-    groups: int
-    scans: int
-    credits: int
     rows: int
-    columns: bool = False
-    part: int = 1
-    chunk: int = 0
-    span: int = 1
+    credits: int
 
     def __post_init__(self) -> None:
-        if self.channels % self.i_format.lanes:
-            raise ValueError(f"inputs={self.i_format.lanes} does not divide the {self.channels} input channels")
+        super().__post_init__()
         if self.rows < self.rows_needed:
             raise ValueError(
                 f"rows must be at least {self.rows_needed} for a kernel of {self.kernel[0]} rows, not {self.rows}"
             )
-        if self.part < 1 or self.pixel_words % self.part:
-            raise ValueError(f"part={self.part} does not divide the {self.pixel_words} words of a pixel")
-        if not 0 <= self.padding < min(self.kernel):
-            raise ValueError(f"padding must be smaller than the kernel, not {self.padding}")
-        if self.chunk and (self.chunk < 2 or self.chunk & (self.chunk - 1) or self.pixel_words % self.chunk):
-            raise ValueError(
-                f"chunk={self.chunk} must be a power of two above one that divides the {self.pixel_words} words of a "
-                "pixel"
-            )
-        if self.chunk and (self.columns or self.order != "taps"):
-            raise ValueError("Words can be skipped where a window is walked tap by tap only")
 
-    @property
-    def o_size(self) -> tuple[int, int]:
-        """Rows and columns of window positions."""
-        return (
-            (self.height + 2 * self.padding - self.kernel[0]) // self.stride + 1,
-            (self.width + 2 * self.padding - self.kernel[1]) // self.stride + 1,
-        )
-
-    @property
-    def o_format(self) -> WordFormat:
-        """The words handed out."""
-        form = self.i_format
-        return WordFormat(form.lanes * (self.kernel[0] if self.columns else 1), form.steps, form.low, form.high)
-
-    @property
-    def pixel_words(self) -> int:
-        """Words of an input pixel."""
-        return self.channels // self.i_format.lanes
-
-    @property
-    def pixel_parts(self) -> int:
-        """Parts of a pixel that are walked one after the other."""
-        return 1 if self.order == "taps" else self.pixel_words // self.part
-
-    @property
-    def row_words(self) -> int:
-        """Words of an input row."""
-        return self.pixel_words * self.width
-
-    @property
-    def i_words(self) -> int:
-        """Input words of a frame."""
-        return self.row_words * self.height
-
-    @property
-    def run(self) -> int:
-        """Words of one kernel row in the walk."""
-        return self.kernel[1] * self.pixel_words // self.pixel_parts
-
-    @property
-    def scan_words(self) -> int:
-        """Words of one walk over a window."""
-        return self.run * (1 if self.columns else self.kernel[0])
-
-    @property
-    def positions(self) -> int:
-        """Walks of an output row that start at different words."""
-        return self.o_size[1] * self.pixel_parts
-
-    @property
-    def results(self) -> int:
-        """Results of a frame."""
-        return self.o_size[0] * self.positions * self.groups
-
-    @property
-    def cycles(self) -> int:
-        """Cycles of a frame in which a word is handed out, if none is skipped."""
-        return self.results * self.scans * self.scan_words
-
-    @property
-    def scan_cycles(self) -> int:
-        """Cycles of a scan at least, on average: all its words, or where they are skipped all its chunks."""
-        return max(self.scan_words // self.chunk, self.span) if self.chunk else self.scan_words
-
-    @property
-    def latency(self) -> int:
-        """Cycles from the decision to hand out a word to the word."""
-        return 1
-
-    @cached_property
-    def row_plan(self) -> list[RowPlan]:
-        """What every output row needs of the ring."""
-        plan, freed = [], 0
-        for y in range(self.o_size[0]):
-            top = y * self.stride - self.padding
-            free = self.height if y == self.o_size[0] - 1 else max(0, top + self.stride)
-            inside = min(top + self.kernel[0], self.height) - max(0, top)
-            plan.append(RowPlan(max(0, -top), inside, max(inside, free - freed), free - freed))
-            freed = free
-        return plan
-
-    @property
-    def rows_needed(self) -> int:
-        """Complete rows that an output row waits for, at most."""
-        return max(row.wait for row in self.row_plan)
+    @classmethod
+    def of(cls, geometry: WindowGeometry, *, rows: int, credits: int) -> WindowSpec:
+        """The window of ``geometry`` with so many row slots and credits."""
+        shared = {field.name: getattr(geometry, field.name) for field in fields(WindowGeometry)}
+        return cls(**shared, rows=rows, credits=credits)
 
     def outside(self, at: Value, unit: int = 1) -> Value:
         """Whether address ``at`` of the ring, in cells of ``unit`` words, lies in the padding around the frame: beside
@@ -199,22 +63,6 @@ class WindowSpec:
         """The costs of a scan without a zero word."""
         n = self.scan_words
         return 1, n, n - self.chunk, n
-
-    def compute(self, words: np.ndarray) -> np.ndarray:
-        """Model: input words (frames * i_words, lanes, T) to the walked words (n, lanes, T), skipped ones included."""
-        lanes, steps = words.shape[1:]
-        p, (kh, kw), s = self.padding, self.kernel, self.stride
-        x = words.reshape(-1, self.height, self.width, self.pixel_words, lanes, steps)
-        x = np.pad(x, ((0, 0), (p, p), (p, p), (0, 0), (0, 0), (0, 0)))
-        x = np.lib.stride_tricks.sliding_window_view(x, (kh, kw), axis=(1, 2))[:, ::s, ::s]  # n y x c lane t ky kx
-        if self.order == "channels":
-            x = x.reshape(*x.shape[:3], self.pixel_parts, self.part, lanes, steps, kh, kw)
-            x = x.transpose(0, 1, 2, 3, 7, 8, 4, 5, 6).reshape(-1, 1, self.scan_words, lanes, steps)
-            return np.repeat(x, self.groups * self.scans, axis=1).reshape(-1, lanes, steps)
-        x = x.transpose(0, 1, 2, 7, 3, 6, 4, 5) if self.columns else x.transpose(0, 1, 2, 6, 7, 3, 4, 5)
-        lanes = self.o_format.lanes
-        x = x.reshape(-1, 1, self.scan_words, lanes, steps)
-        return np.repeat(x, self.groups * self.scans, axis=1).reshape(-1, lanes, steps)
 
     def parts(self) -> Parts:
         """What it is made of."""

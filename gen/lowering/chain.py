@@ -1,0 +1,86 @@
+"""What stands behind a synapse array: cores one after the other, and what the numbers between them can be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...hdl.cores.protocol import CoreSpec
+from ...hdl.cores.serialiser.spec import SerialiserSpec
+from ...hdl.cores.synapse.spec import SynapseSpec
+from ...hdl.streams.words import WordFormat
+from ...quant.ir.node import Node
+from ..errors import PlanError
+from .fitting import divisors, numbers
+from .layers import Layer
+from .registry import tail_of
+
+__all__ = ["Chain", "shared_lanes"]
+
+
+@dataclass(eq=False)
+class Chain:
+    """The cores of a stage behind its window, while they are put together.
+
+    Parameters: ``layer``; ``synapse``, the array; ``started``, the node whose bias its accumulators begin with, if any.
+    Attributes: ``cores``, the array first; ``ranges`` (Co, 2) of what leaves the last of them.
+    """
+
+    layer: Layer
+    synapse: SynapseSpec
+    started: Node | None
+    cores: list[CoreSpec] = field(init=False)
+    ranges: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cores, self.ranges = [self.synapse], self.synapse.ranges
+
+    @property
+    def form(self) -> WordFormat:
+        """The words that leave the last core."""
+        return self.cores[-1].o_format
+
+    @property
+    def constant(self) -> bool:
+        """Whether the currents are the same in every time step, and come once."""
+        return not (self.layer.source.timed and self.layer.steps > 1)
+
+    def append(self, core: CoreSpec, ranges: np.ndarray) -> None:
+        """Go on with ``core``, what leaves it being in ``ranges`` (Co, 2)."""
+        self.cores.append(core)
+        self.ranges = ranges
+
+    def rest(self, node: Node, bias: np.ndarray) -> np.ndarray:
+        """What of the ``bias`` of ``node`` is still to be added: nothing, where the accumulators begin with it."""
+        return np.zeros_like(bias) if node is self.started else bias
+
+    def share(self, cycles: int) -> None:
+        """Let channels share what comes next, as far as ``cycles`` between currents allow."""
+        lanes = self._lanes(cycles)
+        worth = self.started is None or tail_of(self.started).shares or self.layer.skips
+        if lanes < self.synapse.outputs and worth:
+            self.append(SerialiserSpec(self.synapse.o_format, lanes), self.ranges)
+
+    def _lanes(self, cycles: int) -> int:
+        """:func:`shared_lanes`, few enough to divide the channels of zero-padded shortcuts."""
+        layer, synapse = self.layer, self.synapse
+        lanes = shared_lanes(synapse, cycles)
+        edges = [edge for skip in layer.skips for edge in (skip.offset, skip.signal.shape[0])]
+        found = [n for n in divisors(synapse.outputs) if n >= lanes and not any(edge % n for edge in edges)]
+        if not found:
+            raise PlanError(
+                f"{layer.name}: fold outputs={synapse.outputs} needs {lanes} neuron units or more, a number that "
+                f"divides the channels of its shortcut ({numbers(edges)}); choose other outputs"
+            )
+        return found[0]
+
+
+def shared_lanes(synapse: SynapseSpec, cycles: int | None = None) -> int:
+    """Lanes of the neurons (quantisers, read-out) behind an array: as few as have time for all outputs before the next
+    currents come, ``cycles`` later (by default those of all words). Where the window is scanned for groups of steps,
+    membranes must stay, so every output has its own."""
+    if synapse.scans > 1:
+        return synapse.outputs
+    cycles = synapse.words if cycles is None else cycles
+    return next(n for n in divisors(synapse.outputs) if synapse.outputs // n <= cycles)

@@ -1,0 +1,50 @@
+"""What fits: divisors, folds that divide, the row slots of a window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...hdl.cores.window.geometry import WindowGeometry
+from ..errors import PlanError
+from ..folding.fold import Fold
+from .layers import Layer
+
+__all__ = ["divisors", "numbers", "refuse_undivided", "ring_rows"]
+
+
+def divisors(n: int) -> list[int]:
+    """The divisors of ``n``, ascending."""
+    return [k for k in range(1, n + 1) if n % k == 0]
+
+
+def numbers(values: Sequence[int]) -> str:
+    """``values`` as a message lists them."""
+    return ", ".join(map(str, values))
+
+
+def refuse_undivided(layer: Layer, fold: Fold, more_inputs: Sequence[int] = ()) -> None:
+    """Raise PlanError where ``fold`` does not divide the channels and the time steps of ``layer``; ``more_inputs`` are
+    allowed beside the divisors."""
+    (outputs, inputs), steps = layer.channels, layer.time_fold
+    for what, value, whole, more in (
+        ("outputs", fold.outputs, outputs, ()),
+        ("inputs", fold.inputs, inputs, more_inputs),
+        ("steps", fold.steps, steps, ()),
+    ):
+        if value not in more and (value < 1 or whole % value):
+            reason = "" if what != "steps" or steps > 1 else " (only causal and signed neurons on spikes fold time)"
+            raise PlanError(
+                f"{layer.name}: fold {what}={value} does not divide {whole}{reason}; "
+                f"choose one of {numbers([*divisors(whole), *more])}"
+            )
+
+
+def ring_rows(window: WindowGeometry) -> int:
+    """Row slots of a window: those needed and one stride more, so that rows come in while others are read; or twice
+    those needed, so that the next frame's first rows never wait: where that still fits a block RAM, or where the wait
+    would be more than a fiftieth of the window's cycles. Where whole kernel columns are read, every further row widens
+    the multiplexer that lines the rows up, so that only the wait counts."""
+    lean, doubled = window.rows_needed + window.stride, 2 * window.rows_needed
+    wait = (doubled - lean) * window.row_words
+    fits = not window.columns and doubled * window.row_words * window.i_format.width <= 16384
+    return max(lean, doubled) if fits or 50 * wait > window.cycles else lean

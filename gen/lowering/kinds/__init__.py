@@ -1,0 +1,9 @@
+"""One file a kind of node: from the node and its fold to window and cores. Every module here registers its own."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")

@@ -1,0 +1,56 @@
+"""Pools: a window walked channel by channel, and the pool array."""
+
+from __future__ import annotations
+
+from ....hdl.cores.pool.spec import PoolSpec
+from ....hdl.cores.protocol import CoreSpec
+from ....hdl.cores.window.geometry import WindowGeometry
+from ....quant.ir.ops import MaxPool, Pool, SumPool
+from ...errors import PlanError
+from ...folding.fold import Fold
+from ..fitting import divisors, refuse_undivided
+from ..layers import Layer
+from ..registry import Head, head
+
+__all__ = ["Pools"]
+
+
+@head(SumPool, MaxPool)
+class Pools(Head):
+    """The head of pools."""
+
+    def choices(self, layer: Layer) -> list[Fold]:
+        """As many channels out as in."""
+        return [Fold(n, n, 1) for n in divisors(layer.channels[1])]
+
+    def check(self, layer: Layer, fold: Fold) -> None:
+        """Refuse what does not divide, other outputs than inputs, and skipping."""
+        refuse_undivided(layer, fold)
+        if fold.outputs != fold.inputs:
+            raise PlanError(
+                f"{layer.name}: a pool takes and gives the same channels, so outputs={fold.outputs} must equal "
+                f"inputs={fold.inputs}"
+            )
+        if fold.skip:
+            raise PlanError(
+                f"{layer.name}: fold skip=true does not fit, a pool looks at every word; leave skip out"
+            )
+
+    def lower(self, layer: Layer, fold: Fold) -> tuple[WindowGeometry, list[CoreSpec]]:
+        """The window of the pool; the array, which of spikes that do not travel as counts tells the maximum of the
+        running counts."""
+        node, form = layer.nodes[0], layer.words_in(fold.inputs)
+        assert isinstance(node, Pool)
+        channels, height, width = layer.source.shape
+        geometry = WindowGeometry(
+            i_format=form,
+            channels=channels,
+            height=height,
+            width=width,
+            kernel=(node.kernel, node.kernel),
+            stride=node.stride,
+            order="channels",
+        )
+        spikes = layer.source.kind == "spikes" and not layer.counts[0]
+        kind = "sum" if isinstance(node, SumPool) else "max_spikes" if spikes else "max"
+        return geometry, [PoolSpec(kind=kind, words=node.kernel**2, i_format=form)]

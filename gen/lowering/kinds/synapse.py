@@ -1,0 +1,147 @@
+"""Convolutions and linear layers: a window, a synapse array, and what stands behind its currents."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ....hdl.cores.neuron.spec import NeuronSpec
+from ....hdl.cores.protocol import CoreSpec
+from ....hdl.cores.serialiser.spec import SerialiserSpec
+from ....hdl.cores.synapse.spec import SynapseSpec
+from ....hdl.cores.window.geometry import WindowGeometry, chunk_for
+from ....quant.ir.ops import Conv2d, Linear
+from ...errors import PlanError
+from ...folding.fold import Fold
+from ..chain import Chain
+from ..fitting import divisors, numbers, refuse_undivided
+from ..layers import Layer
+from ..registry import Head, head, tail_of, tails
+from . import groups
+from .shortcuts import add_shortcut
+
+__all__ = ["Synapses"]
+
+
+@head(Conv2d, Linear)
+class Synapses(Head):
+    """The head of weights."""
+
+    currents = True
+
+    def choices(self, layer: Layer) -> list[Fold]:
+        """Divisors of outputs, inputs and time steps; whole kernel columns at once too."""
+        outputs, inputs = layer.channels
+        if layer.groups > 1:
+            pairs = groups.choices(layer)
+        else:
+            pairs = [(o, i) for o in divisors(outputs) for i in (*divisors(inputs), *_column_inputs(layer))]
+        return [Fold(o, i, s) for o, i in pairs for s in divisors(layer.time_fold)]
+
+    def check(self, layer: Layer, fold: Fold) -> None:
+        """Refuse what does not divide, and skipping where it has no hardware."""
+        if layer.groups > 1:
+            groups.check(layer, fold)
+        refuse_undivided(layer, fold, _column_inputs(layer))
+        if fold.skip and self.chunk(layer, fold.inputs) == 1:
+            remedy, channels = "leave skip out", layer.channels[1]
+            if layer.groups > 1:
+                reason = "a grouped convolution walks a part of a pixel only"
+            else:
+                reason = f"inputs={fold.inputs} does not cut the {channels} channels of a pixel into an even number of "
+                reason += "words"
+                if choices := [n for n in divisors(channels) if channels // n % 2 == 0]:
+                    remedy = f"choose inputs from {numbers(choices)}, or {remedy}"
+            raise PlanError(f"{layer.name}: fold skip=true does not fit, {reason}; {remedy}")
+
+    def chunk(self, layer: Layer, inputs: int) -> int:
+        """As many as divide the words of a pixel."""
+        channels = layer.channels[1]
+        return 1 if layer.groups > 1 or inputs > channels else chunk_for(channels // inputs)
+
+    def lower(self, layer: Layer, fold: Fold) -> tuple[WindowGeometry, list[CoreSpec]]:
+        """The window of the kernel; the array; the cores behind it."""
+        node, columns = layer.nodes[0], fold.inputs in _column_inputs(layer)
+        assert isinstance(node, Conv2d | Linear)
+        form = layer.words_in(layer.channels[1] if columns else fold.inputs)
+        blocks = groups.blocks(layer, fold)
+        weight = (layer.columns if columns else layer.rows).reshape(len(node.weight), -1, fold.inputs // blocks)
+        # A bias behind the sum is the accumulator's start value where every channel has an accumulator of its own.
+        start, started = np.zeros(len(weight), np.int64), None
+        end = next((node for node in layer.nodes if type(node) in tails()), None)
+        wanted = tail_of(end).start(end) if end is not None else None
+        if wanted is not None and fold.outputs == len(weight) and weight.shape[1] > 1:
+            start, started = wanted, end
+        synapse = SynapseSpec(
+            weight=weight,
+            weight_bits=node.weight_bits,
+            i_format=replace(form, lanes=fold.inputs),
+            outputs=fold.outputs,
+            steps=fold.steps if layer.time_fold > 1 else form.steps,
+            sum_time=layer.adds_up,
+            start=start,
+            blocks=blocks,
+            addressed=fold.skip,
+            logic=fold.logic,
+        )
+        chain = Chain(layer, synapse, started)
+        # Where words are skipped, shared units must not be what keeps a stage from running twice as fast.
+        chain.share(synapse.words // (2 if fold.skip else 1))
+        for skip in layer.skips:
+            add_shortcut(chain, skip)
+        for node in layer.nodes:
+            if type(node) in tails():
+                tail_of(node).lower(chain, node)
+        walk: dict[str, Any] = {"groups": synapse.groups * blocks // layer.groups, "scans": synapse.scans}
+        if fold.skip:
+            walk |= {"chunk": self.chunk(layer, fold.inputs), "span": _span(chain.cores)}
+        else:
+            _check_turnaround(layer, fold, synapse, chain.cores)
+        return replace(_geometry(layer, fold, columns), **walk), chain.cores
+
+
+def _column_inputs(layer: Layer) -> list[int]:
+    """``inputs`` beyond the channels: all channels of a whole kernel column at once."""
+    node = layer.nodes[0]
+    if not isinstance(node, Conv2d) or node.weight.shape[2] == 1 or layer.groups > 1:
+        return []
+    return [layer.channels[1] * node.weight.shape[2]]
+
+
+def _geometry(layer: Layer, fold: Fold, columns: bool) -> WindowGeometry:
+    """The window of the kernel, walked once."""
+    node, form = layer.nodes[0], layer.words_in(layer.channels[1] if columns else fold.inputs)
+    if isinstance(node, Linear):
+        return WindowGeometry(i_format=form, channels=node.weight.shape[1], height=1, width=1)
+    assert isinstance(node, Conv2d)
+    channels, height, width = layer.source.shape
+    whole = WindowGeometry(
+        i_format=form,
+        channels=channels,
+        height=height,
+        width=width,
+        kernel=(node.weight.shape[2], node.weight.shape[3]),
+        stride=node.stride,
+        padding=node.padding,
+        columns=columns,
+    )
+    if layer.groups == 1:
+        return whole
+    return replace(whole, order="channels", part=max(1, node.weight.shape[1] // fold.inputs))
+
+
+def _span(cores: list[CoreSpec]) -> int:
+    """Cycles by which the ends of scans must lie apart for what comes behind the array."""
+    ratios = [core.ratio for core in cores if isinstance(core, SerialiserSpec)]
+    return max([1, *ratios, *(core.turnaround for core in cores if isinstance(core, NeuronSpec))])
+
+
+def _check_turnaround(layer: Layer, fold: Fold, synapse: SynapseSpec, cores: list[CoreSpec]) -> None:
+    neuron = cores[-1]
+    if isinstance(neuron, NeuronSpec) and neuron.turnaround > synapse.words:
+        raise PlanError(
+            f"{layer.name}: fold steps={fold.steps} scans the window of {synapse.words} words again while the "
+            f"membrane is still being computed ({neuron.turnaround} cycles); choose fewer inputs or more steps"
+        )
