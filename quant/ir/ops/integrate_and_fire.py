@@ -4,33 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ..bounds import flag, within
-from ..node import Node, by_channel, multiplied
+from ..bounds import flag, one_of, within
+from ..node import Node, multiplied
+from ..rule import Rule
+from ..rules import RULES
 from ..signal import Signal
 
-__all__ = ["IF", "Rule"]
-
-Rule = Literal["causal", "lossless", "signed"]
+__all__ = ["IF"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IF(Node):
     """Integrate and fire, reset by subtraction, with v = ``v0`` at the start of every frame.
 
-    ``rule="causal"`` (QCFS, Bu et al. 2022): for each time step t in order,
-        v += I_t + bias;  s_t = [v >= threshold];  v -= s_t * threshold.
-    ``rule="signed"`` (Fast-SNN, Hu et al. 2023), with N = 0 at the start: v += I_t + bias; where v >= threshold a spike
-        s_t = 1; else where v < 0 and N > 0 a negative one, s_t = -1; else s_t = 0;  v -= s_t * threshold;  N += s_t.
-    ``rule="lossless"``: u = v0 + sum_t (I_t + bias); the count is the largest k in 0..T with k = 0 or
-        u >= k * threshold, and s_t = [t < count]: the spikes come first. It equals the quantised ANN exactly.
-    ``strict`` replaces the tests ``>=`` by ``>`` (the dual-phase method). ``threshold`` > 0 and ``bias`` have shape
+    ``rule`` says when a neuron spikes, and is the name of one in ``quant.ir.rules``, whose class has the equation.
+    ``strict`` replaces its tests ``>=`` by ``>`` (the dual-phase method). ``threshold`` > 0 and ``bias`` have shape
     (C,), ``v0`` (C,) or, for an initial membrane of every neuron, (C, H, W).
-
-    Rule ``lossless`` needs the sum of its currents alone; its spikes and the causal ones may travel as counts.
     """
 
     takes: ClassVar = ("currents",)
@@ -38,15 +31,15 @@ class IF(Node):
     threshold: np.ndarray
     bias: np.ndarray
     v0: np.ndarray
-    rule: Rule = "causal"
+    rule: str = "causal"
     strict: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._arrays("threshold", "bias", "v0")
         object.__setattr__(self, "strict", flag(self.name, "strict", self.strict))
-        if not isinstance(self.rule, str) or self.rule not in ("causal", "lossless", "signed"):
-            self._fail(f"rule must be 'causal', 'lossless' or 'signed', not {self.rule!r}")
+        if not isinstance(self.rule, str) or self.rule not in RULES:
+            self._fail(f"rule must be {one_of(RULES)}, not {self.rule!r}")
         if (
             not self.threshold.shape == self.bias.shape == self.v0.shape[:1]
             or self.threshold.ndim != 1
@@ -68,50 +61,27 @@ class IF(Node):
         self._check_channels(self.threshold, source)
         if self.v0.ndim == 3 and self.v0.shape != source.shape:
             self._fail(f"v0 has shape {self.v0.shape}, but the neurons {source.shape}")
-        return Signal("spikes", source.shape, True, -1 if self.rule == "signed" else 0, 1)
+        return Signal("spikes", source.shape, True, self.fires.lowest, 1)
 
     def _check_inside(self, source: Signal, steps: int) -> None:
-        # In 64 bits: a network's numbers are up to 2^48, and the sum below holds no more than 200 of them.
-        current = max(-source.low, source.high)
-        start = np.abs(self.v0).reshape(len(self.v0), -1).max(1)
-        reach = start + steps * (current + np.abs(self.bias) + self.threshold)
+        reach = self.fires.most(self, max(-source.low, source.high), steps)
         worst = int(reach.argmax())
-        what = f"what its membrane can reach, |v0| + T * (|I| + |bias| + threshold), in channel {worst}"
+        what = f"what its membrane can reach, {self.fires.membrane}, in channel {worst}"
         within(self.name, what, 0, int(reach[worst]))
 
     @property
+    def fires(self) -> Rule:
+        """Its rule."""
+        return RULES[self.rule]
+
+    @property
     def adds_up(self) -> bool:
-        """Whether its rule is ``lossless``."""
-        return self.rule == "lossless"
+        """Whether its rule needs the sum of its currents alone."""
+        return self.fires.adds_up
 
     def reference(self, x: Sequence[np.ndarray], timed: Sequence[bool], steps: int) -> np.ndarray:
         """The spikes, of currents that are there in every step where they do not change."""
-        currents = x[0] if timed[0] else np.repeat(x[0][:, None], steps, 1)
-        return self._lossless(currents) if self.rule == "lossless" else self._membranes(currents)
-
-    def _lossless(self, currents: np.ndarray) -> np.ndarray:
-        """The count is the number of k in 1..T with u >= k * threshold (or >), for u does not change with k."""
-        steps = currents.shape[1]
-        u = self.v0.reshape(-1, *(self.v0.shape[1:] or (1, 1))) + (currents + by_channel(self.bias)).sum(1)
-        test = np.greater if self.strict else np.greater_equal
-        count = np.zeros_like(u)
-        for k in range(1, steps + 1):
-            count += test(u, k * by_channel(self.threshold))
-        return np.stack([(t < count).astype(np.int64) for t in range(steps)], 1)
-
-    def _membranes(self, currents: np.ndarray) -> np.ndarray:
-        """Rules causal and signed: the membrane step by step."""
-        threshold, bias = by_channel(self.threshold), by_channel(self.bias)
-        v = np.zeros_like(currents[:, 0]) + self.v0.reshape(-1, *(self.v0.shape[1:] or (1, 1)))
-        fired, spikes = np.zeros_like(v), np.empty_like(currents)
-        for t in range(currents.shape[1]):
-            v = v + currents[:, t] + bias
-            up = v > threshold if self.strict else v >= threshold
-            down = ~up & (v < 0) & (fired > 0) if self.rule == "signed" else np.zeros_like(up)
-            spikes[:, t] = up.astype(np.int64) - down
-            v = v - spikes[:, t] * threshold
-            fired += spikes[:, t]
-        return spikes
+        return self.fires.reference(self, x[0] if timed[0] else np.repeat(x[0][:, None], steps, 1))
 
     @classmethod
     def array_shape(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,7 +18,7 @@ __all__ = ["Pool"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Pool(Node):
+class Pool(Node, ABC):
     """Common part of the pools: square windows of ``kernel``, moved by ``stride``, without padding (floor size).
     Counts of spikes go through."""
 
@@ -36,6 +38,10 @@ class Pool(Node):
     def windows(self) -> Windows:
         """The windows that it makes one value of each."""
         return Windows((self.kernel, self.kernel), self.stride)
+
+    @abstractmethod
+    def _signal(self, sources: Sequence[Signal], steps: int) -> Signal:
+        """What its windows give."""
 
     def _pooled(self, source: Signal) -> tuple[int, int, int]:
         """The shape of the result."""
