@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal, NoReturn
 
 import numpy as np
 
 from .bounds import MOST_ELEMENTS, MOST_STRIDE, NetworkError, integer, integers, text, within
+from .reach import NodeReach, Place
 from .signal import Signal
 from .span import Span
 
@@ -117,8 +118,23 @@ class Node:
 
     def span(self, spans: Sequence[Span], sources: Sequence[Signal], steps: int) -> Span:
         """What the result can be, channel by channel, where those of the sources, of the signals ``sources``, can be
-        ``spans``, as if their elements were independent of each other. (Of neurons: ``quant.analysis.possible``.)"""
+        ``spans``, as if their elements were independent of each other."""
         raise NetworkError(f"{self.name}: what {type(self).__name__} can give is not known")
+
+    def total(
+        self, totals: Sequence[Span | None], spans: Sequence[Span], sources: Sequence[Signal], steps: int
+    ) -> Span | None:
+        """What the sum over time of its spikes can be (S = 1), where those of the sources can be ``totals``; None where
+        that is not known."""
+        known = [total for total in totals if total is not None]
+        if not self.passes_sums or len(known) < len(totals):
+            return None
+        return self.span(known, [replace(source, timed=False) for source in sources], steps)
+
+    def reach(self, place: Place) -> NodeReach:
+        """What frames reach of it, before any frame: where it has branches, such as clamps, an object of a class of
+        its own, which says which there are, how they are seen, and how a missed one is said in words."""
+        return NodeReach(place)
 
     @classmethod
     def array_shape(

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
+
+from .branches import Branches
+from .reach import NodeReach
+from .span import Span
 
 if TYPE_CHECKING:
     from .ops.integrate_and_fire import IF
 
-__all__ = ["Rule"]
+__all__ = ["Firing", "Rule"]
+
+
+class Firing(NamedTuple):
+    """What neurons can do at all: ``spikes``, what those of every step can be (S = T); ``total``, those of all steps
+    together (S = 1); ``branches`` by kind, before any frame: ``tests`` (2, T, C), whether a test can fail, can hold;
+    ``thresholds`` (2, C), whether one higher, and lower, by one can change a spike; and those of the rule alone."""
+
+    spikes: Span
+    total: Span
+    branches: dict[str, Branches]
 
 
 class Rule(ABC):
@@ -40,3 +54,18 @@ class Rule(ABC):
         # In 64 bits: a network's numbers are up to 2^48, and the sum below holds no more than 200 of them.
         start = np.abs(node.v0).reshape(len(node.v0), -1).max(1)
         return start + steps * (current + np.abs(node.bias) + node.threshold)
+
+    @abstractmethod
+    def possible(self, node: IF, current: Span, steps: int, timed: bool) -> Firing:
+        """What ``node`` can do, of currents that can be ``current`` and differ from step to step (``timed``) or not."""
+
+    @abstractmethod
+    def observe(self, node: IF, current: np.ndarray, spikes: np.ndarray, found: NodeReach) -> None:
+        """Note in ``found`` what some frames reached (``quant.ir.neuron_reach``).
+
+        Parameters: ``current`` (N, T, C, H, W), or (N, C, H, W) where it does not change; ``spikes`` (N, T, C, H, W).
+        """
+
+    def texts(self, kind: str, branches: Branches) -> list[str]:
+        """What was missed of ``branches`` that the rule alone has, in words."""
+        return [f"{branches.part} channels have {kind} that were missed"]

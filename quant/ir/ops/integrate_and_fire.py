@@ -9,10 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..bounds import flag, one_of, within
+from ..branches import Near
 from ..node import Node, multiplied
+from ..reach import NodeReach, Place
 from ..rule import Rule
 from ..rules import RULES
 from ..signal import Signal
+from ..span import Span
 
 __all__ = ["IF"]
 
@@ -83,6 +86,20 @@ class IF(Node):
         """The spikes, of currents that are there in every step where they do not change."""
         return self.fires.reference(self, x[0] if timed[0] else np.repeat(x[0][:, None], steps, 1))
 
+    def span(self, spans: Sequence[Span], sources: Sequence[Signal], steps: int) -> Span:
+        """The spikes of every step that its rule can give."""
+        return self.fires.possible(self, spans[0], steps, sources[0].timed).spikes
+
+    def total(
+        self, totals: Sequence[Span | None], spans: Sequence[Span], sources: Sequence[Signal], steps: int
+    ) -> Span | None:
+        """The spikes of all steps together that its rule can give."""
+        return self.fires.possible(self, spans[0], steps, sources[0].timed).total
+
+    def reach(self, place: Place) -> NodeReach:
+        """Both ways of the tests of its rule, and every threshold moved by one."""
+        return _NeuronReach(self, place)
+
     @classmethod
     def array_shape(
         cls, field: str, shape: tuple[int, ...], entry: Mapping[str, Any], source: tuple[int, int, int]
@@ -100,3 +117,29 @@ class IF(Node):
         threshold = np.maximum(1, multiplied(self.threshold, factor))
         bias, v0 = multiplied(self.bias, factor), multiplied(self.v0, factor)
         return replace(self, threshold=threshold, bias=bias, v0=v0)
+
+
+class _NeuronReach(NodeReach):
+    """Branches ``tests`` (2, T, C): a test fails, and holds. Constants ``thresholds`` (2, C): whether one higher, and
+    lower, by one changes a spike; further ones of the rule. How near membranes came to the tests is noted."""
+
+    def __init__(self, node: IF, place: Place) -> None:
+        super().__init__(place, valued=place.counted)
+        self._node = node
+        self.branches |= node.fires.possible(node, place.spans[0], place.steps, place.sources[0].timed).branches
+        self.near = Near.none(place.steps, len(node.threshold))
+
+    def observe(self, inputs: Sequence[np.ndarray], result: np.ndarray) -> None:
+        self._node.fires.observe(self._node, inputs[0], result, self)
+
+    def texts(self, kind: str) -> list[str]:
+        branches = self.branches[kind]
+        if kind == "thresholds":
+            return self.moved(kind, "threshold")
+        if kind != "tests":
+            return self._node.fires.texts(kind, branches)
+        channels = branches.can.shape[-1]
+        never = int((branches.can[1].any(0) & ~branches.seen[1].any(0)).sum())
+        rest = len(branches.channels) - never
+        texts = [(never, "never crossed their threshold"), (rest, "have a test that went one way only")]
+        return [f"{n} of {channels} channels {text}" for n, text in texts if n]
