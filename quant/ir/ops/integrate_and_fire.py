@@ -30,6 +30,7 @@ class IF(Node):
     """
 
     takes: ClassVar = ("currents",)
+    activation: ClassVar = True
 
     threshold: np.ndarray
     bias: np.ndarray
@@ -81,6 +82,11 @@ class IF(Node):
     def adds_up(self) -> bool:
         """Whether its rule needs the sum of its currents alone."""
         return self.fires.adds_up
+
+    @property
+    def counts(self) -> bool:
+        """Whether those of its rule may."""
+        return self.fires.counts
 
     def reference(self, x: Sequence[np.ndarray], timed: Sequence[bool], steps: int) -> np.ndarray:
         """The spikes, of currents that are there in every step where they do not change."""

@@ -19,8 +19,7 @@ __all__ = ["Pool"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pool(Node, ABC):
-    """Common part of the pools: square windows of ``kernel``, moved by ``stride``, without padding (floor size).
-    Counts of spikes go through."""
+    """Common part of the pools: square windows of ``kernel``, moved by ``stride``, without padding (floor size)."""
 
     passes_sums: ClassVar = True
 
@@ -33,6 +32,11 @@ class Pool(Node, ABC):
         if self.kernel < 1 or self.stride < 1:
             self._fail(f"kernel and stride must be positive integers, not {self.kernel} and {self.stride}")
         self._check_stride()
+
+    @property
+    def counts(self) -> bool:
+        """Counts of spikes go through."""
+        return True
 
     @property
     def windows(self) -> Windows:

@@ -26,6 +26,7 @@ class Requant(Node):
     """
 
     takes: ClassVar = ("currents",)
+    activation: ClassVar = True
 
     bias: np.ndarray
     shift: np.ndarray

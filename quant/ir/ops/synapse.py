@@ -77,9 +77,9 @@ class Synapse(Node, ABC):
         outputs = len(self.weight) * self.weight.shape[1] // shape[0]
         return np.broadcast_to(outputs * self.windows.times_read(shape[1:]), shape)
 
-    def scaled(self, factor: np.ndarray, bits: int) -> Self:
-        """The node with ``bits`` wide weights that are ``factor`` (Co,) times these, rounded."""
-        return replace(self, weight=multiplied(self.weight, factor), weight_bits=bits)
+    def scaled(self, factor: np.ndarray, bits: int | None = None) -> Self:
+        """The node with weights that are ``factor`` (Co,) times these, rounded, ``bits`` wide or as wide as these."""
+        return replace(self, weight=multiplied(self.weight, factor), weight_bits=bits or self.weight_bits)
 
     def reach(self, place: Place) -> NodeReach:
         """Every weight with an input other than 0, every edge with a window that reaches over it."""
