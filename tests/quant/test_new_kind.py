@@ -19,13 +19,14 @@ from spikeloom.quant.conversion.reals import layers_of
 from spikeloom.quant.ir import netfile
 from spikeloom.quant.ir.branches import Branches
 from spikeloom.quant.ir.network import Network, NetworkError
-from spikeloom.quant.ir.node import Node
+from spikeloom.quant.ir.neuron_reach import Watch
+from spikeloom.quant.ir.node import Node, by_channel
 from spikeloom.quant.ir.ops import IF, NODE_TYPES, Conv2d, Flatten, Input, Linear, MaxPool, Readout
 from spikeloom.quant.ir.reach import NodeReach, Place
+from spikeloom.quant.ir.rule import Firing, Rule
 from spikeloom.quant.ir.rules import RULES
-from spikeloom.quant.ir.rules.stepwise import Stepwise, reaches
 from spikeloom.quant.ir.signal import Signal
-from spikeloom.quant.ir.span import Span
+from spikeloom.quant.ir.span import Span, between
 from spikeloom.quant.kernels.integrate_and_fire import _RULES
 from spikeloom.quant.models import mlp
 from spikeloom.quant.qat.integer_graph import IntegerGraph
@@ -98,13 +99,32 @@ class Counted(Shifted):
         return True
 
 
-class Once(Stepwise):
-    """A neuron spikes once a frame at most."""
+class Last(Rule):
+    """A spike in the last step, where the sum of all currents reaches the threshold."""
 
-    name: ClassVar = "once"
+    name: ClassVar = "last"
+    adds_up: ClassVar = True
 
-    def spikes(self, node: IF, v: np.ndarray, fired: np.ndarray) -> np.ndarray:
-        return (reaches(node, v) & (fired == 0)).astype(np.int64)
+    def reference(self, node: IF, currents: np.ndarray) -> np.ndarray:
+        u = by_channel(node.v0) + (currents + by_channel(node.bias)).sum(1)
+        spikes = np.zeros_like(currents)
+        spikes[:, -1] = u > by_channel(node.threshold) if node.strict else u >= by_channel(node.threshold)
+        return spikes
+
+    def possible(self, node: IF, current: Span, steps: int, timed: bool) -> Firing:
+        low, high = (node.v0 + steps * (end[0] + node.bias) - node.strict for end in (current.low, current.high))
+        ways, test = np.zeros((2, steps, len(low)), bool), node.threshold
+        ways[:, -1] = low < test, high >= test
+        spikes = Span((np.arange(steps)[:, None] == steps - 1) & (low >= test), ways[1])
+        moves = np.stack([between(low, high, test, test), between(low, high, test - 1, test - 1) & (test > 1)])
+        branches = {"tests": Branches.of(ways), "thresholds": Branches.of(moves, "moved")}
+        return Firing(Span(*(x.astype(int) for x in spikes[:2])), Span(*(x.sum(0)[None] for x in spikes[:2])), branches)
+
+    def observe(self, node: IF, current: np.ndarray, spikes: np.ndarray, found: NodeReach) -> None:
+        watch, steps = Watch(node, current, spikes, found), spikes.shape[1]
+        total = current.sum(1) if current.ndim == 5 else steps * current
+        watch.test(watch.start + total.astype(watch.dtype) + steps * watch.bias - watch.threshold, steps - 1)
+        watch.close()
 
 
 ONE = np.ones(2, int)
@@ -210,21 +230,27 @@ def test_every_rule_has_a_kernel_and_those_that_train_are_rules() -> None:
 
 
 def test_a_rule_is_what_it_says_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(NetworkError, match="if1: rule must be 'causal', 'lossless' or 'signed', not 'once'"):
-        spikes(Counted, "once")
-    monkeypatch.setitem(RULES, "once", Once())
-    network = spikes(Counted, "once")
+    with pytest.raises(NetworkError, match="if1: rule must be 'causal', 'lossless' or 'signed', not 'last'"):
+        spikes(Counted, "last")
+    monkeypatch.setitem(RULES, "last", Last())
+    network = spikes(MaxPool, "last")
     assert counted(network) == set(), "it does not say that its spikes may travel as counts"
     pixels = frames(network)
-    outputs = reference.run(network, pixels).outputs
-    assert outputs["if1"].sum(1).max() == 1
-    with pytest.raises(NetworkError, match="^if1: the golden model does not know the rule 'once'"):
+    with pytest.raises(NetworkError, match="^if1: the golden model does not know the rule 'last'"):
         golden.run(network, pixels)
-    with pytest.raises(NetworkError, match="rule must be 'causal', 'lossless' or 'signed', not 'once'"):
-        IntegerGraph(mlp((1, 2, 2), 2, hidden=()), input_high=3, steps=4, weight_bits=4, rule="once")
-    flat = spikes(MaxPool, "once")
-    reach = Reach(flat)
-    reach.add(reference.run(flat, pixels).outputs)
-    found = reach.nodes["if1"]
-    assert {kind for kind, b in found.branches.items() if b.role == "taken"} == {"tests"} and found.near is not None
-    assert replace(flat.nodes[2], strict=True).reference([np.full((1, 2, 1, 1), 2)], [False], 4).sum() == 2
+    with pytest.raises(NetworkError, match="rule must be 'causal', 'lossless' or 'signed', not 'last'"):
+        IntegerGraph(mlp((1, 2, 2), 2, hidden=()), input_high=3, steps=4, weight_bits=4, rule="last")
+    node = network.nodes[2]
+    assert isinstance(node, IF)
+    for threshold, strict in ((5, False), (20, False), (20, True), (28, False), (200, False)):
+        neurons = replace(node, threshold=np.array([threshold, 1]), strict=strict)
+        network = Network(tuple(neurons if n.name == "if1" else n for n in network), network.steps)
+        reach, result = Reach(network), reference.run(network, pixels)
+        reach.add(result.outputs)
+        found = reach.nodes["if1"].branches
+        assert set(found) == {"tests", "thresholds"} and not any((b.seen & ~b.can).any() for b in found.values())
+        assert found["tests"].seen[1, -1].tolist() == (result["if1"][:, -1] > 0).any((0, 2, 3)).tolist()
+        for k, move in enumerate((1, -1)):
+            other = replace(neurons, threshold=np.maximum(neurons.threshold + move, 1))
+            moved = other.reference([result["conv"]], [False], network.steps)
+            assert found["thresholds"].seen[k].tolist() == (moved != result["if1"]).any((0, 1, 3, 4)).tolist()

@@ -33,8 +33,12 @@ class Back(NamedTuple):
 
 
 class Stepwise(Rule):
-    """Common part of the rules of the form: for each time step t in order,
-    v += I_t + bias;  s_t by v and the spikes so far;  v -= s_t * threshold."""
+    """Common part of the rules of the form: for each time step t in order, v += I_t + bias; where v >= threshold a
+    spike s_t = 1, else s_t = 0 or, where the rule takes spikes back, -1;  v -= s_t * threshold.
+
+    ``spikes`` and ``back`` say where one is taken back. A rule that spikes otherwise needs ``possible`` and ``observe``
+    of its own.
+    """
 
     folds: ClassVar = True
 
