@@ -14,17 +14,21 @@ import numpy as np
 
 from ..gen.design import Design
 from ..hdl.streams.stage import StageSpec
-from ..quant.analysis.branches import FAR, Branches
-from ..quant.analysis.reach import NodeReach, Reach
-from ..quant.ir.ops import Add, Node, Requant
+from ..quant.analysis.reach import Reach
+from ..quant.ir.branches import FAR, Branches, Role
+from ..quant.ir.node import Node
+from ..quant.ir.reach import NodeReach
 
 __all__ = ["MOVED", "TAKEN", "DesignReach", "LayerReach"]
 
-TAKEN = ("tests", "dips", "clamps", "addends", "winners", "padding", "inputs", "answers", "comparisons", "words")
+TAKEN: Role = "taken"
 """Kinds that are branches: what does one thing or another."""
 
-MOVED = ("thresholds", "biases")
+MOVED: Role = "moved"
 """Kinds of constants that are moved by one."""
+
+ORDER = ("tests", "dips", "clamps", "addends", "winners", "padding", "inputs", "answers", "comparisons", "words")
+"""In which order kinds are warned of; further ones come behind these, in the order of the data."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +39,9 @@ class LayerReach:
     branches: dict[str, list[Branches]]
     windows: tuple[int, int]
 
-    def counts(self, *kinds: str) -> tuple[int, int, int]:
-        """How many of ``kinds`` were seen, can be, cannot be."""
-        found = [branches.counts for kind in kinds for branches in self.branches.get(kind, [])]
+    def counts(self, *what: str) -> tuple[int, int, int]:
+        """How many of ``what`` (kinds of branches, :data:`TAKEN`, :data:`MOVED`) were seen, can be, cannot be."""
+        found = [b.counts for kind, branches in self.branches.items() for b in branches if {kind, b.role} & {*what}]
         seen, can, cannot = map(sum, zip((0, 0, 0), *found, strict=True))
         return seen, can, cannot
 
@@ -76,32 +80,36 @@ class DesignReach:
         """The input and all layers, in the order of the data."""
         return [self._layer(name, nodes) for name, nodes in self._nodes()]
 
-    def share(self, *kinds: str) -> float:
-        """The share (0..1) of what can be of ``kinds`` that was seen; 1 where nothing can be."""
-        counts = [layer.counts(*kinds) for layer in self.layers]
+    def share(self, *what: str) -> float:
+        """The share (0..1) of what can be of ``what`` (as :meth:`LayerReach.counts`) that was seen; 1 where nothing can
+        be."""
+        counts = [layer.counts(*what) for layer in self.layers]
         possible = sum(c[1] for c in counts)
         return sum(c[0] for c in counts) / possible if possible else 1.0
 
-    def warnings(self, *kinds: str) -> list[str]:
-        """What was not reached of ``kinds`` (all branches, then all constants), each in a line."""
-        found = []
-        for kind in kinds or (*TAKEN, *MOVED):
-            for name, nodes in self._nodes():
-                for node in nodes:
-                    branches = self.reach.nodes[node.name].branches
-                    if kind in branches and not branches[kind].done:
-                        found += [f"{node.name}: {text}" for text in _texts(kind, node, branches[kind])]
-                if kind == "words" and name in self.words and not self.words[name].done:
-                    missed = ("only all-zero words came in", "no all-zero word came in")
-                    found += [f"{name}: {t}" for t, m in zip(missed, self.words[name].missed[:, 0], strict=True) if m]
-        return found
+    def warnings(self, *what: str) -> list[str]:
+        """What was not reached of ``what`` (as :meth:`LayerReach.counts`; all branches, then all constants), each in a
+        line."""
+        wanted, found = set(what or (TAKEN, MOVED)), list[tuple[str, str, list[str]]]()
+        for name, nodes in self._nodes():
+            for node in nodes:
+                reach = self.reach.nodes[node.name]
+                for kind, branches in reach.branches.items():
+                    if {kind, branches.role} & wanted and not branches.done:
+                        found.append((kind, branches.role, [f"{node.name}: {text}" for text in reach.texts(kind)]))
+            if name in self.words and {"words", TAKEN} & wanted and not self.words[name].done:
+                rows = self.words[name].rows(("only all-zero words came in", "no all-zero word came in"))
+                found.append(("words", TAKEN, [f"{name}: {text}" for text, _ in rows]))
+        order = [*ORDER, *dict.fromkeys(kind for kind, _, _ in found if kind not in ORDER)]
+        found.sort(key=lambda x: (x[1] != TAKEN, order.index(x[0])))
+        return [text for _, _, texts in found for text in texts]
 
     def figures(self) -> dict[str, Any]:
         """All of it as JSON values."""
         return {
             "frames": self.frames,
-            "branches": round(self.share(*TAKEN), 6),
-            "constants": round(self.share(*MOVED), 6),
+            "branches": round(self.share(TAKEN), 6),
+            "constants": round(self.share(MOVED), 6),
             "values": round(self.share("values"), 6),
             "warnings": self.warnings(),
             "layers": [
@@ -122,50 +130,6 @@ class DesignReach:
             for kind, branches in self.reach.nodes[node.name].branches.items():
                 found.setdefault(kind, []).append(branches)
         return LayerReach(name, found, self.reach.nodes[nodes[0].name].windows)
-
-
-def _texts(kind: str, node: Node, branches: Branches) -> list[str]:
-    """What was missed at ``node``, in words."""
-    missed, some = branches.missed, len(branches.channels)
-    of = f"{some} of {missed.shape[-1]}"
-    channels = f"{of} channels"
-    match kind:
-        case "tests":
-            never = int((branches.can[1].any(0) & ~branches.seen[1].any(0)).sum())
-            texts = [(never, "never crossed their threshold"), (some - never, "have a test that went one way only")]
-            return [f"{n} of {missed.shape[-1]} channels {text}" for n, text in texts if n]
-        case "dips":
-            return [f"{channels} have a test for taking a spike back that went one way only"]
-        case "clamps":
-            assert isinstance(node, Requant)
-            parts = (f"below {node.lo}, where they are clamped", f"inside {node.lo}..{node.hi}",
-                     f"above {node.hi}, where they are clamped")  # fmt: skip
-            return [f"{n} of {missed.shape[1]} channels were never {part}" for part, n in _rows(parts, missed)]
-        case "addends":
-            assert isinstance(node, Add)
-            rows = [f"{name} {what} 0" for name in node.sources for what in ("was never", "was always")]
-            return [f"{what} in {n} of {missed.shape[1]} channels" for what, n in _rows(rows, missed)]
-        case "winners":
-            return [f"{channels} have a place of the window that never had the maximum alone"]
-        case "padding":
-            sides = [name for name, _ in _rows(("top", "bottom", "left", "right"), missed)]
-            return [f"no window that reaches over the edge held anything but 0: {', '.join(sides)}"]
-        case "inputs":
-            return [f"{of} inputs were always 0 where a weight takes them, so it is not tested"]
-        case "answers":
-            return [f"{of} classes were never the answer"]
-        case "comparisons":
-            return [f"{of} comparisons of logits went one way only"]
-        case "thresholds" | "biases":
-            what = "threshold" if kind == "thresholds" else "bias"
-            both = int(missed.all(0).sum())
-            ways = f" ({both} of them neither higher nor lower)" if both else ""
-            return [f"in {channels} a {what} moved by one would change no word{ways}"]
-    return []
-
-
-def _rows(names: tuple[str, ...] | list[str], missed: np.ndarray) -> list[tuple[str, int]]:
-    return [(name, int(row.sum())) for name, row in zip(names, missed, strict=True) if row.any()]
 
 
 def _counts(branches: Branches) -> dict[str, Any]:

@@ -28,8 +28,8 @@ def _reach(outcome: Outcome) -> dict[str, Any]:
         return {}
     from .sim.reach import MOVED, TAKEN
 
-    shares = {f"reach_{name}": round(outcome.reach.share(*kinds), 6)
-              for name, kinds in (("branches", TAKEN), ("constants", MOVED))}
+    shares = {f"reach_{name}": round(outcome.reach.share(what), 6)
+              for name, what in (("branches", TAKEN), ("constants", MOVED))}
     return {**shares, "reach_warnings": len(outcome.reach.warnings())}
 
 

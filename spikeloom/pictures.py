@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from .gen.design import Design
 from .quant import execute
 from .quant.ir.network import Network
-from .quant.ir.ops import IF
 
 __all__ = ["raster", "timeline"]
 
@@ -35,7 +34,7 @@ def raster(network: Network, pixels: np.ndarray, label: int | None = None) -> st
 
     A quantised network has no spikes; its values are drawn, one column a layer.
     """
-    layers = [n.name for n in network if isinstance(n, IF) or type(n).__name__ == "Requant"]
+    layers = [node.name for node in network if node.activation]
     result = execute.run(network, pixels[None])
     with matplotlib.rc_context(STYLE):
         figure = Figure((WIDTH, 5.2), layout="constrained")

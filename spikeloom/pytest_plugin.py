@@ -119,13 +119,13 @@ class SpikeloomVerify:
     def _reached(self, subject: str | Path, reach: DesignReach, least: float) -> None:
         from .sim.reach import TAKEN
 
-        share, missed = reach.share(*TAKEN), reach.warnings()
+        share, missed = reach.share(TAKEN), reach.warnings()
         text = f"{reach.frames} frames took {100 * share:.2f} % of the branches"
         if missed:
             more = f" (and {len(missed) - 1} more warnings)" if len(missed) > 1 else ""
             self._record(_UNREACHED, f"{text}; {missed[0]}{more}")
         if share < least:
-            lines = "\n".join(reach.warnings(*TAKEN))
+            lines = "\n".join(reach.warnings(TAKEN))
             pytest.fail(f"{subject}: {text}, fewer than min_reach = {100 * least:g} %; more frames reach more\n{lines}",
                         pytrace=False)
 

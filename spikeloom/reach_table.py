@@ -33,11 +33,11 @@ def reach_table(reach: DesignReach) -> Any:
         zero, windows = layer.windows
         made.add_row(
             Text(layer.name),
-            _bar(layer.counts(*TAKEN)),
-            _bar(layer.counts(*MOVED)),
+            _bar(layer.counts(TAKEN)),
+            _bar(layer.counts(MOVED)),
             _share(layer.counts("values")),
             percent(zero / windows) if windows else "",
-            f"{layer.counts(*TAKEN, *MOVED)[2] or ''}",
+            f"{layer.counts(TAKEN, MOVED)[2] or ''}",
         )
     return made
 
@@ -64,7 +64,7 @@ def reach_lines(reach: DesignReach) -> list[str]:
 
     found = reach.warnings()
     frames = f"{reach.frames:,} frame{'s' * (reach.frames != 1)}"
-    shares = [percent(reach.share(*kinds)) for kinds in (TAKEN, MOVED)]
+    shares = [percent(reach.share(what)) for what in (TAKEN, MOVED)]
     moved = f"of thresholds and biases moved by one they would show {shares[1]}"
     lines = [f"{frames} took {shares[0]} of the branches that can be taken; {moved}"]
     lines += [f"warning: {text} in {frames}" for text in found[:WARNINGS]]

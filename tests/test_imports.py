@@ -105,6 +105,11 @@ def test_all_folders_have_modules() -> None:
     assert {name.split(".")[0] for name in NAMES} == set(FOLDERS)
 
 
+def test_all_folders_with_modules_are_packages() -> None:
+    """What has no ``__init__.py`` is not in the wheel: setup.py finds packages, nobody lists them."""
+    assert not {path.parent for path in MODULES if not (path.parent / "__init__.py").is_file()}
+
+
 def test_the_direction_of_imports() -> None:
     found = [
         v

@@ -1,17 +1,16 @@
 """Which results travel as spike counts: where all who take one need the sum over time alone.
 
-A rule ``lossless`` and a read-out add the currents of all time steps up before anything else, and so do convolutions of
-shortcuts into them. Sums over time go through a synapse, a gain and a ``SumPool`` unchanged, since all of them are
-linear. They go through a ``MaxPool`` of spikes as the maximum of the counts: its output spikes in step t when M_t >
-M_(t-1), M_t being the maximum of the running counts over the window. M_t rises by one at most, since a running count
-does, so the output has M_(T-1) spikes in all: the maximum of the counts.
+A rule ``lossless`` and a read-out add the currents of all time steps up before anything else (``Node.adds_up``), and so
+do convolutions of shortcuts into them. Sums over time go through a synapse, a gain and a ``SumPool`` unchanged, since
+all of them are linear (``Node.passes_sums``). They go through a ``MaxPool`` of spikes as the maximum of the counts: its
+output spikes in step t when M_t > M_(t-1), M_t being the maximum of the running counts over the window. M_t rises by
+one at most, since a running count does, so the output has M_(T-1) spikes in all: the maximum of the counts.
 """
 
 from __future__ import annotations
 
 from ...hdl.streams.words import WordFormat
 from ...quant.ir.network import Network
-from ...quant.ir.ops import IF, Add, Flatten, Pool, Readout
 
 __all__ = ["counted", "sums_over_time"]
 
@@ -19,32 +18,31 @@ __all__ = ["counted", "sums_over_time"]
 def sums_over_time(network: Network, name: str) -> bool:
     """Whether the currents ``name`` end, past all additions, where those of all time steps are added up."""
     (end,) = network.takers[name]
-    while isinstance(end, Add):
+    while end.passes_sums and network.signals[end.name].kind == "currents":
         (end,) = network.takers[end.name]
-    return isinstance(end, Readout) or (isinstance(end, IF) and end.rule == "lossless")
+    return end.adds_up
 
 
 def counted(network: Network) -> set[str]:
-    """The nodes whose spikes travel as counts: causal and lossless neurons all of whose takers add them up, where a
-    count has fewer bits than T spikes, and the pools behind them."""
+    """The nodes whose spikes travel as counts: those that can (``Node.counts``), with counts of all spikes that they
+    take, all of whose takers add them up, where a count has fewer bits than T spikes."""
     spikes = WordFormat(1, network.steps, 0, 1)
     if spikes.summed.width >= spikes.width:
         return set()
     found, summed = set[str](), _summed(network)
     for node in network:
-        behind = isinstance(node, Pool | Flatten) and node.source in found
-        if behind or (isinstance(node, IF) and node.rule != "signed" and node.name in summed):
+        taken = [source for source in node.sources if network.signals[source].kind == "spikes"]
+        spiking = network.signals[node.name].kind == "spikes"
+        if spiking and node.counts and node.name in summed and found.issuperset(taken):
             found.add(node.name)
     return found
 
 
 def _summed(network: Network) -> set[str]:
-    """The neurons, pools and flattens all of whose takers add up what they take over time."""
+    """The nodes all of whose takers add up what they take over time."""
     found: set[str] = set()
     for node in reversed(list(network)):  # each behind its takers
-        if isinstance(node, IF | Pool | Flatten) and all(
-            taker.name in found if isinstance(taker, Pool | Flatten) else sums_over_time(network, taker.name)
-            for taker in network.takers[node.name]
-        ):
+        takers = network.takers[node.name]
+        if all(taker.adds_up or (taker.passes_sums and taker.name in found) for taker in takers):
             found.add(node.name)
     return found

@@ -17,7 +17,7 @@ import numpy as np
 from ..ir.addends import addends
 from ..ir.netfile import load, save
 from ..ir.network import Network, NetworkError
-from ..ir.ops import IF, Gain, Node, Readout, Requant, Synapse
+from ..ir.ops import Node, Synapse
 
 __all__ = ["narrowed", "narrowed_files"]
 
@@ -29,11 +29,12 @@ def narrowed(network: Network, bits: int) -> Network:
         raise NetworkError(f"weights of {now} bits can be narrowed to 2..{now - 1} bits, not to {bits}")
     nodes: dict[str, Node] = {node.name: node for node in network}
     for sink in network:
-        if not isinstance(sink, IF | Requant | Readout):
-            continue
+        kinds = [network.signals[name].kind for name in (*sink.sources, sink.name)]
+        if kinds[-1] == "currents" or "currents" not in kinds:
+            continue  # it adds currents up to others, or takes none
         summed = list(addends(network, sink.source))
         limit = (1 << (bits - 1)) - 1
-        factor = np.ones(len(sink.bias))
+        factor = np.ones(network.signals[sink.source].shape[0])
         narrow = [node for node in summed if isinstance(node, Synapse) and node.weight_bits == now]
         for node in narrow:
             most = np.abs(node.weight).reshape(len(node.weight), -1).max(1)
@@ -42,10 +43,8 @@ def narrowed(network: Network, bits: int) -> Network:
             continue
         factor = sink.scalable(factor)
         for node in summed:
-            if isinstance(node, Synapse):
-                nodes[node.name] = node.scaled(factor, bits if node in narrow else node.weight_bits)
-            elif isinstance(node, Gain):
-                nodes[node.name] = node.scaled(factor)
+            thin = isinstance(node, Synapse) and node in narrow
+            nodes[node.name] = node.scaled(factor, bits) if thin else node.scaled(factor)
         nodes[sink.name] = sink.scaled(factor)
     return Network(tuple(nodes[node.name] for node in network), network.steps, network.meta | {"narrowed": str(bits)})
 

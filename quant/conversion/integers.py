@@ -31,7 +31,6 @@ from ..ir.ops import (
     NetworkError,
     Node,
     Readout,
-    Rule,
     SumPool,
 )
 from ..qat.integer_graph import IntegerGraph
@@ -48,7 +47,7 @@ def convert(
     input_high: int,
     steps: int,
     weight_bits: int,
-    rule: Rule = "causal",
+    rule: str = "causal",
     first_bits: int | None = None,
     last_bits: int | None = None,
     shortcut_bits: int = 8,
@@ -83,7 +82,7 @@ def integer_network(
     graph: IntegerGraph,
     *,
     shape: tuple[int, int, int],
-    rule: Rule | None = None,
+    rule: str | None = None,
     strict: bool | None = None,
     meta: dict[str, str] | None = None,
 ) -> Network:
@@ -119,7 +118,7 @@ def _spiking(
     units: dict[str, Tensor],
     before: list[Node],
     node_of: dict[str, str],
-    rule: Rule,
+    rule: str,
     strict: bool,
 ) -> list[Node]:
     """Weights, shortcuts, their sums and the neurons of a stage."""

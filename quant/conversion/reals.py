@@ -34,8 +34,8 @@ from ..ir.ops import (
     Linear,
     MaxPool,
     NetworkError,
+    Node,
     Readout,
-    Requant,
     SumPool,
     Synapse,
 )
@@ -45,6 +45,9 @@ from ..recipe import RecipeError
 from .rounding import half_threshold
 
 __all__ = ["keep_grid", "keep_membranes", "layers_of", "scale_logits", "tuned_network"]
+
+WAYS_BACK: tuple[type[Node], ...] = (Input, Conv2d, Linear, Gain, Add, IF, SumPool, MaxPool, Flatten, Readout)
+"""The kinds of nodes that have a way back; a network with any other is refused."""
 
 
 def tuned_network(file: str, data: Dataset) -> Network:
@@ -65,10 +68,12 @@ def layers_of(network: Network) -> list[Layer]:
     """The layers of ``network``, which has IF neurons and one read-out, with real weights, for :class:`IntegerGraph`.
 
     Initial membranes are left behind: those of the graph are half a threshold (see :func:`keep_membranes`). Raises
-    NetworkError, naming the node, for quantisers (Requant), and for shortcuts whose gains are 0 or below.
+    NetworkError, naming the node, for kinds of nodes without a way back, such as a quantiser (Requant), and for
+    shortcuts whose gains are 0 or below.
     """
-    if quantiser := next((node for node in network if isinstance(node, Requant)), None):
-        raise NetworkError(f"{quantiser.name}: a quantiser cannot be trained further; supported: IF neurons")
+    if other := next((node for node in network if type(node) not in WAYS_BACK), None):
+        kinds = ", ".join(kind.__name__ for kind in WAYS_BACK)
+        raise NetworkError(f"{other.name}: a {type(other).__name__} cannot be trained further; supported: {kinds}")
     worth = _worths(network)
     names = {node.name: IMAGE if isinstance(node, Input) else node.name for node in network}
     layers: list[Layer] = []
@@ -86,8 +91,6 @@ def layers_of(network: Network) -> list[Layer]:
                 layers.append(Activation(node.name, sources, QCFS(network.steps, worth[node.name])))
             case Flatten():
                 layers.append(Flat(node.name, sources))
-            case Input() | Readout():
-                pass
             case SumPool() | MaxPool():
                 kind = "average" if isinstance(node, SumPool) else "max"
                 layers.append(Pool(node.name, sources, kind, node.kernel, node.stride))

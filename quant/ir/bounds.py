@@ -6,6 +6,7 @@ derived, may come near: beyond :data:`LARGEST` a network is refused. Ranges are 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ __all__ = [
     "flag",
     "integer",
     "integers",
+    "one_of",
     "text",
     "within",
 ]
@@ -112,3 +114,9 @@ def text(name: str, what: str, value: Any) -> str:
 def _refusal(name: str, what: str, kind: str, value: Any) -> NetworkError:
     simple = value is None or isinstance(value, str | int | float | np.generic)
     return NetworkError(f"{name}: {what} must be {kind}, not {f'{value!r:.60}' if simple else type(value).__name__}")
+
+
+def one_of(names: Iterable[str]) -> str:
+    """``names`` as a message lists them: 'a', 'b' or 'c'."""
+    *first, last = map(repr, names)
+    return f"{', '.join(first)} or {last}" if first else last

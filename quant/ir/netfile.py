@@ -40,7 +40,7 @@ HEADER = Table(
 """What the text of the header holds."""
 
 FIELDS: dict[str, Value] = {
-    "str": Text(), "Rule": Text(), "int": Integer(), "bool": Truth(), "tuple[int, int, int]": ListOf(Integer(), 3),
+    "str": Text(), "int": Integer(), "bool": Truth(), "tuple[int, int, int]": ListOf(Integer(), 3),
 }  # fmt: skip
 """What a file has for a field of a node that is no array, by the type of the field."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal, NoReturn
 
 import numpy as np
 
 from .bounds import MOST_ELEMENTS, MOST_STRIDE, NetworkError, integer, integers, text, within
+from .reach import NodeReach, Place
 from .signal import Signal
 from .span import Span
 
@@ -27,12 +28,14 @@ class Node:
     and the range of its result (``_signal``); the numbers of its result (``reference``, or ``reference_step`` where
     the time steps have nothing to do with each other); and about time whether it ``passes_sums``: whether the sum of
     its result over time follows from the sums of what it takes, as with all that is linear. Where those who take it
-    add it up (:attr:`adds_up`) it may be computed from sums, and spikes may travel as counts.
+    add it up (:attr:`adds_up`) it may be computed from sums, and spikes may travel as counts (:attr:`counts`).
     """
 
     takes: ClassVar[tuple[Literal["values", "spikes", "currents"], ...]] = ("values", "spikes")
     remedy: ClassVar[str] = ""
     passes_sums: ClassVar[bool] = False
+    activation: ClassVar[bool] = False
+    """Whether its results are the activations of a layer, those of neurons or of a quantiser; reports draw them."""
 
     name: str
     source: str = ""
@@ -54,6 +57,12 @@ class Node:
     @property
     def adds_up(self) -> bool:
         """Whether it adds up what it takes over time before anything else, so that the sum is all it needs."""
+        return False
+
+    @property
+    def counts(self) -> bool:
+        """Whether its spikes may travel as their sum over time, where all who take them add them up and the spikes that
+        it takes itself do so as well: whether its circuit can give, and take, counts."""
         return False
 
     def __eq__(self, other: object) -> bool:
@@ -117,8 +126,32 @@ class Node:
 
     def span(self, spans: Sequence[Span], sources: Sequence[Signal], steps: int) -> Span:
         """What the result can be, channel by channel, where those of the sources, of the signals ``sources``, can be
-        ``spans``, as if their elements were independent of each other. (Of neurons: ``quant.analysis.possible``.)"""
+        ``spans``, as if their elements were independent of each other."""
         raise NetworkError(f"{self.name}: what {type(self).__name__} can give is not known")
+
+    def total(
+        self, totals: Sequence[Span | None], spans: Sequence[Span], sources: Sequence[Signal], steps: int
+    ) -> Span | None:
+        """What the sum over time of its spikes can be (S = 1), where those of the sources can be ``totals``; None where
+        that is not known."""
+        known = [total for total in totals if total is not None]
+        if not self.passes_sums or len(known) < len(totals):
+            return None
+        return self.span(known, [replace(source, timed=False) for source in sources], steps)
+
+    def reach(self, place: Place) -> NodeReach:
+        """What frames reach of it, before any frame: where it has branches, such as clamps, an object of a class of
+        its own, which says which there are, how they are seen, and how a missed one is said in words."""
+        return NodeReach(place)
+
+    def scalable(self, factor: np.ndarray) -> np.ndarray:
+        """Factors (C,) up to ``factor`` by which the currents that it takes may be multiplied."""
+        self._fail(f"what a {type(self).__name__} takes cannot be scaled, so weights before it cannot be narrowed")
+
+    def scaled(self, factor: np.ndarray) -> Node:
+        """The node with its constants rounded to fit ``factor`` (C,): those of what makes currents times it, so that
+        its result is; those of what takes currents as they must be behind currents that are times it."""
+        self._fail(f"a {type(self).__name__} cannot be scaled, so weights that are added to it cannot be narrowed")
 
     @classmethod
     def array_shape(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Span"]
+__all__ = ["Span", "between"]
 
 
 class Span(NamedTuple):
@@ -21,3 +21,8 @@ class Span(NamedTuple):
     def always(self) -> tuple[np.ndarray, np.ndarray]:
         """Lowest and highest of all time steps (C,)."""
         return self.low.min(0), self.high.max(0)
+
+
+def between(low: np.ndarray, high: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Whether ``low``..``high`` and ``start``..``end`` have a number in common, channel by channel."""
+    return (low <= end) & (high >= start)

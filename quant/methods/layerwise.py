@@ -17,7 +17,6 @@ from torch import Tensor
 
 from .. import golden
 from ..frontends.layers import IMAGE, Flat, Pool
-from ..ir.ops import Rule
 from ..qat.integer_graph import IntegerGraph, Scales, sources_of
 from ..qat.stage import Stage
 
@@ -89,7 +88,7 @@ def _channels_before(x: Tensor) -> Tensor:
     return x.movedim(-1, -3) if x.ndim > 3 else x
 
 
-def spiking_copy(graph: IntegerGraph, rule: Rule, strict: bool) -> IntegerGraph:
+def spiking_copy(graph: IntegerGraph, rule: str, strict: bool) -> IntegerGraph:
     """A copy of ``graph`` with neurons of ``rule``."""
     graph = copy.deepcopy(graph).eval()
     graph.rule, graph.strict = rule, strict

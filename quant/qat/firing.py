@@ -1,7 +1,7 @@
 """Integrate-and-fire in training: exact spikes going forward, the gradient of a clipped line going back.
 
 The gradient is that of clip(total / threshold, 0, T), total being the current of all T steps together. In every step it
-is the same, so that going back needs the spike counts alone: spike trains (rules ``causal`` and ``signed``) carry no
+is the same, so that going back needs the spike counts alone: spike trains, of rules that go step by step, carry no
 gradient, and training with them costs T convolutions a layer going forward but one going back, as if time were not
 there. :func:`through_time` is the other way: the gradient of the membrane over the T steps, reset and all.
 
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
-from ..ir.ops import Rule
+from .rules import STEPS
 
 __all__ = ["SLOPE", "Drive", "counts", "over_channels", "through_time", "trains"]
 
@@ -103,10 +103,11 @@ def trains(
     steps: int,
     dtype: torch.dtype,
     *,
-    rule: Rule = "causal",
+    rule: str = "causal",
     strict: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Spikes -1, 0 and 1 (T, N, C, ...) of the rules causal and signed and their counts (N, C, ...), without gradient.
+    """Spikes -1, 0 and 1 (T, N, C, ...) of a ``rule`` that goes step by step (``quant.qat.rules``) and their counts
+    (N, C, ...), without gradient.
 
     ``theta`` and ``bias`` are (C,). The images of a step are in the memory format of the currents, their numbers
     ``dtype``.
@@ -115,7 +116,8 @@ def trains(
     theta, each = over_channels(theta, like), drive.each(bias)
     v = torch.zeros_like(like, dtype=theta.dtype) + over_channels(v0, like) + each
     found = _empty(steps, like, dtype)
-    spikes, count, test = torch.empty_like(v), torch.zeros_like(v), torch.gt if strict else torch.ge
+    spikes, count, fire = torch.empty_like(v), torch.zeros_like(v), STEPS[rule]
+    assert fire is not None
     gains = [over_channels(gain, like) for _, gain in drive.skips]
     for t in range(steps):
         if t:
@@ -124,9 +126,7 @@ def trains(
             v += current[t]
         for (skip, _), gain in zip(drive.skips, gains, strict=True):
             v += skip[t].to(gain.dtype) * gain
-        test(v, theta, out=spikes)
-        if rule == "signed":
-            spikes -= torch.lt(v, torch.zeros_like(theta), out=torch.empty_like(v)) * count.sign()
+        fire(v, theta, count, spikes, strict=strict)
         found[t] = spikes
         count += spikes
         v.addcmul_(spikes, theta, value=-1)

@@ -1,7 +1,7 @@
 """Training with integers in the loop: a graph of layers that computes, going forward, what the integer network will.
 
-Weights, gains, thresholds and biases are floats that are rounded on the way; activations are spike counts (rule
-``lossless``) or spike trains (rules ``causal`` and ``signed``) instead of reals. In evaluation the answer is that of
+Weights, gains, thresholds and biases are floats that are rounded on the way; activations are spike counts or spike
+trains, as the rule trains (``quant.qat.rules``), instead of reals. In evaluation the answer is that of
 the integer network to the last bit; in training the gradient is that of the QCFS activation, straight through every
 rounding and, for spike trains, through the order of the spikes (the activation's value is the spiking neuron's, its
 gradient the quantised one's), or, where a graph is told so, that of the membrane over time (``quant.qat.firing``).
@@ -20,10 +20,11 @@ from ..conversion.rounding import LayerIntegers, readout_integers
 from ..frontends.layers import IMAGE, Activation, Flat, Layer, Pool, UnsupportedLayer, Weights
 from ..frontends.structure import terms_of
 from ..frontends.torch_fx.graph import trace
-from ..ir.ops import NetworkError, Rule
+from ..ir.bounds import NetworkError, one_of
 from . import firing
 from .firing import over_channels
 from .passing import aligned, passed, passed_trains, shortcut_currents
+from .rules import STEPS
 from .stage import Stage
 
 __all__ = ["IntegerGraph", "Scales", "sources_of"]
@@ -44,8 +45,8 @@ class IntegerGraph(nn.Module):
     Parameters: ``model``, an nn.Module with QCFS activations, or the layers of a float graph, copied;
     ``input_high``, the largest pixel, which stands for 1.0; ``steps``, T; ``weight_bits``, 2..8, with ``first_bits``
     and ``last_bits`` for the first and last layer and ``shortcut_bits`` for projections, which must come in the unit
-    of the layer they are added to; ``rule``, "lossless", "causal" or "signed"; ``strict``, whether neurons fire at
-    ``>`` instead of ``>=``; ``shape``, (C, H, W) of the image, where a pool covers the whole map.
+    of the layer they are added to; ``rule``, one of ``quant.qat.rules``; ``strict``, whether neurons fire at ``>``
+    instead of ``>=``; ``shape``, (C, H, W) of the image, where a pool covers the whole map.
     Attribute ``through_time``: whether the gradient of causal spikes is that of the membrane (``quant.qat.firing``).
     Forward: pixels as integers 0..input_high (N, C, H, W) to logits (N, classes), scaled to those of the float model.
     Raises UnsupportedLayer for a ReLU left in, NetworkError for NaN or bit widths out of range, naming the layer.
@@ -64,19 +65,18 @@ class IntegerGraph(nn.Module):
         first_bits: int | None = None,
         last_bits: int | None = None,
         shortcut_bits: int = 8,
-        rule: Rule = "lossless",
+        rule: str = "lossless",
         strict: bool = False,
         shape: tuple[int, int, int] | None = None,
     ) -> None:
         super().__init__()
-        if rule not in ("causal", "lossless", "signed"):
-            raise NetworkError(f"rule must be 'causal', 'lossless' or 'signed', not {rule!r}")
+        if rule not in STEPS:
+            raise NetworkError(f"rule must be {one_of(STEPS)}, not {rule!r}")
         if not 1 <= input_high <= 255 or not 1 <= steps <= 64:
             raise NetworkError(f"input_high must be in 1..255 and steps in 1..64, not {input_high} and {steps}")
         layers = trace(model, shape) if isinstance(model, nn.Module) else list(model)
         self.input_high, self.steps = input_high, steps
-        self.rule: Rule = rule
-        self.strict, self.through_time = strict, False
+        self.rule, self.strict, self.through_time = rule, strict, False
         self.stages = nn.ModuleList()
         self.order: list[Stage | Pool | Flat] = []
         kinds = {layer.name: layer for layer in layers}
@@ -104,7 +104,7 @@ class IntegerGraph(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Pixels as integers (N, C, H, W) to logits (N, classes); see the class."""
-        # Pixels and spike counts, and for the other rules than lossless the trains (T, N, ...) that the counts are of.
+        # Pixels and spike counts, and for rules that go step by step the trains (T, N, ...) that the counts are of.
         found, trains = {IMAGE: pixels.to(self.dtype(pixels))}, dict[str, Tensor]()
         if not self.training and pixels.ndim == 4:
             found[IMAGE] = found[IMAGE].contiguous(memory_format=torch.channels_last)  # half the time
@@ -122,7 +122,7 @@ class IntegerGraph(nn.Module):
         self, layer: Stage | Pool | Flat, found: dict[str, Tensor], trains: dict[str, Tensor], scales: Scales
     ) -> None:
         """Put the result of ``layer`` into ``found``: pixels, spike counts or logits (N, ...) by layer, and into
-        ``trains`` the spikes (T, N, ...) that the counts are of, where the rule is not lossless."""
+        ``trains`` the spikes (T, N, ...) that the counts are of, where the rule goes step by step."""
         match layer:
             case Flat() | Pool():
                 source = layer.sources[0]
@@ -162,7 +162,7 @@ class IntegerGraph(nn.Module):
             )
             return trains[stage.name].sum(0)
         count = None
-        if self.rule != "lossless":
+        if STEPS[self.rule] is not None:
             with torch.no_grad():
                 drive = self._drive(stage, integers, found, trains)
                 settings = {"rule": self.rule, "strict": self.strict}

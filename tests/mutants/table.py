@@ -29,7 +29,8 @@ class Group:
 GROUPS = {
     "hdl": Group(("hdl/**/*.py",), ("tests/hdl",)),
     "quant": Group(
-        ("quant/golden.py", "quant/kernels/*.py", "quant/conversion/rounding.py", "quant/training/checkpoint.py"),
+        ("quant/golden.py", "quant/kernels/*.py", "quant/kernels/rules/*.py", "quant/conversion/rounding.py",
+         "quant/training/checkpoint.py"),
         ("tests/quant/test_golden*.py", "tests/quant/test_integers.py", "tests/quant/test_nodes.py",
          "tests/quant/test_checkpoint.py", "tests/quant/test_reals.py", "tests/quant/test_compiled.py"),
     ),

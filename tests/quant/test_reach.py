@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from spikeloom.gen.lowering.counts import counted
 from spikeloom.quant import golden
-from spikeloom.quant.analysis.branches import FAR
 from spikeloom.quant.analysis.reach import Reach
+from spikeloom.quant.ir.branches import FAR
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import (
     IF,

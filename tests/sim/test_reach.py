@@ -44,8 +44,8 @@ def test_a_verification_says_it_in_chunks_and_jobs(monkeypatch: pytest.MonkeyPat
         assert outcome.reach is not None and outcome.reach.figures() == expected
         assert json.loads(json.dumps(outcome_figures(outcome)["reach"])) == expected
         found = properties(outcome)
-        assert found["reach_branches"] == expected["branches"] == round(outcome.reach.share(*TAKEN), 6)
-        assert found["reach_constants"] == expected["constants"] == round(outcome.reach.share(*MOVED), 6)
+        assert found["reach_branches"] == expected["branches"] == round(outcome.reach.share(TAKEN), 6)
+        assert found["reach_constants"] == expected["constants"] == round(outcome.reach.share(MOVED), 6)
         assert found["reach_warnings"] == len(expected["warnings"])
     outcome = verify(design, contents, tmp_path, frames[:2], simulator="amaranth", reach=False)
     assert outcome.reach is None and "reach" not in outcome_figures(outcome)

@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..bounds import text
+from ..branches import Branches
 from ..node import Node
+from ..reach import NodeReach, Place
 from ..signal import Signal
 from ..span import Span
 
@@ -54,3 +56,32 @@ class Add(Node):
         one, other = spans
         assert one.step is not None and other.step is not None  # both are currents
         return Span(one.low + other.low, one.high + other.high, np.gcd(one.step, other.step))
+
+    def reach(self, place: Place) -> NodeReach:
+        """Each addend, 0 and other than 0."""
+        return _AddReach(self, place)
+
+
+class _AddReach(NodeReach):
+    """Branches ``addends`` (2 * 2, C): the first addend 0, other than 0, and the second."""
+
+    def __init__(self, node: Add, place: Place) -> None:
+        super().__init__(place)
+        self._names = node.sources
+        ends = [span.always for span in place.spans]
+        can = np.stack([x for a, b in ends for x in ((a <= 0) & (b >= 0), (a < 0) | (b > 0))])
+        self.branches["addends"] = Branches.of(can)
+
+    def observe(self, inputs: Sequence[np.ndarray], result: np.ndarray) -> None:
+        branches = self.branches["addends"]
+        if branches.done:
+            return
+        for k, x in enumerate(inputs):
+            zero = x == 0
+            axes = (0, *range(1, x.ndim - 3), x.ndim - 2, x.ndim - 1)
+            branches.seen[2 * k] |= zero.any(axes)
+            branches.seen[2 * k + 1] |= ~zero.all(axes)
+
+    def texts(self, kind: str) -> list[str]:
+        rows = [f"{name} {what} 0" for name in self._names for what in ("was never", "was always")]
+        return [f"{what} in {n} channels" for what, n in self.branches[kind].rows(rows)]

@@ -18,9 +18,14 @@ __all__ = ["Flatten"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Flatten(Node):
-    """(C, H, W) to (C*H*W, 1, 1) in the order C, H, W. It is linear, and counts of spikes go through."""
+    """(C, H, W) to (C*H*W, 1, 1) in the order C, H, W. It is linear."""
 
     passes_sums: ClassVar = True
+
+    @property
+    def counts(self) -> bool:
+        """Counts of spikes go through."""
+        return True
 
     def _signal(self, sources: Sequence[Signal], steps: int) -> Signal:
         return replace(sources[0], shape=(math.prod(sources[0].shape), 1, 1))

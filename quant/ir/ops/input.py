@@ -10,6 +10,7 @@ import numpy as np
 
 from ..bounds import MOST_ELEMENTS, integer
 from ..node import Node
+from ..reach import NodeReach, Place
 from ..signal import Signal
 from ..span import Span
 
@@ -48,3 +49,7 @@ class Input(Node):
         """All pixels."""
         channels = self.shape[0]
         return Span(np.zeros((1, channels), np.int64), np.full((1, channels), self.high))
+
+    def reach(self, place: Place) -> NodeReach:
+        """The values of the pixels."""
+        return NodeReach(place, valued=True)

@@ -4,49 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ..bounds import flag, within
-from ..node import Node, by_channel, multiplied
+from ..bounds import flag, one_of, within
+from ..branches import Near
+from ..node import Node, multiplied
+from ..reach import NodeReach, Place
+from ..rule import Rule
+from ..rules import RULES
 from ..signal import Signal
+from ..span import Span
 
-__all__ = ["IF", "Rule"]
-
-Rule = Literal["causal", "lossless", "signed"]
+__all__ = ["IF"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IF(Node):
     """Integrate and fire, reset by subtraction, with v = ``v0`` at the start of every frame.
 
-    ``rule="causal"`` (QCFS, Bu et al. 2022): for each time step t in order,
-        v += I_t + bias;  s_t = [v >= threshold];  v -= s_t * threshold.
-    ``rule="signed"`` (Fast-SNN, Hu et al. 2023), with N = 0 at the start: v += I_t + bias; where v >= threshold a spike
-        s_t = 1; else where v < 0 and N > 0 a negative one, s_t = -1; else s_t = 0;  v -= s_t * threshold;  N += s_t.
-    ``rule="lossless"``: u = v0 + sum_t (I_t + bias); the count is the largest k in 0..T with k = 0 or
-        u >= k * threshold, and s_t = [t < count]: the spikes come first. It equals the quantised ANN exactly.
-    ``strict`` replaces the tests ``>=`` by ``>`` (the dual-phase method). ``threshold`` > 0 and ``bias`` have shape
+    ``rule`` says when a neuron spikes, and is the name of one in ``quant.ir.rules``, whose class has the equation.
+    ``strict`` replaces its tests ``>=`` by ``>`` (the dual-phase method). ``threshold`` > 0 and ``bias`` have shape
     (C,), ``v0`` (C,) or, for an initial membrane of every neuron, (C, H, W).
-
-    Rule ``lossless`` needs the sum of its currents alone; its spikes and the causal ones may travel as counts.
     """
 
     takes: ClassVar = ("currents",)
+    activation: ClassVar = True
 
     threshold: np.ndarray
     bias: np.ndarray
     v0: np.ndarray
-    rule: Rule = "causal"
+    rule: str = "causal"
     strict: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._arrays("threshold", "bias", "v0")
         object.__setattr__(self, "strict", flag(self.name, "strict", self.strict))
-        if not isinstance(self.rule, str) or self.rule not in ("causal", "lossless", "signed"):
-            self._fail(f"rule must be 'causal', 'lossless' or 'signed', not {self.rule!r}")
+        if not isinstance(self.rule, str) or self.rule not in RULES:
+            self._fail(f"rule must be {one_of(RULES)}, not {self.rule!r}")
         if (
             not self.threshold.shape == self.bias.shape == self.v0.shape[:1]
             or self.threshold.ndim != 1
@@ -68,50 +65,46 @@ class IF(Node):
         self._check_channels(self.threshold, source)
         if self.v0.ndim == 3 and self.v0.shape != source.shape:
             self._fail(f"v0 has shape {self.v0.shape}, but the neurons {source.shape}")
-        return Signal("spikes", source.shape, True, -1 if self.rule == "signed" else 0, 1)
+        return Signal("spikes", source.shape, True, self.fires.lowest, 1)
 
     def _check_inside(self, source: Signal, steps: int) -> None:
-        # In 64 bits: a network's numbers are up to 2^48, and the sum below holds no more than 200 of them.
-        current = max(-source.low, source.high)
-        start = np.abs(self.v0).reshape(len(self.v0), -1).max(1)
-        reach = start + steps * (current + np.abs(self.bias) + self.threshold)
+        reach = self.fires.most(self, max(-source.low, source.high), steps)
         worst = int(reach.argmax())
-        what = f"what its membrane can reach, |v0| + T * (|I| + |bias| + threshold), in channel {worst}"
+        what = f"what its membrane can reach, {self.fires.membrane}, in channel {worst}"
         within(self.name, what, 0, int(reach[worst]))
 
     @property
+    def fires(self) -> Rule:
+        """Its rule."""
+        return RULES[self.rule]
+
+    @property
     def adds_up(self) -> bool:
-        """Whether its rule is ``lossless``."""
-        return self.rule == "lossless"
+        """Whether its rule needs the sum of its currents alone."""
+        return self.fires.adds_up
+
+    @property
+    def counts(self) -> bool:
+        """Whether those of its rule may."""
+        return self.fires.counts
 
     def reference(self, x: Sequence[np.ndarray], timed: Sequence[bool], steps: int) -> np.ndarray:
         """The spikes, of currents that are there in every step where they do not change."""
-        currents = x[0] if timed[0] else np.repeat(x[0][:, None], steps, 1)
-        return self._lossless(currents) if self.rule == "lossless" else self._membranes(currents)
+        return self.fires.reference(self, x[0] if timed[0] else np.repeat(x[0][:, None], steps, 1))
 
-    def _lossless(self, currents: np.ndarray) -> np.ndarray:
-        """The count is the number of k in 1..T with u >= k * threshold (or >), for u does not change with k."""
-        steps = currents.shape[1]
-        u = self.v0.reshape(-1, *(self.v0.shape[1:] or (1, 1))) + (currents + by_channel(self.bias)).sum(1)
-        test = np.greater if self.strict else np.greater_equal
-        count = np.zeros_like(u)
-        for k in range(1, steps + 1):
-            count += test(u, k * by_channel(self.threshold))
-        return np.stack([(t < count).astype(np.int64) for t in range(steps)], 1)
+    def span(self, spans: Sequence[Span], sources: Sequence[Signal], steps: int) -> Span:
+        """The spikes of every step that its rule can give."""
+        return self.fires.possible(self, spans[0], steps, sources[0].timed).spikes
 
-    def _membranes(self, currents: np.ndarray) -> np.ndarray:
-        """Rules causal and signed: the membrane step by step."""
-        threshold, bias = by_channel(self.threshold), by_channel(self.bias)
-        v = np.zeros_like(currents[:, 0]) + self.v0.reshape(-1, *(self.v0.shape[1:] or (1, 1)))
-        fired, spikes = np.zeros_like(v), np.empty_like(currents)
-        for t in range(currents.shape[1]):
-            v = v + currents[:, t] + bias
-            up = v > threshold if self.strict else v >= threshold
-            down = ~up & (v < 0) & (fired > 0) if self.rule == "signed" else np.zeros_like(up)
-            spikes[:, t] = up.astype(np.int64) - down
-            v = v - spikes[:, t] * threshold
-            fired += spikes[:, t]
-        return spikes
+    def total(
+        self, totals: Sequence[Span | None], spans: Sequence[Span], sources: Sequence[Signal], steps: int
+    ) -> Span | None:
+        """The spikes of all steps together that its rule can give."""
+        return self.fires.possible(self, spans[0], steps, sources[0].timed).total
+
+    def reach(self, place: Place) -> NodeReach:
+        """Both ways of the tests of its rule, and every threshold moved by one."""
+        return _NeuronReach(self, place)
 
     @classmethod
     def array_shape(
@@ -130,3 +123,29 @@ class IF(Node):
         threshold = np.maximum(1, multiplied(self.threshold, factor))
         bias, v0 = multiplied(self.bias, factor), multiplied(self.v0, factor)
         return replace(self, threshold=threshold, bias=bias, v0=v0)
+
+
+class _NeuronReach(NodeReach):
+    """Branches ``tests`` (2, T, C): a test fails, and holds. Constants ``thresholds`` (2, C): whether one higher, and
+    lower, by one changes a spike; further ones of the rule. How near membranes came to the tests is noted."""
+
+    def __init__(self, node: IF, place: Place) -> None:
+        super().__init__(place, valued=place.counted)
+        self._node = node
+        self.branches |= node.fires.possible(node, place.spans[0], place.steps, place.sources[0].timed).branches
+        self.near = Near.none(place.steps, len(node.threshold))
+
+    def observe(self, inputs: Sequence[np.ndarray], result: np.ndarray) -> None:
+        self._node.fires.observe(self._node, inputs[0], result, self)
+
+    def texts(self, kind: str) -> list[str]:
+        branches = self.branches[kind]
+        if kind == "thresholds":
+            return self.moved(kind, "threshold")
+        if kind != "tests":
+            return self._node.fires.texts(kind, branches)
+        channels = branches.can.shape[-1]
+        never = int((branches.can[1].any(0) & ~branches.seen[1].any(0)).sum())
+        rest = len(branches.channels) - never
+        texts = [(never, "never crossed their threshold"), (rest, "have a test that went one way only")]
+        return [f"{n} of {channels} channels {text}" for n, text in texts if n]

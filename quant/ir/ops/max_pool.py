@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..branches import Branches
+from ..reach import NodeReach, Place
 from ..signal import Signal
 from ..span import Span
+from ..window_reach import winners
 from .pool import Pool
 
 __all__ = ["MaxPool"]
@@ -50,3 +53,30 @@ class MaxPool(Pool):
         if not sources[0].timed:
             return Span(low, high)
         return Span(low * (np.arange(len(low)) == 0)[:, None], np.maximum.accumulate(high))
+
+    def reach(self, place: Place) -> NodeReach:
+        """Every place of the window with the maximum."""
+        return _MaxPoolReach(self, place)
+
+
+class _MaxPoolReach(NodeReach):
+    """Branches ``winners`` (kernel * kernel, C): whether a place of the window had the maximum alone."""
+
+    def __init__(self, node: MaxPool, place: Place) -> None:
+        super().__init__(place, valued=True)
+        self._windows = node.windows
+        low, high = place.span.low, place.span.high
+        can = np.any(high > low, axis=0) if node.kernel > 1 else np.zeros(high.shape[1], bool)
+        self.branches["winners"] = Branches.of(np.broadcast_to(can, (node.kernel**2, len(can))))
+
+    def observe(self, inputs: Sequence[np.ndarray], result: np.ndarray) -> None:
+        if self.branches["winners"].done:
+            return
+        source = inputs[0]
+        if source.ndim == 5:
+            source = source.sum(1) if self.place.counted else source.cumsum(1)
+        found = winners(self._windows, source if source.ndim == 5 else source[:, None])
+        self.branches["winners"].seen |= found
+
+    def texts(self, kind: str) -> list[str]:
+        return [f"{self.branches[kind].part} channels have a place of the window that never had the maximum alone"]

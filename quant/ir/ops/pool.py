@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,9 +18,8 @@ __all__ = ["Pool"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Pool(Node):
-    """Common part of the pools: square windows of ``kernel``, moved by ``stride``, without padding (floor size).
-    Counts of spikes go through."""
+class Pool(Node, ABC):
+    """Common part of the pools: square windows of ``kernel``, moved by ``stride``, without padding (floor size)."""
 
     passes_sums: ClassVar = True
 
@@ -33,9 +34,18 @@ class Pool(Node):
         self._check_stride()
 
     @property
+    def counts(self) -> bool:
+        """Counts of spikes go through."""
+        return True
+
+    @property
     def windows(self) -> Windows:
         """The windows that it makes one value of each."""
         return Windows((self.kernel, self.kernel), self.stride)
+
+    @abstractmethod
+    def _signal(self, sources: Sequence[Signal], steps: int) -> Signal:
+        """What its windows give."""
 
     def _pooled(self, source: Signal) -> tuple[int, int, int]:
         """The shape of the result."""

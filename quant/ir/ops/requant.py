@@ -9,9 +9,11 @@ from typing import ClassVar
 import numpy as np
 
 from ..bounds import within
+from ..branches import Branches
 from ..node import Node, multiplied
+from ..reach import NodeReach, Place
 from ..signal import Signal
-from ..span import Span
+from ..span import Span, between
 
 __all__ = ["Requant"]
 
@@ -24,6 +26,7 @@ class Requant(Node):
     """
 
     takes: ClassVar = ("currents",)
+    activation: ClassVar = True
 
     bias: np.ndarray
     shift: np.ndarray
@@ -84,3 +87,53 @@ class Requant(Node):
         """The node behind currents that are ``factor`` (C,) times what they were, rounded."""
         shift = self.shift + np.rint(np.log2(factor)).astype(self.shift.dtype)
         return replace(self, bias=multiplied(self.bias, factor), shift=shift)
+
+    def reach(self, place: Place) -> NodeReach:
+        """Both clamps, and every bias moved by one."""
+        return _RequantReach(self, place)
+
+
+class _RequantReach(NodeReach):
+    """Branches ``clamps`` (3, C): below the range, inside, above it. Constants ``biases`` (2, C): whether one higher,
+    and lower, by one changes a value."""
+
+    def __init__(self, node: Requant, place: Place) -> None:
+        super().__init__(place, valued=True)
+        self._node = node
+        source = place.spans[0]
+        ends = [node.shifted(end[0]) for end in (source.low, source.high)]
+        parts = np.stack([ends[0] < node.lo, (ends[0] <= node.hi) & (ends[1] >= node.lo), ends[1] > node.hi])
+        self.branches["clamps"] = Branches.of(parts)
+        # x = I - bias. To the right, x and x - 1 give two values where x = q << shift with lo < q <= hi, and x and
+        # x + 1 where x + 1 is one of those. To the left, where neither both of them are clamped below nor both above.
+        low, high = (end[0] - node.bias for end in (source.low, source.high))
+        wide, left = np.int64(1) << np.maximum(node.shift, 0), np.int64(1) << np.maximum(-node.shift, 0)
+        moves = []
+        for more in (0, 1):
+            first = np.maximum(node.lo + 1, -(-(low + more) // wide))
+            right = first <= np.minimum(node.hi, (high + more) // wide)
+            start, end = node.lo // left + 1 - more, -(-node.hi // left) - more
+            moves.append(np.where(node.shift > 0, right, between(low, high, start, end)))
+        self.branches["biases"] = Branches.of(np.stack(moves), "moved")
+
+    def observe(self, inputs: Sequence[np.ndarray], result: np.ndarray) -> None:
+        node, branches = self._node, self.branches
+        if branches["clamps"].done and branches["biases"].done:
+            return
+        left, right = (np.maximum(x, 0)[:, None, None] for x in (-node.shift, node.shift))
+        x = inputs[0].astype(np.int64) - node.bias[:, None, None]
+        y = (x << left) >> right
+        parts = branches["clamps"].seen
+        for k, part in enumerate((y < node.lo, (y >= node.lo) & (y <= node.hi), y > node.hi)):
+            parts[k] |= part.any((0, 2, 3))
+        y = y.clip(node.lo, node.hi)
+        for k, move in enumerate((-1, 1)):  # a higher bias takes more off
+            moved = (((x + move) << left) >> right).clip(node.lo, node.hi)
+            branches["biases"].seen[k] |= (moved != y).any((0, 2, 3))
+
+    def texts(self, kind: str) -> list[str]:
+        if kind == "biases":
+            return self.moved(kind, "bias")
+        lo, hi = self._node.lo, self._node.hi
+        parts = f"below {lo}, where they are clamped", f"inside {lo}..{hi}", f"above {hi}, where they are clamped"
+        return [f"{n} channels were never {part}" for part, n in self.branches[kind].rows(parts)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..reach import NodeReach, Place
 from ..signal import Signal
 from ..span import Span
 from .pool import Pool
@@ -30,3 +31,7 @@ class SumPool(Pool):
     def span(self, spans: Sequence[Span], sources: Sequence[Signal], steps: int) -> Span:
         """All cells of a window at an end."""
         return Span(spans[0].low * self.kernel**2, spans[0].high * self.kernel**2)
+
+    def reach(self, place: Place) -> NodeReach:
+        """The values of the sums."""
+        return NodeReach(place, valued=True)

@@ -9,9 +9,12 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from ..branches import Branches
 from ..node import Node, multiplied
+from ..reach import NodeReach, Place
 from ..signal import Signal
 from ..span import Span
+from ..window_reach import edges, taps, zero_windows
 from ..windows import Windows
 
 __all__ = ["Synapse", "product"]
@@ -74,9 +77,13 @@ class Synapse(Node, ABC):
         outputs = len(self.weight) * self.weight.shape[1] // shape[0]
         return np.broadcast_to(outputs * self.windows.times_read(shape[1:]), shape)
 
-    def scaled(self, factor: np.ndarray, bits: int) -> Self:
-        """The node with ``bits`` wide weights that are ``factor`` (Co,) times these, rounded."""
-        return replace(self, weight=multiplied(self.weight, factor), weight_bits=bits)
+    def scaled(self, factor: np.ndarray, bits: int | None = None) -> Self:
+        """The node with weights that are ``factor`` (Co,) times these, rounded, ``bits`` wide or as wide as these."""
+        return replace(self, weight=multiplied(self.weight, factor), weight_bits=bits or self.weight_bits)
+
+    def reach(self, place: Place) -> NodeReach:
+        """Every weight with an input other than 0, every edge with a window that reaches over it."""
+        return _SynapseReach(self, place)
 
     def _range(self, source: Signal) -> tuple[int, int]:
         """Lowest and highest current of any output over all inputs (and all partial sums)."""
@@ -84,6 +91,36 @@ class Synapse(Node, ABC):
         sums = list(zip(np.maximum(w, 0).sum(1).tolist(), np.minimum(w, 0).sum(1).tolist(), strict=True))
         low, high = min(source.low, 0), max(source.high, 0)
         return min(pos * low + neg * high for pos, neg in sums), max(pos * high + neg * low for pos, neg in sums)
+
+
+class _SynapseReach(NodeReach):
+    """Branches ``inputs`` (Ky * Kx, C of the source), whether a weight met an input other than 0; ``padding`` (4, 1),
+    whether a window that reaches over the edge held one: top, bottom, left, right. All-zero windows are counted."""
+
+    def __init__(self, node: Synapse, place: Place) -> None:
+        super().__init__(place)
+        self._windows = node.windows
+        low, high = place.spans[0].always
+        active = np.broadcast_to(((low < 0) | (high > 0))[:, None, None], place.sources[0].shape)
+        self.branches["inputs"] = Branches.of(taps(node.windows, active))
+        if node.windows.padding:
+            self.branches["padding"] = Branches.of(edges(node.windows, active))
+
+    def observe(self, inputs: Sequence[np.ndarray], result: np.ndarray) -> None:
+        zero, windows = zero_windows(self._windows, inputs[0], self.place.signal.shape)
+        self.windows = self.windows[0] + zero, self.windows[1] + windows
+
+    def meet(self, active: Sequence[np.ndarray]) -> None:
+        for kind, met in (("inputs", taps), ("padding", edges)):
+            if kind in self.branches and not self.branches[kind].done:
+                self.branches[kind].seen |= met(self._windows, active[0])
+
+    def texts(self, kind: str) -> list[str]:
+        branches = self.branches[kind]
+        if kind == "inputs":
+            return [f"{branches.part} inputs were always 0 where a weight takes them, so it is not tested"]
+        sides = ", ".join(name for name, _ in branches.rows(("top", "bottom", "left", "right")))
+        return [f"no window that reaches over the edge held anything but 0: {sides}"]
 
 
 def product(rows: np.ndarray, weight: np.ndarray) -> np.ndarray:

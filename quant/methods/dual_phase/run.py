@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 import functools
 from dataclasses import asdict
-from typing import Any, cast
+from typing import Any
 
 from torch import nn
 
@@ -15,7 +15,7 @@ from ...conversion.integers import integer_network
 from ...conversion.reals import keep_membranes, layers_of, scale_logits, tuned_network
 from ...data import Dataset
 from ...ir.network import Network
-from ...ir.ops import IF, Rule
+from ...ir.ops import IF
 from ...qat.integer_graph import IntegerGraph
 from ...qat.weight_rounding import round_weights
 from ...recipe import DualPhaseRecipe
@@ -82,7 +82,7 @@ def phases(recipe: DualPhaseRecipe, model: nn.Module, data: Dataset, fit: Fit) -
     if recipe.rounded:
         round_weights(model, **bits)
     phase(model, "noisy")
-    graph = IntegerGraph(model.cpu().eval(), rule=cast(Rule, recipe.rule), **wide)
+    graph = IntegerGraph(model.cpu().eval(), rule=recipe.rule, **wide)
     fit.measure("converted", graph.to(fit.device))
     phase(graph, "integers")
     spiking = spiking_copy(graph, "causal", recipe.strict)

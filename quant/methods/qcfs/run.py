@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from typing import Any, cast
+from typing import Any
 
 from torch import nn
 
@@ -12,7 +12,6 @@ from ...conversion.integers import integer_network
 from ...conversion.reals import layers_of, scale_logits, tuned_network
 from ...data import Dataset
 from ...ir.network import Network
-from ...ir.ops import Rule
 from ...qat.integer_graph import IntegerGraph
 from ...qat.weight_rounding import round_weights
 from ...recipe import QcfsRecipe
@@ -58,5 +57,5 @@ def phases(recipe: QcfsRecipe, model: nn.Module, data: Dataset, fit: Fit) -> tup
     if not recipe.tune:
         fit.measure("fake-quantised", graph)
     graph = copy.deepcopy(graph).cpu().eval()
-    rules: tuple[Rule, ...] = (cast(Rule, recipe.rule),) if recipe.tune else ("lossless", "causal")
+    rules = (recipe.rule,) if recipe.tune else ("lossless", "causal")
     return graph, {r: integer_network(graph, shape=data.shape, rule=r, meta={"rule": r}) for r in rules}

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-__all__ = ["FAR", "Branches", "Near"]
+__all__ = ["FAR", "Branches", "Near", "Role"]
+
+Role = Literal["taken", "moved", "noted"]
+"""What branches are: what does one thing or another, and is taken or not; a constant, moved by one, which shows or
+does not; what is only noted, and missed without a warning."""
 
 FAR = np.iinfo(np.int64).max
 """The distance of nothing."""
@@ -18,6 +24,13 @@ class Branches:
 
     seen: np.ndarray
     can: np.ndarray
+    role: Role = "taken"
+
+    @classmethod
+    def of(cls, can: np.ndarray, role: Role = "taken") -> Branches:
+        """Before any frame, of what ``can`` be."""
+        can = np.ascontiguousarray(can)
+        return cls(np.zeros_like(can), can, role)
 
     @property
     def missed(self) -> np.ndarray:
@@ -33,6 +46,17 @@ class Branches:
     def channels(self) -> np.ndarray:
         """Indices of the channels in which something was missed."""
         return np.flatnonzero(self.missed.any(tuple(range(self.can.ndim - 1))))
+
+    @property
+    def part(self) -> str:
+        """In how many of all channels something was missed, in words."""
+        return f"{len(self.channels)} of {self.can.shape[-1]}"
+
+    def rows(self, names: Sequence[str]) -> list[tuple[str, str]]:
+        """Of branches (len(names), C): the name of a row in which something was missed, and in how many of all
+        channels, in words."""
+        missed = self.missed
+        return [(n, f"{row.sum()} of {len(row)}") for n, row in zip(names, missed, strict=True) if row.any()]
 
     @property
     def counts(self) -> tuple[int, int, int]:

@@ -1,0 +1,75 @@
+"""Rule ``lossless``: as many spikes as the sum of all currents is worth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from ..branches import Branches
+from ..neuron_reach import Watch
+from ..node import by_channel
+from ..reach import NodeReach
+from ..rule import Firing, Rule
+from ..span import Span
+
+if TYPE_CHECKING:
+    from ..ops.integrate_and_fire import IF
+
+__all__ = ["Lossless"]
+
+
+class Lossless(Rule):
+    """u = v0 + sum_t (I_t + bias); the count is the largest k in 0..T with k = 0 or u >= k * threshold, and
+    s_t = [t < count]: the spikes come first. It equals the quantised ANN exactly."""
+
+    name: ClassVar = "lossless"
+    adds_up: ClassVar = True
+    counts: ClassVar = True
+
+    def reference(self, node: IF, currents: np.ndarray) -> np.ndarray:
+        """The count is the number of k in 1..T with u >= k * threshold (or >), for u does not change with k."""
+        steps = currents.shape[1]
+        u = node.v0.reshape(-1, *(node.v0.shape[1:] or (1, 1))) + (currents + by_channel(node.bias)).sum(1)
+        test = np.greater if node.strict else np.greater_equal
+        count = np.zeros_like(u)
+        for k in range(1, steps + 1):
+            count += test(u, k * by_channel(node.threshold))
+        return np.stack([(t < count).astype(np.int64) for t in range(steps)], 1)
+
+    def possible(self, node: IF, current: Span, steps: int, timed: bool) -> Firing:
+        """By the span of the sum over time."""
+        v = node.v0.reshape(len(node.v0), -1)
+        low, high = ((end * steps + steps * node.bias - node.strict) for end in (current.low[0], current.high[0]))
+        assert current.step is not None
+        step = np.where(v.min(1) == v.max(1), current.step * (1 if timed else steps), 1)
+        low, high = low + v.min(1), high + v.max(1)
+        k = np.arange(1, steps + 1)[:, None]
+        test = k * node.threshold
+        hits = [_meets(low, high, step, test, test + k - 1), _meets(low, high, step, test - k, test - 1)]
+        moves = np.any(np.stack(hits), axis=1)
+        moves[1] &= node.threshold > 1
+        fails, holds = low < test, high >= test
+        return Firing(
+            Span((~fails).astype(np.int64), holds.astype(np.int64)),
+            Span((~fails).sum(0)[None], holds.sum(0)[None]),
+            {"tests": Branches.of(np.stack([fails, holds])), "thresholds": Branches.of(moves, "moved")},
+        )
+
+    def observe(self, node: IF, current: np.ndarray, spikes: np.ndarray, found: NodeReach) -> None:
+        """The k-th test, u >= k * threshold, is as one after k - 1 spikes."""
+        watch, steps = Watch(node, current, spikes, found), spikes.shape[1]
+        total = current.sum(1, dtype=watch.dtype) if current.ndim == 5 else current.astype(watch.dtype) * steps
+        g = watch.start + total + steps * watch.bias
+        for t in range(steps):
+            g -= watch.threshold
+            watch.test(g, t)
+            watch.number += 1
+        watch.close()
+
+
+def _meets(low: np.ndarray, high: np.ndarray, step: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Whether one of low, low + step, ..., high is in start..end."""
+    step = np.maximum(step, 1)
+    first = low + -(-np.maximum(start - low, 0) // step) * step
+    return first <= np.minimum(high, end)
