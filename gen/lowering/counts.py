@@ -9,6 +9,7 @@ does, so the output has M_(T-1) spikes in all: the maximum of the counts.
 
 from __future__ import annotations
 
+from ...hdl.cores.neuron.rule import rule_of
 from ...hdl.streams.words import WordFormat
 from ...quant.ir.network import Network
 from ...quant.ir.ops import IF, Add, Flatten, Pool, Readout
@@ -21,11 +22,11 @@ def sums_over_time(network: Network, name: str) -> bool:
     (end,) = network.takers[name]
     while isinstance(end, Add):
         (end,) = network.takers[end.name]
-    return isinstance(end, Readout) or (isinstance(end, IF) and end.rule == "lossless")
+    return isinstance(end, Readout) or (isinstance(end, IF) and end.adds_up)
 
 
 def counted(network: Network) -> set[str]:
-    """The nodes whose spikes travel as counts: causal and lossless neurons all of whose takers add them up, where a
+    """The nodes whose spikes travel as counts: neurons of rules that count all of whose takers add them up, where a
     count has fewer bits than T spikes, and the pools behind them."""
     spikes = WordFormat(1, network.steps, 0, 1)
     if spikes.summed.width >= spikes.width:
@@ -33,7 +34,7 @@ def counted(network: Network) -> set[str]:
     found, summed = set[str](), _summed(network)
     for node in network:
         behind = isinstance(node, Pool | Flatten) and node.source in found
-        if behind or (isinstance(node, IF) and node.rule != "signed" and node.name in summed):
+        if behind or (isinstance(node, IF) and rule_of(node.rule).counts and node.name in summed):
             found.add(node.name)
     return found
 

@@ -22,17 +22,17 @@ def neuron_cores(
     """
     v0 = neuron.v0.reshape(len(neuron.v0), -1)
     common = v0.min(1)  # what the neurons of a channel have in common stays in the spike tests
-    added, lossless = None, neuron.rule == "lossless"
+    added, adds_up = None, neuron.adds_up
     if (v0 != v0[:, :1]).any():
         added = InitialSpec(
             offset=(v0 - common[:, None]).T,
             i_format=i_format,
             ranges=ranges,
             scans=scans,
-            times=steps if constant and lossless else 1,
-            repeated=constant and not lossless and steps > 1,
+            times=steps if constant and adds_up else 1,
+            repeated=constant and not adds_up and steps > 1,
         )
-        ranges, i_format, constant = added.o_ranges, added.o_format, constant and not lossless
+        ranges, i_format, constant = added.o_ranges, added.o_format, constant and not adds_up
     neurons = NeuronSpec(
         threshold=neuron.threshold,
         bias=neuron.bias,
