@@ -104,9 +104,9 @@ class Layer:
 
     @property
     def time_fold(self) -> int:
-        """Time steps that ``steps`` may fold: T for causal and signed neurons on timed inputs, else 1."""
+        """Time steps that ``steps`` may fold: T for neurons on timed inputs whose steps follow each other, else 1."""
         neuron = self.find(IF)
-        return self.steps if self.source.timed and neuron is not None and not neuron.adds_up else 1
+        return self.steps if self.source.timed and neuron is not None and neuron.fires.folds else 1
 
     @property
     def adds_up(self) -> bool:

@@ -19,7 +19,7 @@ from spikeloom.gen.folding.find import designed
 from spikeloom.gen.folding.fold import Fold, read_folds
 from spikeloom.gen.targets.asic import area as asic_area
 from spikeloom.gen.targets.yosys import YosysError
-from spikeloom.hdl.cores.window.core import Window
+from spikeloom.hdl.cores.window.store import Store
 from spikeloom.hdl.verilog.library import Library
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
@@ -115,7 +115,7 @@ def test_same_words_and_cycles_from_any_contents(folder: Path, builds: Path, num
 
 @pytest.mark.xdist_group("asic")
 def test_contents_matter_without_the_masks(tmp_path: Path, builds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Window, "_masked", lambda _self, _m, _platform, word, _outside: word)
+    monkeypatch.setattr(Store, "masked", lambda _self, word, _outside: word)
     emit.write(small(), tmp_path, target="asic")
     outcome = verify(*emit.read(tmp_path), tmp_path, pixels(5), work=builds)
     assert not outcome.passed and outcome.differences[0].boundary == "columns"

@@ -105,7 +105,7 @@ def neuron_reference(spec: NeuronSpec) -> Reference:
         spikes_kept = Signal(2 * spec.time_steps, name="spikes_kept")
         v: Value = Mux(first, levels["v0"], kept)
         spikes, count = [], Mux(first, 0, count_kept)
-        if spec.lossless:  # as many as fit into the sum, from the first step on
+        if spec.by_rule.adds_up:  # as many as fit into the sum, from the first step on
             total = currents[0] * (spec.time_steps if spec.constant else 1)
             v = levels["v0"] + total + levels["bias"] * spec.time_steps
             spikes = [(v >= levels["threshold"] * (t + 1))[0] for t in range(spec.time_steps)]

@@ -9,6 +9,7 @@ from spikeloom.hdl.cores.initial.core import InitialMembranes
 from spikeloom.hdl.cores.initial.spec import InitialSpec
 from spikeloom.hdl.cores.neuron.core import NeuronArray
 from spikeloom.hdl.cores.neuron.spec import NeuronSpec
+from spikeloom.hdl.cores.neuron.stepwise import Stepwise
 from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.quant.ir.ops import IF
 
@@ -124,8 +125,8 @@ def test_ranges_are_those_that_are_reached() -> None:
     assert spec.initial[3].tolist() == [spec.offset[:, 3].min(), 39]
     neuron = IF(name="n", threshold=np.full(4, 200), bias=np.zeros(4), v0=np.tile([7, -4], (4, 1, 1)))
     added, neurons = neuron_cores(neuron, 1, WordFormat(4, 1, LOW, HIGH), spec.ranges, 1, constant=False)
-    assert isinstance(neurons, NeuronSpec)
-    before, _ = neurons.membranes
+    assert isinstance(neurons, NeuronSpec) and isinstance(neurons.by_rule, Stepwise)
+    before, _ = neurons.by_rule.membranes
     assert before[0].tolist() == [[LOW, HIGH + 11]] * 4, "behind the smallest v0, which is in the spike test"
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from core_bench import as_ints, as_words, run_pipe
 
-from spikeloom.hdl.cores.neuron import core as module
+from spikeloom.hdl.cores.neuron import pipeline as module
 from spikeloom.hdl.cores.neuron.core import NeuronArray
 from spikeloom.hdl.cores.neuron.spec import NeuronSpec
+from spikeloom.hdl.cores.neuron.stepwise import Stepwise
 from spikeloom.hdl.streams import words as words_module
 from spikeloom.hdl.streams.words import WordFormat
 
@@ -54,7 +55,7 @@ def equations(spec: NeuronSpec, currents: np.ndarray, channel: int) -> list[int]
     def fires(value: int, test: int) -> bool:
         return value > test if spec.strict else value >= test
 
-    if spec.lossless:
+    if spec.by_rule.adds_up:
         total = v + sum(int(c) + bias for c in currents)
         count = max(k for k in range(spec.time_steps + 1) if k == 0 or fires(total, k * theta))
         return [int(t < count) for t in range(spec.time_steps)]
@@ -66,6 +67,11 @@ def equations(spec: NeuronSpec, currents: np.ndarray, channel: int) -> list[int]
             spikes[-1] = -1
         v -= theta * spikes[-1]
     return spikes
+
+
+def membranes(spec: NeuronSpec) -> tuple[np.ndarray, np.ndarray]:
+    assert isinstance(spec.by_rule, Stepwise)
+    return spec.by_rule.membranes
 
 
 def run(spec: NeuronSpec, x: np.ndarray, gaps: float = 0.3) -> tuple[np.ndarray, list[int], list[int]]:
@@ -199,7 +205,7 @@ def test_membrane_bounds_are_reached_and_one_bit_less_fails(monkeypatch: pytest.
         ranges=np.array([[-64, 63]]),
         constant=False,
     )
-    before, _ = spec.membranes
+    before, _ = membranes(spec)
     # The lowest membrane of all, then a rise that is only right if it was kept whole.
     x = np.array([[[-64, -64, -64, 63]], [[63, 63, 63, 63]], [[-64, -64, 63, 63]], [[63, 63, 63, -64]]])
     assert before[2].tolist() == [[-192, 3 * 63 - 2 * 5]]
@@ -230,7 +236,7 @@ def test_membranes_of_neurons_that_never_or_always_fire(rule: str) -> None:
         ranges=np.array([[0, 9], [10, 12]]),
         constant=False,
     )
-    before, after = spec.membranes
+    before, after = membranes(spec)
     assert before.tolist() == [[[0, 9], [10, 12]], [[0, 18], [10, 14]], [[0, 27], [10, 16]]]
     assert after.tolist() == [[[0, 9], [0, 2]], [[0, 18], [0, 4]], [[0, 27], [0, 6]]]
 

@@ -8,14 +8,15 @@ and what is handed out are addresses: no list of words is stored anywhere.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ...memory.ram import ram
-from ...memory.style import memory_style
 from ...streams.credits import credits
-from ...verilog.library import is_asic
+from .flags import Reading, reading, written
 from .spec import WindowSpec
 
 __all__ = ["SparseWalk"]
@@ -24,6 +25,19 @@ __all__ = ["SparseWalk"]
 def _others(flags: Value) -> Value:
     """``flags`` without the lowest one that is set."""
     return Cat(flag & flags[:k].any() for k, flag in enumerate(flags))
+
+
+@dataclass(frozen=True, eq=False)
+class _Next:
+    """The next chunk: whether there is one (``valid``), its entry, its ``flags``, whether there is a word in it
+    (``some``), and whether ``only`` one; ``leaves``, whether it goes or passes, which what follows drives."""
+
+    valid: Signal
+    chunk: Any
+    flags: Signal
+    some: Signal
+    only: Signal
+    leaves: Signal
 
 
 class SparseWalk(wiring.Component):
@@ -53,7 +67,7 @@ class SparseWalk(wiring.Component):
 
     def __init__(self, spec: WindowSpec, address_bits: int, depth: int) -> None:
         self.spec, self.depth = spec, depth
-        lane_bits = (spec.chunk - 1).bit_length()
+        self.lane_bits = lane_bits = (spec.chunk - 1).bit_length()
         rows = (spec.groups * spec.scan_words // spec.chunk - 1).bit_length()
         marks = {"last": 1, "first": 1 if spec.scans > 1 else 0, "final": 1}
         freed = range(max(row.freed for row in spec.row_plan) + 1)
@@ -74,54 +88,33 @@ class SparseWalk(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        spec = self.spec
-        style = {"ram_style": memory_style(self.depth, spec.chunk)}
-        port, read = ram(m, platform, spec.chunk, self.depth, style, name="flags")
-        # The flags of a chunk go in together with its last word.
-        lane_bits = (spec.chunk - 1).bit_length()
-        events = Signal(spec.chunk)  # the latest one highest
-        at = Value.cast(self.write.at)
-        m.d.comb += [
-            port.en.eq(self.write.en & at[:lane_bits].all()),
-            port.addr.eq(at[lane_bits:]),
-            port.data.eq(Cat(events[1:], self.write.event)),
-        ]
-        with m.If(self.write.en):
-            m.d.sync += events.eq(port.data)
+        flags = written(m, platform, self.spec, self.depth, self.write)
+        self._hand_out(m, self._follow(m, reading(m, platform, self.spec, flags, self.walk)))
+        return m
 
-        # The chunk that the memory is reading.
-        reading = Signal()
-        chunk = Signal(self.entry)
-        next_free = Signal()
-        found: Value = read.data
-        if spec.padding and is_asic(platform):  # flags that were never written
-            found = Mux(spec.outside(chunk.at, spec.chunk), 0, read.data)
-        m.d.comb += [
-            self.walk.ready.eq(~reading | next_free),
-            read.en.eq(self.walk.ready),
-            read.addr.eq(self.walk.payload.at),
-        ]
-        with m.If(self.walk.ready):
-            m.d.sync += [reading.eq(self.walk.valid), chunk.eq(self.walk.payload)]
-
-        # The next chunk: its flags, whether there is a word in it, and whether only one.
+    def _follow(self, m: Module, before: Reading) -> _Next:
+        """The next chunk."""
         waiting = Signal()
         following = Signal(self.entry)
-        flags = Signal(spec.chunk)
+        flags = Signal(self.spec.chunk)
         some = Signal()
         only = Signal()
         leaves = Signal()
-        m.d.comb += next_free.eq(~waiting | leaves)
-        with m.If(next_free):
+        m.d.comb += before.free.eq(~waiting | leaves)
+        with m.If(before.free):
             m.d.sync += [
-                waiting.eq(reading),
-                following.eq(chunk),
-                flags.eq(found),
-                some.eq(found.any()),
-                only.eq(~_others(found).any()),
+                waiting.eq(before.valid),
+                following.eq(before.chunk),
+                flags.eq(before.found),
+                some.eq(before.found.any()),
+                only.eq(~_others(before.found).any()),
             ]
+        return _Next(waiting, following, flags, some, only, leaves)
 
-        # The chunk that is handed out, the lowest word first; ``lone``: it is at its last word.
+    def _hand_out(self, m: Module, after: _Next) -> None:
+        """The chunk that is handed out, the lowest word first; ``lone``: it is at its last word."""
+        spec = self.spec
+        waiting, following, some = after.valid, after.chunk, after.some
         busy = Signal()
         now = Signal(self.entry)
         left = Signal(spec.chunk)
@@ -144,7 +137,7 @@ class SparseWalk(wiring.Component):
             moves.eq(busy & (~lone | Mux(ends, free, waiting & some))),
             done.eq(moves & lone),
             enters.eq(waiting & (some | (following.last & ~closes)) & (~busy | done)),
-            leaves.eq(enters | (waiting & ~some & (~following.last | closes))),
+            after.leaves.eq(enters | (waiting & ~some & (~following.last | closes))),
         ]
         others = Signal(spec.chunk)
         m.d.comb += others.eq(_others(left))
@@ -155,10 +148,10 @@ class SparseWalk(wiring.Component):
         with m.If(closes):
             m.d.sync += [now.last.eq(1), now.final.eq(following.final), now.freed.eq(following.freed)]
         with m.If(enters):
-            m.d.sync += [busy.eq(1), now.eq(following), left.eq(flags), lone.eq(only)]
+            m.d.sync += [busy.eq(1), now.eq(following), left.eq(after.flags), lone.eq(after.only)]
 
-        lowest = left & ~others
-        lane = Cat(Cat(flag for k, flag in enumerate(lowest) if k >> bit & 1).any() for bit in range(lane_bits))
+        lowest, bits = left & ~others, range(self.lane_bits)
+        lane = Cat(Cat(flag for k, flag in enumerate(lowest) if k >> bit & 1).any() for bit in bits)
         m.d.comb += [
             self.o.valid.eq(moves),
             self.o.payload.at.eq(Cat(lane, now.at)),
@@ -167,7 +160,6 @@ class SparseWalk(wiring.Component):
             self.scanned.eq(done & ends & first),
             self.freed.eq(Mux(done & ends & result, Mux(now.last, now.freed, following.freed), 0)),
         ]
-        return m
 
     def _rested(self, m: Module, ended: Value) -> Value:
         """Whether ``span`` cycles have passed since a scan ``ended``."""

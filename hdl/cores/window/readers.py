@@ -1,0 +1,81 @@
+"""The readers of a window: what lets the walk go on, and the words that are handed out.
+
+The last word of a result waits for a credit, and that of its first scan for the shortcuts (``hold``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from amaranth import *
+
+from ...streams.counter import row_counter
+from ...streams.credits import credits
+from .sparse import SparseWalk
+from .store import Store
+from .walk import Place
+
+__all__ = ["Flags", "Words", "dense", "sparse"]
+
+
+@dataclass(frozen=True, eq=False)
+class Flags:
+    """The ports of a window beside its words: ``taken``, ``hold``, ``scanned`` (``hdl.cores.window.core``)."""
+
+    taken: Signal
+    hold: Signal
+    scanned: Signal
+
+
+@dataclass(frozen=True, eq=False)
+class Words:
+    """What leaves: a decision, whether there is a word (``valid``), whether it is the ``last`` of its scan, where words
+    are skipped the ``row`` of the weights; ``data``, one cycle later."""
+
+    data: Value
+    valid: Value
+    last: Value
+    row: Value | None = None
+
+
+def dense(m: Module, place: Place, store: Store, flags: Flags) -> Words:
+    """Hand out every word of the walk."""
+    walk, writer, spec = place.walk, store.writer, store.spec
+    data = store.columns(place) if spec.columns else store.ring(place.at)
+    credit = credits(m, spec.credits, walk.moves & walk.final, flags.taken)
+    held = walk.ending & walk.first_scan & flags.hold
+    m.d.comb += [
+        walk.moves.eq((writer.rows >= walk.wait) & (credit | ~walk.final) & ~held),
+        flags.scanned.eq(walk.moves & walk.ending & walk.first_scan),
+        writer.done_with.eq(Mux(walk.row_ends, walk.freed, 0)),
+    ]
+    return Words(data, walk.moves, walk.ends["ky"])
+
+
+def sparse(m: Module, place: Place, store: Store, flags: Flags) -> Words:
+    """Hand out the words that are not zero: the walk goes over the flags of ``spec.chunk`` words at once."""
+    walk, writer, spec, at = place.walk, store.writer, store.spec, place.at
+    m.submodules.sparse = sparse = SparseWalk(spec, len(at), store.depth // walk.unit)
+    chunks, rows = sparse.walk, spec.groups * spec.scan_words // walk.unit
+    walked = Signal.like(writer.rows)  # as ``rows``, for the walk, which runs before what is handed out
+    m.d.sync += walked.eq(walked + writer.row_done - Mux(walk.row_ends, walk.freed, 0))
+    row = row_counter(m, rows, spec.scans, walk.moves, walk.ends["ky"], "row")
+    data = store.ring(sparse.o.payload.at)
+    m.d.comb += [
+        sparse.write.en.eq(writer.written),
+        sparse.write.at.eq(Cat(writer.cell, writer.slot)),
+        sparse.write.event.eq(store.i.payload.any()),
+        chunks.valid.eq(walked >= walk.wait),
+        walk.moves.eq(chunks.valid & chunks.ready),
+        chunks.payload.at.eq(at),
+        chunks.payload.row.eq(row),
+        chunks.payload.last.eq(walk.ending),
+        chunks.payload.first.eq(walk.first_scan),
+        chunks.payload.final.eq(walk.final),
+        chunks.payload.freed.eq(Mux(walk.row_ends, walk.freed, 0)),
+        sparse.taken.eq(flags.taken),
+        sparse.hold.eq(flags.hold),
+        flags.scanned.eq(sparse.scanned),
+        writer.done_with.eq(sparse.freed),
+    ]
+    return Words(data, sparse.o.valid, sparse.o.payload.last, sparse.o.payload.row)

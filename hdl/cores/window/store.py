@@ -1,0 +1,89 @@
+"""The memory of a window: all rows in one, or a memory for each row where whole kernel columns are read.
+
+Cells around the image are never written. On an FPGA they hold zeros from the start; where memories start with anything
+(target ``asic``) they are masked instead.
+"""
+
+from __future__ import annotations
+
+from amaranth import *
+from amaranth.lib import stream
+
+from ...memory.ram import ram
+from ...memory.rom import UNCHECKED, selected
+from ...verilog.library import is_asic
+from .spec import WindowSpec
+from .walk import Place
+from .writer import Writer
+
+__all__ = ["Store"]
+
+
+class Store:
+    """The memory of the window of ``spec``, to which ``writer`` writes the words of ``i``. It has one way to be read,
+    :meth:`ring` or :meth:`columns`."""
+
+    def __init__(self, m: Module, platform: object, spec: WindowSpec, writer: Writer, i: stream.Interface) -> None:
+        self.m, self.platform, self.spec, self.writer, self.i = m, platform, spec, writer, i
+
+    @property
+    def cells(self) -> int:
+        """Cells of a row, those around the image included."""
+        return self.spec.row_words + 2 * self.spec.padding * self.spec.pixel_words
+
+    @property
+    def depth(self) -> int:
+        """Words of a ring. A slot takes a power of two of cells, so that an address is slot and cell side by side.
+        There is no slot of zeros where the padding is masked."""
+        slots = self.spec.rows + (1 if self.spec.padding and not is_asic(self.platform) else 0)
+        return ((slots - 1) << (self.cells - 1).bit_length()) + self.cells
+
+    def ring(self, at: Value) -> Value:
+        """All rows in one memory; return the word at address ``at``, one cycle later. The slot past the last row is
+        never written and holds the zeros of the padded rows."""
+        m, spec, writer = self.m, self.spec, self.writer
+        style = {} if self.depth * spec.i_format.width <= 1024 else {"ram_style": "block"}
+        style |= UNCHECKED
+        write, read = ram(m, self.platform, spec.i_format.width, self.depth, style)
+        m.d.comb += [write.en.eq(writer.written), write.data.eq(self.i.payload)]
+        m.d.comb += write.addr.eq(Cat(writer.cell, writer.slot))
+        m.d.comb += [read.en.eq(1), read.addr.eq(at)]
+        return self.masked(read.data, spec.outside(at))
+
+    def columns(self, place: Place) -> Value:
+        """A memory for each row; return the cells of all kernel rows side by side, one cycle later."""
+        m, spec, writer, walk = self.m, self.spec, self.writer, place.walk
+        rows = []
+        for k in range(spec.rows):
+            write, read = ram(m, self.platform, spec.i_format.width, self.cells, UNCHECKED, name=f"row_{k}")
+            m.d.comb += [write.en.eq(writer.written & (writer.slot == k)), write.data.eq(self.i.payload)]
+            m.d.comb += write.addr.eq(writer.cell)
+            m.d.comb += [read.en.eq(1), read.addr.eq(place.cell)]
+            rows.append(self.masked(read.data, spec.outside(place.cell)))
+        # ``first`` is the slot that the first kernel row would have; rows outside the frame are masked.
+        first = Signal(range(spec.rows))
+        first_later = Signal(range(spec.rows))
+        inner = Signal(spec.kernel[0])
+        inner_later = Signal(spec.kernel[0])
+        with m.Switch(walk.above):
+            for count in sorted({row.above for row in spec.row_plan}):
+                with m.Case(count):
+                    slots = [(k - count) % spec.rows for k in range(spec.rows)]
+                    m.d.comb += first.eq(selected(m, place.base, slots, f"first_{count}"))
+        frame = ((k >= walk.above) & (k < walk.above + walk.inside) for k in range(spec.kernel[0]))
+        m.d.comb += inner.eq(Cat(frame))
+        m.d.sync += [first_later.eq(first), inner_later.eq(inner)]
+        words = [Signal(spec.i_format.width, name=f"kernel_row_{k}") for k in range(spec.kernel[0])]
+        with m.Switch(first_later):
+            for slot in range(spec.rows):
+                with m.Case(slot):
+                    m.d.comb += [word.eq(rows[(slot + k) % spec.rows]) for k, word in enumerate(words)]
+        return Cat(Mux(inner_later[k], word, 0) for k, word in enumerate(words))
+
+    def masked(self, word: Value, outside: Value) -> Value:
+        """``word``, read from a cell of which ``outside`` said one cycle before whether it lies around the image."""
+        if not self.spec.padding or not is_asic(self.platform):
+            return word
+        later = Signal(name="outside")
+        self.m.d.sync += later.eq(outside)
+        return Mux(later, 0, word)

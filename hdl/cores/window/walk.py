@@ -1,0 +1,131 @@
+"""The walk over a window: which word is next, and where it lies.
+
+Nested counters, the innermost first; each one moves when those before it are at their end. The place of a word follows
+them without a product: a cell and a row slot, which step with the counters.
+"""
+
+from __future__ import annotations
+
+from amaranth import *
+
+from ...memory.rom import selected
+from ...streams.counter import counter
+from .geometry import RowPlan
+from .spec import WindowSpec
+
+__all__ = ["Place", "Walk"]
+
+
+class Walk:
+    """The loops of a walk, which goes on where ``moves``, which the reader drives.
+
+    Attributes: ``unit``, words that it walks over at once; ``value``, ``at_end``, ``ends``, of each loop by its name:
+    its counter, whether that is in its last state, and whether it starts anew after this cycle; ``above``, ``inside``,
+    ``wait``, ``freed``, what the output row needs of the ring (``RowPlan``); ``row_ends``, whether it ends with this
+    cycle; and of the word: ``ending``, the last of a scan; ``first_scan``, of the first scan of a result; ``final``,
+    the last of a result.
+    """
+
+    def __init__(self, m: Module, spec: WindowSpec) -> None:
+        self.spec = spec
+        self.unit = spec.chunk or 1
+        self.moves = Signal()
+        self.row_ends = Signal()
+        y, _ = counter(m, spec.o_size[0], self.row_ends, "y")
+        plan = (selected(m, y, [row[k] for row in spec.row_plan], name) for k, name in enumerate(RowPlan._fields))
+        self.above, self.inside, self.wait, self.freed = plan
+        self.value: dict[str, Value] = {}
+        self.at_end: dict[str, Value] = {}
+        self.ends: dict[str, Value] = {}
+        inner: Value = self.moves
+        for name, count in _loops(spec, self.unit):
+            self.value[name], self.at_end[name] = counter(m, count, inner, name)
+            self.ends[name] = Signal(name=f"{name}_ends")
+            m.d.comb += self.ends[name].eq(inner & self.at_end[name])
+            inner = self.ends[name]
+        m.d.comb += self.row_ends.eq(inner)
+        self.ending = Signal()
+        self.first_scan = Signal()
+        self.final = Signal()
+
+    def mark(self, m: Module) -> None:
+        """Drive what is known of the word in its scan."""
+        m.d.comb += [
+            self.ending.eq(self.at_end["run"] & self.at_end["ky"]),
+            self.first_scan.eq(self.value["scan"] == 0),
+            self.final.eq(self.ending & self.at_end["scan"]),
+        ]
+
+
+def _loops(spec: WindowSpec, unit: int) -> list[tuple[str, int]]:
+    """The loops of an output row with their rounds, the innermost first, for steps of ``unit`` words."""
+    return [
+        ("run", spec.run // unit),
+        ("ky", 1 if spec.columns else spec.kernel[0]),
+        ("scan", spec.scans),
+        ("group", spec.groups),
+        ("channel", spec.pixel_parts),
+        ("x", spec.o_size[1]),
+    ]
+
+
+class Place:
+    """Where the word of ``walk`` lies, in cells of ``walk.unit`` words.
+
+    Attributes: ``walk``; ``cell``; ``slot``, its row slot, or that of zeros for a padded row; ``base``, the slot of the
+    first input row of the window.
+    """
+
+    def __init__(self, m: Module, walk: Walk) -> None:
+        self.walk = walk
+        spec, ends = walk.spec, walk.ends
+        cells = (spec.row_words + 2 * spec.padding * spec.pixel_words) // walk.unit
+        self.cell = Signal(range(cells))
+        start = Signal(range(cells))  # the first cell of the window
+        self.slot: Value = Signal(range(spec.rows))
+        self.base = Signal(range(spec.rows))
+        # The words of a pixel, or of a part of it, lie side by side.
+        beside = spec.pixel_words // spec.pixel_parts
+        hop: Value | int = spec.pixel_words - beside + 1
+        if 1 < beside < spec.pixel_words:
+            hop = Mux(counter(m, beside, walk.moves, "part")[1], hop, 1)
+        in_frame = Signal()
+        ky = walk.value["ky"]
+        m.d.comb += in_frame.eq((ky >= walk.above) & (ky < walk.above + walk.inside) if spec.padding else 1)
+        with m.If(walk.moves):
+            m.d.sync += self.cell.eq(self.cell + hop)
+        with m.If(ends["run"]):
+            m.d.sync += self.cell.eq(start)
+            with m.If(in_frame):
+                m.d.sync += self.slot.eq(Mux(self.slot == spec.rows - 1, 0, self.slot + 1))
+        with m.If(ends["ky"]):
+            m.d.sync += self.slot.eq(self.base)
+        with m.If(ends["group"]):
+            following = Signal.like(start)
+            step = spec.stride * spec.pixel_words // walk.unit
+            if spec.pixel_parts > 1:
+                step = Mux(ends["channel"], step - spec.pixel_words + beside, beside)
+            m.d.comb += following.eq(start + step)
+            m.d.sync += [start.eq(following), self.cell.eq(following)]
+        with m.If(ends["x"]):
+            highest = spec.rows - 1 + max(row.freed for row in spec.row_plan)
+            ahead = Signal(range(highest + 1))
+            onward = Signal.like(self.base)
+            m.d.comb += [ahead.eq(self.base + walk.freed), onward.eq(_wrapped(m, ahead, highest, spec.rows))]
+            m.d.sync += [start.eq(0), self.cell.eq(0), self.base.eq(onward), self.slot.eq(onward)]
+        if spec.padding and not spec.columns:
+            self.slot = Mux(in_frame, self.slot, spec.rows)  # a slot that holds zeros
+
+    @property
+    def at(self) -> Value:
+        """The address in a ring: slot and cell side by side."""
+        return Cat(self.cell, self.slot)
+
+
+def _wrapped(m: Module, value: Value, highest: int, rows: int) -> Value:
+    """``value`` (at most ``highest``) modulo the number of row slots."""
+    if highest < rows:
+        return value
+    if rows & (rows - 1) == 0:
+        return value[: rows.bit_length() - 1]
+    return selected(m, value, [v % rows for v in range(highest + 1)], "onward_slot")
