@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
+from math import prod
 
 import numpy as np
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..cores.merge.core import Merge
-from ..cores.merge.law import SkipLaw
 from ..cores.merge.spec import MergeSpec
-from ..cores.protocol import CoreSpec
-from ..cores.readout.spec import ReadoutSpec
-from ..cores.requant.spec import RequantSpec
-from ..cores.serialiser.spec import SerialiserSpec
+from ..cores.protocol import CoreSpec, ExtraLaw, Joining
 from ..cores.window.core import Window
 from ..cores.window.geometry import WindowGeometry
 from ..cores.window.law import WindowLaw
@@ -63,8 +59,7 @@ class StageSpec(ElementSpec):
     @property
     def o_width(self) -> int:
         """Bits of the words that leave."""
-        last = self.cores[-1]
-        return last.payload.size if isinstance(last, ReadoutSpec) else last.o_format.width
+        return self.cores[-1].o_width
 
     @property
     def latency(self) -> int:
@@ -94,12 +89,12 @@ class StageSpec(ElementSpec):
     def law(self, ins: Sequence[Link], outs: Sequence[Link], costs: Sequence[ScanCosts] | None = None) -> WindowLaw:
         """The timed process of the stage between its links, behind the input those of the shortcuts; ``costs`` of the
         scans where all-zero words are skipped."""
-        laws, delay = [], self.window.latency
-        i, *skips = ins
-        links = iter(skips)
+        laws: list[ExtraLaw] = []
+        delay = self.window.latency
+        i, *links = ins
         for core in self.cores:
-            if isinstance(core, MergeSpec):
-                laws.append(SkipLaw(core, next(links), delay))
+            mine, links = links[: len(core.extras)], links[len(core.extras) :]
+            laws += core.extra_laws(mine, delay)
             delay += core.latency
         return WindowLaw(self.window, self.latency, self.result_words, i, outs[0], laws, costs)
 
@@ -108,18 +103,16 @@ class StageSpec(ElementSpec):
         and the same packed."""
         waiting = iter(words)
         x = self.window.compute(next(waiting))
-        for core in self.cores:
-            if isinstance(core, ReadoutSpec):
-                x, best = core.compute(x)
-                return x, core.pack(x, best)
-            x = core.compute(x, next(waiting)) if isinstance(core, MergeSpec) else core.compute(x)
-        return x, self.o_format.pack(x)
+        *before, last = self.cores
+        for core in before:
+            x = core.compute(x, *(next(waiting) for _ in core.extras))
+        return last.packed(x, *waiting)
 
     @property
     def core_names(self) -> list[str]:
-        """What the instances of the cores are called; merges are numbered."""
+        """What the instances of the cores are called; those that take words of other streams are numbered."""
         number = count()
-        return [core.NAME + (str(next(number)) if isinstance(core, MergeSpec) else "") for core in self.cores]
+        return [core.NAME + (str(next(number)) if core.extras else "") for core in self.cores]
 
     def core_parts(self) -> dict[str, Parts]:
         """The parts by the name of the core in it, "" for what belongs to none."""
@@ -136,22 +129,11 @@ class StageSpec(ElementSpec):
         whole = Parts()
         for parts in self.core_parts().values():
             whole.add(parts)
-        whole.add(self._unread())
+        unread = 0
+        for core in reversed(self.cores):
+            whole.add(core.spared(unread))
+            unread = core.unread(unread)
         return whole
-
-    def _unread(self) -> Parts:
-        """What goes away because a quantiser without a subtraction shifts the low bits of the currents out: their
-        registers, and the multiplexer in front of it. A negative count."""
-        parts = Parts()
-        *before, core = [core for core in self.cores if not isinstance(core, ReadoutSpec)]
-        if not isinstance(core, RequantSpec) or core.bias.any() or self.merges:
-            return parts
-        bits = int(np.clip(core.shift.reshape(-1, core.outputs).min(0), 0, core.i_format.bits - 1).sum())
-        parts.registers(-bits * self.result_words)
-        if any(isinstance(other, SerialiserSpec) for other in before):
-            parts.registers(-bits)
-            parts.mux(self.result_words, -bits)
-        return parts
 
     def core(self) -> Stage:
         """The hardware."""
@@ -166,19 +148,20 @@ def latency_of(window: WindowGeometry, cores: Sequence[CoreSpec]) -> int:
 
 def words_of_result(cores: Sequence[CoreSpec]) -> int:
     """Words in which a result of the window leaves ``cores``."""
-    return next((core.ratio for core in cores if isinstance(core, SerialiserSpec)), 1)
+    return prod(core.ratio for core in cores)
 
 
 class Stage(ElementCore):
     """The hardware of a :class:`StageSpec`.
 
-    Members: ``i``: In(stream of words); ``o``: Out(stream of words); ``skip0``, ``skip1`` ...: In(stream of shortcut
-    words), one for each merge.
+    Members: ``i``: In(stream of words); ``o``: Out(stream of words); ``skip0``, ``skip1`` ...: In(stream of words of a
+    shortcut), those of all cores.
     """
 
     def __init__(self, spec: StageSpec) -> None:
         self.spec = spec
-        skips = {f"skip{k}": In(stream.Signature(merge.skip_format.width)) for k, merge in enumerate(spec.merges)}
+        forms = [form for core in spec.cores for form in core.extras]
+        skips = {f"skip{k}": In(stream.Signature(form.width)) for k, form in enumerate(forms)}
         super().__init__(
             {"i": In(stream.Signature(spec.i_format.width)), "o": Out(stream.Signature(spec.o_width)), **skips}
         )
@@ -186,23 +169,25 @@ class Stage(ElementCore):
     @property
     def ins(self) -> list[stream.Interface]:
         """The input and the shortcuts."""
-        return [self.i, *(getattr(self, f"skip{k}") for k in range(len(self.spec.merges)))]
+        return [self.i, *(getattr(self, f"skip{k}") for k in range(sum(len(core.extras) for core in self.spec.cores)))]
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.window = window = Window(self.spec.window)
         wiring.connect(m, wiring.flipped(self.i), window.i)
-        before, merges = window, []
+        before, holds = window, []
+        others = iter(self.ins[1:])
         for name, spec in zip(self.spec.core_names, self.spec.cores, strict=True):
             core = spec.core()
-            if isinstance(core, Merge):
-                merges.append(core)
-                wiring.connect(m, wiring.flipped(self.ins[len(merges)]), core.skip)
+            if isinstance(core, Joining):
+                for mine in core.extras:
+                    wiring.connect(m, wiring.flipped(next(others)), mine)
                 m.d.comb += core.scanned.eq(window.scanned)
+                holds.append(core.hold)
             m.submodules[name] = core
             m.d.comb += [core.i.valid.eq(before.o.valid), Value.cast(core.i.payload).eq(before.o.payload)]
             before = core
-        m.d.comb += window.hold.eq(Cat(merge.hold for merge in merges).any())
+        m.d.comb += window.hold.eq(Cat(holds).any())
         m.submodules.fifo = fifo = Fifo(self.spec.fifo)
         # The credits of the window guarantee that the FIFO is ready; one comes back when all of a result has left.
         left = Signal()

@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ....hdl.cores.neuron.spec import NeuronSpec
 from ....hdl.cores.protocol import CoreSpec
-from ....hdl.cores.serialiser.spec import SerialiserSpec
 from ....hdl.cores.synapse.spec import SynapseSpec
 from ....hdl.cores.window.geometry import WindowGeometry, chunk_for
 from ....quant.ir.ops import Conv2d, Linear
@@ -134,14 +132,13 @@ def _geometry(layer: Layer, fold: Fold, columns: bool) -> WindowGeometry:
 
 def _span(cores: list[CoreSpec]) -> int:
     """Cycles by which the ends of scans must lie apart for what comes behind the array."""
-    ratios = [core.ratio for core in cores if isinstance(core, SerialiserSpec)]
-    return max([1, *ratios, *(core.turnaround for core in cores if isinstance(core, NeuronSpec))])
+    return max(max(core.ratio, core.turnaround) for core in cores)
 
 
 def _check_turnaround(layer: Layer, fold: Fold, synapse: SynapseSpec, cores: list[CoreSpec]) -> None:
-    neuron = cores[-1]
-    if isinstance(neuron, NeuronSpec) and neuron.turnaround > synapse.words:
+    needed = max(core.turnaround for core in cores)
+    if needed > synapse.words:
         raise PlanError(
             f"{layer.name}: fold steps={fold.steps} scans the window of {synapse.words} words again while the "
-            f"membrane is still being computed ({neuron.turnaround} cycles); choose fewer inputs or more steps"
+            f"membrane is still being computed ({needed} cycles); choose fewer inputs or more steps"
         )

@@ -48,6 +48,11 @@ class Merge(wiring.Component):
             }
         )
 
+    @property
+    def extras(self) -> list[stream.Interface]:
+        """The shortcut."""
+        return [self.skip]
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         spec, form, skip = self.spec, self.spec.i_format, self.spec.skip_format

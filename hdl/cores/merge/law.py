@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ...streams.law import Link
-from .spec import MergeSpec
+
+if TYPE_CHECKING:
+    from .spec import MergeSpec
 
 __all__ = ["SkipLaw"]
 

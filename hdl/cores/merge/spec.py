@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -11,9 +12,11 @@ import numpy as np
 from ...bounds import largest, reaches, whole
 from ...cost.parts import Parts, bits_of, index_bits
 from ...memory.style import memory_style
+from ...streams.law import Link
 from ...streams.words import WordFormat, bits_for
 from ..protocol import CoreSpec
 from ..synapse.trees import levels
+from .law import SkipLaw
 
 if TYPE_CHECKING:
     from .core import Merge
@@ -68,6 +71,15 @@ class MergeSpec(CoreSpec):
         if self.depth is None:
             raise ValueError("The depth of the FIFO is not known yet")
         return self.depth
+
+    @property
+    def extras(self) -> tuple[WordFormat, ...]:
+        """The words of the shortcut."""
+        return (self.skip_format,)
+
+    def extra_laws(self, links: Sequence[Link], delay: int) -> list[SkipLaw]:
+        """The law of its FIFO."""
+        return [SkipLaw(self, links[0], delay)]
 
     @property
     def groups(self) -> int:

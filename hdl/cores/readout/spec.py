@@ -70,6 +70,11 @@ class ReadoutSpec(CoreSpec):
         return data.StructLayout({"logits": self.o_format.width, "best": max(1, (self.bias.shape[0] - 1).bit_length())})
 
     @property
+    def o_width(self) -> int:
+        """Bits of the logits and of the best class."""
+        return self.payload.size
+
+    @property
     def latency(self) -> int:
         """Cycles from a current word to its logits."""
         return int(self.bias.any()) + levels(self.outputs) + 1
@@ -79,6 +84,11 @@ class ReadoutSpec(CoreSpec):
         logits = self.i_format.checked(currents).reshape(-1, self.groups * self.outputs) + self.bias
         best = [logits[:, : (g + 1) * self.outputs].argmax(1) for g in range(self.groups)]
         return logits.reshape(-1, self.outputs, 1), np.stack(best, 1).reshape(-1)
+
+    def packed(self, *words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Model: logits (n, outputs, 1), and the words (n, limbs) that hold them and the best classes."""
+        logits, best = self.compute(*words)
+        return logits, self.pack(logits, best)
 
     def pack(self, logits: np.ndarray, best: np.ndarray) -> np.ndarray:
         """Words (n, limbs), uint32, of logits (n, outputs, 1) and best classes (n,)."""

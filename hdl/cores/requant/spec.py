@@ -110,6 +110,12 @@ class RequantSpec(CoreSpec):
         parts.logic["clamp"] += int(((low < self.lo) | (high > self.hi)).sum()) * self.o_format.bits
         return parts
 
+    def unread(self, behind: int) -> int:
+        """Without a subtraction, the low bits of the currents that every channel of a lane shifts out."""
+        if self.bias.any():
+            return 0
+        return int(np.clip(self.shift.reshape(-1, self.outputs).min(0), 0, self.i_format.bits - 1).sum())
+
     def core(self) -> Requantiser:
         """The hardware."""
         from .core import Requantiser

@@ -61,6 +61,18 @@ class SerialiserSpec(CoreSpec):
         parts.mux(self.ratio, self.o_format.width)
         return parts
 
+    def unread(self, behind: int) -> int:
+        """The same bits of every part."""
+        return behind * self.ratio
+
+    def spared(self, unread: int) -> Parts:
+        """Their multiplexer and register."""
+        parts = Parts()
+        if unread:
+            parts.registers(-unread)
+            parts.mux(self.ratio, -unread)
+        return parts
+
     def core(self) -> Serialiser:
         """The hardware."""
         from .core import Serialiser

@@ -171,6 +171,12 @@ class SynapseSpec(CoreSpec):
         """What it is made of."""
         return synapse_parts(self)
 
+    def spared(self, unread: int) -> Parts:
+        """The registers of the currents."""
+        parts = Parts()
+        parts.registers(-unread)
+        return parts
+
     def core(self) -> SynapseArray:
         """The hardware."""
         from .core import SynapseArray

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...streams.law import Link
-from ..merge.law import SkipLaw
+from ..protocol import ExtraLaw
 from .sparse_law import ScanCosts
 from .spec import WindowSpec
 
@@ -32,7 +32,7 @@ class WindowLaw:
         result_words: int,
         i: Link,
         o: Link,
-        skips: Sequence[SkipLaw] = (),
+        skips: Sequence[ExtraLaw] = (),
         costs: Sequence[ScanCosts] | None = None,
     ) -> None:
         self.spec, self.latency, self.result_words, self.i, self.o = spec, latency, result_words, i, o
