@@ -15,9 +15,9 @@ import numpy as np
 from ..gen.design import Design
 from ..hdl.streams.stage import StageSpec
 from ..quant.analysis.reach import Reach
-from ..quant.ir.branches import FAR, Branches, Role
 from ..quant.ir.node import Node
-from ..quant.ir.reach import NodeReach
+from ..quant.ir.reach.branches import FAR, Branches, Role
+from ..quant.ir.reach.node import NodeReach
 
 __all__ = ["MOVED", "TAKEN", "DesignReach", "LayerReach"]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..ir.network import Network
-from ..ir.reach import NodeReach, Place
+from ..ir.reach.node import NodeReach, Place
 from .possible import possible
 
 __all__ = ["Reach"]

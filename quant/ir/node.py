@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, NoReturn
 import numpy as np
 
 from .bounds import MOST_ELEMENTS, MOST_STRIDE, NetworkError, integer, integers, text, within
-from .reach import NodeReach, Place
+from .reach.node import NodeReach, Place
 from .signal import Signal
 from .span import Span
 

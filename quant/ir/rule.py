@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from .branches import Branches
-from .reach import NodeReach
+from .reach.branches import Branches
+from .reach.node import NodeReach
 from .span import Span
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Rule(ABC):
 
     @abstractmethod
     def observe(self, node: IF, current: np.ndarray, spikes: np.ndarray, found: NodeReach) -> None:
-        """Note in ``found`` what some frames reached (``quant.ir.neuron_reach``).
+        """Note in ``found`` what some frames reached (``quant.ir.reach.neuron``).
 
         Parameters: ``current`` (N, T, C, H, W), or (N, C, H, W) where it does not change; ``spikes`` (N, T, C, H, W).
         """

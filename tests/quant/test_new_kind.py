@@ -17,12 +17,12 @@ from spikeloom.quant.analysis.narrow import narrowed
 from spikeloom.quant.analysis.reach import Reach
 from spikeloom.quant.conversion.reals import layers_of
 from spikeloom.quant.ir import netfile
-from spikeloom.quant.ir.branches import Branches
 from spikeloom.quant.ir.network import Network, NetworkError
-from spikeloom.quant.ir.neuron_reach import Watch
 from spikeloom.quant.ir.node import Node, by_channel
 from spikeloom.quant.ir.ops import IF, NODE_TYPES, Conv2d, Flatten, Input, Linear, MaxPool, Readout
-from spikeloom.quant.ir.reach import NodeReach, Place
+from spikeloom.quant.ir.reach.branches import Branches
+from spikeloom.quant.ir.reach.neuron import Watch
+from spikeloom.quant.ir.reach.node import NodeReach, Place
 from spikeloom.quant.ir.rule import Firing, Rule
 from spikeloom.quant.ir.rules import RULES
 from spikeloom.quant.ir.signal import Signal

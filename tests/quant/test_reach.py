@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from spikeloom.gen.lowering.counts import counted
 from spikeloom.quant import golden
 from spikeloom.quant.analysis.reach import Reach
-from spikeloom.quant.ir.branches import FAR
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import (
     IF,
@@ -31,6 +30,7 @@ from spikeloom.quant.ir.ops import (
     Requant,
     SumPool,
 )
+from spikeloom.quant.ir.reach.branches import FAR
 
 
 def reached(network: Network, frames: np.ndarray, counts: bool = True, size: int = 2) -> Reach:

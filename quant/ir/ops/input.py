@@ -10,7 +10,7 @@ import numpy as np
 
 from ..bounds import MOST_ELEMENTS, integer
 from ..node import Node
-from ..reach import NodeReach, Place
+from ..reach.node import NodeReach, Place
 from ..signal import Signal
 from ..span import Span
 

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..bounds import flag, one_of, within
-from ..branches import Near
 from ..node import Node, multiplied
-from ..reach import NodeReach, Place
+from ..reach.branches import Near
+from ..reach.node import NodeReach, Place
 from ..rule import Rule
 from ..rules import RULES
 from ..signal import Signal

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..branches import Branches
-from ..reach import NodeReach, Place
+from ..reach.branches import Branches
+from ..reach.node import NodeReach, Place
+from ..reach.window import winners
 from ..signal import Signal
 from ..span import Span
-from ..window_reach import winners
 from .pool import Pool
 
 __all__ = ["MaxPool"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..reach import NodeReach, Place
+from ..reach.node import NodeReach, Place
 from ..signal import Signal
 from ..span import Span
 from .pool import Pool

@@ -9,12 +9,12 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from ..branches import Branches
 from ..node import Node, multiplied
-from ..reach import NodeReach, Place
+from ..reach.branches import Branches
+from ..reach.node import NodeReach, Place
+from ..reach.window import edges, taps, zero_windows
 from ..signal import Signal
 from ..span import Span
-from ..window_reach import edges, taps, zero_windows
 from ..windows import Windows
 
 __all__ = ["Synapse", "product"]

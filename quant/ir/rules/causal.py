@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ..neuron_reach import Watch
-from ..reach import NodeReach
+from ..reach.neuron import Watch
+from ..reach.node import NodeReach
 from .stepwise import Stepwise, reaches
 
 if TYPE_CHECKING:

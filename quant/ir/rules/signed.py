@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ..branches import Branches
-from ..neuron_reach import Watch
-from ..reach import NodeReach
+from ..reach.branches import Branches
+from ..reach.neuron import Watch
+from ..reach.node import NodeReach
 from ..span import between
 from .stepwise import Back, Stepwise, reaches
 

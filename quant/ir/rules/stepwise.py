@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from ..branches import Branches
-from ..neuron_reach import Watch
 from ..node import by_channel
-from ..reach import NodeReach
+from ..reach.branches import Branches
+from ..reach.neuron import Watch
+from ..reach.node import NodeReach
 from ..rule import Firing, Rule
 from ..span import Span, between
 

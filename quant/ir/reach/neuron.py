@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .branches import FAR
-from .reach import NodeReach
+from .node import NodeReach
 
 if TYPE_CHECKING:
-    from .ops.integrate_and_fire import IF
+    from ..ops.integrate_and_fire import IF
 
 __all__ = ["Watch"]
 

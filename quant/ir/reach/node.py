@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..signal import Signal
+from ..span import Span
 from .branches import Branches, Near
-from .signal import Signal
-from .span import Span
 
 __all__ = ["NodeReach", "Place"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .windows import Windows
+from ..windows import Windows
 
 __all__ = ["edges", "taps", "winners", "zero_windows"]
 
