@@ -4,11 +4,15 @@ its file."""
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 from ..found import classes
 from ..rule import Rule
 
 __all__ = ["RULES"]
 
-RULES: dict[str, Rule] = {rule.name: rule() for rule in classes(sys.modules[__name__], Rule)}
+_kinds: Iterator[Any] = classes(sys.modules[__name__], Rule)  # none of which is abstract
+
+RULES: dict[str, Rule] = {kind.name: kind() for kind in _kinds}
 """The rules by the names that networks have for them."""
