@@ -1,7 +1,8 @@
 """The methods by name: their recipes, none of which needs torch, and what follows them.
 
 A method is a folder: ``recipe.py``, its settings; ``algorithm.py``, what the paper says; ``run.py``, with a function
-``phases`` that follows a recipe."""
+``phases`` that follows a recipe; ``post.py``, where it converts trained models without training, with a function
+``convert``."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .base import Distill, Epochs, Rates, Recipe, RecipeError, Start
+from .conversion import Conversion, ConversionError, Convert, Job, LayerError, Made
 from .dual_phase.recipe import DualPhaseRecipe
 from .fast_snn.recipe import FastSnnRecipe
 from .integernet.recipe import IntegerNetRecipe
@@ -24,12 +26,18 @@ if TYPE_CHECKING:
     from ..training.fit import Fit
 
 __all__ = [
+    "CONVERSIONS",
     "METHODS",
+    "Conversion",
+    "ConversionError",
     "Distill",
     "DualPhaseRecipe",
     "Epochs",
     "FastSnnRecipe",
     "IntegerNetRecipe",
+    "Job",
+    "LayerError",
+    "Made",
     "Phases",
     "QcfsRecipe",
     "Rates",
@@ -37,6 +45,7 @@ __all__ = [
     "RecipeError",
     "SpikingResnetRecipe",
     "Start",
+    "conversion_of",
     "phases_of",
 ]
 
@@ -58,3 +67,19 @@ def phases_of(recipe: Recipe) -> Phases:
     if type(recipe) not in METHODS.values():
         raise RecipeError(f"Recipe: {type(recipe).__name__} has no training")
     return import_module(f"..{recipe.NAME}.run", __name__).phases
+
+
+BITS = ("weight_bits", "first_bits", "last_bits", "shortcut_bits")
+
+CONVERSIONS: dict[str, Conversion] = {
+    "qcfs": Conversion(package="qcfs", levels=True, options=("steps", *BITS, "rule", "strict"), calibrated=False,
+                       folds=False, title="spikes, of a model trained with QCFS activations"),
+    "spiking": Conversion(package="spiking_resnet", levels=False, options=("steps", *BITS, "rule", "strict"),
+                          calibrated=True, folds=False, title="causal spikes, without training (Spiking ResNet)"),
+}  # fmt: skip
+"""What converts a trained model without training."""
+
+
+def conversion_of(name: str) -> Convert:
+    """The function of the method ``name`` of :data:`CONVERSIONS`."""
+    return import_module(f"..{CONVERSIONS[name].package}.post", __name__).convert
