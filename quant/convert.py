@@ -23,7 +23,7 @@ from .ir.network import Network, NetworkError
 from .methods.registry import CONVERSIONS, Conversion, ConversionError, Job, LayerError, conversion_of
 from .seen import Seen
 
-__all__ = ["ConversionError", "Result", "Step", "convert"]
+__all__ = ["ConversionError", "LayerError", "Result", "Step", "convert"]
 
 Step = Callable[[str, float, int], None]
 """Called as step(what is done, units done, units in all)."""
@@ -31,8 +31,9 @@ Step = Callable[[str, float, int], None]
 RANDOM = 64
 """Images in place of those that nobody gave."""
 
-SHOWN, BETTER = 256, 0.15
-"""Test images that other ranges of pixels are tried on, and how much more must be right there for a refusal."""
+SHOWN, FEWEST, BETTER = 256, 20, 0.15
+"""Test images that other ranges of pixels are tried on, at most and at least, and how much more must be right there,
+beyond two standard deviations, for a refusal."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def _read(
     try:
         graph = front_end.read(model, shape)
     except NetworkError:
-        if found is None or wanted.shape is not None or found.shape[0] != 1:
+        if found is None or not found.files or wanted.shape is not None or found.shape[0] != 1:
             raise
         colours = (3, *found.shape[1:])
         try:
@@ -227,12 +228,12 @@ def _right(classes: np.ndarray, labels: np.ndarray) -> float:
 def _check_range(graph: FloatGraph, testing: Images, high: int, seen: Seen) -> None:
     """Refuse a model that plainly saw pixels in another range than 0..1, where there are labels to tell."""
     some = testing.some(SHOWN)
-    if some.labels is None:
+    if some.labels is None or len(some.pixels) < FEWEST:
         return
     mine = _right(float_classes(graph.layers, seen.images(some.pixels, high)), some.labels)
     for other in seen.others(high):
         theirs = _right(float_classes(graph.layers, other.images(some.pixels, high)), some.labels)
-        if theirs > mine + BETTER:
+        if theirs > mine + BETTER + len(some.pixels) ** -0.5:
             low, most = other.pixels
             raise ConversionError(
                 f"The model is right for {mine:.0%} of {len(some.pixels)} images of {some.name} where it sees {seen}, "

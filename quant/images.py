@@ -30,13 +30,15 @@ WHITES = tuple((1 << bits) - 1 for bits in range(1, 9))
 @dataclass(frozen=True)
 class Images:
     """``pixels`` (N, C, H, W), integers 0..``high``; ``labels`` (N,), None where unknown; ``name``, what they are, as
-    a table says it; ``classes``, the names of the classes where a folder has them."""
+    a table says it; ``classes``, the names of the classes where a folder has them; ``files``, whether they are image
+    files."""
 
     name: str
     pixels: np.ndarray
     labels: np.ndarray | None
     high: int
     classes: tuple[str, ...] = ()
+    files: bool = False
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -57,8 +59,10 @@ class Images:
         if shape == (int(np.prod(self.shape)), 1, 1) != self.shape:
             return replace(self, pixels=self.pixels.reshape(len(self.pixels), *shape))
         if self.shape != shape:
+            remedy = "; --resize and --crop scale and cut them" if self.files else ""
             raise DataError(
                 f"{self.name}: has images of shape {self.shape} (channels, height, width), but the model takes {shape}"
+                f"{remedy}"
             )
         return self
 
@@ -257,4 +261,4 @@ def _from_folder(
         pixels = read(some, shape, prepared, progress)
     except PictureError as error:
         raise DataError(str(error)) from None
-    return Images(str(folder.path), pixels >> (8 - high.bit_length()), some.labels, high, tuple(folder.classes))
+    return Images(str(folder.path), pixels >> (8 - high.bit_length()), some.labels, high, tuple(folder.classes), True)

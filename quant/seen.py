@@ -37,20 +37,22 @@ class Seen:
         low, high = self.pixels
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise SeenError(f"--pixel-range must be black and a larger number for white, not {low:g},{high:g}")
-        for name, values in (("mean", self.mean), ("std", self.std)):
+        pairs = (("mean", self.mean), ("std", self.std))
+        for name, values in pairs:
             if not all(map(math.isfinite, values)):
                 raise SeenError(f"--{name} must be finite numbers, not {_list(values)}")
         if min(self.std, default=1.0) <= 0:
             raise SeenError(f"--std must be positive, not {_list(self.std)}")
+        given = " and ".join(f"--{name} {_list(values)}" for name, values in pairs if values)
         largest = max((*map(abs, self.mean), *self.std), default=0.0)
         if self.pixels == UNIT and largest > 1.5:
             raise SeenError(
-                f"--mean {_list(self.mean)} and --std {_list(self.std)} are of pixels 0..255, but the model is said to "
+                f"{given} are of pixels 0..255, but the model is said to "
                 "see 0..1; divide them by 255, or, where the model takes (0..255 - mean) / std, add --pixel-range 0,255"
             )
         if high - low > 2 and self._normalised and largest <= 1.5:
             raise SeenError(
-                f"--mean {_list(self.mean)} and --std {_list(self.std)} are of images in 0..1, but --pixel-range is "
+                f"{given} are of images in 0..1, but --pixel-range is "
                 f"{low:g},{high:g}; leave that out, or give mean and std of such numbers"
             )
 
@@ -90,7 +92,7 @@ class Seen:
         """What a model may have seen in place of this: pixels as they are in files, and -1..1."""
         for pixels in (UNIT, (0.0, float(high)), (-1.0, 1.0)):
             if pixels != self.pixels:
-                yield replace(self, pixels=pixels, mean=(0.0,) * len(self.mean), std=(1.0,) * len(self.std))
+                yield Seen(pixels, (0.0,) * len(self.mean), (1.0,) * len(self.std))
 
     def __str__(self) -> str:
         low, high = self.pixels

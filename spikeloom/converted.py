@@ -16,8 +16,7 @@ from .quant.ir.summary import as_html, as_text, html_table, text_table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from .quant.convert import Result
-    from .quant.methods.conversion import LayerError
+    from .quant.convert import LayerError, Result
 
 __all__ = ["Converted"]
 

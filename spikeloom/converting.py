@@ -101,6 +101,7 @@ def _shape(given: Sequence[int]) -> tuple[int, int, int]:
 def _model(model: Any, weights: str | Path | None, arguments: Mapping[str, Any] | None) -> tuple[str, Any, list[str]]:
     """What the model is called, itself, and what was done to its weights."""
     from .quant.convert import ConversionError
+    from .quant.frontends.protocol import find
     from .quant.models.own import is_own, own_model
     from .quant.models.weights import fill
 
@@ -109,7 +110,9 @@ def _model(model: Any, weights: str | Path | None, arguments: Mapping[str, Any] 
     if named and is_own(name):
         place, _, called = name.rpartition(":")
         name, source = f"{portable(place)}:{called}" if place else name, own_model(name, arguments)
-    elif arguments:
+    elif named:
+        find(model)
+    if source is model and arguments:
         raise ConversionError(f"{name}: arguments (--arg) are for models that are called, file.py:NAME")
     if weights is not None:
         import torch

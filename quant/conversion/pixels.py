@@ -46,7 +46,8 @@ def of_plain_pixels(
             case Pool():
                 if layer.kind == "average" and layer.divisor:
                     b = b * layer.kernel**2 / layer.divisor
-                sizes[layer.name] = tuple((n - layer.kernel) // layer.stride + 1 for n in sizes[layer.sources[0]])
+                high, wide = ((n - layer.kernel) // layer.stride + 1 for n in sizes[layer.sources[0]])
+                sizes[layer.name] = (high, wide)
             case _:
                 refuse(layer.name, f"{type(layer).__name__} of a normalised image", REMEDY)
         passed[layer.name] = a, b

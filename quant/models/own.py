@@ -212,8 +212,8 @@ def _outline(path: Path) -> list[str]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError):
         return []
-    kinds = ast.FunctionDef | ast.ClassDef
-    return [node.name for node in tree.body if isinstance(node, kinds) and not node.name.startswith("_")]
+    found = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    return [name for name in found if not name.startswith("_")]
 
 
 def _named(known: list[str]) -> str:
