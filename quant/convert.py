@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from .analysis.errors import compare, float_classes
 from .conversion.pixels import of_plain_pixels
 from .files.folders import portable
 from .files.pictures import Prepared
 from .files.texts import near
 from .frontends.float_graph import FloatGraph
-from .frontends.layers import Activation
+from .frontends.layers import Activation, Layer, Weights
 from .frontends.protocol import FrontEnd, FrontEndError
 from .images import Images, images, random_images
 from .ir.network import Network, NetworkError
 from .methods.registry import CONVERSIONS, Conversion, ConversionError, Job, LayerError, conversion_of
 from .seen import Seen
+from .tried import check_range, tried
 
 __all__ = ["ConversionError", "LayerError", "Result", "Step", "convert"]
 
@@ -30,10 +30,6 @@ Step = Callable[[str, float, int], None]
 
 RANDOM = 64
 """Images in place of those that nobody gave."""
-
-SHOWN, FEWEST, BETTER = 256, 20, 0.15
-"""Test images that other ranges of pixels are tried on, at most and at least, and how much more must be right there,
-beyond two standard deviations, for a refusal."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +72,13 @@ class Wanted:
 def convert(front_end: FrontEnd, model: Any, wanted: Wanted) -> Result:
     """Convert ``model``, which ``front_end`` takes. Raises ConversionError, DataError, UnsupportedLayer, NetworkError
     or FrontEndError, naming the option, the file or the layer."""
-    calibrating = None if wanted.calibrate is None else _images(wanted, wanted.calibrate, "train", wanted.count)
-    graph, calibrating = _read(front_end, model, wanted, calibrating)
+    known = None
+    if wanted.calibrate is not None:
+        known = _images(wanted, wanted.calibrate, "train", wanted.count)
+    elif wanted.test is not None:
+        known = _images(wanted, wanted.test, "test", 1)
+    graph, known = _read(front_end, model, wanted, known)
+    calibrating = None if wanted.calibrate is None else known
     if isinstance(graph, Network):
         return Result(graph)
     shape = graph.shape
@@ -91,20 +92,28 @@ def convert(front_end: FrontEnd, model: Any, wanted: Wanted) -> Result:
         raise ConversionError(
             f"Method {name!r} has no {_option(unknown[0])}; it has {', '.join(map(_option, method.options))}"
         )
-    high = wanted.high or (calibrating.high if calibrating else (1 << (wanted.bits or 8)) - 1)
-    seen = wanted.seen.for_channels(shape[0])
+    seen, notes = wanted.seen.for_channels(shape[0]), list[str]()
     testing = _testing(wanted, calibrating, shape)
+    if testing is not None and testing.classes and len(testing.classes) != (classes := _classes(graph)):
+        notes.append(
+            f"{testing.name} has {len(testing.classes)} folders of classes, the network {classes} classes: the folders "
+            "are no labels, so there is no accuracy"
+        )
+        testing = replace(testing, labels=None)
+    given = calibrating or testing
+    high = wanted.high or (given.high if given else (1 << (wanted.bits or 8)) - 1)
+    floats = _single(graph.layers)
     if testing is not None and wanted.seen.assumed:
-        _check_range(graph, testing, high, seen)
-    notes = list[str]()
+        check_range(floats, testing, high, seen)
     if calibrating is None and method.calibrated:
         calibrating = random_images(shape, high, RANDOM)
+        unknown = "" if testing else ", and nothing here can measure how much"
         wanted.notice(
             "no images to calibrate with (--calibrate): random ones set the ranges of all layers, which real images "
-            "fill otherwise; that costs accuracy, often most of it, and nothing here can measure how much"
+            f"fill otherwise; that costs accuracy, often most of it{unknown}"
         )
-        notes.append("calibrated with random images, not with real ones: the accuracy is unknown and likely bad")
-    layers, mean, std = graph.layers, *seen.of_unit()
+        notes.append("calibrated with random images, not with real ones, which costs accuracy")
+    layers, mean, std = floats if method.calibrated else graph.layers, *seen.of_unit()
     if seen.plain:
         mean = std = ()
     elif not method.folds:
@@ -117,26 +126,36 @@ def convert(front_end: FrontEnd, model: Any, wanted: Wanted) -> Result:
         "image": f"{'x'.join(map(str, shape))}, pixels 0..{high}",
         "the model sees": str(seen),
         "image files": "" if wanted.prepared == Prepared() else str(wanted.prepared),
-        "calibrated with": "" if calibrating is None else f"{len(calibrating.pixels):,} of {calibrating.name}",
         "method": f"{name}: {method.title}",
     }
-    meta = {
-        "origin": wanted.source,
-        "method": name,
-        "image": facts["image"],
-        "sees": facts["the model sees"],
-        **wanted.prepared.meta,
-    }
-    if calibrating is not None:
+    meta = {"origin": wanted.source, "method": name, "image": facts["image"], "sees": facts["the model sees"]}
+    if calibrating is not None and method.calibrated:
+        facts["calibrated with"] = f"{len(calibrating.pixels):,} of {calibrating.name}"
         meta["data"] = portable(calibrating.name)
     job = Job(
         layers=layers, shape=shape, input_high=high, mean=mean, std=std, options=wanted.options,
         pixels=np.empty((0, *shape), np.int64) if calibrating is None else calibrating.pixels,
-        meta=meta | dict(wanted.meta or {}), progress=lambda share: wanted.step("converting", 100 * share, 100),
+        meta=meta | wanted.prepared.meta | dict(wanted.meta or {}),
+        progress=lambda share: wanted.step("converting", 100 * share, 100),
     )  # fmt: skip
     made = conversion_of(name)(job)
-    result = Result(made.network, name, made.layers, {}, None, facts, (*notes, *made.notes))
-    return result if testing is None else _tested(result, graph, testing, seen, high, wanted.step)
+    notes += made.notes
+    if testing is None:
+        return Result(made.network, name, made.layers, facts=facts, notes=tuple(notes))
+    facts["tested on"] = f"{len(testing.pixels):,} of {testing.name}"
+    found = tried(made.network, floats, testing, seen,
+                  lambda done, total: wanted.step("comparing floats and integers", done, total))  # fmt: skip
+    if found.warning:
+        wanted.notice(found.warning)
+        notes.append(found.warning)
+    noise = tuple(LayerError(n.name, n.decibels, silent=n.silent) for n in found.layers)
+    return Result(made.network, name, made.layers or noise, found.accuracy, found.agreement, facts, tuple(notes))
+
+
+def _classes(graph: FloatGraph) -> int:
+    last = graph.layers[-1]
+    assert isinstance(last, Weights)
+    return len(last.weight)
 
 
 def _images(wanted: Wanted, source: Any, split: str, count: int | None) -> Images:
@@ -221,47 +240,12 @@ def _testing(wanted: Wanted, calibrating: Images | None, shape: tuple[int, int, 
     return found
 
 
-def _right(classes: np.ndarray, labels: np.ndarray) -> float:
-    return float((classes == labels).mean())
-
-
-def _check_range(graph: FloatGraph, testing: Images, high: int, seen: Seen) -> None:
-    """Refuse a model that plainly saw pixels in another range than 0..1, where there are labels to tell."""
-    some = testing.some(SHOWN)
-    if some.labels is None or len(some.pixels) < FEWEST:
-        return
-    mine = _right(float_classes(graph.layers, seen.images(some.pixels, high)), some.labels)
-    for other in seen.others(high):
-        theirs = _right(float_classes(graph.layers, other.images(some.pixels, high)), some.labels)
-        if theirs > mine + BETTER + len(some.pixels) ** -0.5:
-            low, most = other.pixels
-            raise ConversionError(
-                f"The model is right for {mine:.0%} of {len(some.pixels)} images of {some.name} where it sees {seen}, "
-                f"and for {theirs:.0%} where it sees {other}; say what it saw: --pixel-range {low:g},{most:g}, or 0,1 "
-                "if that is meant (pixel_range)"
-            )
-
-
-def _tested(result: Result, graph: FloatGraph, testing: Images, seen: Seen, high: int, step: Step) -> Result:
-    """``result`` with what the floats and the integers say of the test images."""
-    network, notes, labels = result.network, list(result.notes), testing.labels
-    if labels is not None and testing.classes and len(testing.classes) != network.classes:
-        notes.append(
-            f"{testing.name} has {len(testing.classes)} folders of classes, the network {network.classes} classes: the "
-            "folders are no labels, so there is no accuracy"
-        )
-        labels = None
-    if labels is not None:
-        network.check_labels(labels, testing.name)
-    found = compare(network, graph.layers, testing.pixels, seen.images(testing.pixels, high),
-                    lambda done, total: step("comparing floats and integers", done, total))  # fmt: skip
-    layers = result.layers or tuple(LayerError(n.name, n.decibels, silent=n.silent) for n in found.layers)
-    accuracy = {}
-    if labels is not None:
-        accuracy = {"floats": _right(found.floats, labels), "integers": _right(found.integers, labels)}
-    facts = dict(result.facts) | {"tested on": f"{len(testing.pixels):,} of {testing.name}"}
-    agreement = _right(found.integers, found.floats)
-    return replace(result, layers=layers, accuracy=accuracy, agreement=agreement, facts=facts, notes=tuple(notes))
+def _single(layers: Sequence[Layer]) -> list[Layer]:
+    """``layers`` in single precision, in which images come."""
+    return [
+        replace(layer, weight=layer.weight.float(), bias=layer.bias.float()) if isinstance(layer, Weights) else layer
+        for layer in layers
+    ]
 
 
 def as_numbers(values: Sequence[float] | float | None) -> tuple[float, ...]:

@@ -17,6 +17,7 @@ import numpy as np
 from .data import DataError, Dataset, is_folder, load
 from .files.npz import NpzError, NpzFile
 from .files.pictures import Folder, PictureError, Prepared, is_parted, listed, read
+from .files.spread import spread
 from .files.texts import shown
 
 __all__ = ["Images", "as_pixels", "dataset", "from_npz", "images", "of_folder", "random_images"]
@@ -47,10 +48,8 @@ class Images:
         return c, h, w
 
     def some(self, count: int | None) -> Images:
-        """``count`` of them at equal distances; all where there are no more."""
-        if count is None or count >= len(self.pixels):
-            return self
-        at = np.arange(count) * len(self.pixels) // count
+        """``count`` of them, from all over them (:func:`~.files.spread.spread`)."""
+        at = spread(len(self.pixels), count)
         labels = None if self.labels is None else self.labels[at]
         return replace(self, pixels=self.pixels[at], labels=labels)
 
@@ -77,7 +76,7 @@ def images(
     prepared: Prepared | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Images:
-    """``count`` images (None: all) of ``source``, at equal distances; ``split``: "train" or "test", where it has both.
+    """``count`` images (None: all) of ``source``, from all over them; ``split``: "train" or "test", where it has both.
 
     ``source``: a data set as in ``quant.data.load``, ``FILE.npz`` or a folder (texts and paths); a Dataset; an array or
     tensor of pixels, or a pair of them and their labels. ``bits`` of a pixel, None for 8: an array must keep to them,

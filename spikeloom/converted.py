@@ -56,8 +56,8 @@ class Converted(Network):
 
     @property
     def worst(self) -> str:
-        """The name of the layer with the least signal to noise, empty where nothing was measured."""
-        return min(self.layers, key=lambda layer: layer.decibels).name if self.layers else ""
+        """The name of the layer that adds most noise to what it takes, empty where nothing was measured."""
+        return max(self.layers, key=lambda layer: layer.added).name if self.layers else ""
 
     def rows(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """Columns and rows of the table of layers: those columns alone of which something is known."""
@@ -82,7 +82,7 @@ class Converted(Network):
         parts = ["\n".join(f"{name:<{wide}}  {value}" for name, value in facts)]
         parts += [f"note: {note}" for note in self.notes]
         if self.layers:
-            parts.append(f"{text_table(*self.rows())}\nleast signal to noise: {self.worst}")
+            parts.append(f"{text_table(*self.rows())}\nmost is lost in {self.worst}")
         return "\n\n".join(part for part in (*parts, as_text(self.network)) if part)
 
     def _repr_html_(self) -> str:

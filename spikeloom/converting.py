@@ -83,7 +83,7 @@ def convert(
         seen=Seen((0.0, 1.0) if pixel_range is None else (float(pixel_range[0]), float(pixel_range[1])),
                   as_numbers(mean), as_numbers(std), pixel_range is None and mean is None and std is None),
         prepared=Prepared(tuple(resize), tuple(crop)), source=named,
-        notice=notice or (lambda text: warnings.warn(text, stacklevel=2)), step=progress or (lambda *_: None))
+        notice=notice or (lambda text: warnings.warn(text, stacklevel=4)), step=progress or (lambda *_: None))
     result = converted(find(source), source, wanted)
     return Converted.of(result, before=notes)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..extras import missing
+from .spread import spread
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -92,10 +93,8 @@ class Folder:
     classes: list[str]
 
     def some(self, count: int | None) -> Folder:
-        """``count`` of the files, at equal distances, so of all classes; all where there are no more."""
-        if count is None or count >= len(self.paths):
-            return self
-        at = np.arange(count) * len(self.paths) // count
+        """``count`` of the files, from all over them (:func:`~.spread.spread`)."""
+        at = spread(len(self.paths), count)
         labels = None if self.labels is None else self.labels[at]
         return Folder(self.path, [self.paths[k] for k in at], labels, self.classes)
 

@@ -72,6 +72,8 @@ def phases_of(recipe: Recipe) -> Phases:
 BITS = ("weight_bits", "first_bits", "last_bits", "shortcut_bits")
 
 CONVERSIONS: dict[str, Conversion] = {
+    "ptq": Conversion(package="ptq", levels=False, options=("bits", "steps", *BITS, "rule"), calibrated=True,
+                      folds=True, title="values, or with steps lossless spikes, without training"),
     "qcfs": Conversion(package="qcfs", levels=True, options=("steps", *BITS, "rule", "strict"), calibrated=False,
                        folds=False, title="spikes, of a model trained with QCFS activations"),
     "spiking": Conversion(package="spiking_resnet", levels=False, options=("steps", *BITS, "rule", "strict"),

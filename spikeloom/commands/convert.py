@@ -37,6 +37,7 @@ def convert(source: Annotated[str, typer.Argument(help="file.py:NAME or package.
             weight_bits: Annotated[int | None, typer.Option(help="Bits of weights, 2 to 8.")] = None,
             first_bits: Annotated[int | None, typer.Option(help="Those of the first layer.")] = None,
             last_bits: Annotated[int | None, typer.Option(help="Those of the last layer.")] = None,
+            shortcut_bits: Annotated[int | None, typer.Option(help="Those of projections in residual blocks.")] = None,
             steps: Annotated[int | None, typer.Option(help="Time steps T: a spiking network.")] = None,
             rule: Annotated[str | None, typer.Option(help="causal, lossless or signed neurons.")] = None,
             mean: Annotated[str | None, typer.Option(metavar="M,...", help="What the model takes off its images, one "
@@ -55,7 +56,7 @@ def convert(source: Annotated[str, typer.Argument(help="file.py:NAME or package.
             json: JsonOption = False) -> None:
     """Convert a trained PyTorch model to a network of integers, without training.
 
-    SOURCE is executed, as "python FILE" would: convert only what you trust. Nothing is downloaded, by Spikeloom.
+    SOURCE is executed, as "python FILE" would: convert only what you trust. Spikeloom downloads nothing.
     """
     need("torch")
     writable(output, folder=False)
@@ -65,7 +66,7 @@ def convert(source: Annotated[str, typer.Argument(help="file.py:NAME or package.
 
     torch.set_num_threads(threads)
     given: dict[str, Any] = {"steps": steps, "rule": rule, "bits": bits, "weight_bits": weight_bits,
-                             "first_bits": first_bits, "last_bits": last_bits}
+                             "first_bits": first_bits, "last_bits": last_bits, "shortcut_bits": shortcut_bits}
     with bars() as step, redirect_stdout(sys.stderr):  # what the user's file prints is no result
         made = api.convert(
             source, weights=weights, arguments=_arguments(arg or []), calibrate=calibrate, test=test, images=images,
