@@ -13,6 +13,7 @@ from .base import Distill, Epochs, Rates, Recipe, RecipeError, Start
 from .dual_phase.recipe import DualPhaseRecipe
 from .fast_snn.recipe import FastSnnRecipe
 from .integernet.recipe import IntegerNetRecipe
+from .ptq.recipe import PtqRecipe
 from .qcfs.recipe import QcfsRecipe
 from .spiking_resnet.recipe import SpikingResnetRecipe
 
@@ -31,6 +32,7 @@ __all__ = [
     "FastSnnRecipe",
     "IntegerNetRecipe",
     "Phases",
+    "PtqRecipe",
     "QcfsRecipe",
     "Rates",
     "Recipe",
@@ -48,7 +50,8 @@ them in the checkpoint and the report; what is in between runs again when a trai
 """
 
 METHODS: dict[str, type[Recipe]] = {
-    kind.NAME: kind for kind in (QcfsRecipe, IntegerNetRecipe, DualPhaseRecipe, FastSnnRecipe, SpikingResnetRecipe)
+    kind.NAME: kind
+    for kind in (QcfsRecipe, IntegerNetRecipe, DualPhaseRecipe, FastSnnRecipe, SpikingResnetRecipe, PtqRecipe)
 }
 """What ``method`` may be."""
 
