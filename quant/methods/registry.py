@@ -15,6 +15,7 @@ from .conversion import Conversion, ConversionError, Convert, Job, LayerError, M
 from .dual_phase.recipe import DualPhaseRecipe
 from .fast_snn.recipe import FastSnnRecipe
 from .integernet.recipe import IntegerNetRecipe
+from .ptq.recipe import PtqRecipe
 from .qcfs.recipe import QcfsRecipe
 from .spiking_resnet.recipe import SpikingResnetRecipe
 
@@ -39,6 +40,7 @@ __all__ = [
     "LayerError",
     "Made",
     "Phases",
+    "PtqRecipe",
     "QcfsRecipe",
     "Rates",
     "Recipe",
@@ -57,7 +59,8 @@ them in the checkpoint and the report; what is in between runs again when a trai
 """
 
 METHODS: dict[str, type[Recipe]] = {
-    kind.NAME: kind for kind in (QcfsRecipe, IntegerNetRecipe, DualPhaseRecipe, FastSnnRecipe, SpikingResnetRecipe)
+    kind.NAME: kind
+    for kind in (QcfsRecipe, IntegerNetRecipe, DualPhaseRecipe, FastSnnRecipe, SpikingResnetRecipe, PtqRecipe)
 }
 """What ``method`` may be."""
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import io
 import json
 import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 from rich.console import Console
@@ -53,9 +51,9 @@ def records_of(commit: str, full: bool, jobs: int, console: Console) -> tuple[di
     if not (folder / "records.json").is_file():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+        (folder / "tree").mkdir()
         packed = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True).stdout
-        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-            archive.extractall(folder / "tree", filter="data")
+        subprocess.run(["tar", "-x", "-C", str(folder / "tree")], input=packed, check=True)
         collect(folder / "tree", folder, folder / "cases", commit[:12], full, jobs, console, prepare=True)
     return json.loads((folder / "records.json").read_text()), folder / "cases"
 
