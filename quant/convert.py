@@ -19,11 +19,11 @@ from .frontends.layers import Activation, Layer, Weights
 from .frontends.protocol import FrontEnd, FrontEndError
 from .images import Images, images, random_images
 from .ir.network import Network, NetworkError
-from .methods.registry import CONVERSIONS, Conversion, ConversionError, Job, LayerError, conversion_of
+from .methods.registry import CONVERSIONS, Conversion, ConversionError, Job, LayerLoss, conversion_of
 from .seen import Seen
 from .tried import check_range, tried
 
-__all__ = ["ConversionError", "LayerError", "Result", "Step", "convert"]
+__all__ = ["ConversionError", "LayerLoss", "Result", "Step", "convert"]
 
 Step = Callable[[str, float, int], None]
 """Called as step(what is done, units done, units in all)."""
@@ -40,7 +40,7 @@ class Result:
 
     network: Network
     method: str = ""
-    layers: tuple[LayerError, ...] = ()
+    layers: tuple[LayerLoss, ...] = ()
     accuracy: Mapping[str, float] = field(default_factory=dict)
     agreement: float | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -148,7 +148,7 @@ def convert(front_end: FrontEnd, model: Any, wanted: Wanted) -> Result:
     if found.warning:
         wanted.notice(found.warning)
         notes.append(found.warning)
-    noise = tuple(LayerError(n.name, n.decibels, silent=n.silent) for n in found.layers)
+    noise = tuple(LayerLoss(n.name, n.decibels, silent=n.silent) for n in found.layers)
     return Result(made.network, name, made.layers or noise, found.accuracy, found.agreement, facts, tuple(notes))
 
 

@@ -16,7 +16,7 @@ from .quant.ir.summary import as_html, as_text, html_table, text_table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from .quant.convert import LayerError, Result
+    from .quant.convert import LayerLoss, Result
 
 __all__ = ["Converted"]
 
@@ -32,7 +32,7 @@ class Converted(Network):
     """
 
     method: str = ""
-    layers: tuple[LayerError, ...] = ()
+    layers: tuple[LayerLoss, ...] = ()
     accuracy: Mapping[str, float] = field(default_factory=dict)
     agreement: float | None = None
     facts: Mapping[str, str] = field(default_factory=dict)

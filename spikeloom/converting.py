@@ -36,6 +36,7 @@ def convert(
     steps: int | None = None,
     rule: Rule | None = None,
     strict: bool = False,
+    reconstruct: int | None = None,
     mean: Sequence[float] | float | None = None,
     std: Sequence[float] | float | None = None,
     pixel_range: tuple[float, float] | None = None,
@@ -58,11 +59,12 @@ def convert(
     images set the ranges, with a warning.
 
     ``method``: of ``quant.methods.registry.CONVERSIONS``, by default the first that fits the activations; it knows some
-    of ``bits`` (of values), ``weight_bits``, ``first_bits``, ``last_bits``, ``shortcut_bits``, ``steps`` (T), ``rule``
-    and ``strict``. The model sees ``pixel_range``, by default (0, 1), for black and white, less ``mean``, by ``std``, a
-    number a channel. ``shape`` (C, H, W) of an image, where nothing else says it. ``input_bits`` of a pixel, or
-    ``input_high``, the largest one. ``resize`` (side,) or (H, W), and ``crop`` (H, W), of image files. ``meta`` of the
-    network. ``notice`` is called with a warning (None: ``warnings.warn``), ``progress`` as progress(what, done, total).
+    of ``bits`` (of values), ``weight_bits``, ``first_bits``, ``last_bits``, ``shortcut_bits``, ``steps`` (T), ``rule``,
+    ``strict`` and ``reconstruct`` (epochs over the images to calibrate with). The model sees ``pixel_range``, by default
+    (0, 1), for black and white, less ``mean``, by ``std``, a number a channel. ``shape`` (C, H, W) of an image, where
+    nothing else says it. ``input_bits`` of a pixel, or ``input_high``, the largest one. ``resize`` (side,) or (H, W),
+    and ``crop`` (H, W), of image files. ``meta`` of the network. ``notice`` is called with a warning (None:
+    ``warnings.warn``), ``progress`` as progress(what, done, total).
 
     Raises ConversionError, OwnModelError, WeightsError, DataError, SeenError, FrontEndError, UnsupportedLayer or
     NetworkError, all of them ValueErrors that name the option, file or layer, and the remedy.
@@ -74,7 +76,8 @@ def convert(
     from .quant.seen import Seen
 
     options = {"bits": bits, "weight_bits": weight_bits, "first_bits": first_bits, "last_bits": last_bits,
-               "shortcut_bits": shortcut_bits, "steps": steps, "rule": rule, "strict": strict or None}
+               "shortcut_bits": shortcut_bits, "steps": steps, "rule": rule, "strict": strict or None,
+               "reconstruct": reconstruct}
     named, source, notes = _model(model, weights, arguments)
     wanted = Wanted(
         options={key: value for key, value in options.items() if value is not None}, method=method,

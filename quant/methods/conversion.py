@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..frontends.layers import Layer
     from ..ir.network import Network
 
-__all__ = ["Conversion", "ConversionError", "Convert", "Job", "LayerError", "Made"]
+__all__ = ["Conversion", "ConversionError", "Convert", "Job", "LayerLoss", "Made"]
 
 
 class ConversionError(ValueError):
@@ -45,7 +45,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class LayerError:
+class LayerLoss:
     """A layer in integers beside its floats: ``name``; ``decibels``, signal to noise of what it gives, with the errors
     of all layers before it; ``before``, the least of what it takes; ``alone``, that of its floats put on its levels;
     ``clipped``, share of the results above the highest level; ``silent``, share of the channels that give 0 for all
@@ -69,7 +69,7 @@ class Made:
     """The ``network``, and what its ``layers`` lost, where the method itself measures that; ``notes`` for the user."""
 
     network: Network
-    layers: tuple[LayerError, ...] = ()
+    layers: tuple[LayerLoss, ...] = ()
     notes: tuple[str, ...] = ()
 
 

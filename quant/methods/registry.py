@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .base import Distill, Epochs, Rates, Recipe, RecipeError, Start
-from .conversion import Conversion, ConversionError, Convert, Job, LayerError, Made
+from .conversion import Conversion, ConversionError, Convert, Job, LayerLoss, Made
 from .dual_phase.recipe import DualPhaseRecipe
 from .fast_snn.recipe import FastSnnRecipe
 from .integernet.recipe import IntegerNetRecipe
@@ -37,7 +37,7 @@ __all__ = [
     "FastSnnRecipe",
     "IntegerNetRecipe",
     "Job",
-    "LayerError",
+    "LayerLoss",
     "Made",
     "Phases",
     "PtqRecipe",
@@ -75,8 +75,8 @@ def phases_of(recipe: Recipe) -> Phases:
 BITS = ("weight_bits", "first_bits", "last_bits", "shortcut_bits")
 
 CONVERSIONS: dict[str, Conversion] = {
-    "ptq": Conversion(package="ptq", levels=False, options=("bits", "steps", *BITS, "rule"), calibrated=True,
-                      folds=True, title="values, or with steps lossless spikes, without training"),
+    "ptq": Conversion(package="ptq", levels=False, options=("bits", "steps", *BITS, "rule", "reconstruct"),
+                      calibrated=True, folds=True, title="values, or with steps lossless spikes, without training"),
     "qcfs": Conversion(package="qcfs", levels=True, options=("steps", *BITS, "rule", "strict"), calibrated=False,
                        folds=False, title="spikes, of a model trained with QCFS activations"),
     "spiking": Conversion(package="spiking_resnet", levels=False, options=("steps", *BITS, "rule", "strict"),

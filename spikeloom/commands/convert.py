@@ -39,6 +39,8 @@ def convert(source: Annotated[str, typer.Argument(help="file.py:NAME or package.
             last_bits: Annotated[int | None, typer.Option(help="Those of the last layer.")] = None,
             shortcut_bits: Annotated[int | None, typer.Option(help="Those of projections in residual blocks.")] = None,
             steps: Annotated[int | None, typer.Option(help="Time steps T: a spiking network.")] = None,
+            reconstruct: Annotated[int | None, typer.Option(help="Epochs over the images in which gradients move the "
+                                                                 "integers.")] = None,
             rule: Annotated[str | None, typer.Option(help="causal, lossless or signed neurons.")] = None,
             mean: Annotated[str | None, typer.Option(metavar="M,...", help="What the model takes off its images, one "
                                                                            "or one a channel, of 0..1.")] = None,
@@ -66,7 +68,8 @@ def convert(source: Annotated[str, typer.Argument(help="file.py:NAME or package.
 
     torch.set_num_threads(threads)
     given: dict[str, Any] = {"steps": steps, "rule": rule, "bits": bits, "weight_bits": weight_bits,
-                             "first_bits": first_bits, "last_bits": last_bits, "shortcut_bits": shortcut_bits}
+                             "first_bits": first_bits, "last_bits": last_bits, "shortcut_bits": shortcut_bits,
+                             "reconstruct": reconstruct}
     with bars() as step, redirect_stdout(sys.stderr):  # what the user's file prints is no result
         made = api.convert(
             source, weights=weights, arguments=_arguments(arg or []), calibrate=calibrate, test=test, images=images,
