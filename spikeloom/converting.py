@@ -60,7 +60,7 @@ def convert(
 
     ``method``: of ``quant.methods.registry.CONVERSIONS``, by default the first that fits the activations; it knows some
     of ``bits`` (of values), ``weight_bits``, ``first_bits``, ``last_bits``, ``shortcut_bits``, ``steps`` (T), ``rule``,
-    ``strict`` and ``reconstruct`` (epochs over the images to calibrate with). The model sees ``pixel_range``, by default
+    ``strict`` and ``reconstruct`` (epochs over the images to calibrate with). The model sees ``pixel_range``, else
     (0, 1), for black and white, less ``mean``, by ``std``, a number a channel. ``shape`` (C, H, W) of an image, where
     nothing else says it. ``input_bits`` of a pixel, or ``input_high``, the largest one. ``resize`` (side,) or (H, W),
     and ``crop`` (H, W), of image files. ``meta`` of the network. ``notice`` is called with a warning (None:
