@@ -2,7 +2,8 @@
 
 ``digits`` comes with scikit-learn; ``mnist:DIR`` and ``fashion:DIR`` are four IDX files, plain or ``.gz``;
 ``cifar10:DIR`` is the "binary version" (``data_batch_1.bin`` to ``data_batch_5.bin`` and ``test_batch.bin``). Without
-``:DIR`` the folder is the one in SPIKELOOM_DATA (``quant.files.folders``).
+``:DIR`` the folder is the one in SPIKELOOM_DATA (``quant.files.folders``). Data of the user's own, ``.npz`` files and
+folders of image files, are read by ``quant.images``.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from typing import IO
 import numpy as np
 
 from .extras import missing
-from .files.folders import VARIABLE, data_folder
+from .files.folders import FOLDERS, VARIABLE, data_folder
 from .files.npz import unpacked_at_most
 
-__all__ = ["DataError", "Dataset", "digits", "load"]
+__all__ = ["DataError", "Dataset", "digits", "is_folder", "load"]
 
-SUPPORTED = "digits, mnist:DIR, fashion:DIR, cifar10:DIR, or without :DIR from the folder in SPIKELOOM_DATA"
+SUPPORTED = (
+    "digits, mnist:DIR, fashion:DIR, cifar10:DIR, or without :DIR from the folder in SPIKELOOM_DATA; or FILE.npz, or a "
+    "folder of image files"
+)
 
 RECORD = 1 + 3 * 32 * 32
 """Bytes of an image of CIFAR-10 and its class."""
@@ -98,17 +102,26 @@ class Dataset:
         return replace(self, name=f"{self.name}, held out", train_x=x, train_y=y, test_x=test_x, test_y=test_y)
 
 
-def load(spec: str, *, also: str = "") -> Dataset:
-    """Load the data set named ``spec``: ``digits``, ``mnist:DIR``, ``fashion:DIR`` or ``cifar10:DIR``.
+def is_folder(spec: str) -> bool:
+    """Whether ``spec`` is the folder of somebody's own images, not the name of a data set."""
+    return spec.partition(":")[0] not in ("digits", *FOLDERS) and Path(spec).is_dir()
+
+
+def load(spec: str) -> Dataset:
+    """Load the data set ``spec``: ``digits``, ``mnist:DIR``, ``fashion:DIR`` or ``cifar10:DIR``, ``FILE.npz`` or a
+    folder of image files (``quant.images.dataset``).
 
     Without ``:DIR`` the folder is that of the data set in SPIKELOOM_DATA. Raises DataError where it is not there.
-    ``also``: what else the caller takes, for the message about an unknown name.
     """
     kind, colon, given = spec.partition(":")
     if kind == "digits" and not colon:
         return digits()
-    if kind not in ("mnist", "fashion", "cifar10"):
-        raise DataError(f"Data set {spec!r} is unknown; supported: {SUPPORTED}{also and f'; or {also}'}")
+    if kind not in FOLDERS:
+        if spec.endswith(".npz") or is_folder(spec):
+            from .images import dataset
+
+            return dataset(spec)
+        raise DataError(f"Data set {spec!r} is unknown; supported: {SUPPORTED}")
     folder = Path(given) if given else data_folder(kind)
     if folder is None:
         raise DataError(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from .quant.data import DataError
-from .quant.files.npz import NpzError, NpzFile
+from .converting import convert
+from .quant.data import DataError, is_folder
 from .quant.ir import netfile
 from .quant.ir.network import Network
 
@@ -44,28 +44,6 @@ def save(network: Network, path: str | Path) -> None:
     netfile.save(network, path)
 
 
-def convert(model: object, **options: Any) -> Network:
-    """Convert a trained torch module, or whatever another installed front end takes, an object or the path of a file
-    (``docs/adding/frontend.md``); for the options see :func:`spikeloom.quant.conversion.integers.convert`.
-
-    The ``shape`` may be left out where the front end reads it from the source, and with it all other options where it
-    reads integers. Raises FrontEndError where no front end takes ``model``.
-    """
-    from .quant.frontends.protocol import FrontEndError, find
-
-    front_end = find(model)
-    found = front_end.read(model, options.get("shape"))
-    if isinstance(found, Network):
-        if more := [key for key in options if key != "shape"]:
-            raise FrontEndError(f"{front_end.name}: reads integers as they are; leave out {', '.join(more)}")
-        return found
-    from .quant.conversion.integers import convert as converted
-
-    if found.shape is not None:
-        options.setdefault("shape", found.shape)
-    return converted(found.layers, **options)
-
-
 def train(recipe: Recipe, *, held_out: int | None = None, **options: Any) -> Trained:
     """Follow a recipe; for the options see :func:`spikeloom.quant.training.train.train`. Raises RecipeError or
     DataError.
@@ -76,12 +54,13 @@ def train(recipe: Recipe, *, held_out: int | None = None, **options: Any) -> Tra
 
     from .quant.data import load as load_data
     from .quant.models import build
+    from .quant.models.own import is_own
     from .quant.recipe import RecipeError
     from .quant.training.train import train as follow
 
     data = load_data(recipe.data)
     try:
-        with torch.device("meta"):
+        with torch.device("cpu" if is_own(recipe.model) else "meta"):
             model = build(recipe.model, data.shape, data.classes, **recipe.model_args)
     except ValueError as error:
         raise RecipeError(f"Recipe: {error}") from None
@@ -95,16 +74,23 @@ def frames(network: Network, data: str, count: int | None = None, *, more: bool 
     """The first ``count`` test images (None: all) of ``data``, in the shape and with the pixel bits of ``network``.
     ``more``: where ``count`` is larger than their number, training images follow, which is good for a simulation.
 
-    ``data``: a data set as in :func:`spikeloom.quant.data.load`, or ``FILE.npz`` with ``frames`` (N, C, H, W) and,
-    where they are known, ``labels`` (N,); other arrays of it are not read. Raises DataError or NetworkError where they
-    do not fit the network.
+    ``data``: a data set as in :func:`spikeloom.quant.data.load`; ``FILE.npz`` with ``frames`` (N, C, H, W) and, where
+    they are known, ``labels`` (N,); or a folder of image files (:mod:`spikeloom.quant.files.pictures`), prepared as the
+    network was converted with. Raises DataError or NetworkError where they do not fit the network.
     """
     if data.endswith(".npz"):
-        found = _from_file(Path(data))
+        from .quant.images import from_npz
+
+        found = Frames(*from_npz(Path(data))[:2])
+    elif is_folder(data):
+        from .quant.images import of_folder
+
+        found = Frames(*of_folder(data, network.input.shape, network.input.high.bit_length(), network.classes,
+                                  network.meta, count))
     else:
         from .quant.data import load as load_data
 
-        dataset = load_data(data, also="FILE.npz").with_bits(network.input.high.bit_length())
+        dataset = load_data(data).with_bits(network.input.high.bit_length())
         found = Frames(dataset.test_x, dataset.test_y)
         if more and count is not None and count > len(found.pixels):
             found = Frames(np.concatenate([dataset.test_x, dataset.train_x[: count - len(found.pixels)]]),
@@ -120,24 +106,6 @@ def frames(network: Network, data: str, count: int | None = None, *, more: bool 
     return Frames(found.pixels[:count], None if found.labels is None else found.labels[:count])
 
 
-def _from_file(path: Path) -> Frames:
-    try:
-        with NpzFile(path) as file:
-            shape, _ = file.header("frames")
-            if not shape or not shape[0]:
-                raise DataError(f"{path}: 'frames' is empty")
-            if "labels" not in file.names:
-                return Frames(file.array("frames"), None)
-            found, dtype = file.header("labels")
-            if found != shape[:1] or dtype.kind not in "iu":
-                raise DataError(f"{path}: 'labels' must be integers of shape ({shape[0]},), not {dtype} {found}")
-            return Frames(file.array("frames"), file.array("labels"))
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except NpzError as error:
-        raise DataError(str(error)) from None
-
-
 def evaluate(network: Network, images: Frames, *, progress: Callable[[int, int], None] | None = None,
              source: str = "labels") -> dict[str, Any]:
     """Accuracy and activity of the golden model on ``images``; ``source`` names them in an error.
@@ -150,7 +118,8 @@ def evaluate(network: Network, images: Frames, *, progress: Callable[[int, int],
     from .quant.analysis import activity
 
     if images.labels is None:
-        raise DataError("The accuracy needs labels; add an array 'labels' to the file of frames")
+        raise DataError("The accuracy needs labels; add an array 'labels' to the file of frames, or sort "
+                        "image files into a folder for each class of the network")
     network.check_labels(images.labels, source)
     found = activity.measure(network, images.pixels, progress=progress)
     shares = [float((step == images.labels).mean()) for step in found.classes_over_time.T]

@@ -98,7 +98,7 @@ class SpikeloomVerify:
             place = root / fold if isinstance(fold, str | Path) and fold != "auto" else fold
             design, contents = api.generate(api.load(path), folder, fold=place, cycles=cycles)
         if isinstance(data, str):
-            if data.endswith(".npz"):
+            if data.endswith(".npz") or (root / data).is_dir():
                 data = str(root / data)
             pixels = api.frames(design.network, data, n, more=True).pixels
         else:

@@ -26,15 +26,16 @@ BELOW = {
 """What the modules of a folder may import as a whole, NUMPY_ONLY aside."""
 
 METHODS = "quant.methods"
-"""The published methods. Of all that is not one of them a recipe's file and a training alone know them, by name."""
+"""The published methods. Of all that is not one of them a recipe's file, a training and a conversion alone know them,
+by name."""
 
 METHODS_BY_NAME = "quant.methods.registry"
-OF_METHODS = ("quant.recipe", "quant.training.train")
+OF_METHODS = ("quant.recipe", "quant.training.train", "quant.convert")
 
 BELOW_FRONT_ENDS = ("quant.frontends", "quant.ir")
 """What front ends may import of this project: they know nothing of what becomes of a float graph."""
 
-FOREIGN = {"hdl": {"amaranth", "numpy"}, "quant": {"numpy", "torch", "safetensors", "sklearn", "rich"}}
+FOREIGN = {"hdl": {"amaranth", "numpy"}, "quant": {"numpy", "torch", "safetensors", "sklearn", "rich", "PIL"}}
 """Packages outside the standard library, where they are restricted."""
 
 MODULES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["VARIABLE", "data_file", "data_folder", "portable"]
+__all__ = ["FOLDERS", "VARIABLE", "data_file", "data_folder", "portable"]
 
 VARIABLE = "SPIKELOOM_DATA"
 """The environment variable that names the folder."""

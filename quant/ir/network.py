@@ -128,6 +128,18 @@ class Network:
             found[node.name] = node.signal(sources, self.steps)
         return found
 
+    def summary(self) -> str:
+        """The nodes as a table of text: kind, shape, range, weights, bits and multiplications."""
+        from .summary import as_text
+
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        """The same table, for notebooks."""
+        from .summary import as_html
+
+        return as_html(self)
+
     def check_frames(self, frames: np.ndarray) -> np.ndarray:
         """Return ``frames`` as int64 (N, C, H, W); raise NetworkError where shape, kind or range do not fit."""
         shape, high = self.input.shape, self.input.high

@@ -1,7 +1,8 @@
 """The methods by name: their recipes, none of which needs torch, and what follows them.
 
 A method is a folder: ``recipe.py``, its settings; ``algorithm.py``, what the paper says; ``run.py``, with a function
-``phases`` that follows a recipe."""
+``phases`` that follows a recipe; ``post.py``, where it converts trained models without training, with a function
+``convert``."""
 
 from __future__ import annotations
 
@@ -10,9 +11,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .base import Distill, Epochs, Rates, Recipe, RecipeError, Start
+from .conversion import Conversion, ConversionError, Convert, Job, LayerLoss, Made
 from .dual_phase.recipe import DualPhaseRecipe
 from .fast_snn.recipe import FastSnnRecipe
 from .integernet.recipe import IntegerNetRecipe
+from .ptq.recipe import PtqRecipe
 from .qcfs.recipe import QcfsRecipe
 from .spiking_resnet.recipe import SpikingResnetRecipe
 
@@ -24,19 +27,27 @@ if TYPE_CHECKING:
     from ..training.fit import Fit
 
 __all__ = [
+    "CONVERSIONS",
     "METHODS",
+    "Conversion",
+    "ConversionError",
     "Distill",
     "DualPhaseRecipe",
     "Epochs",
     "FastSnnRecipe",
     "IntegerNetRecipe",
+    "Job",
+    "LayerLoss",
+    "Made",
     "Phases",
+    "PtqRecipe",
     "QcfsRecipe",
     "Rates",
     "Recipe",
     "RecipeError",
     "SpikingResnetRecipe",
     "Start",
+    "conversion_of",
     "phases_of",
 ]
 
@@ -48,7 +59,8 @@ them in the checkpoint and the report; what is in between runs again when a trai
 """
 
 METHODS: dict[str, type[Recipe]] = {
-    kind.NAME: kind for kind in (QcfsRecipe, IntegerNetRecipe, DualPhaseRecipe, FastSnnRecipe, SpikingResnetRecipe)
+    kind.NAME: kind
+    for kind in (QcfsRecipe, IntegerNetRecipe, DualPhaseRecipe, FastSnnRecipe, SpikingResnetRecipe, PtqRecipe)
 }
 """What ``method`` may be."""
 
@@ -58,3 +70,21 @@ def phases_of(recipe: Recipe) -> Phases:
     if type(recipe) not in METHODS.values():
         raise RecipeError(f"Recipe: {type(recipe).__name__} has no training")
     return import_module(f"..{recipe.NAME}.run", __name__).phases
+
+
+BITS = ("weight_bits", "first_bits", "last_bits", "shortcut_bits")
+
+CONVERSIONS: dict[str, Conversion] = {
+    "ptq": Conversion(package="ptq", levels=False, options=("bits", "steps", *BITS, "rule", "reconstruct"),
+                      calibrated=True, folds=True, title="values, or with steps lossless spikes, without training"),
+    "qcfs": Conversion(package="qcfs", levels=True, options=("steps", *BITS, "rule", "strict"), calibrated=False,
+                       folds=False, title="spikes, of a model trained with QCFS activations"),
+    "spiking": Conversion(package="spiking_resnet", levels=False, options=("steps", *BITS, "rule", "strict"),
+                          calibrated=True, folds=False, title="causal spikes, without training (Spiking ResNet)"),
+}  # fmt: skip
+"""What converts a trained model without training."""
+
+
+def conversion_of(name: str) -> Convert:
+    """The function of the method ``name`` of :data:`CONVERSIONS`."""
+    return import_module(f"..{CONVERSIONS[name].package}.post", __name__).convert

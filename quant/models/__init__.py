@@ -10,8 +10,10 @@ from typing import Any, get_args, get_origin, get_type_hints
 from torch import nn
 
 from ..files.texts import near, shown
+from .own import check_logits, is_own, own_model
 from .plain import lenet5, perceptron, vgg
-from .resnet import load_weights, resnet
+from .resnet import resnet
+from .weights import load_weights
 
 __all__ = ["MODELS", "build", "cnn", "lenet5", "load_weights", "mlp", "mnist_c", "resnet", "vgg"]
 
@@ -79,9 +81,20 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 
 def build(name: str, shape: tuple[int, int, int], classes: int, **args: object) -> nn.Module:
     """The model ``name`` for images of ``shape`` (C, H, W). Raises ValueError for an unknown name or argument, for one
-    of a wrong type, and for sizes that no layer has."""
+    of a wrong type, and for sizes that no layer has.
+
+    ``file.py:NAME`` or ``package.module:NAME`` is a model of the user's own, which gets ``args`` and, where it has such
+    parameters, ``shape`` and ``classes`` or ``num_classes``; see ``quant.models.own``.
+    """
+    if is_own(name):
+        own = own_model(name, args, offered={"shape": shape, "classes": classes, "num_classes": classes})
+        check_logits(name, own, shape, classes)
+        return own
     if name not in MODELS:
-        raise ValueError(f"Model {name!r} is unknown{near(name, MODELS)}; supported: {', '.join(MODELS)}")
+        known = ", ".join(MODELS)
+        raise ValueError(
+            f"Model {name!r} is unknown{near(name, MODELS)}; supported: {known}, or your own, file.py:NAME"
+        )
     model = MODELS[name]
     hints = {key: hint for key, hint in get_type_hints(model).items() if key not in ("shape", "classes", "return")}
     for key, value in args.items():

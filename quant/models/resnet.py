@@ -9,16 +9,10 @@ names that published weights use.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..files.folders import VARIABLE, data_file
-
-__all__ = ["ResNet", "load_weights", "resnet"]
+__all__ = ["ResNet", "resnet"]
 
 
 class _ZeroPadded(nn.Module):
@@ -88,48 +82,3 @@ def resnet(
     if shortcut not in ("zeros", "projection", "convolution"):
         raise ValueError(f"shortcut must be 'zeros', 'projection' or 'convolution', not {shortcut!r}")
     return ResNet(shape, classes, (depth - 2) // 6, width, shortcut)
-
-
-def load_weights(model: nn.Module, path: str | Path, *, mean: Sequence[float] = (), std: Sequence[float] = ()) -> None:
-    """Load a PyTorch file of published weights into ``model``; nothing in the file is executed. Where ``path`` is not
-    there it is looked for in SPIKELOOM_DATA (``quant.files.folders``).
-
-    The tensors may lie below "state_dict" and their names begin with "module.". Were they trained on images
-    (x - ``mean``) / ``std``, channel by channel, then the first convolution and the batch norm behind it are changed so
-    that the model takes plain x in 0..1: exactly inside the image, and nearly so at its border, where zeros are now
-    black and were the mean. Raises ValueError where names, shapes or the number of channels do not fit.
-    """
-    path = data_file(path)
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file; {VARIABLE} may name the folder that it is found in") from None
-    except Exception as error:  # pickle's own errors have no common class
-        line = next(iter(str(error).splitlines()), type(error).__name__)[:300]
-        raise ValueError(f"{path}: not a file of PyTorch weights ({line})") from None
-    state = found.get("state_dict", found) if isinstance(found, dict) else {}
-    state = {str(name).removeprefix("module."): value for name, value in state.items()}
-    try:
-        model.load_state_dict(state)
-    except Exception as error:  # what is no tensor fails in many ways
-        first = str(error).splitlines()[1:2] or [str(error)]  # behind a heading there is a line for every tensor
-        raise ValueError(f"{path}: does not fit the model ({first[0].strip()})") from None
-    if mean or std:
-        _take_plain_pixels(model, torch.tensor(mean), torch.tensor(std), path)
-
-
-def _take_plain_pixels(model: nn.Module, mean: Tensor, std: Tensor, path: str | Path) -> None:
-    modules = list(model.modules())
-    conv = next((m for m in modules if isinstance(m, nn.Conv2d)), None)
-    if conv is None or not len(mean) == len(std) == conv.in_channels or not (std > 0).all():
-        raise ValueError(f"{path}: mean and std must have a value, std a positive one, for every channel of the image")
-    with torch.no_grad():
-        conv.weight /= std.view(1, -1, 1, 1)
-        less = (conv.weight * mean.view(1, -1, 1, 1)).sum((1, 2, 3))
-        norm = modules[modules.index(conv) + 1]
-        if conv.bias is not None:
-            conv.bias -= less
-        elif isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None:
-            norm.running_mean += less
-        else:
-            raise ValueError(f"{path}: the first convolution needs a bias or a batch norm for mean and std")

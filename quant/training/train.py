@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from .. import golden
-from ..data import Dataset, load
+from ..data import Dataset, is_folder, load
 from ..files.folders import portable
 from ..ir.network import Network
 from ..methods.registry import phases_of
@@ -103,7 +103,10 @@ def train(
 
 def followed(recipe: Recipe) -> dict[str, Any]:
     """``recipe`` as a network file keeps it: names of data and files, for where they lie is of no use to others."""
-    entries: dict[str, Any] = asdict(recipe) | {"data": recipe.data.partition(":")[0]}
+    data = portable(recipe.data) if recipe.data.endswith(".npz") or is_folder(recipe.data) else recipe.data
+    entries: dict[str, Any] = asdict(recipe) | {"data": data.partition(":")[0]}
+    place, colon, name = recipe.model.rpartition(":")
+    entries["model"] = f"{portable(place)}{colon}{name}" if colon else name
     if entries.get("tune"):
         entries["tune"] = portable(entries["tune"])
     for start in (entries.get("start"), (entries["distill"] or {}).get("start")):

@@ -31,7 +31,8 @@ LONGEST = 60.0
 def run(port: Annotated[str | None, typer.Option(help="Serial port of the board, such as /dev/ttyUSB0.")] = None,
         simulate: Annotated[Path | None, typer.Option(metavar="DIR", help="Simulate the board of a generated design, "
                                                                           "in place of a port.")] = None,
-        data: Annotated[str, typer.Option(help="digits, mnist:DIR, fashion:DIR, cifar10:DIR or FILE.npz.")] = "digits",
+        data: Annotated[str, typer.Option(help="digits, mnist:DIR, fashion:DIR, cifar10:DIR, FILE.npz or a "
+                                                "folder of images.")] = "digits",
         n: Annotated[int, typer.Option("-n", min=1, help="Test images to send.")] = 10,
         network: Annotated[Path | None, typer.Option(help="Network file, or folder of a generated design: compare with "
                                                           "its golden model.")] = None,
@@ -127,10 +128,10 @@ def _images(network: Network | None, info: Info, data: str, n: int) -> tuple[np.
         if images.labels is not None:
             network.check_labels(images.labels, data)
         return images
-    from ..quant.data import DataError, load
+    from ..quant.data import DataError, is_folder, load
 
-    if data.endswith(".npz"):
-        raise DataError(f"{data}: a file of frames needs --network, whose input says what they are")
+    if data.endswith(".npz") or is_folder(data):
+        raise DataError(f"{data}: a file of frames, or a folder, needs --network, whose input says what they are")
     found = load(data).with_bits(info.input_high.bit_length())
     if found.test_x[0].size != info.frame_bytes:
         raise LinkError(f"Images of {data} have {found.test_x[0].size} bytes, those of this board {info.frame_bytes}")

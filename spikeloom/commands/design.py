@@ -96,7 +96,8 @@ def outcome_figures(outcome: Any) -> dict[str, Any]:
 
 
 def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a generated design.")],
-           data: Annotated[str, typer.Option(help="digits, mnist:DIR, fashion:DIR, cifar10:DIR or FILE.npz.")],
+           data: Annotated[str, typer.Option(help="digits, mnist:DIR, fashion:DIR, cifar10:DIR, FILE.npz or a "
+                                               "folder of images.")],
            n: Annotated[int, typer.Option("-n", min=1, help="Images to simulate: of the test split, then of the "
                                                             "training split.")] = 10,
            simulator: Annotated[Literal["verilator", "cocotb", "cocotb-icarus", "amaranth"],

@@ -27,8 +27,8 @@ def explore(networks: Annotated[list[Path], typer.Argument(help="Network files: 
             device: Annotated[Literal["ecp5-12k", "ecp5-25k", "ecp5-45k", "ecp5-85k"] | None,
                               typer.Option(help="Device that designs must fit.")] = None,
             board: Annotated[str | None, typer.Option(help="Board whose device that is (see build).")] = None,
-            data: Annotated[str | None, typer.Option(help="digits, mnist:DIR, fashion:DIR, cifar10:DIR or FILE.npz: "
-                                                          "for accuracy, energy and --skip.")] = None,
+            data: Annotated[str | None, typer.Option(help="digits, mnist:DIR, fashion:DIR, cifar10:DIR, FILE.npz or "
+                                                          "a folder: for accuracy, energy and --skip.")] = None,
             n: Annotated[int, typer.Option("-n", min=2, help="Test images for that.")] = 200,
             skip: Annotated[bool, typer.Option("--skip", help="Stages may skip all-zero words; cycles are then means "
                                                               "over the images.")] = False,

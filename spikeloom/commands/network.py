@@ -66,7 +66,8 @@ def train(recipe: Annotated[Path, typer.Argument(help="TOML file: data, model, m
 
 
 def eval_(network: Annotated[Path, typer.Argument(help="Network file.")],
-          data: Annotated[str, typer.Option(help="digits, mnist:DIR, fashion:DIR, cifar10:DIR or FILE.npz.")],
+          data: Annotated[str, typer.Option(help="digits, mnist:DIR, fashion:DIR, cifar10:DIR, FILE.npz or a "
+                                              "folder of images.")],
           n: Annotated[int | None, typer.Option("-n", min=1, help="Test images; all where left out.")] = None,
           json: JsonOption = False) -> None:
     """Measure a network's golden model, integers executed by PyTorch, or by NumPy without it: accuracy, spikes,

