@@ -47,6 +47,11 @@ class ExtraLaw(Protocol):
 
     i: Link
 
+    @property
+    def occupied(self) -> int:
+        """Words that waited at once, at most."""
+        ...
+
     def feed(self) -> bool:
         """Take every word that can be taken; return whether any was."""
         ...

@@ -1,0 +1,214 @@
+"""What specs say they are made of: flip-flops and memories of every core exactly as Yosys makes them of it alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from amaranth.hdl import Const, Module, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+
+from spikeloom.gen.emit.writer import module
+from spikeloom.gen.targets import yosys
+from spikeloom.hdl import cores
+from spikeloom.hdl.cores.initial.spec import InitialSpec
+from spikeloom.hdl.cores.merge.spec import MergeSpec
+from spikeloom.hdl.cores.neuron.rule import rule_names, rule_of
+from spikeloom.hdl.cores.neuron.spec import NeuronSpec
+from spikeloom.hdl.cores.pool.spec import PoolSpec
+from spikeloom.hdl.cores.readout.spec import ReadoutSpec
+from spikeloom.hdl.cores.requant.spec import RequantSpec
+from spikeloom.hdl.cores.serialiser.spec import SerialiserSpec
+from spikeloom.hdl.cores.synapse.spec import SynapseSpec
+from spikeloom.hdl.cores.window.core import Window
+from spikeloom.hdl.cores.window.spec import WindowSpec
+from spikeloom.hdl.streams.words import WordFormat
+
+
+def neuron(rule: str, steps: int = 3, parallel: int | None = None, constant: bool = False, outputs: int = 2,
+           counts: bool = False) -> NeuronSpec:  # fmt: skip
+    """64 neurons, ``outputs`` at once: groups enough that no two bits of their levels are alike."""
+    rng, once = np.random.default_rng(1), rule_of(rule).adds_up or constant
+    form = WordFormat(outputs, 1 if once else parallel or steps, -200, 250)
+    return NeuronSpec(threshold=rng.integers(60, 200, 64), bias=rng.integers(-40, 41, 64), v0=rng.integers(0, 60, 64),
+                      rule=rule, strict=False, time_steps=steps, i_format=form, ranges=np.tile([-200, 250], (64, 1)),
+                      constant=constant, counts=counts)  # fmt: skip
+
+
+def synapse(lanes: int = 4, steps: int = 2, words: int = 5, groups: int = 2, **changes: Any) -> SynapseSpec:
+    """Two outputs at once."""
+    weight = np.random.default_rng(3).integers(-7, 8, (2 * groups, words, lanes))
+    base: dict[str, Any] = dict(weight=weight, weight_bits=4, i_format=WordFormat(lanes, 2, 0, 1), outputs=2,
+                                steps=steps, sum_time=False, start=np.zeros(len(weight), np.int64))  # fmt: skip
+    return SynapseSpec(**base | changes)
+
+
+def window(**changes: Any) -> WindowSpec:
+    base: dict[str, Any] = dict(i_format=WordFormat(2, 2, 0, 1), channels=6, height=5, width=6, kernel=(3, 3), stride=1,
+                                padding=1, order="taps", groups=2, scans=1, credits=3, rows=4)  # fmt: skip
+    return WindowSpec(**base | changes)
+
+
+def merge(**changes: Any) -> MergeSpec:
+    base: dict[str, Any] = dict(gain=np.random.default_rng(2).integers(-60, 61, 64), first=0, channels=64,
+                                skip_format=WordFormat(2, 2, 0, 1), i_format=WordFormat(2, 2, -14, 13), scans=1,
+                                result_words=1, ranges=np.tile([-14, 13], (64, 1)),
+                                depth=5)  # fmt: skip
+    return MergeSpec(**base | changes)
+
+
+def initial(depth: int = 20, **changes: Any) -> InitialSpec:
+    base: dict[str, Any] = dict(offset=np.random.default_rng(4).integers(0, 60, (depth, 4)),
+                                i_format=WordFormat(2, 1, -9, 8), ranges=np.tile([-9, 8], (4, 1)))  # fmt: skip
+    return InitialSpec(**base | changes)
+
+
+def readout(lanes: int, bias: list[int]) -> ReadoutSpec:
+    return ReadoutSpec(bias=np.array(bias), i_format=WordFormat(lanes, 1, -150, 200), ranges=RANGES)
+
+
+def quantiser(bias: list[int], shift: list[int], lo: int, hi: int) -> RequantSpec:
+    form = WordFormat(2, 1, -150, 200)
+    return RequantSpec(bias=np.array(bias), shift=np.array(shift), lo=lo, hi=hi, i_format=form, ranges=RANGES)
+
+
+RANGES = np.tile([-150, 200], (4, 1))
+FOUR, ONE = WordFormat(2, 4, 0, 1), WordFormat(2, 1, -14, 13)
+
+EXACT: dict[str, dict[str, Any]] = {
+    "initial": {"logic": initial(), "block RAM": initial(120), "three times": initial(times=3)},
+    "merge": {
+        "some channels": merge(gain=np.pad(np.random.default_rng(2).integers(-60, 61, 32), 16), first=16, channels=32)
+    },
+    "neuron": {
+        "causal, one step": neuron("causal", 1),
+        "lossless": neuron("lossless"),
+        "lossless, constant": neuron("lossless", constant=True),
+        "lossless, counts": neuron("lossless", counts=True),
+        "lossless, one group": neuron("lossless", outputs=64),
+    },
+    "pool": {
+        "sum": PoolSpec(kind="sum", words=4, i_format=WordFormat(2, 2, 0, 1)),
+        "max": PoolSpec(kind="max", words=4, i_format=WordFormat(2, 1, -7, 7)),
+        "max_spikes": PoolSpec(kind="max_spikes", words=4, i_format=FOUR),
+    },
+    "readout": {"bias": readout(2, [3, -2, 0, 9]), "one at a time": readout(1, [3, -2, 0, 9])},
+    "requant": {"bias": quantiser([5, -9, 0, 100], [0, 1, 2, 7], -7, 7)},
+    "serialiser": {"two": SerialiserSpec(WordFormat(4, 2, -5, 9), 2), "one": SerialiserSpec(WordFormat(4, 1, 0, 1), 1)},
+    "synapse": {
+        "all steps": synapse(),
+        "a step at a time": synapse(steps=1),
+        "a sum over time": synapse(sum_time=True),
+        "three inputs": synapse(lanes=3),
+        "one input": synapse(lanes=1),
+        "addressed": synapse(addressed=True),
+    },
+    "window": {
+        "taps": window(),
+        "scans": window(scans=2),
+        "columns": window(columns=True),
+        "channels": window(order="channels", padding=0, groups=1),
+        "vector": window(height=1, width=1, kernel=(1, 1), padding=0, rows=2),
+    },
+}
+"""Small specs of every core, by its folder."""
+
+NEAR: dict[str, dict[str, Any]] = {
+    "initial": {"two steps": initial(i_format=WordFormat(2, 2, -9, 8))},
+    "merge": {
+        "a step each": merge(),
+        "added up": merge(i_format=ONE, skip_format=FOUR),
+        "a step a word": merge(i_format=ONE, skip_format=WordFormat(2, 3, 0, 1), scans=3),
+        "values": merge(i_format=ONE, skip_format=WordFormat(2, 1, -3, 4)),
+        "plain": merge(gain=np.ones(64, int), skip_format=WordFormat(2, 1, -30, 40)),
+    },
+    "neuron": {
+        "causal": neuron("causal"),
+        "causal, constant": neuron("causal", constant=True),
+        "causal, two words": neuron("causal", 4, 2),
+        "causal, counts": neuron("causal", counts=True),
+        "causal, counts carried along": neuron("causal", 5, counts=True),
+        "causal, counts, a step a word": neuron("causal", 4, 1, counts=True),
+        "signed": neuron("signed"),
+        "signed, constant": neuron("signed", constant=True),
+        "signed, two words": neuron("signed", 4, 2),
+    },
+    "readout": {"all at once": readout(4, [0] * 4)},
+    "requant": {"no bias": quantiser([0] * 4, [3] * 4, 0, 15)},
+    "synapse": {
+        "constant weights": synapse(words=1, groups=1),
+        "values": synapse(i_format=WordFormat(4, 1, -3, 4), steps=1),
+        "weights in LUTs": synapse(words=3, logic=True),
+    },
+    "window": {"skipping": window(channels=8, chunk=4), "skipping, no padding": window(channels=8, chunk=2, padding=0)},
+}
+"""Those in which registers are alike or are not read, or of which the count says that it is about right: counters that
+choose among equals, the sign of a sum in a wider word, levels of a test that cannot hold."""
+
+LESS, MORE = 1, 0.2
+"""By so many flip-flops at most the count is below that of Yosys, by that share above it."""
+
+
+class Alone(wiring.Component):
+    """A core whose ports are those of a module."""
+
+    def __init__(self, core: Any) -> None:
+        self.core = core
+        self.ports = {}
+        for path, member, value in core.signature.flatten(core):
+            if not isinstance(wire := Value.cast(value), Const):
+                self.ports["__".join(map(str, path))] = (member.flow, wire)
+        super().__init__({name: flow(len(wire)) for name, (flow, wire) in self.ports.items()})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.core = self.core
+        for name, (flow, wire) in self.ports.items():
+            mine = getattr(self, name)
+            m.d.comb += wire.eq(mine) if flow == In else mine.eq(wire)
+        return m
+
+
+def made(specs: dict[str, Any], folder: Path) -> dict[str, tuple[int, int, int]]:
+    """Flip-flops, block RAMs and LUT RAMs that Yosys makes of ``specs``, by name."""
+    passes: list[str] = []
+    for k, spec in enumerate(specs.values()):
+        core = Window(spec) if isinstance(spec, WindowSpec) else spec.core()
+        (folder / f"top{k}.v").write_text(module(Alone(core), f"top{k}"))
+        passes += ["design -reset", f"read_verilog -DSPIKELOOM_ECP5 top{k}.v", f"synth_ecp5 -top top{k}",
+                   f"tee -q -o stat{k}.json stat -json"]  # fmt: skip
+    yosys.run(passes, folder)
+    found = {}
+    for k, name in enumerate(specs):
+        cells = json.loads((folder / f"stat{k}.json").read_text())["design"]["num_cells_by_type"]
+        found[name] = tuple(cells.get(kind, 0) for kind in ("TRELLIS_FF", "DP16KD", "TRELLIS_DPR16X4"))
+    return found
+
+
+def said(specs: dict[str, Any]) -> dict[str, tuple[int, int, int]]:
+    """The same by the specs."""
+    return {name: (parts.ff, parts.ebr, parts.lut_ram) for name, parts in ((n, s.parts()) for n, s in specs.items())}
+
+
+def test_every_core_and_every_rule_is_here() -> None:
+    (folder,) = cores.__path__
+    assert {path.parent.name for path in Path(folder).glob("*/spec.py")} == set(EXACT) >= set(NEAR)
+    neurons = [*EXACT["neuron"].values(), *NEAR["neuron"].values()]
+    assert {spec.rule for spec in neurons} == set(rule_names())
+
+
+@pytest.mark.parametrize("folder", EXACT)
+def test_registers_and_memories_are_those_that_yosys_makes(folder: str, tmp_path: Path) -> None:
+    assert said(EXACT[folder]) == made(EXACT[folder], tmp_path)
+
+
+@pytest.mark.parametrize("folder", NEAR)
+def test_registers_that_are_alike_or_unread_are_few(folder: str, tmp_path: Path) -> None:
+    counted = made(NEAR[folder], tmp_path)
+    for name, (ff, *memories) in said(NEAR[folder]).items():
+        assert memories == list(counted[name][1:]), name
+        assert -LESS <= ff - counted[name][0] <= MORE * counted[name][0], f"{name}: {ff}, not {counted[name][0]}"
