@@ -1,7 +1,7 @@
 """Trained PyTorch networks to streaming integer accelerators in Verilog, verified cycle for cycle.
 
 >>> import spikeloom
->>> network = spikeloom.load("digits.safetensors")
+>>> network = spikeloom.convert(model, calibrate=(pixels, labels))  # or spikeloom.load("digits.safetensors")
 >>> spikeloom.generate(network, "out/digits")
 >>> spikeloom.verify("out/digits", spikeloom.frames(network, "digits", 100).pixels).passed
 

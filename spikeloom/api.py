@@ -81,7 +81,10 @@ def frames(network: Network, data: str, count: int | None = None, *, more: bool 
     if data.endswith(".npz"):
         from .quant.images import from_npz
 
-        found = Frames(*from_npz(Path(data))[:2])
+        pixels, labels, bits = from_npz(Path(data))
+        if bits and bits != network.input.high.bit_length():
+            raise DataError(f"{data}: its 'high' says {bits} bits a pixel, the network takes 0..{network.input.high}")
+        found = Frames(pixels, labels)
     elif is_folder(data):
         from .quant.images import of_folder
 

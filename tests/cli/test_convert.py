@@ -320,6 +320,8 @@ def test_bits_of_pixels_and_floats_of_0_to_1(folder: Folder) -> None:
         ran = folder("--weights", "net.pt", "--calibrate", folder.npz(frames=pixels, labels=labels, **arrays),
                      *options, *SPIKING)  # fmt: skip
         assert ran.status == 0 and folder.network.input.high == 15 and "floats 100.00 %" in flat(ran.out)
+    with pytest.raises(DataError, match="its 'high' says 8 bits a pixel, the network takes 0..15"):
+        api.frames(folder.network, folder.npz(high=255))
     pixels, labels = folder.images()
     wanted = api.convert(folder.module, calibrate=(pixels, labels), method="spiking", steps=4)
     for same in (torch.from_numpy(pixels).float() / 255, pixels.astype(np.float32), torch.from_numpy(pixels)):
