@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...hdl.cores.window.geometry import WindowGeometry
+from ...quant.ir.rules import RULES
 from ..errors import PlanError
 from ..folding.fold import Fold
 from .layers import Layer
@@ -32,11 +33,17 @@ def refuse_undivided(layer: Layer, fold: Fold, more_inputs: Sequence[int] = ()) 
         ("steps", fold.steps, steps, ()),
     ):
         if value not in more and (value < 1 or whole % value):
-            reason = "" if what != "steps" or steps > 1 else " (only causal and signed neurons on spikes fold time)"
+            reason = "" if what != "steps" or steps > 1 else f" (only {_folding()} neurons on spikes fold time)"
             raise PlanError(
                 f"{layer.name}: fold {what}={value} does not divide {whole}{reason}; "
                 f"choose one of {numbers([*divisors(whole), *more])}"
             )
+
+
+def _folding() -> str:
+    """The rules whose time steps fold, as a message lists them."""
+    *first, last = [name for name, rule in RULES.items() if rule.folds]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def ring_rows(window: WindowGeometry) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ....hdl.cores.pool.spec import PoolSpec
 from ....hdl.cores.protocol import CoreSpec
 from ....hdl.cores.window.geometry import WindowGeometry
+from ....hdl.streams.words import WordFormat
 from ....quant.ir.ops import MaxPool, Pool, SumPool
 from ...errors import PlanError
 from ...folding.fold import Fold
@@ -17,7 +18,7 @@ __all__ = ["Pools"]
 
 @head(SumPool, MaxPool)
 class Pools(Head):
-    """The head of pools."""
+    """The head of pools. Another pool is a subclass with an :meth:`array` of its own."""
 
     def choices(self, layer: Layer) -> list[Fold]:
         """As many channels out as in."""
@@ -37,8 +38,7 @@ class Pools(Head):
             )
 
     def lower(self, layer: Layer, fold: Fold) -> tuple[WindowGeometry, list[CoreSpec]]:
-        """The window of the pool; the array, which of spikes that do not travel as counts tells the maximum of the
-        running counts."""
+        """The window of the pool; its array."""
         node, form = layer.nodes[0], layer.words_in(fold.inputs)
         assert isinstance(node, Pool)
         channels, height, width = layer.source.shape
@@ -51,6 +51,11 @@ class Pools(Head):
             stride=node.stride,
             order="channels",
         )
+        return geometry, [self.array(layer, node, form)]
+
+    def array(self, layer: Layer, node: Pool, form: WordFormat) -> CoreSpec:
+        """The core that makes a word of every window of ``node``, whose words are of ``form``. The maximum of spikes
+        that do not travel as counts is that of the running counts."""
         spikes = layer.source.kind == "spikes" and not layer.counts[0]
         kind = "sum" if isinstance(node, SumPool) else "max_spikes" if spikes else "max"
-        return geometry, [PoolSpec(kind=kind, words=node.kernel**2, i_format=form)]
+        return PoolSpec(kind=kind, words=node.kernel**2, i_format=form)

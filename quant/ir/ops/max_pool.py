@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -25,6 +26,13 @@ class MaxPool(Pool):
     M_t rises by one at most, since a running count does, so there are as many output spikes as the busiest neuron of
     the window has: it is not linear, but the sum over time of its result is the maximum of the sums.
     """
+
+    passes_sums: ClassVar = True
+
+    @property
+    def counts(self) -> bool:
+        """Counts of spikes go through."""
+        return True
 
     def _signal(self, sources: Sequence[Signal], steps: int) -> Signal:
         source = sources[0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -19,9 +18,8 @@ __all__ = ["Pool"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pool(Node, ABC):
-    """Common part of the pools: square windows of ``kernel``, moved by ``stride``, without padding (floor size)."""
-
-    passes_sums: ClassVar = True
+    """Common part of the pools: square windows of ``kernel``, moved by ``stride``, without padding (floor size). What
+    becomes of time is the matter of each of them."""
 
     kernel: int
     stride: int
@@ -32,11 +30,6 @@ class Pool(Node, ABC):
         if self.kernel < 1 or self.stride < 1:
             self._fail(f"kernel and stride must be positive integers, not {self.kernel} and {self.stride}")
         self._check_stride()
-
-    @property
-    def counts(self) -> bool:
-        """Counts of spikes go through."""
-        return True
 
     @property
     def windows(self) -> Windows:

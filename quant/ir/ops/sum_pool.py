@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,6 +20,13 @@ __all__ = ["SumPool"]
 class SumPool(Pool):
     """Sum over the window, every time step: average pooling with its division left to the next threshold.
     It is linear."""
+
+    passes_sums: ClassVar = True
+
+    @property
+    def counts(self) -> bool:
+        """Counts of spikes go through."""
+        return True
 
     def _signal(self, sources: Sequence[Signal], steps: int) -> Signal:
         source, area = sources[0], self.kernel**2
