@@ -196,10 +196,10 @@ def _layer(network: Network, node: Node, counting: set[str], sums: _Sums) -> Lay
             group.append(following)
             (following,) = network.takers[following.name]
         over_time = sums_over_time(network, node.name)
-        if not isinstance(following, Add):
+        if type(following) in tails():
             group.append(following)
             behind = network.takers[following.name]
-            if type(following) in tails() and len(behind) == 1 and isinstance(behind[0], tail_of(following).then):
+            if len(behind) == 1 and isinstance(behind[0], tail_of(following).then):
                 group.append(behind[0])
     counts = (name in counting, group[-1].name in counting)
     return Layer(tuple(group), name, source, tuple(skips), order, network.steps, over_time, counts)

@@ -11,7 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from spikeloom.gen.errors import PlanError
 from spikeloom.gen.lowering.counts import counted
+from spikeloom.gen.lowering.layers import layers
 from spikeloom.quant import golden, reference
 from spikeloom.quant.analysis.narrow import narrowed
 from spikeloom.quant.analysis.reach import Reach
@@ -213,6 +215,10 @@ def test_all_else_is_refused_by_name(tmp_path: Path) -> None:
         golden.run(network, frames(network))
     with pytest.raises(NetworkError, match="^own: what a Magnitude takes cannot be scaled"):
         narrowed(network, 2)
+    with pytest.raises(PlanError, match="^own: Magnitude behind conv has no hardware; supported: .*Conv2d or Linear, "):
+        layers(network)
+    with pytest.raises(PlanError, match="^own: Shifted behind if1 has no hardware; supported: "):
+        layers(spikes(Shifted))
     netfile.save(network, tmp_path / "n.safetensors")
     with pytest.raises(NetworkError, match="own: node type 'Magnitude' is unknown; supported: Add, "):
         netfile.load(tmp_path / "n.safetensors")
