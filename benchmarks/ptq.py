@@ -140,7 +140,7 @@ def measure(names: Sequence[str], held_out: int, reconstruct: int | None, write:
             model = given_resnet(data_file(WEIGHTS)) if cifar else small_cnn(data)
             floats[row.data] = data, model, accuracy(model, data.test_x, data.test_y, mean, std)
         data, model, right = floats[row.data]
-        settings = row.settings | ({} if reconstruct is None else {"reconstruct": reconstruct})
+        settings: dict[str, Any] = row.settings | ({} if reconstruct is None else {"reconstruct": reconstruct})
         start = time.perf_counter()
         found = quantise(
             trace(model, data.shape), data.train_x[: row.images], shape=data.shape, input_high=data.high,

@@ -20,8 +20,8 @@ from ..quant.ir.network import Network
 from .emit.names import Namespace, identifier
 from .errors import PlanError
 from .folding.fold import Fold
-from .lowering.lags import rooms
-from .lowering.layers import Layer, layers
+from .lowering.layers import StageNodes, layers
+from .lowering.occupancy import most_waiting
 from .lowering.plan import build_stage
 from .lowering.streams import Boundary, Element, connect, output_ports, with_depths
 
@@ -49,7 +49,7 @@ class Design:
         _ = self._built
 
     @cached_property
-    def layers(self) -> list[Layer]:
+    def layers(self) -> list[StageNodes]:
         """The network cut into stages."""
         return layers(self.network, self.counts)
 
@@ -77,7 +77,7 @@ class Design:
         if not any(stage.merges for stage in self._built):
             return self._built
         laws = self.free_run.stages
-        most = rooms(self.layers, {stage.name: stage for stage in self._built})
+        most = most_waiting(self.layers, {stage.name: stage for stage in self._built})
         depths = {
             stage.name: [
                 max(skip.occupied, room, *merge.needs)

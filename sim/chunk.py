@@ -25,7 +25,7 @@ from .simulators.cocotb_run import run_cocotb
 from .simulators.verilator import VerilatorModel
 from .trace import Stimulus, Trace
 
-__all__ = ["FRAMES", "TRACE_BYTES", "Chunk", "Result", "Setup", "frames_per_chunk"]
+__all__ = ["FRAMES", "TRACE_BYTES", "Chunk", "ChunkResult", "Setup", "frames_per_chunk"]
 
 FRAMES = 100
 """Frames in a chunk at most."""
@@ -51,7 +51,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Result:
+class ChunkResult:
     """What came of a chunk: its ``differences``, the earliest first, frames counted from the first of all; ``picture``
     of the earliest; ``answers``, the simulated classes; ``transfers`` and ``cycles`` compared; ``seconds`` of
     simulation without ``build_seconds``; ``speed`` in cycles per second."""
@@ -127,7 +127,7 @@ class Setup:
         )
         return stimulus, replace(trace, boundaries={info.name: trace.boundaries[info.name] for info in self.infos})
 
-    def check(self, chunk: Chunk, advance: Advance = lambda _share: None) -> Result:
+    def check(self, chunk: Chunk, advance: Advance = lambda _share: None) -> ChunkResult:
         """Predict, simulate and compare; ``advance`` is called with the share that is done."""
         stimulus, expected = self.foresee(chunk)
         start = time.perf_counter()
@@ -141,7 +141,7 @@ class Setup:
             picture = difference_table(differences[0], expected, got, info)
         covered = summarize(expected, stimulus.cycles)
         answers = readout(self.design).answers(self._answered(got, stimulus))
-        return Result(
+        return ChunkResult(
             chunk.first,
             differences,
             picture,

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 
-from .chunk import Chunk, Result, Setup
+from .chunk import Chunk, ChunkResult, Setup
 
 __all__ = ["pool"]
 
-Submit = Callable[[Chunk], "Future[Result]"]
+Submit = Callable[[Chunk], "Future[ChunkResult]"]
 
 _here: list[Setup] = []
 """The setup of the one pool to which a process of workers belongs; empty in all other processes."""
@@ -43,6 +43,6 @@ def _begin(setup: Setup) -> None:
     _here.append(setup)
 
 
-def _check(chunk: Chunk) -> Result:
+def _check(chunk: Chunk) -> ChunkResult:
     """Predict, simulate and compare a chunk, in a process of workers."""
     return _here[0].check(chunk)

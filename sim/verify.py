@@ -15,7 +15,7 @@ from ..gen.design import Design
 from ..gen.emit.origin import inspect
 from ..quant import execute
 from ..quant.files.replacing import replacing
-from .chunk import Chunk, Result, Setup, frames_per_chunk
+from .chunk import Chunk, ChunkResult, Setup, frames_per_chunk
 from .compare import Difference
 from .pool import pool
 from .ports import DesignPorts
@@ -227,9 +227,9 @@ def _predicted(
     return Chunk(first, pixels, words, resets), result.classes
 
 
-def _run(setup: Setup, chunks: Iterator[Chunk], jobs: int, advance: Callable[[float], None]) -> list[Result]:
+def _run(setup: Setup, chunks: Iterator[Chunk], jobs: int, advance: Callable[[float], None]) -> list[ChunkResult]:
     """The results of all chunks in order, up to the first that differs."""
-    results: list[Result] = []
+    results: list[ChunkResult] = []
     if jobs == 1:
         for chunk in chunks:
             results.append(setup.check(chunk, lambda share: advance(len(results) + share)))
@@ -238,7 +238,7 @@ def _run(setup: Setup, chunks: Iterator[Chunk], jobs: int, advance: Callable[[fl
                 break
         return results
     with pool(setup, jobs) as submit:
-        waiting: deque[Future[Result]] = deque()
+        waiting: deque[Future[ChunkResult]] = deque()
         left = True
         while left or waiting:
             # One chunk more than jobs is on its way, so that no job waits for it and memory stays bounded.

@@ -13,7 +13,7 @@ from typing import Protocol
 from .hdl.host.codes import REPLY, VERSION, Kind
 from .link_frames import Frame, LinkError, Parser, encode
 
-__all__ = ["Counters", "Host", "Info", "LinkError", "Port", "Result"]
+__all__ = ["BoardResult", "Counters", "Host", "Info", "LinkError", "Port"]
 
 _INFO, _COUNTERS = struct.Struct("<BBBB8sHHI"), struct.Struct("<HH")
 
@@ -71,7 +71,7 @@ class Counters:
 
 
 @dataclass(frozen=True)
-class Result:
+class BoardResult:
     """What a board says of an image: ``label``, its class; ``status``, 0 where all is well; ``latency`` in clock cycles
     from the first pixel to the last word of the result; ``logits``."""
 
@@ -81,7 +81,7 @@ class Result:
     logits: tuple[int, ...]
 
     @classmethod
-    def parse(cls, payload: bytes) -> Result:
+    def parse(cls, payload: bytes) -> BoardResult:
         """Read the payload of the reply to IMAGE. Raises LinkError where it is no such one."""
         if len(payload) < 8 or len(payload) % 4:
             raise LinkError(f"A reply to IMAGE has 8 bytes and 4 for each class, not {len(payload)}")
@@ -133,7 +133,7 @@ class Host:
         self._ask(Kind.RESET, 0)
 
     def classify(self, images: Sequence[bytes], progress: Callable[[int, int], None] = lambda _done, _total: None,
-                 window: int | None = None) -> list[Result]:
+                 window: int | None = None) -> list[BoardResult]:
         """Send ``images``, each of the board's ``frame_bytes``, and return their results in this order.
 
         ``window``: images under way at a time, at most (and by default) the board's ``window``.
@@ -145,7 +145,7 @@ class Host:
         window = info.window if window is None else min(info.window, window)
         if window < 1:
             raise LinkError(f"A window has at least one image, not {window}")
-        results: dict[int, Result] = {}
+        results: dict[int, BoardResult] = {}
         waiting, under_way = deque(range(len(images))), deque[_Sent]()
         sent = [0] * len(images)
         while len(results) < len(images):
@@ -171,7 +171,9 @@ class Host:
         sent[number] += 1
         self.repeated += sent[number] > 1
 
-    def _answered(self, frame: Frame, under_way: deque[_Sent], results: dict[int, Result], info: Info) -> list[int]:
+    def _answered(
+        self, frame: Frame, under_way: deque[_Sent], results: dict[int, BoardResult], info: Info
+    ) -> list[int]:
         """Note a reply; return the images to send again. Replies keep the order of the requests, so a reply to one
         tells that those before it have none."""
         size = 8 + 4 * info.classes
@@ -184,7 +186,7 @@ class Host:
         number = under_way.popleft().number
         if dropped:
             return [*lost, number]
-        result = Result.parse(frame.payload)
+        result = BoardResult.parse(frame.payload)
         if result.label >= info.classes or result.status:  # all is well on a board that answers (docs/link.md)
             return [*lost, number]
         results.setdefault(number, result)

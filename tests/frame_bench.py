@@ -12,7 +12,7 @@ from amaranth.sim import Simulator
 
 from spikeloom.gen.design import Design
 from spikeloom.gen.folding.fold import Fold
-from spikeloom.gen.tops.accelerator import GOOD, LONG, SHORT, Accelerator, Result, frame_bytes, parse_result
+from spikeloom.gen.tops.accelerator import GOOD, LONG, SHORT, Accelerator, FrameResult, frame_bytes, parse_result
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import IF, Conv2d, Flatten, Input, Linear, Readout
@@ -77,7 +77,7 @@ class Packet:
     ends: bool = True
 
 
-def expected(design: Design, packets: Sequence[Packet]) -> list[Result]:
+def expected(design: Design, packets: Sequence[Packet]) -> list[FrameResult]:
     """What the golden model says of ``packets``, filled with zeros or cut to a frame."""
     c, h, w = design.network.input.shape
     size = c * h * w
@@ -89,7 +89,8 @@ def expected(design: Design, packets: Sequence[Packet]) -> list[Result]:
     logits = golden.run(design.network, frames).outputs[design.outputs["o"].node]
     status = [GOOD if len(p.data) == size else SHORT if len(p.data) < size else LONG for p in packets]
     return [
-        Result(s, int(np.argmax(row)), tuple(map(int, row))) for s, row in zip(status, np.asarray(logits), strict=True)
+        FrameResult(s, int(np.argmax(row)), tuple(map(int, row)))
+        for s, row in zip(status, np.asarray(logits), strict=True)
     ]
 
 
@@ -120,12 +121,12 @@ class Bench:
     source_pauses: float = 0.0
     sink_pauses: float = 0.0
     resets: Sequence[tuple[int, int]] = ()
-    results: list[Result] = field(default_factory=list)
+    results: list[FrameResult] = field(default_factory=list)
     partial: list[int] = field(default_factory=list)
     stalls: list[int] = field(default_factory=lambda: [0, 0])
     counters: dict[str, int] = field(default_factory=dict)
 
-    def run(self, results: int, limit: int = 20_000) -> list[Result]:
+    def run(self, results: int, limit: int = 20_000) -> list[FrameResult]:
         """Run until ``results`` packets have come and all beats have gone; return them.
 
         ``resets``: pairs (cycle, packet): soft reset in that cycle, after which the source goes on with that packet.

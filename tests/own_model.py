@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from spikeloom.gen.design import Design
 from spikeloom.gen.errors import PlanError
 from spikeloom.gen.folding.fold import Fold
-from spikeloom.gen.lowering.layers import Layer, layers
+from spikeloom.gen.lowering.layers import StageNodes, layers
 from spikeloom.gen.lowering.plan import build_stage, fold_choices
 from spikeloom.quant import golden
 from spikeloom.quant.data import Dataset, digits
@@ -85,7 +85,7 @@ def small_digits() -> tuple[Any, Dataset, float]:
     return model, data, right(model, torch.from_numpy(data.test_x).float() / 15, torch.from_numpy(data.test_y))
 
 
-def _first_fold(layer: Layer) -> Fold:
+def _first_fold(layer: StageNodes) -> Fold:
     """The first of the folds that can be built."""
     for fold in fold_choices(layer):
         try:

@@ -14,14 +14,14 @@ from ...hdl.streams.stage import StageSpec
 from ...hdl.streams.words import WordFormat
 from ..cost.model import area, total
 from ..errors import PlanError
-from ..lowering.layers import Layer
+from ..lowering.layers import StageNodes
 from ..lowering.plan import build_stage, chunk_of, fold_choices
 from ..targets.fpga.devices import resources
 from .fold import Fold
 from .pareto import undominated
 from .rates import WordRates
 
-__all__ = ["Candidate", "Table", "needed_cycles"]
+__all__ = ["Candidate", "CandidateTable", "needed_cycles"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ def walk_cycles(stage: StageSpec, rates: WordRates | None = None) -> int:
     return ceil(rates.cycles(stage)) if rates is not None and stage.window.chunk else stage.cycles
 
 
-class Table:
+class CandidateTable:
     """All folds of a layer that can be built.
 
     Parameters: ``folds``, by default all; ``logic``: each also with its weights in LUTs, where they would be in block
@@ -62,7 +62,7 @@ class Table:
 
     def __init__(
         self,
-        layer: Layer,
+        layer: StageNodes,
         folds: Sequence[Fold] | None = None,
         *,
         logic: bool = False,
@@ -114,10 +114,10 @@ class Table:
         self.candidates = faster
         return less
 
-    def priced(self, lags: Sequence[float]) -> tuple[list[Candidate], np.ndarray]:
+    def priced(self, occupancy: Sequence[float]) -> tuple[list[Candidate], np.ndarray]:
         """The candidates that none of the same widths beats in cycles and in every resource, by ascending cycles, with
-        their areas (n, 3); ``lags``: pixels that wait in the FIFO of each shortcut."""
-        areas = np.array([candidate.area + _shortcuts(candidate.merges, lags) for candidate in self.candidates])
+        their areas (n, 3); ``occupancy``: pixels that wait in the FIFO of each shortcut."""
+        areas = np.array([candidate.area + _shortcuts(candidate.merges, occupancy) for candidate in self.candidates])
         points = np.column_stack([[candidate.cycles for candidate in self.candidates], areas])
         widths = [(candidate.i_lanes, candidate.o_format.lanes) for candidate in self.candidates]
         groups = np.array([widths.index(pair) for pair in widths])
@@ -131,8 +131,8 @@ def merge_depth(merge: MergeSpec, lag: float) -> int:
     return max(*merge.needs, ceil(lag * merge.words))
 
 
-def _shortcuts(merges: Sequence[MergeSpec], lags: Sequence[float]) -> np.ndarray:
+def _shortcuts(merges: Sequence[MergeSpec], occupancy: Sequence[float]) -> np.ndarray:
     if not merges:
         return np.zeros(3)
-    deep = [replace(merge, depth=merge_depth(merge, lag)) for merge, lag in zip(merges, lags, strict=True)]
+    deep = [replace(merge, depth=merge_depth(merge, lag)) for merge, lag in zip(merges, occupancy, strict=True)]
     return resources(total(area(merge) for merge in deep))

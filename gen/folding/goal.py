@@ -9,10 +9,10 @@ import numpy as np
 from ...quant.ir.network import Network
 from ..design import Design
 from ..errors import PlanError
-from ..lowering.lags import first_lags, lags_of
 from ..lowering.layers import layers
+from ..lowering.occupancy import guessed_occupancy, occupancy_of
 from ..targets.fpga.devices import Device
-from .candidates import Table
+from .candidates import CandidateTable
 from .fold import Fold
 from .lattice import Arcs, lattice
 from .least import Found, fits, smallest
@@ -49,7 +49,9 @@ class Goal:
         self.budget = device.budget if device is not None else None
         self.layers = layers(network, counts)
         self.tables = [
-            Table(layer, [given[layer.name]] if layer.name in given else None, logic=device is not None, rates=rates)
+            CandidateTable(
+                layer, [given[layer.name]] if layer.name in given else None, logic=device is not None, rates=rates
+            )
             for layer in self.layers
         ]
         self.arcs: list[Arcs] = []
@@ -76,17 +78,17 @@ class Goal:
 
     def settle(self, target: int | None) -> tuple[Found, Design]:
         """The best design for ``target``, FIFOs of shortcuts as deep as the cycle law wants them in it."""
-        lags, designs = first_lags(self.layers), []
+        occupancy, designs = guessed_occupancy(self.layers), []
         while True:
-            self.arcs = lattice(self.network, self.tables, lags)
+            self.arcs = lattice(self.network, self.tables, occupancy)
             found = self._best(target)
             folds = self._folds(found)
             if known := [design for design in designs if design.folds == folds]:
                 return found, known[0]
             designs.append(Design(self.network, folds, self.counts))
-            if not lags or len(designs) == ROUNDS:
+            if not occupancy or len(designs) == ROUNDS:
                 return found, designs[-1]
-            lags = lags_of(designs[-1])
+            occupancy = occupancy_of(designs[-1])
 
     def _folds(self, found: Found) -> dict[str, Fold]:
         pairs = zip(self.layers, self.arcs, found.choices, strict=True)

@@ -23,7 +23,7 @@ from ...hdl.streams.words import WordFormat
 from ...quant.ir.network import Network
 from ..cost.model import Area, area, total
 from ..targets.fpga.devices import resources
-from .candidates import Candidate, Table
+from .candidates import Candidate, CandidateTable
 
 __all__ = ["Arcs", "lattice"]
 
@@ -67,10 +67,10 @@ def _fork(form: WordFormat, readers: int) -> tuple[float, ...]:
     return tuple(resources(area(ForkSpec(form, readers))).tolist()) if readers > 1 else (0.0, 0.0, 0.0)
 
 
-def lattice(network: Network, tables: Sequence[Table], lags: dict[str, list[float]]) -> list[Arcs]:
-    """The layers of arcs, one a stage; ``lags``: pixels waiting in the FIFOs of the shortcuts, by stage."""
+def lattice(network: Network, tables: Sequence[CandidateTable], occupancy: dict[str, list[float]]) -> list[Arcs]:
+    """The layers of arcs, one a stage; ``occupancy``: pixels waiting in the FIFOs of the shortcuts, by stage."""
     layers = [table.layer for table in tables]
-    reads = [[(layer.input, 1), *((skip.node, skip.stride) for skip in layer.skips)] for layer in layers]
+    reads = [[(layer.input, 1), *((skip.node, skip.stride) for skip in layer.shortcuts)] for layer in layers]
     last = {name: k for k, names in enumerate(reads) for name, _ in names}
     readers = {name: sum(name == other for names in reads for other, _ in names) for name in last}
     source = network.input
@@ -79,7 +79,7 @@ def lattice(network: Network, tables: Sequence[Table], lags: dict[str, list[floa
     live: list[str] = []
     found = []
     for k, (layer, table) in enumerate(zip(layers, tables, strict=True)):
-        candidates, areas = table.priced(lags.get(layer.name, ()))
+        candidates, areas = table.priced(occupancy.get(layer.name, ()))
         result = layer.nodes[-1].name
         before, names = live, [name for name, _ in reads[k]]
         live = [name for name in dict.fromkeys([*before, source.name, result]) if last.get(name, -1) > k]

@@ -9,9 +9,9 @@ from math import prod
 import numpy as np
 
 from ...quant.ir.network import Network
-from ..lowering.lags import first_lags
 from ..lowering.layers import layers
-from .candidates import Table
+from ..lowering.occupancy import guessed_occupancy
+from .candidates import CandidateTable
 from .fold import Fold
 from .lattice import Arcs, lattice
 from .rates import WordRates
@@ -23,8 +23,8 @@ class Space:
     """Every fold of every stage of ``network``.
 
     Parameters: ``counts``, as in :class:`~.design.Design`; ``logic``: weights may be in LUTs where they would be in
-    block RAM; ``rates``: stages may skip all-zero words, their cycles are means over its frames; ``lags``: pixels
-    waiting in the FIFOs of the shortcuts by stage, by default an estimate (``gen.lowering.lags``).
+    block RAM; ``rates``: stages may skip all-zero words, their cycles are means over its frames; ``occupancy``: pixels
+    waiting in the FIFOs of the shortcuts by stage, by default an estimate (``gen.lowering.occupancy``).
     Attributes: ``tables``, the candidates of every stage; ``arcs``, the same as a layered graph
     (``gen.folding.lattice``).
     """
@@ -36,17 +36,17 @@ class Space:
         counts: bool = True,
         logic: bool = False,
         rates: WordRates | None = None,
-        lags: Mapping[str, list[float]] | None = None,
+        occupancy: Mapping[str, list[float]] | None = None,
     ) -> None:
         self.network, self.counts = network, counts
         self.layers = layers(network, counts)
-        self.tables = [Table(layer, logic=logic, rates=rates) for layer in self.layers]
+        self.tables = [CandidateTable(layer, logic=logic, rates=rates) for layer in self.layers]
         self.arcs: list[Arcs] = []
-        self.settle(first_lags(self.layers) if lags is None else lags)
+        self.settle(guessed_occupancy(self.layers) if occupancy is None else occupancy)
 
-    def settle(self, lags: Mapping[str, list[float]]) -> None:
-        """Take the FIFOs of the shortcuts to be as deep as ``lags`` say."""
-        self.arcs = lattice(self.network, self.tables, dict(lags))
+    def settle(self, occupancy: Mapping[str, list[float]]) -> None:
+        """Take the FIFOs of the shortcuts to be as deep as ``occupancy`` say."""
+        self.arcs = lattice(self.network, self.tables, dict(occupancy))
         self.__dict__.pop("_arc", None)
 
     @property

@@ -13,7 +13,7 @@ from ...hdl.streams.words import WordFormat
 from ...quant.ir.node import Node
 from ..errors import PlanError
 from .fitting import divisors, numbers
-from .layers import Layer
+from .layers import StageNodes
 from .registry import tail_of
 
 __all__ = ["Chain", "shared_lanes"]
@@ -27,7 +27,7 @@ class Chain:
     Attributes: ``cores``, the array first; ``ranges`` (Co, 2) of what leaves the last of them.
     """
 
-    layer: Layer
+    layer: StageNodes
     synapse: SynapseSpec
     started: Node | None
     cores: list[CoreSpec] = field(init=False)
@@ -58,7 +58,7 @@ class Chain:
     def share(self, cycles: int) -> None:
         """Let channels share what comes next, as far as ``cycles`` between currents allow."""
         lanes = self._lanes(cycles)
-        worth = self.started is None or tail_of(self.started).shares or self.layer.skips
+        worth = self.started is None or tail_of(self.started).shares or self.layer.shortcuts
         if lanes < self.synapse.outputs and worth:
             self.append(SerialiserSpec(self.synapse.o_format, lanes), self.ranges)
 
@@ -66,7 +66,7 @@ class Chain:
         """:func:`shared_lanes`, few enough to divide the channels of zero-padded shortcuts."""
         layer, synapse = self.layer, self.synapse
         lanes = shared_lanes(synapse, cycles)
-        edges = [edge for skip in layer.skips for edge in (skip.offset, skip.signal.shape[0])]
+        edges = [edge for skip in layer.shortcuts for edge in (skip.offset, skip.signal.shape[0])]
         found = [n for n in divisors(synapse.outputs) if n >= lanes and not any(edge % n for edge in edges)]
         if not found:
             raise PlanError(

@@ -8,7 +8,7 @@ from ...hdl.cores.window.geometry import WindowGeometry
 from ...quant.ir.rules import RULES
 from ..errors import PlanError
 from ..folding.fold import Fold
-from .layers import Layer
+from .layers import StageNodes
 
 __all__ = ["divisors", "numbers", "refuse_undivided", "ring_rows"]
 
@@ -23,7 +23,7 @@ def numbers(values: Sequence[int]) -> str:
     return ", ".join(map(str, values))
 
 
-def refuse_undivided(layer: Layer, fold: Fold, more_inputs: Sequence[int] = ()) -> None:
+def refuse_undivided(layer: StageNodes, fold: Fold, more_inputs: Sequence[int] = ()) -> None:
     """Raise PlanError where ``fold`` does not divide the channels and the time steps of ``layer``; ``more_inputs`` are
     allowed beside the divisors."""
     (outputs, inputs), steps = layer.channels, layer.time_fold

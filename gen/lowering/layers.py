@@ -15,11 +15,11 @@ from ..errors import PlanError
 from .counts import counted, sums_over_time
 from .registry import heads, tail_of, tails
 
-__all__ = ["Layer", "Skip", "layers"]
+__all__ = ["StageNodes", "StageShortcut", "layers"]
 
 
 @dataclass(frozen=True, eq=False)
-class Skip:
+class StageShortcut:
     """A shortcut into a stage.
 
     Attributes: ``node``, whose result comes in; ``gain``, the identity shortcut, None where currents come in;
@@ -29,7 +29,7 @@ class Skip:
 
     node: str
     gain: Gain | None
-    maker: Layer | None
+    maker: StageNodes | None
     signal: Signal
     counts: bool
 
@@ -45,20 +45,20 @@ class Skip:
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class StageNodes:
     """The nodes of one stage: a synapse node with its shortcuts and its neurons, quantiser or read-out, or a pool. A
     stage without those hands out currents, for a shortcut with a convolution in it.
 
-    Attributes: ``nodes``; ``input``, name of the node whose result comes in; ``source``, what that is; ``skips``, its
-    shortcuts; ``order``, for a Linear behind a Flatten the index of its weight column for every element in the order of
-    the stream (pixel by pixel, channels together), else None; ``steps``, T; ``sums``, whether its currents are added
-    up over time; ``counts``, whether spikes come in, and go out, as their counts (``gen.lowering.counts``).
+    Attributes: ``nodes``; ``input``, name of the node whose result comes in; ``source``, what that is;
+    ``shortcuts``; ``order``, for a Linear behind a Flatten the index of its weight column for every element in the
+    order of the stream (pixel by pixel, channels together), else None; ``steps``, T; ``sums``, whether its currents are
+    added up over time; ``counts``, whether spikes come in, and go out, as their counts (``gen.lowering.counts``).
     """
 
     nodes: tuple[Node, ...]
     input: str
     source: Signal
-    skips: tuple[Skip, ...]
+    shortcuts: tuple[StageShortcut, ...]
     order: np.ndarray | None
     steps: int
     sums: bool
@@ -120,7 +120,7 @@ class Layer:
         return form.summed if self.counts[0] else form
 
 
-def layers(network: Network, counts: bool = True) -> list[Layer]:
+def layers(network: Network, counts: bool = True) -> list[StageNodes]:
     """Cut ``network`` into stages, each behind those it takes words from; ``counts``: spikes travel as counts where
     they can. Raises PlanError for what has no hardware."""
     place = {node.name: k for k, node in enumerate(network)}
@@ -173,7 +173,7 @@ def _sums(network: Network) -> _Sums:
     return _Sums(mains, roots)
 
 
-def _layer(network: Network, node: Node, counting: set[str], sums: _Sums) -> Layer:
+def _layer(network: Network, node: Node, counting: set[str], sums: _Sums) -> StageNodes:
     """The stage that starts with ``node``; ``counting``, the nodes whose spikes travel as counts."""
     name, order = node.source, None
     if isinstance(flat := network[name], Flatten):
@@ -202,10 +202,10 @@ def _layer(network: Network, node: Node, counting: set[str], sums: _Sums) -> Lay
             if len(behind) == 1 and isinstance(behind[0], tail_of(following).then):
                 group.append(behind[0])
     counts = (name in counting, group[-1].name in counting)
-    return Layer(tuple(group), name, source, tuple(skips), order, network.steps, over_time, counts)
+    return StageNodes(tuple(group), name, source, tuple(skips), order, network.steps, over_time, counts)
 
 
-def _skip(network: Network, add: Add, timed: bool, counting: set[str], sums: _Sums) -> Skip:
+def _skip(network: Network, add: Add, timed: bool, counting: set[str], sums: _Sums) -> StageShortcut:
     """The shortcut of ``add``, whose other side is made by the stage."""
     main = sums.mains[add.name]
     name = add.other if add.source == main else add.source
@@ -216,11 +216,11 @@ def _skip(network: Network, add: Add, timed: bool, counting: set[str], sums: _Su
             f"({main}); supported: the other way round, or both of one kind"
         )
     if not isinstance(node, Gain):
-        return Skip(name, None, _layer(network, sums.roots[name], counting, sums), signal, False)
+        return StageShortcut(name, None, _layer(network, sums.roots[name], counting, sums), signal, False)
     origin = node.source
     if isinstance(network[origin], Flatten):
         raise PlanError(f"{node.name}: a shortcut behind a Flatten has no hardware; take it before the Flatten")
     source = network.signals[origin]
     shape = (source.shape[0], *signal.shape[1:])
     kept = Signal(source.kind, shape, source.timed, source.low, source.high)
-    return Skip(origin, node, None, kept, origin in counting)
+    return StageShortcut(origin, node, None, kept, origin in counting)

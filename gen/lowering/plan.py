@@ -6,23 +6,23 @@ from ...hdl.cores.window.spec import WindowSpec
 from ...hdl.streams.stage import StageSpec, latency_of, words_of_result
 from ..folding.fold import Fold
 from .fitting import ring_rows
-from .layers import Layer
+from .layers import StageNodes
 from .registry import head_of
 
 __all__ = ["build_stage", "chunk_of", "fold_choices"]
 
 
-def fold_choices(layer: Layer) -> list[Fold]:
+def fold_choices(layer: StageNodes) -> list[Fold]:
     """All folds of a layer."""
     return head_of(layer).choices(layer)
 
 
-def chunk_of(layer: Layer, inputs: int) -> int:
+def chunk_of(layer: StageNodes, inputs: int) -> int:
     """Window words of which zero-skipping looks at the flags together; 1 where it has no hardware."""
     return head_of(layer).chunk(layer, inputs)
 
 
-def build_stage(layer: Layer, fold: Fold) -> StageSpec:
+def build_stage(layer: StageNodes, fold: Fold) -> StageSpec:
     """Make the stage of ``layer`` with ``fold``. Raises PlanError where the fold does not fit.
 
     The FIFOs of its shortcuts have no limit yet: how deep they must be follows from all stages together

@@ -21,7 +21,7 @@ from ..folding.fold import Fold
 
 if TYPE_CHECKING:
     from .chain import Chain
-    from .layers import Layer
+    from .layers import StageNodes
 
 __all__ = ["Head", "Tail", "head", "head_of", "heads", "tail", "tail_of", "tails"]
 
@@ -32,20 +32,20 @@ class Head:
     currents: ClassVar[bool] = False
     """Whether it makes currents, which shortcuts and a tail follow."""
 
-    def choices(self, layer: Layer) -> list[Fold]:
+    def choices(self, layer: StageNodes) -> list[Fold]:
         """All folds of ``layer``, without skipping words."""
         raise NotImplementedError
 
-    def check(self, layer: Layer, fold: Fold) -> None:
+    def check(self, layer: StageNodes, fold: Fold) -> None:
         """Refuse what :meth:`choices` does not have, with a PlanError that names layer, rule and remedy."""
         raise NotImplementedError
 
-    def chunk(self, layer: Layer, inputs: int) -> int:
+    def chunk(self, layer: StageNodes, inputs: int) -> int:
         """Window words of which zero-skipping looks at the flags together (``hdl.cores.window.geometry``); 1 where it
         has no hardware."""
         return 1
 
-    def lower(self, layer: Layer, fold: Fold) -> tuple[WindowGeometry, list[CoreSpec]]:
+    def lower(self, layer: StageNodes, fold: Fold) -> tuple[WindowGeometry, list[CoreSpec]]:
         """Window and cores of ``layer`` with a fold that was checked."""
         raise NotImplementedError
 
@@ -109,7 +109,7 @@ def tails() -> dict[type[Node], Tail]:
     return _all()[1]
 
 
-def head_of(layer: Layer) -> Head:
+def head_of(layer: StageNodes) -> Head:
     """The head of ``layer``."""
     return heads()[type(layer.nodes[0])]
 

@@ -17,7 +17,7 @@ from ...hdl.streams.words import WordFormat
 from ...quant.ir.network import Network
 from ...quant.ir.ops import Readout
 from ..emit.names import Namespace, identifier
-from .layers import Layer
+from .layers import StageNodes
 
 __all__ = ["Boundary", "Element", "connect", "output_ports"]
 
@@ -141,7 +141,9 @@ class _Wiring:
         return name
 
 
-def connect(network: Network, layers: list[Layer], stages: list[StageSpec]) -> tuple[list[Element], list[Boundary]]:
+def connect(
+    network: Network, layers: list[StageNodes], stages: list[StageSpec]
+) -> tuple[list[Element], list[Boundary]]:
     """Elements and boundaries of the design, the input's boundary first, in the order of the data."""
     wiring = _Wiring(layer.name for layer in layers)
     node, shape = network.input.name, network.input.shape
@@ -152,9 +154,9 @@ def connect(network: Network, layers: list[Layer], stages: list[StageSpec]) -> t
     readers: dict[str, list[_Reader]] = {}  # stages and shortcuts that take the result of a node
     for layer in layers:
         readers.setdefault(layer.input, []).append((layer.name, None))
-        for k, skip in enumerate(layer.skips):
+        for k, skip in enumerate(layer.shortcuts):
             readers.setdefault(skip.node, []).append((layer.name, k))
-    shown = {(layer.name, k): _shown(layer, k) for layer in layers for k in (None, *range(len(layer.skips)))}
+    shown = {(layer.name, k): _shown(layer, k) for layer in layers for k in (None, *range(len(layer.shortcuts)))}
     source: dict[tuple[str, _Reader], str] = {}  # the stream of a node for a reader
 
     def offer(node: str, name: str) -> None:
@@ -172,13 +174,13 @@ def connect(network: Network, layers: list[Layer], stages: list[StageSpec]) -> t
     for layer, stage in zip(layers, stages, strict=True):
         reader = (layer.name, None)
         ins = [wiring.gearboxes(f"{layer.name}.width", source[layer.input, reader], stage.i_format.lanes)]
-        for k, (skip, merge) in enumerate(zip(layer.skips, stage.merges, strict=True)):
+        for k, (skip, merge) in enumerate(zip(layer.shortcuts, stage.merges, strict=True)):
             name = _shown(layer, k)
             stream = source[skip.node, (layer.name, k)]
             if skip.stride > 1:
                 stream = wiring.decimator(f"{name}.stride", stream, skip.stride)
-            ins.append(wiring.gearboxes(f"{name}.width", stream, merge.skip_format.lanes))
-        for stream, form in zip(ins, (stage.i_format, *(merge.skip_format for merge in stage.merges)), strict=True):
+            ins.append(wiring.gearboxes(f"{name}.width", stream, merge.shortcut_format.lanes))
+        for stream, form in zip(ins, (stage.i_format, *(merge.shortcut_format for merge in stage.merges)), strict=True):
             if (found := wiring.boundaries[stream].format) != form:
                 raise AssertionError(f"{layer.name}: takes words {form}, but the stream {stream!r} has {found}")
         node = layer.nodes[-1].name
@@ -198,9 +200,9 @@ def output_ports(network: Network, boundaries: Sequence[Boundary]) -> dict[str, 
     return {f"o_{given.give(identifier(b.node, '1', words=True))}": b for b in logits[:-1]} | {"o": logits[-1]}
 
 
-def _shown(layer: Layer, k: int | None) -> str:
+def _shown(layer: StageNodes, k: int | None) -> str:
     """What the streams to a reader are called after: the stage, or its shortcut number ``k``."""
-    return layer.name if k is None else f"{layer.name}.skip{k if len(layer.skips) > 1 else ''}"
+    return layer.name if k is None else f"{layer.name}.skip{k if len(layer.shortcuts) > 1 else ''}"
 
 
 def with_depths(stages: list[StageSpec], depths: dict[str, list[int]]) -> list[StageSpec]:

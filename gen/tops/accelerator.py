@@ -22,13 +22,13 @@ from ...hdl.streams.words import WordFormat
 from ..design import Design, Top
 from ..errors import PlanError
 
-__all__ = ["CUT", "GOOD", "LONG", "SHORT", "Accelerator", "Result", "frame_bytes", "parse_result"]
+__all__ = ["CUT", "GOOD", "LONG", "SHORT", "Accelerator", "FrameResult", "frame_bytes", "parse_result"]
 
 COUNTERS = ("frames", "errors", "stalls_in", "stalls_out")
 
 
 @dataclass(frozen=True)
-class Result:
+class FrameResult:
     """What a result packet says: ``status`` (:data:`GOOD`, :data:`SHORT` or :data:`LONG`), the class ``label``, and the
     ``logits`` in the order of the classes."""
 
@@ -37,15 +37,15 @@ class Result:
     logits: tuple[int, ...]
 
 
-def parse_result(words: Sequence[int]) -> Result:
+def parse_result(words: Sequence[int]) -> FrameResult:
     """Read the 32-bit words of a result packet; what a soft reset has cut has the status :data:`CUT` alone. Raises
     ValueError where there are fewer than two words."""
     if len(words) and int(words[-1]) == CUT_WORD:
-        return Result(CUT, 0, ())
+        return FrameResult(CUT, 0, ())
     if len(words) < 2:
         raise ValueError(f"A result has a word for the class and one for every logit, not {len(words)} words")
     head, *logits = (int(word) for word in words)
-    return Result(head >> 24, head & 0xFFFF, tuple((w ^ 1 << 31) - (1 << 31) for w in logits))
+    return FrameResult(head >> 24, head & 0xFFFF, tuple((w ^ 1 << 31) - (1 << 31) for w in logits))
 
 
 def frame_bytes(design: Design, frames: np.ndarray) -> np.ndarray:

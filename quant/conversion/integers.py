@@ -34,7 +34,7 @@ from ..ir.ops import (
     SumPool,
 )
 from ..qat.integer_graph import IntegerGraph
-from ..qat.stage import Stage, Synapses
+from ..qat.stage import QuantisedLayer, Synapses
 from .rounding import half_threshold
 
 __all__ = ["convert", "half_threshold", "integer_network", "link"]
@@ -114,7 +114,7 @@ def integer_network(
 
 def _spiking(
     graph: IntegerGraph,
-    stage: Stage,
+    stage: QuantisedLayer,
     units: dict[str, Tensor],
     before: list[Node],
     node_of: dict[str, str],

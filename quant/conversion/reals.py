@@ -40,7 +40,7 @@ from ..ir.ops import (
     Synapse,
 )
 from ..qat.integer_graph import IntegerGraph
-from ..qat.stage import Stage
+from ..qat.stage import QuantisedLayer
 from ..recipe import RecipeError
 from .rounding import half_threshold
 
@@ -144,7 +144,7 @@ def _weights(network: Network, node: Synapse, sources: tuple[str, ...], worth: d
 def keep_membranes(graph: IntegerGraph, network: Network) -> None:
     """Let the layers of ``graph``, of the layers of ``network``, begin with its initial membranes."""
     for stage in graph.stages:
-        assert isinstance(stage, Stage)
+        assert isinstance(stage, QuantisedLayer)
         if stage.log_threshold is not None:
             node = network[stage.name]
             assert isinstance(node, IF)
@@ -159,7 +159,7 @@ def keep_grid(graph: IntegerGraph, network: Network, grid: Sequence[int]) -> Non
     rising from 0, in the scale that they have now, as Fast-SNN's are; its first and last layer have others. Raises
     NetworkError, naming the layer, where the network has other weights."""
     for stage in list(graph.stages)[1:-1]:
-        assert isinstance(stage, Stage)
+        assert isinstance(stage, QuantisedLayer)
         part, node = stage.parts[0], network[stage.parts[0].name]
         assert isinstance(node, Synapse)
         if others := sorted(set(np.abs(node.weight).flat) - set(grid)):
@@ -183,7 +183,7 @@ def scale_logits(graph: IntegerGraph, pixels: Tensor, labels: Tensor) -> float:
         losses = [torch.nn.functional.cross_entropy(logits * factor, labels).item() for factor in factors]
         best = float(factors[int(np.argmin(losses))])
         last = graph.order[-1]
-        assert isinstance(last, Stage)
+        assert isinstance(last, QuantisedLayer)
         for parameter in (last.bias, *(part.weight for part in last.parts)):
             parameter.mul_(best)
     return best

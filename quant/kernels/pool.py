@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..ir.ops import MaxPool, SumPool
-from ..ir.ops.pool import Pool
+from ..ir.ops.pool import Pooling
 from ..ir.signal import Signal
 from .registry import Inputs, each_step, kernel, step_kernel
 
@@ -28,5 +28,5 @@ def _largest(node: MaxPool, x: Tensor, _source: Signal) -> Tensor:
     return _windows(node, x).amax((-2, -1))
 
 
-def _windows(node: Pool, x: Tensor) -> Tensor:
+def _windows(node: Pooling, x: Tensor) -> Tensor:
     return x.unfold(-2, node.kernel, node.stride).unfold(-2, node.kernel, node.stride)

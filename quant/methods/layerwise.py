@@ -18,7 +18,7 @@ from torch import Tensor
 from .. import golden
 from ..frontends.layers import IMAGE, Flat, Pool
 from ..qat.integer_graph import IntegerGraph, Scales, sources_of
-from ..qat.stage import Stage
+from ..qat.stage import QuantisedLayer
 
 __all__ = ["Inputs", "Share", "accuracy", "fit", "nothing", "spiking_copy", "walk"]
 
@@ -40,7 +40,7 @@ class Inputs:
     small integers; ``timed``, which of them are spikes."""
 
     graph: IntegerGraph
-    stage: Stage | Pool | Flat
+    stage: QuantisedLayer | Pool | Flat
     found: dict[str, Tensor]
     timed: dict[str, bool]
     scales: Scales
@@ -99,7 +99,7 @@ def walk(
     spiking: IntegerGraph,
     target: IntegerGraph,
     pixels: Tensor,
-    tune: Callable[[Stage, Inputs, Tensor], None],
+    tune: Callable[[QuantisedLayer, Inputs, Tensor], None],
     progress: Share = nothing,
 ) -> None:
     """Call ``tune`` with every hidden layer of ``spiking`` in their order, what it takes, and the spike counts (N, ...)
@@ -109,7 +109,7 @@ def walk(
     for k, (layer, other) in enumerate(pairs):
         progress(k / len(pairs))
         want = theirs.inputs(other).kept()[0]
-        if isinstance(layer, Stage):
+        if isinstance(layer, QuantisedLayer):
             tune(layer, mine.inputs(layer), want.float())
         mine.put(layer, *mine.inputs(layer).kept())
         theirs.put(other, want, False)
@@ -124,13 +124,13 @@ class _Run:
         self.graph, self.found, self.timed = graph, {IMAGE: pixels}, {IMAGE: False}
         self.last_use = {source: layer.name for layer in graph.order for source in sources_of(layer)}
 
-    def inputs(self, layer: Stage | Pool | Flat) -> Inputs:
+    def inputs(self, layer: QuantisedLayer | Pool | Flat) -> Inputs:
         units, highs, timed = self.graph.scales()
         scales = Scales({name: unit.detach() for name, unit in units.items()}, highs, timed)
         found = {source: self.found[source] for source in sources_of(layer)}
         return Inputs(self.graph, layer, found, self.timed, scales)
 
-    def put(self, layer: Stage | Pool | Flat, x: Tensor, timed: bool) -> None:
+    def put(self, layer: QuantisedLayer | Pool | Flat, x: Tensor, timed: bool) -> None:
         """Keep what a layer gives, and let go what no other one takes."""
         self.found[layer.name], self.timed[layer.name] = x, timed
         for source in set(sources_of(layer)):

@@ -25,7 +25,7 @@ from . import firing
 from .firing import over_channels
 from .passing import aligned, passed, passed_trains, shortcut_currents
 from .rules import STEPS
-from .stage import Stage
+from .stage import QuantisedLayer
 
 __all__ = ["IntegerGraph", "Scales", "sources_of"]
 
@@ -78,7 +78,7 @@ class IntegerGraph(nn.Module):
         self.input_high, self.steps = input_high, steps
         self.rule, self.strict, self.through_time = rule, strict, False
         self.stages = nn.ModuleList()
-        self.order: list[Stage | Pool | Flat] = []
+        self.order: list[QuantisedLayer | Pool | Flat] = []
         kinds = {layer.name: layer for layer in layers}
         first = next((layer.name for layer in layers if isinstance(layer, Weights)), "")
 
@@ -96,7 +96,8 @@ class IntegerGraph(nn.Module):
                         f"convolution or linear layer in every sum"
                     )
                 wide = [(s, bits(s, s is synapses[0])) for s in synapses]
-                stage = Stage(layer.name, wide, shortcuts, sums, layer if isinstance(layer, Activation) else None)
+                neurons = layer if isinstance(layer, Activation) else None
+                stage = QuantisedLayer(layer.name, wide, shortcuts, sums, neurons)
                 self.stages.append(stage)
                 self.order.append(stage)
             elif isinstance(layer, Pool | Flat):
@@ -119,7 +120,7 @@ class IntegerGraph(nn.Module):
         return found[self.order[-1].name]
 
     def step(
-        self, layer: Stage | Pool | Flat, found: dict[str, Tensor], trains: dict[str, Tensor], scales: Scales
+        self, layer: QuantisedLayer | Pool | Flat, found: dict[str, Tensor], trains: dict[str, Tensor], scales: Scales
     ) -> None:
         """Put the result of ``layer`` into ``found``: pixels, spike counts or logits (N, ...) by layer, and into
         ``trains`` the spikes (T, N, ...) that the counts are of, where the rule goes step by step."""
@@ -129,9 +130,9 @@ class IntegerGraph(nn.Module):
                 found[layer.name] = passed(layer, found[source])
                 if source in trains:
                     trains[layer.name] = passed_trains(layer, trains[source])
-            case Stage() if layer.log_threshold is not None:
+            case QuantisedLayer() if layer.log_threshold is not None:
                 found[layer.name] = self._spiking(layer, found, trains, scales)
-            case Stage():
+            case QuantisedLayer():
                 w, bias, value = self.readout(scales.units)
                 none = torch.zeros_like(bias)
                 integers = self._exact(layer, LayerIntegers([w], [], none, bias), scales.highs)
@@ -149,7 +150,7 @@ class IntegerGraph(nn.Module):
         return torch.bfloat16 if mixed else torch.float32
 
     def _spiking(
-        self, stage: Stage, found: Mapping[str, Tensor], trains: dict[str, Tensor], scales: Scales
+        self, stage: QuantisedLayer, found: Mapping[str, Tensor], trains: dict[str, Tensor], scales: Scales
     ) -> Tensor:
         """The spike counts of a stage; its trains go into ``trains``."""
         integers = self._exact(stage, stage.integers(scales.units, scales.highs, self.steps), scales.highs)
@@ -174,7 +175,7 @@ class IntegerGraph(nn.Module):
             count = firing.counts(total, theta, self.steps, v0, strict=self.strict, known=count)
         return count.to(dtype)
 
-    def _exact(self, stage: Stage, integers: LayerIntegers, highs: Mapping[str, int]) -> LayerIntegers:
+    def _exact(self, stage: QuantisedLayer, integers: LayerIntegers, highs: Mapping[str, int]) -> LayerIntegers:
         """The integers in float64 where, in evaluation, the sums of float32 might round; as they are otherwise."""
         if self.training:
             return integers
@@ -195,7 +196,7 @@ class IntegerGraph(nn.Module):
         """What a value of 1 of the image and of each layer of ``order`` is worth in the float model."""
         units = {IMAGE: torch.tensor(1.0 / self.input_high, device=next(self.parameters()).device)}
         for layer in self.order:
-            if isinstance(layer, Stage):
+            if isinstance(layer, QuantisedLayer):
                 if layer.log_threshold is not None:
                     units[layer.name] = layer.threshold
             else:
@@ -207,7 +208,7 @@ class IntegerGraph(nn.Module):
         """The largest value of the image and of each layer of ``order``, in one time step."""
         highs = {IMAGE: self.input_high}
         for layer in self.order:
-            if isinstance(layer, Stage):
+            if isinstance(layer, QuantisedLayer):
                 highs[layer.name] = 1
             else:
                 area = layer.kernel**2 if isinstance(layer, Pool) and layer.kind == "average" else 1
@@ -218,19 +219,19 @@ class IntegerGraph(nn.Module):
         """Whether the image and each layer of ``order`` differ from time step to time step."""
         timed = {IMAGE: False}
         for layer in self.order:
-            timed[layer.name] = isinstance(layer, Stage) or timed[layer.sources[0]]
+            timed[layer.name] = isinstance(layer, QuantisedLayer) or timed[layer.sources[0]]
         return timed
 
     def readout(self, units: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Integers (weight, bias) of the last layer and what a logit of 1 is worth."""
         last = self.order[-1]
-        assert isinstance(last, Stage)
+        assert isinstance(last, QuantisedLayer)
         part = last.parts[0]
         terms = self.steps if self.timed()[part.source] else 1
         return readout_integers(part.weight, last.bias, units[part.source], part.bits, terms)
 
     def _currents(
-        self, stage: Stage, integers: LayerIntegers, found: Mapping[str, Tensor]
+        self, stage: QuantisedLayer, integers: LayerIntegers, found: Mapping[str, Tensor]
     ) -> Iterator[tuple[str, Tensor]]:
         """Source and currents (N, ...) of the weights and shortcuts of a stage for pixels or counts, without bias."""
         for part, weight in zip(stage.parts, integers.weights, strict=True):
@@ -239,7 +240,7 @@ class IntegerGraph(nn.Module):
             yield shortcut.sources[0], shortcut_currents(shortcut, found[shortcut.sources[0]], gain)
 
     def _total(
-        self, stage: Stage, integers: LayerIntegers, found: Mapping[str, Tensor], timed: Mapping[str, bool]
+        self, stage: QuantisedLayer, integers: LayerIntegers, found: Mapping[str, Tensor], timed: Mapping[str, bool]
     ) -> Tensor:
         """The currents of a stage in all steps together, with bias."""
         currents = [
@@ -249,7 +250,7 @@ class IntegerGraph(nn.Module):
         return functools.reduce(torch.add, currents) + over_channels(self.steps * integers.bias, currents[0])
 
     def _drive(
-        self, stage: Stage, integers: LayerIntegers, found: Mapping[str, Tensor], trains: Mapping[str, Tensor]
+        self, stage: QuantisedLayer, integers: LayerIntegers, found: Mapping[str, Tensor], trains: Mapping[str, Tensor]
     ) -> firing.Drive:
         """The currents of a stage in every step, without bias."""
         steady, timed, skips = list[Tensor](), list[Tensor](), list[tuple[Tensor, Tensor]]()
@@ -269,9 +270,9 @@ class IntegerGraph(nn.Module):
         return firing.Drive(functools.reduce(torch.add, steady) if steady else None, timed, skips)
 
 
-def sources_of(layer: Stage | Pool | Flat) -> list[str]:
+def sources_of(layer: QuantisedLayer | Pool | Flat) -> list[str]:
     """The layers whose results ``layer`` takes."""
-    if isinstance(layer, Stage):
+    if isinstance(layer, QuantisedLayer):
         return [part.source for part in layer.parts] + [shortcut.sources[0] for shortcut in layer.shortcuts]
     return list(layer.sources)
 

@@ -15,7 +15,7 @@ from ..frontends.layers import Activation, Shortcut, UnsupportedLayer, Weights
 from ..ir.ops import NetworkError
 from ..training.convolution import conv2d
 
-__all__ = ["Stage", "Synapses", "inside"]
+__all__ = ["QuantisedLayer", "Synapses", "inside"]
 
 
 class Synapses(nn.Module):
@@ -48,7 +48,7 @@ class Synapses(nn.Module):
         return conv2d(x, weight, stride=self.stride, padding=self.padding, groups=self.groups)
 
 
-class Stage(nn.Module):
+class QuantisedLayer(nn.Module):
     """What one threshold sees: the weights and shortcuts whose sum it is, or the last layer, which has none.
 
     Attributes: ``name`` of the activation; ``synapses``, the largest kernel first; ``shortcuts``; ``sums``, the names

@@ -9,7 +9,7 @@ import numpy as np
 from ..gen.cost.model import area
 from ..gen.design import Design
 from ..gen.emit.writer import performance
-from ..gen.lowering.layers import Layer
+from ..gen.lowering.layers import StageNodes
 from ..gen.targets.fpga.devices import resources
 from ..hdl.cores.synapse.spec import SynapseSpec
 from ..hdl.streams.stage import StageSpec
@@ -18,7 +18,7 @@ from ..quant.ir.ops import Conv2d, Synapse
 __all__ = ["measured", "operations"]
 
 
-def operations(layer: Layer) -> int:
+def operations(layer: StageNodes) -> int:
     """Synaptic operations of a frame: all weights of all results in all time steps, zeros and padding included; once
     where the current does not change over time. 0 for a pool."""
     node = layer.nodes[0]

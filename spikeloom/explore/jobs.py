@@ -15,7 +15,7 @@ from typing import Any
 from ..quant.extras import missing
 from .crew import Crew, drive
 from .perform import Failure, JobError, fingerprint, perform
-from .pool import Pool
+from .pool import WorkerPool
 from .store import Store, StoreError, canonical
 
 __all__ = ["Job", "JobError", "fingerprint", "run"]
@@ -108,7 +108,7 @@ def run(
 
 def _crew(workers: int, scheduler: str | None) -> AbstractContextManager[Crew]:
     if scheduler is None:
-        return Pool(workers)
+        return WorkerPool(workers)
     try:
         from .cluster import Cluster
     except ModuleNotFoundError as error:

@@ -12,10 +12,10 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
 from typing import Any
 
-__all__ = ["Pool"]
+__all__ = ["WorkerPool"]
 
 
-class Pool:
+class WorkerPool:
     """``workers`` processes; see :class:`~.jobs.Crew`. Leaving it with an error kills them and what they started."""
 
     died: type[Exception] = BrokenProcessPool
@@ -29,7 +29,7 @@ class Pool:
         self._watched, self._held = self._spawn.Pipe(duplex=False)
         self._executor = self._new()
 
-    def __enter__(self) -> Pool:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, error: object, *_: object) -> None:

@@ -23,7 +23,7 @@ from spikeloom.gen.emit import writer as emit
 from spikeloom.gen.folding.find import designed
 from spikeloom.gen.folding.fold import Fold
 from spikeloom.gen.tops import axi
-from spikeloom.gen.tops.accelerator import Result, parse_result
+from spikeloom.gen.tops.accelerator import FrameResult, parse_result
 from spikeloom.hdl.host.frames import CUT_WORD
 from spikeloom.quant.data import digits
 from spikeloom.quant.ir.netfile import load, save
@@ -86,7 +86,7 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Core:
     return built(perceptron(Fold(1, 3, 1), high=9, classes=5), tmp_path_factory.mktemp("axi"), 4)
 
 
-def results(words: list[list[int]]) -> list[Result]:
+def results(words: list[list[int]]) -> list[FrameResult]:
     return [parse_result(packet) for packet in words]
 
 

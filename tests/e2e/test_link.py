@@ -22,7 +22,7 @@ from spikeloom.gen.errors import PlanError
 from spikeloom.gen.folding.find import auto
 from spikeloom.gen.tops.link import link_spec, verilog
 from spikeloom.hdl.host.codes import REPLY, Kind, Reason
-from spikeloom.link import Host, LinkError, Port, Result
+from spikeloom.link import BoardResult, Host, LinkError, Port
 from spikeloom.link_frames import Frame, Parser, decode, encode, stuff, unstuff
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
@@ -68,10 +68,10 @@ def images(pixels: np.ndarray) -> list[bytes]:
 
 
 @pytest.fixture(scope="module")
-def expected(design: Design, pixels: np.ndarray) -> list[Result]:
+def expected(design: Design, pixels: np.ndarray) -> list[BoardResult]:
     """The golden model's answers, with the latency of an image that is alone in the core."""
     logits = golden.run(design.network, pixels).logits.tolist()
-    return [Result(int(np.argmax(row)), 0, 0, tuple(row)) for row in logits]
+    return [BoardResult(int(np.argmax(row)), 0, 0, tuple(row)) for row in logits]
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def port(board: Path) -> Iterator[serial.Serial]:
         yield opened
 
 
-def same(results: list[Result], expected: list[Result]) -> None:
+def same(results: list[BoardResult], expected: list[BoardResult]) -> None:
     assert len({result.latency for result in results}) == 1, "every image has the same latency"
     assert [(r.label, r.status, r.logits) for r in results] == [(e.label, e.status, e.logits) for e in expected]
 
@@ -111,7 +111,7 @@ def test_the_parser_finds_frames_in_noise() -> None:
 
 
 def test_the_board_answers_like_the_golden_model(
-    port: serial.Serial, design: Design, images: list[bytes], expected: list[Result]
+    port: serial.Serial, design: Design, images: list[bytes], expected: list[BoardResult]
 ) -> None:
     host = Host(port, timeout=60)
     info = host.info()
@@ -156,7 +156,7 @@ class Noisy:
 
 
 def test_the_host_gets_all_answers_over_a_noisy_line(
-    port: serial.Serial, images: list[bytes], expected: list[Result]
+    port: serial.Serial, images: list[bytes], expected: list[BoardResult]
 ) -> None:
     host = Host(Noisy(port, 0.003), timeout=1.0, tries=12)
     same(host.classify(images, window=4), expected)
@@ -165,7 +165,7 @@ def test_the_host_gets_all_answers_over_a_noisy_line(
 
 @pytest.mark.slow
 def test_a_host_that_stops_reading_loses_replies_and_nothing_else(
-    port: serial.Serial, images: list[bytes], expected: list[Result]
+    port: serial.Serial, images: list[bytes], expected: list[BoardResult]
 ) -> None:
     for k in range(220):  # more bytes of replies than the terminal holds
         port.write(encode(Frame(Kind.INFO, k % 256)))
@@ -177,7 +177,7 @@ def test_a_host_that_stops_reading_loses_replies_and_nothing_else(
 
 
 def test_faults_on_the_line(
-    request: pytest.FixtureRequest, board: Path, images: list[bytes], expected: list[Result], tmp_path: Path
+    request: pytest.FixtureRequest, board: Path, images: list[bytes], expected: list[BoardResult], tmp_path: Path
 ) -> None:
     count = round(int(request.config.getoption("--cases") or 0) / 0.6)
     assert count >= len(FAULTS)
@@ -199,8 +199,8 @@ def test_faults_on_the_line(
                 # Whatever was wrong on the line: no answer is a wrong one.
                 assert frame.sequence in case.images, f"{name}: an answer to what was never sent, {frame}"
                 wanted = expected[case.images[frame.sequence]]
-                got = Result.parse(frame.payload)
-                assert got == Result(wanted.label, 0, latency, wanted.logits), f"{name}: {frame.sequence}"
+                got = BoardResult.parse(frame.payload)
+                assert got == BoardResult(wanted.label, 0, latency, wanted.logits), f"{name}: {frame.sequence}"
             dropped += frame.reason is not None
         replies = [(frame.sequence, frame.kind ^ REPLY) for frame in frames]
         places = [[k for k, reply in enumerate(replies) if reply == must] for must in case.must]

@@ -135,7 +135,7 @@ def test_a_sum_that_is_narrower_than_its_addends_say(rule: Any, bits: int) -> No
     )
     design = Design(made, auto(made))
     (merge,) = (merge for stage in design.stages if stage.name == "b" for merge in stage.merges)
-    assert merge.skip_format.bits == bits
+    assert merge.shortcut_format.bits == bits
     check(design)
 
 

@@ -18,7 +18,7 @@ import pytest
 from spikeloom.explore import jobs, perform
 from spikeloom.explore.crew import drive
 from spikeloom.explore.jobs import Job, JobError
-from spikeloom.explore.pool import Pool
+from spikeloom.explore.pool import WorkerPool
 from spikeloom.explore.store import Store
 from spikeloom.gen.errors import PlanError
 from spikeloom.quant.ir.netfile import load
@@ -124,7 +124,7 @@ def test_work_that_kills_its_worker(tmp_path: Path) -> None:
 
 
 def test_what_was_under_way_beside_it_is_done_all_the_same() -> None:
-    class Twice(Pool):
+    class Twice(WorkerPool):
         tries = 2
 
     done, (slow,) = list[Any](), squares(1, 1.0)

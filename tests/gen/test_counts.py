@@ -74,7 +74,7 @@ def test_the_words_of_counts() -> None:
     assert [stage.i_format for stage in stages[1:]] == [count] * 4
     assert count.width == 6 and stages[1].cores[0] == PoolSpec(kind="max", words=4, i_format=count)
     merge = next(core for core in stages[3].cores if isinstance(core, MergeSpec))
-    assert (merge.skip_format.steps, merge.element, merge.sums) == (1, (0, 4), False)
+    assert (merge.shortcut_format.steps, merge.element, merge.sums) == (1, (0, 4), False)
     spikes = [build_stage(layer, Fold(2, 2, 1)) for layer in layers(network(("lossless",) * 3), counts=False)]
     assert [a.cores[-1].o_format.bits for a in stages] == [3] * 4 + [spikes[-1].cores[-1].o_format.bits]
     for a, b in zip(stages, spikes, strict=True):  # the same currents

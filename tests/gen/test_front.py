@@ -23,7 +23,7 @@ COLUMNS = [0, 1, 3]
 
 def space_of(network: Network, **options) -> Space:
     space = Space(network, **options)
-    space.settle({layer.name: [LAGS] * len(layer.skips) for layer in space.layers})
+    space.settle({layer.name: [LAGS] * len(layer.shortcuts) for layer in space.layers})
     return space
 
 

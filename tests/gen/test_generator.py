@@ -15,7 +15,7 @@ from spikeloom.gen.emit import writer as emit
 from spikeloom.gen.errors import PlanError
 from spikeloom.gen.folding.find import auto, with_given
 from spikeloom.gen.folding.fold import Fold, read_folds
-from spikeloom.gen.lowering.layers import Layer, layers
+from spikeloom.gen.lowering.layers import StageNodes, layers
 from spikeloom.gen.lowering.plan import build_stage, fold_choices
 from spikeloom.gen.targets.fpga.devices import resources
 from spikeloom.quant.files.replacing import replacing
@@ -114,7 +114,7 @@ def test_layers_without_hardware_are_named() -> None:
         layers(flat)
 
 
-def fits(layer: Layer, fold: Fold) -> bool:
+def fits(layer: StageNodes, fold: Fold) -> bool:
     try:
         build_stage(layer, fold)
     except PlanError:

@@ -44,9 +44,9 @@ def test_a_long_network_is_cut_into_its_layers(kind: str, stages: int) -> None:
     found = network(kind)
     cut = layers(found)
     assert len(cut) == stages and "n" in counted(found)
-    assert len(cut[0].skips) == (MANY if kind == "sums" else 0)
+    assert len(cut[0].shortcuts) == (MANY if kind == "sums" else 0)
     gains = [node.gain.item() for node in narrowed(found, 2) if isinstance(node, Gain)]
-    assert gains == [1] * len(cut[0].skips)  # all are scaled with the weights they are added to, which are 1 now
+    assert gains == [1] * len(cut[0].shortcuts)  # all are scaled with the weights they are added to, which are 1 now
 
 
 def test_addends_come_in_the_order_of_the_additions() -> None:

@@ -9,7 +9,7 @@ from all_folds import LAGS, chain, conv, ending, everything, fire, residual
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit.writer import performance
 from spikeloom.gen.errors import PlanError
-from spikeloom.gen.folding.candidates import Table
+from spikeloom.gen.folding.candidates import CandidateTable
 from spikeloom.gen.folding.find import auto, search
 from spikeloom.gen.folding.fold import Fold
 from spikeloom.gen.folding.lattice import lattice
@@ -26,8 +26,8 @@ from spikeloom.quant.ir.ops import IF, Add, Conv2d, Flatten, Gain, Input, Linear
 def test_the_search_finds_what_trying_everything_finds(network: Network) -> None:
     designs = everything(network)
     assert len(designs) > 400
-    lags = {layer.name: [LAGS] * len(layer.skips) for layer in layers(network)}
-    arcs = lattice(network, [Table(layer) for layer in layers(network)], lags)
+    occupancy = {layer.name: [LAGS] * len(layer.shortcuts) for layer in layers(network)}
+    arcs = lattice(network, [CandidateTable(layer) for layer in layers(network)], occupancy)
     cycles, costs = np.array([c for c, _ in designs]), np.array([r for _, r in designs])
     rng = np.random.default_rng(0)
     outcomes = set()
@@ -51,7 +51,7 @@ def test_the_search_finds_what_trying_everything_finds(network: Network) -> None
 
 @pytest.mark.parametrize("network", [chain(), residual()], ids=["chain", "residual"])
 def test_a_target_is_met_by_the_cycle_law(network: Network) -> None:
-    fastest = max(Table(layer).fastest for layer in layers(network))
+    fastest = max(CandidateTable(layer).fastest for layer in layers(network))
     for target in (fastest, 2 * fastest, 500):
         found = search(network, target)
         assert found.interval <= target
@@ -134,8 +134,8 @@ def test_the_search_with_skipping_finds_what_trying_everything_finds() -> None:
     rates = WordRates(network, golden.run(network, frames).outputs)
     designs = everything(network, rates, given)
     folds = [(layer, [given[layer.name]] if layer.name in given else None) for layer in layers(network)]
-    arcs = lattice(network, [Table(layer, fold, rates=rates) for layer, fold in folds], {})
-    dense = lattice(network, [Table(layer, fold) for layer, fold in folds], {})
+    arcs = lattice(network, [CandidateTable(layer, fold, rates=rates) for layer, fold in folds], {})
+    dense = lattice(network, [CandidateTable(layer, fold) for layer, fold in folds], {})
     cycles, costs = np.array([c for c, _ in designs]), np.array([r for _, r in designs])
     better = 0
     for target in range(cycles.min(), cycles.max()):

@@ -6,7 +6,7 @@ import pytest
 from amaranth.hdl import Module, Shape, Signal, signed, unsigned
 from amaranth.sim import Simulator
 
-from spikeloom.hdl.cores.synapse.adders import Term, tree
+from spikeloom.hdl.cores.synapse.adders import Addend, tree
 
 
 @pytest.mark.parametrize("shapes", list(product([unsigned(2), signed(2)], repeat=3)))
@@ -17,7 +17,7 @@ def test_a_tree_is_a_sum(shapes: tuple[Shape, ...], negative: tuple[bool, ...], 
     inputs = [Signal(shape, name=f"x_{k}") for k, shape in enumerate(shapes)]
     ranges = [(-2, 1) if shape.signed else (0, 3) for shape in shapes]
     terms = [
-        Term(x, low - wider, high + wider, k, minus)
+        Addend(x, low - wider, high + wider, k, minus)
         for k, (x, (low, high), minus) in enumerate(zip(inputs, ranges, negative, strict=True))
     ]
     total = tree(m, terms, 2, "sum")

@@ -53,8 +53,8 @@ def readout(**fields: Any) -> ReadoutSpec:
 
 
 def merge(**fields: Any) -> MergeSpec:
-    base: dict[str, Any] = dict(gain=ONE, first=0, channels=1, skip_format=FORM, i_format=FORM, scans=1, result_words=1,
-                                ranges=RANGES, depth=4)  # fmt: skip
+    base: dict[str, Any] = dict(gain=ONE, first=0, channels=1, shortcut_format=FORM, i_format=FORM, scans=1,
+                                result_words=1, ranges=RANGES, depth=4)  # fmt: skip
     return MergeSpec(**base | fields)
 
 

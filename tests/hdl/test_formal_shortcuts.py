@@ -66,8 +66,8 @@ def test_merge(parts: int, target: Target, tmp_path: Path) -> None:
     """Word k of the shortcut goes to current k; none is fetched that is not there, none is lost."""
     form, skip_form, depth = WordFormat(1, 1, -4, 3), WordFormat(1, 1, 0, 1), 3
     gain = np.array([2, -1])
-    spec = MergeSpec(gain=gain, first=0, channels=2, skip_format=skip_form, i_format=form, scans=1, result_words=parts,
-                     ranges=np.array([[-4, 3]] * 2), depth=depth)  # fmt: skip
+    spec = MergeSpec(gain=gain, first=0, channels=2, shortcut_format=skip_form, i_format=form, scans=1,
+                     result_words=parts, ranges=np.array([[-4, 3]] * 2), depth=depth)  # fmt: skip
     bench = Bench()
     m = bench.m
     m.submodules.core = core = Merge(spec)

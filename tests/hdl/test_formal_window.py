@@ -190,8 +190,8 @@ def stage_spec(shortcut: bool) -> tuple[StageSpec, np.ndarray, int]:
     weight = np.array([1, -2, 1, 1])
     synapse = SynapseSpec(weight=weight.reshape(1, 4, 1), weight_bits=3, i_format=SPIKE, outputs=1, steps=1,
                           sum_time=False, start=np.zeros(1, np.int64))  # fmt: skip
-    merge = MergeSpec(gain=np.array([2]), first=0, channels=1, skip_format=SPIKE, i_format=synapse.o_format, scans=1,
-                      result_words=1, ranges=synapse.ranges, depth=2)  # fmt: skip
+    merge = MergeSpec(gain=np.array([2]), first=0, channels=1, shortcut_format=SPIKE, i_format=synapse.o_format,
+                      scans=1, result_words=1, ranges=synapse.ranges, depth=2)  # fmt: skip
     last = merge if shortcut else synapse
     ranges = merge.o_ranges if shortcut else synapse.ranges
     neuron = NeuronSpec(threshold=np.array([2]), bias=np.array([0]), v0=np.array([1]), rule="causal", strict=False,

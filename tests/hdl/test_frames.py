@@ -10,7 +10,7 @@ from frame_bench import Bench, Packet, expected, packets_of, perceptron, random_
 from spikeloom.gen.design import Design
 from spikeloom.gen.errors import PlanError
 from spikeloom.gen.folding.fold import Fold
-from spikeloom.gen.tops.accelerator import GOOD, LONG, SHORT, Accelerator, Result, parse_result
+from spikeloom.gen.tops.accelerator import GOOD, LONG, SHORT, Accelerator, FrameResult, parse_result
 from spikeloom.hdl.cores.readout.spec import ReadoutSpec
 from spikeloom.hdl.host.frames import Framer, Results, result_beats
 from spikeloom.hdl.streams.words import WordFormat
@@ -30,7 +30,7 @@ DESIGNS = {
 PAUSES = [(0.0, 0.0), (0.5, 0.0), (0.3, 0.6)]
 
 
-def counters(results: list[Result], bench: Bench) -> dict[str, int]:
+def counters(results: list[FrameResult], bench: Bench) -> dict[str, int]:
     return {
         "frames": len(results),
         "errors": sum(r.status != GOOD for r in results),
@@ -120,7 +120,7 @@ def test_results_wait_for_their_status(lanes: int) -> None:
     simulator.add_testbench(bench)
     simulator.run()
     want = currents + spec.bias
-    assert found == [Result(s, int(r.argmax()), tuple(map(int, r))) for s, r in zip(statuses, want, strict=True)]
+    assert found == [FrameResult(s, int(r.argmax()), tuple(map(int, r))) for s, r in zip(statuses, want, strict=True)]
 
 
 def run_framer(framer: Framer, beats: list[tuple[int, bool]]) -> tuple[list[int], list[int]]:

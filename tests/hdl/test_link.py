@@ -14,7 +14,7 @@ from spikeloom.hdl.host.codes import Kind, Reason
 from spikeloom.hdl.host.link import LinkCore, LinkSpec
 from spikeloom.hdl.host.replies import Replies
 from spikeloom.hdl.host.uart import BitRate
-from spikeloom.link import Info, Result
+from spikeloom.link import BoardResult, Info
 from spikeloom.link_frames import Frame, Parser, encode
 
 CYCLES = 4
@@ -94,8 +94,8 @@ def test_replies_keep_the_order_of_requests() -> None:
     assert Info.parse(got[0].payload) == Info(1, 15, 9, "0001020304050607", 5, 3, 4_000_000)
     assert images == [IMAGES[1], IMAGES[3]]
     # The first pixel, four more, the cycles of the core, four beats.
-    assert Result.parse(got[1].payload) == Result(2, 0, 5 + 20 + 4, (sum(IMAGES[1]), -2, 0))
-    assert Result.parse(got[3].payload).latency == 29
+    assert BoardResult.parse(got[1].payload) == BoardResult(2, 0, 5 + 20 + 4, (sum(IMAGES[1]), -2, 0))
+    assert BoardResult.parse(got[3].payload).latency == 29
     assert got[2].payload == b"\1\0\0\0"
 
 

@@ -29,7 +29,7 @@ class Case:
         ranges = np.array([[-9 - k, 8 + k] for k in range(6)])
         form = WordFormat(2, self.steps, -14, 13)
         gain = np.where((np.arange(6) >= self.first) & (np.arange(6) < self.first + self.channels), self.gain, 0)
-        return MergeSpec(gain=gain, first=self.first, channels=self.channels, skip_format=self.skip, i_format=form,
+        return MergeSpec(gain=gain, first=self.first, channels=self.channels, shortcut_format=self.skip, i_format=form,
                          scans=self.scans, result_words=self.result_words, ranges=ranges, depth=5)  # fmt: skip
 
 

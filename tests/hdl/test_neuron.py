@@ -8,10 +8,12 @@ from core_bench import as_ints, as_words, run_pipe
 
 from spikeloom.hdl.cores.neuron import pipeline as module
 from spikeloom.hdl.cores.neuron.core import NeuronArray
+from spikeloom.hdl.cores.neuron.rule import rule_names
 from spikeloom.hdl.cores.neuron.spec import NeuronSpec
 from spikeloom.hdl.cores.neuron.stepwise import Stepwise
 from spikeloom.hdl.streams import words as words_module
 from spikeloom.hdl.streams.words import WordFormat
+from spikeloom.quant.ir import rules
 
 LOW, HIGH = -20, 25
 RULES = ("causal", "signed", "lossless")
@@ -256,3 +258,7 @@ def test_errors_name_the_rule() -> None:
         )
     with pytest.raises(ValueError, match="outputs=3 does not divide the 4 output channels"):
         make(outputs=3)
+
+
+def test_every_rule_of_networks_has_a_circuit() -> None:
+    assert rule_names() == sorted(rules.RULES) == sorted(RULES)

@@ -55,7 +55,7 @@ def window(**changes: Any) -> WindowSpec:
 
 def merge(**changes: Any) -> MergeSpec:
     base: dict[str, Any] = dict(gain=np.random.default_rng(2).integers(-60, 61, 64), first=0, channels=64,
-                                skip_format=WordFormat(2, 2, 0, 1), i_format=WordFormat(2, 2, -14, 13), scans=1,
+                                shortcut_format=WordFormat(2, 2, 0, 1), i_format=WordFormat(2, 2, -14, 13), scans=1,
                                 result_words=1, ranges=np.tile([-14, 13], (64, 1)),
                                 depth=5)  # fmt: skip
     return MergeSpec(**base | changes)
@@ -121,10 +121,10 @@ NEAR: dict[str, dict[str, Any]] = {
     "initial": {"two steps": initial(i_format=WordFormat(2, 2, -9, 8))},
     "merge": {
         "a step each": merge(),
-        "added up": merge(i_format=ONE, skip_format=FOUR),
-        "a step a word": merge(i_format=ONE, skip_format=WordFormat(2, 3, 0, 1), scans=3),
-        "values": merge(i_format=ONE, skip_format=WordFormat(2, 1, -3, 4)),
-        "plain": merge(gain=np.ones(64, int), skip_format=WordFormat(2, 1, -30, 40)),
+        "added up": merge(i_format=ONE, shortcut_format=FOUR),
+        "a step a word": merge(i_format=ONE, shortcut_format=WordFormat(2, 3, 0, 1), scans=3),
+        "values": merge(i_format=ONE, shortcut_format=WordFormat(2, 1, -3, 4)),
+        "plain": merge(gain=np.ones(64, int), shortcut_format=WordFormat(2, 1, -30, 40)),
     },
     "neuron": {
         "causal": neuron("causal"),

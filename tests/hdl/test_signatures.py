@@ -24,7 +24,7 @@ WINDOW = WindowSpec(
     credits=1, rows=3,
 )  # fmt: skip
 MERGE = MergeSpec(
-    gain=np.array([2]), first=0, channels=1, skip_format=FORM, i_format=FORM, scans=1, result_words=1,
+    gain=np.array([2]), first=0, channels=1, shortcut_format=FORM, i_format=FORM, scans=1, result_words=1,
     ranges=np.array([[0, 3]]), depth=2,
 )  # fmt: skip
 NEVER_WAIT = {

@@ -23,7 +23,7 @@ from spikeloom.quant.models import cnn, resnet
 from spikeloom.quant.qat import firing
 from spikeloom.quant.qat.firing import over_channels
 from spikeloom.quant.qat.integer_graph import IntegerGraph
-from spikeloom.quant.qat.stage import Stage
+from spikeloom.quant.qat.stage import QuantisedLayer
 from spikeloom.quant.recipe import RecipeError, read
 from spikeloom.quant.training.train import train
 
@@ -170,7 +170,7 @@ def counts_of(graph: IntegerGraph, pixels: Tensor) -> list[Tensor]:
     found, spikes, scales = {"": pixels}, dict[str, Tensor](), graph.scales()
     for layer in graph.order[:-1]:
         graph.step(layer, found, spikes, scales)
-    return [found[layer.name] for layer in graph.order[:-1] if isinstance(layer, Stage)]
+    return [found[layer.name] for layer in graph.order[:-1] if isinstance(layer, QuantisedLayer)]
 
 
 def test_the_first_layer_loses_nothing() -> None:

@@ -23,7 +23,7 @@ from spikeloom.quant.methods.layerwise import accuracy, spiking_copy
 from spikeloom.quant.methods.qcfs.algorithm import calibrate
 from spikeloom.quant.models import cnn, resnet
 from spikeloom.quant.qat.integer_graph import IntegerGraph
-from spikeloom.quant.qat.stage import Stage
+from spikeloom.quant.qat.stage import QuantisedLayer
 from spikeloom.quant.recipe import RecipeError, read
 from spikeloom.quant.training.train import train
 
@@ -194,7 +194,7 @@ def counts_of(graph: IntegerGraph, pixels: Tensor) -> list[Tensor]:
     found, spikes, scales = {"": pixels}, dict[str, Tensor](), graph.scales()
     for layer in graph.order[:-1]:
         graph.step(layer, found, spikes, scales)
-    return [found[layer.name] for layer in graph.order[:-1] if isinstance(layer, Stage)]
+    return [found[layer.name] for layer in graph.order[:-1] if isinstance(layer, QuantisedLayer)]
 
 
 def test_fewer_bits_keep_what_was_learned() -> None:

@@ -24,7 +24,7 @@ from spikeloom.quant.methods.dual_phase.recipe import Calibration, DualPhaseEpoc
 from spikeloom.quant.methods.fast_snn.recipe import Tuning
 from spikeloom.quant.methods.qcfs.algorithm import QCFS, prepare
 from spikeloom.quant.qat.integer_graph import IntegerGraph
-from spikeloom.quant.qat.stage import Stage
+from spikeloom.quant.qat.stage import QuantisedLayer
 from spikeloom.quant.recipe import DualPhaseRecipe, Epochs, FastSnnRecipe, QcfsRecipe, RecipeError
 from spikeloom.quant.training.train import Trained, train
 
@@ -224,7 +224,7 @@ def test_initial_membranes_come_back(strict: bool) -> None:
     network = own()
     graph = graph_of(layers_of(network), rule="causal", strict=strict)
     for k, name in enumerate(n.name for n in network if isinstance(n, IF)):
-        (stage,) = (s for s in graph.stages if isinstance(s, Stage) and s.name == name)
+        (stage,) = (s for s in graph.stages if isinstance(s, QuantisedLayer) and s.name == name)
         shape = network.signals[name].shape
         stage.charge = torch.nn.Parameter(torch.rand(shape if k % 2 else shape[:1]) - 0.5) if k < 3 else None
     network = integer_network(graph, shape=SHAPE)
@@ -233,4 +233,4 @@ def test_initial_membranes_come_back(strict: bool) -> None:
     found = integer_network(again, shape=SHAPE)
     pairs = [(a.v0, b.v0) for a, b in zip(network, found, strict=True) if isinstance(a, IF) and isinstance(b, IF)]
     assert [a.ndim for a, _ in pairs][:3] == [1, 3, 1] and all(np.array_equal(a, b) for a, b in pairs)
-    assert [s.charge is None for s in again.stages if isinstance(s, Stage)][:4] == [False, False, False, True]
+    assert [s.charge is None for s in again.stages if isinstance(s, QuantisedLayer)][:4] == [False, False, False, True]

@@ -5,24 +5,24 @@ from __future__ import annotations
 from ...errors import PlanError
 from ...folding.fold import Fold
 from ..fitting import divisors, numbers
-from ..layers import Layer
+from ..layers import StageNodes
 
 __all__ = ["blocks", "check", "choices"]
 
 
-def choices(layer: Layer) -> list[tuple[int, int]]:
+def choices(layer: StageNodes) -> list[tuple[int, int]]:
     """(outputs, inputs) of a grouped convolution: a part of one group, or several whole groups."""
     outputs, inputs = (n // layer.groups for n in layer.channels)
     whole = [(n * outputs, n * inputs) for n in divisors(layer.groups)[1:]]
     return [(o, i) for o in divisors(outputs) for i in divisors(inputs)] + whole
 
 
-def blocks(layer: Layer, fold: Fold) -> int:
+def blocks(layer: StageNodes, fold: Fold) -> int:
     """Groups that ``fold`` computes at once; 1 where there are none."""
     return max(1, fold.inputs * layer.groups // layer.channels[1]) if layer.groups > 1 else 1
 
 
-def check(layer: Layer, fold: Fold) -> None:
+def check(layer: StageNodes, fold: Fold) -> None:
     """Refuse what is neither a part of one group nor whole groups."""
     if (fold.outputs, fold.inputs) in choices(layer):
         return

@@ -6,11 +6,11 @@ from ....hdl.cores.pool.spec import PoolSpec
 from ....hdl.cores.protocol import CoreSpec
 from ....hdl.cores.window.geometry import WindowGeometry
 from ....hdl.streams.words import WordFormat
-from ....quant.ir.ops import MaxPool, Pool, SumPool
+from ....quant.ir.ops import MaxPool, Pooling, SumPool
 from ...errors import PlanError
 from ...folding.fold import Fold
 from ..fitting import divisors, refuse_undivided
-from ..layers import Layer
+from ..layers import StageNodes
 from ..registry import Head, head
 
 __all__ = ["Pools"]
@@ -20,11 +20,11 @@ __all__ = ["Pools"]
 class Pools(Head):
     """The head of pools. Another pool is a subclass with an :meth:`array` of its own."""
 
-    def choices(self, layer: Layer) -> list[Fold]:
+    def choices(self, layer: StageNodes) -> list[Fold]:
         """As many channels out as in."""
         return [Fold(n, n, 1) for n in divisors(layer.channels[1])]
 
-    def check(self, layer: Layer, fold: Fold) -> None:
+    def check(self, layer: StageNodes, fold: Fold) -> None:
         """Refuse what does not divide, other outputs than inputs, and skipping."""
         refuse_undivided(layer, fold)
         if fold.outputs != fold.inputs:
@@ -37,10 +37,10 @@ class Pools(Head):
                 f"{layer.name}: fold skip=true does not fit, a pool looks at every word; leave skip out"
             )
 
-    def lower(self, layer: Layer, fold: Fold) -> tuple[WindowGeometry, list[CoreSpec]]:
+    def lower(self, layer: StageNodes, fold: Fold) -> tuple[WindowGeometry, list[CoreSpec]]:
         """The window of the pool; its array."""
         node, form = layer.nodes[0], layer.words_in(fold.inputs)
-        assert isinstance(node, Pool)
+        assert isinstance(node, Pooling)
         channels, height, width = layer.source.shape
         geometry = WindowGeometry(
             i_format=form,
@@ -53,7 +53,7 @@ class Pools(Head):
         )
         return geometry, [self.array(layer, node, form)]
 
-    def array(self, layer: Layer, node: Pool, form: WordFormat) -> CoreSpec:
+    def array(self, layer: StageNodes, node: Pooling, form: WordFormat) -> CoreSpec:
         """The core that makes a word of every window of ``node``, whose words are of ``form``. The maximum of spikes
         that do not travel as counts is that of the running counts."""
         spikes = layer.source.kind == "spikes" and not layer.counts[0]

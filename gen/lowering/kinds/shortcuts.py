@@ -8,19 +8,19 @@ from ....hdl.cores.merge.spec import MergeSpec, merged_ranges
 from ....hdl.cores.synapse.spec import weighted_ranges
 from ....hdl.streams.words import WordFormat
 from ..chain import Chain
-from ..layers import Layer, Skip
+from ..layers import StageNodes, StageShortcut
 
 __all__ = ["add_shortcut"]
 
 
-def add_shortcut(chain: Chain, skip: Skip) -> None:
+def add_shortcut(chain: Chain, skip: StageShortcut) -> None:
     """Add the words of ``skip`` to the currents of ``chain``; its FIFO has no limit yet."""
     layer, synapse = chain.layer, chain.synapse
     merge = MergeSpec(
         gain=_gain(layer, skip, len(chain.ranges)),
         first=skip.offset,
         channels=skip.signal.shape[0],
-        skip_format=_words(skip, layer.steps, chain.form.lanes),
+        shortcut_format=_words(skip, layer.steps, chain.form.lanes),
         i_format=chain.form,
         scans=synapse.scans,
         result_words=synapse.outputs // chain.form.lanes,
@@ -29,7 +29,7 @@ def add_shortcut(chain: Chain, skip: Skip) -> None:
     chain.append(merge, merge.o_ranges)
 
 
-def _gain(layer: Layer, skip: Skip, outputs: int) -> np.ndarray:
+def _gain(layer: StageNodes, skip: StageShortcut, outputs: int) -> np.ndarray:
     """By how much every channel of the shortcut counts; 1 for currents."""
     inside = slice(skip.offset, skip.offset + skip.signal.shape[0])
     gain = np.zeros(outputs, np.int64)
@@ -37,7 +37,7 @@ def _gain(layer: Layer, skip: Skip, outputs: int) -> np.ndarray:
     return gain * layer.steps if layer.sums and layer.source.timed and not skip.signal.timed else gain
 
 
-def _words(skip: Skip, steps: int, lanes: int) -> WordFormat:
+def _words(skip: StageShortcut, steps: int, lanes: int) -> WordFormat:
     """The words that come in."""
     signal = skip.signal
     if skip.maker is not None:
@@ -48,10 +48,10 @@ def _words(skip: Skip, steps: int, lanes: int) -> WordFormat:
     return form.summed if skip.counts else form
 
 
-def _currents(layer: Layer) -> np.ndarray:
+def _currents(layer: StageNodes) -> np.ndarray:
     """What the currents (Co, 2) of a stage can be that has nothing behind them; they are the same with every fold."""
     ranges = weighted_ranges(layer.rows, layer.words_in(1), layer.adds_up)
-    for skip in layer.skips:
+    for skip in layer.shortcuts:
         form = _words(skip, layer.steps, 1)
         sums = layer.adds_up and form.steps > 1
         ranges = merged_ranges(ranges, _gain(layer, skip, len(ranges)), form, sums)

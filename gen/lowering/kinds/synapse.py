@@ -15,7 +15,7 @@ from ...errors import PlanError
 from ...folding.fold import Fold
 from ..chain import Chain
 from ..fitting import divisors, numbers, refuse_undivided
-from ..layers import Layer
+from ..layers import StageNodes
 from ..registry import Head, head, tail_of, tails
 from . import groups
 from .shortcuts import add_shortcut
@@ -29,7 +29,7 @@ class Synapses(Head):
 
     currents = True
 
-    def choices(self, layer: Layer) -> list[Fold]:
+    def choices(self, layer: StageNodes) -> list[Fold]:
         """Divisors of outputs, inputs and time steps; whole kernel columns at once too."""
         outputs, inputs = layer.channels
         if layer.groups > 1:
@@ -38,7 +38,7 @@ class Synapses(Head):
             pairs = [(o, i) for o in divisors(outputs) for i in (*divisors(inputs), *_column_inputs(layer))]
         return [Fold(o, i, s) for o, i in pairs for s in divisors(layer.time_fold)]
 
-    def check(self, layer: Layer, fold: Fold) -> None:
+    def check(self, layer: StageNodes, fold: Fold) -> None:
         """Refuse what does not divide, and skipping where it has no hardware."""
         if layer.groups > 1:
             groups.check(layer, fold)
@@ -54,12 +54,12 @@ class Synapses(Head):
                     remedy = f"choose inputs from {numbers(choices)}, or {remedy}"
             raise PlanError(f"{layer.name}: fold skip=true does not fit, {reason}; {remedy}")
 
-    def chunk(self, layer: Layer, inputs: int) -> int:
+    def chunk(self, layer: StageNodes, inputs: int) -> int:
         """As many as divide the words of a pixel."""
         channels = layer.channels[1]
         return 1 if layer.groups > 1 or inputs > channels else chunk_for(channels // inputs)
 
-    def lower(self, layer: Layer, fold: Fold) -> tuple[WindowGeometry, list[CoreSpec]]:
+    def lower(self, layer: StageNodes, fold: Fold) -> tuple[WindowGeometry, list[CoreSpec]]:
         """The window of the kernel; the array; the cores behind it."""
         node, columns = layer.nodes[0], fold.inputs in _column_inputs(layer)
         assert isinstance(node, Conv2d | Linear)
@@ -87,7 +87,7 @@ class Synapses(Head):
         chain = Chain(layer, synapse, started)
         # Where words are skipped, shared units must not be what keeps a stage from running twice as fast.
         chain.share(synapse.words // (2 if fold.skip else 1))
-        for skip in layer.skips:
+        for skip in layer.shortcuts:
             add_shortcut(chain, skip)
         for node in layer.nodes:
             if type(node) in tails():
@@ -100,7 +100,7 @@ class Synapses(Head):
         return replace(_geometry(layer, fold, columns), **walk), chain.cores
 
 
-def _column_inputs(layer: Layer) -> list[int]:
+def _column_inputs(layer: StageNodes) -> list[int]:
     """``inputs`` beyond the channels: all channels of a whole kernel column at once."""
     node = layer.nodes[0]
     if not isinstance(node, Conv2d) or node.weight.shape[2] == 1 or layer.groups > 1:
@@ -108,7 +108,7 @@ def _column_inputs(layer: Layer) -> list[int]:
     return [layer.channels[1] * node.weight.shape[2]]
 
 
-def _geometry(layer: Layer, fold: Fold, columns: bool) -> WindowGeometry:
+def _geometry(layer: StageNodes, fold: Fold, columns: bool) -> WindowGeometry:
     """The window of the kernel, walked once."""
     node, form = layer.nodes[0], layer.words_in(layer.channels[1] if columns else fold.inputs)
     if isinstance(node, Linear):
@@ -135,7 +135,7 @@ def _span(cores: list[CoreSpec]) -> int:
     return max(max(core.ratio, core.turnaround) for core in cores)
 
 
-def _check_turnaround(layer: Layer, fold: Fold, synapse: SynapseSpec, cores: list[CoreSpec]) -> None:
+def _check_turnaround(layer: StageNodes, fold: Fold, synapse: SynapseSpec, cores: list[CoreSpec]) -> None:
     needed = max(core.turnaround for core in cores)
     if needed > synapse.words:
         raise PlanError(

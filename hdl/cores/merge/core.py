@@ -16,7 +16,7 @@ from ...memory.rom import UNCHECKED, selected
 from ...memory.style import memory_style
 from ...streams.counter import counter
 from ...streams.words import shape_for
-from ..synapse.adders import Term, tree
+from ..synapse.adders import Addend, tree
 from .spec import MergeSpec
 
 __all__ = ["Merge"]
@@ -42,7 +42,7 @@ class Merge(wiring.Component):
             {
                 "i": In(stream.Signature(spec.i_format.width, always_ready=True)),
                 "o": Out(stream.Signature(spec.o_format.width, always_ready=True)),
-                "skip": In(stream.Signature(spec.skip_format.width)),
+                "skip": In(stream.Signature(spec.shortcut_format.width)),
                 "hold": Out(1),
                 "scanned": In(1),
             }
@@ -55,7 +55,7 @@ class Merge(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        spec, form, skip = self.spec, self.spec.i_format, self.spec.skip_format
+        spec, form, skip = self.spec, self.spec.i_format, self.spec.shortcut_format
 
         # Which channels and which steps a current word has; whether it takes a word of the shortcut.
         scan, last_scan = counter(m, spec.scans, self.i.valid, "scan")
@@ -98,8 +98,8 @@ class Merge(wiring.Component):
         """The words of the shortcut in a memory; return the word fetched, one cycle later. ``level`` counts the words
         in it, ``stock`` those of them that are not yet promised to a result."""
         spec = self.spec
-        style = {"ram_style": memory_style(spec.slots, spec.skip_format.width)} | UNCHECKED
-        write, read = ram(m, platform, spec.skip_format.width, spec.slots, style)
+        style = {"ram_style": memory_style(spec.slots, spec.shortcut_format.width)} | UNCHECKED
+        write, read = ram(m, platform, spec.shortcut_format.width, spec.slots, style)
         level = Signal(range(spec.slots + 1))
         stock = Signal(range(spec.slots + 1))
         fetch = Signal()
@@ -120,7 +120,7 @@ class Merge(wiring.Component):
 
     def _steps(self, m: Module, lane: Value, scan: Value, k: int) -> list[Value]:
         """The multiplicands of a lane, registered: its steps, those of this scan, or their sum."""
-        spec, form = self.spec, self.spec.skip_format
+        spec, form = self.spec, self.spec.shortcut_format
         shown = form.steps // spec.scans if form.steps > 1 else 1
         if form.steps > 1 and spec.scans > 1:
             lane = lane.word_select(scan, shown * form.bits)
@@ -132,17 +132,17 @@ class Merge(wiring.Component):
             m.d.sync += found[-1].eq(value)
         return found
 
-    def _product(self, m: Module, x: Value, gain: Value, name: str) -> Term:
+    def _product(self, m: Module, x: Value, gain: Value, name: str) -> Addend:
         """``x`` times ``gain``: the gain gated by every bit of ``x``, joined with shifts."""
         spec = self.spec
         low, high = spec.element
         if spec.plain:
-            return Term(x, low, high)
+            return Addend(x, low, high)
         lowest, highest = int(min(0, spec.gain.min())), int(max(0, spec.gain.max()))
         planes = []
         for b in range(len(x)):
             negative = low < 0 and b == len(x) - 1  # the sign bit
-            planes.append(Term(Mux(x[b], gain, 0), lowest, highest, b, negative))
+            planes.append(Addend(Mux(x[b], gain, 0), lowest, highest, b, negative))
         return tree(m, planes, spec.depth_of_products, name)
 
     @staticmethod

@@ -11,10 +11,10 @@ from ...streams.law import Link
 if TYPE_CHECKING:
     from .spec import MergeSpec
 
-__all__ = ["SkipLaw"]
+__all__ = ["ShortcutLaw"]
 
 
-class SkipLaw:
+class ShortcutLaw:
     """When the words of a shortcut move: the FIFO of a merge, as part of the law of its stage.
 
     Parameters: ``spec``; ``i``, the link; ``delay``, cycles from the window's last word of a result to its first

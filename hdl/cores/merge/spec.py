@@ -16,7 +16,7 @@ from ...streams.law import Link
 from ...streams.words import WordFormat, bits_for
 from ..protocol import CoreSpec
 from ..synapse.trees import levels
-from .law import SkipLaw
+from .law import ShortcutLaw
 
 if TYPE_CHECKING:
     from .core import Merge
@@ -32,7 +32,7 @@ class MergeSpec(CoreSpec):
         gain: (Co,) integers, 0 where the shortcut has no channel.
         first: first channel that the shortcut has; a multiple of the lanes.
         channels: channels of the shortcut; a multiple of the lanes.
-        skip_format: the shortcut's words; as many lanes as ``i_format``. One step: the same in every time step.
+        shortcut_format: the shortcut's words; as many lanes as ``i_format``. One step: the same in every time step.
         i_format: the current words.
         scans: current words of a neuron, each with a group of its time steps.
         result_words: current words of a result (where neurons are shared).
@@ -46,7 +46,7 @@ class MergeSpec(CoreSpec):
     gain: np.ndarray
     first: int
     channels: int
-    skip_format: WordFormat
+    shortcut_format: WordFormat
     i_format: WordFormat
     scans: int
     result_words: int
@@ -58,8 +58,8 @@ class MergeSpec(CoreSpec):
         whole("ranges", self.ranges, 2)
         reaches("A sum", largest(self.ranges) + largest(self.gain) * max(map(abs, self.element)))
         lanes = self.i_format.lanes
-        if self.skip_format.lanes != lanes:
-            raise ValueError(f"Shortcut words must have {lanes} lanes, not {self.skip_format.lanes}")
+        if self.shortcut_format.lanes != lanes:
+            raise ValueError(f"Shortcut words must have {lanes} lanes, not {self.shortcut_format.lanes}")
         if self.first % lanes or self.channels % lanes:
             raise ValueError(f"lanes={lanes} must divide the {self.channels} channels of the shortcut and {self.first}")
         if self.depth is not None and self.depth < max(self.needs):
@@ -75,11 +75,11 @@ class MergeSpec(CoreSpec):
     @property
     def extras(self) -> tuple[WordFormat, ...]:
         """The words of the shortcut."""
-        return (self.skip_format,)
+        return (self.shortcut_format,)
 
-    def extra_laws(self, links: Sequence[Link], delay: int) -> list[SkipLaw]:
+    def extra_laws(self, links: Sequence[Link], delay: int) -> list[ShortcutLaw]:
         """The law of its FIFO."""
-        return [SkipLaw(self, links[0], delay)]
+        return [ShortcutLaw(self, links[0], delay)]
 
     @property
     def groups(self) -> int:
@@ -106,12 +106,12 @@ class MergeSpec(CoreSpec):
     @property
     def sums(self) -> bool:
         """Whether the time steps of the shortcut are added up, as those of the currents were."""
-        return self.scans == 1 and self.i_format.steps == 1 and self.skip_format.steps > 1
+        return self.scans == 1 and self.i_format.steps == 1 and self.shortcut_format.steps > 1
 
     @property
     def element(self) -> tuple[int, int]:
         """Range of one multiplicand: a time step of the shortcut, or the sum of its time steps."""
-        return _element(self.skip_format, self.sums)
+        return _element(self.shortcut_format, self.sums)
 
     @property
     def plain(self) -> bool:
@@ -131,7 +131,7 @@ class MergeSpec(CoreSpec):
     @cached_property
     def o_ranges(self) -> np.ndarray:
         """Range (Co, 2) of each channel's sum."""
-        return merged_ranges(self.ranges, self.gain, self.skip_format, self.sums)
+        return merged_ranges(self.ranges, self.gain, self.shortcut_format, self.sums)
 
     @cached_property
     def o_format(self) -> WordFormat:
@@ -143,19 +143,19 @@ class MergeSpec(CoreSpec):
         """Model: currents (n, lanes, steps) and shortcut words (k, lanes, T) to sums (n, lanes, steps)."""
         lanes, steps = self.i_format.lanes, self.i_format.steps
         x = self.i_format.checked(currents).reshape(-1, self.groups, self.scans, lanes, steps)
-        s = self.skip_format.checked(skip).reshape(len(x), self.channels, -1)
+        s = self.shortcut_format.checked(skip).reshape(len(x), self.channels, -1)
         s = np.pad(s, ((0, 0), (self.first, len(self.gain) - self.first - self.channels), (0, 0)))
         s = (s * self.gain[:, None]).reshape(len(x), self.groups, 1, lanes, -1)
         if self.sums:
             s = s.sum(-1, keepdims=True)
-        elif self.skip_format.steps > 1:  # scan k looks at the k-th group of steps
+        elif self.shortcut_format.steps > 1:  # scan k looks at the k-th group of steps
             s = s.reshape(len(x), self.groups, lanes, self.scans, steps).transpose(0, 1, 3, 2, 4)
         return (x + s).reshape(currents.shape)
 
     def parts(self) -> Parts:
         """What it is made of: the shortcut's FIFO, the products of its bits, the sums."""
         parts = Parts()
-        form, skip = self.i_format, self.skip_format
+        form, skip = self.i_format, self.shortcut_format
         parts.memory(self.slots, skip.width, memory_style(self.slots, skip.width))
         parts.logic["merge"] += 1
         level = self.slots.bit_length()

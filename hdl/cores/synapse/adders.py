@@ -12,11 +12,11 @@ from amaranth import *
 
 from ...streams.words import shape_for
 
-__all__ = ["Term", "register", "tree"]
+__all__ = ["Addend", "register", "tree"]
 
 
 @dataclass(frozen=True)
-class Term:
+class Addend:
     """A summand: ``value`` lies in ``low``..``high`` and counts 2**``shift`` times, subtracted where ``negative``."""
 
     value: Value
@@ -26,20 +26,20 @@ class Term:
     negative: bool = False
 
 
-def register(m: Module, term: Term, name: str) -> Term:
+def register(m: Module, term: Addend, name: str) -> Addend:
     """Return the term one cycle later."""
     later = Signal(shape_for(term.low, term.high), name=name)
     m.d.sync += later.eq(term.value)
-    return Term(later, term.low, term.high, term.shift, term.negative)
+    return Addend(later, term.low, term.high, term.shift, term.negative)
 
 
-def _pair(m: Module, a: Term, b: Term, name: str) -> Term:
+def _pair(m: Module, a: Addend, b: Addend, name: str) -> Addend:
     if (a.shift, a.negative) > (b.shift, b.negative):
         a, b = b, a
     if a.negative and not b.negative and a.shift < b.shift:
         # -a + (b << k): negate the whole, so that the low bits of a still pass through unchanged.
-        total = _pair(m, Term(a.value, a.low, a.high, a.shift), Term(b.value, b.low, b.high, b.shift, True), name)
-        return Term(total.value, total.low, total.high, total.shift, True)
+        total = _pair(m, Addend(a.value, a.low, a.high, a.shift), Addend(b.value, b.low, b.high, b.shift, True), name)
+        return Addend(total.value, total.low, total.high, total.shift, True)
     flip = a.negative  # both are subtracted: add them and subtract the sum
     move = b.shift - a.shift
     ends = (b.low << move, b.high << move)
@@ -51,13 +51,13 @@ def _pair(m: Module, a: Term, b: Term, name: str) -> Term:
         joined = Cat(a.value[:move], upper)
         upper = joined.as_signed() if upper.shape().signed else joined
     m.d.sync += total.eq(upper)
-    return Term(total, low, high, a.shift, flip)
+    return Addend(total, low, high, a.shift, flip)
 
 
-def tree(m: Module, terms: list[Term], depth: int, name: str) -> Term:
+def tree(m: Module, terms: list[Addend], depth: int, name: str) -> Addend:
     """Sum ``terms`` in ``depth`` registered levels (at least ``levels(len(terms))``); return the sum."""
     if not terms:
-        return Term(Const(0, 1), 0, 0)
+        return Addend(Const(0, 1), 0, 0)
     for level in range(depth):
         pairs = [terms[k : k + 2] for k in range(0, len(terms), 2)]
         terms = [

@@ -19,14 +19,14 @@ from ...memory.rom import rom
 from ...streams.counter import counter, row_counter
 from ...streams.pipe import Pipe
 from ...streams.words import resized, shape_for
-from .adders import Term, register, tree
+from .adders import Addend, register, tree
 from .gated import Addition, PairFormat, add, sum_up
 from .spec import SynapseSpec
 from .trees import TABLE, levels
 
 __all__ = ["SynapseArray"]
 
-Sums = Callable[[int, int, int], tuple[Term, int]]
+Sums = Callable[[int, int, int], tuple[Addend, int]]
 """The sum over the inputs for an output, a time step and a bit of the inputs, and by how much it is too large."""
 
 
@@ -72,7 +72,7 @@ class SynapseArray(Pipe):
                 for b in range(spec.plane_count):
                     plane, excess = sums(o, t, b)
                     negative = spec.element[0] < 0 and b == spec.plane_count - 1  # the sign bit of the inputs
-                    planes.append(Term(plane.value, plane.low, plane.high, b, negative))
+                    planes.append(Addend(plane.value, plane.low, plane.high, b, negative))
                     offset += (-excess if negative else excess) << b
                 total = tree(m, planes, levels(spec.plane_count), f"join_{o}_{t}")
                 current = self._accumulate(m, o, t, total, offset, valid, last)
@@ -99,7 +99,7 @@ class SynapseArray(Pipe):
         m.d.sync += inverted.eq(~self._multiplicands(m, word_1))
         lane_bits = spec.terms * spec.plane_count
 
-        def sums(o: int, t: int, b: int) -> tuple[Term, int]:
+        def sums(o: int, t: int, b: int) -> tuple[Addend, int]:
             name, bit = f"{o}_{t}_{b}", t * spec.plane_count + b
             x = [word_2[k * lane_bits + bit] for k in spec.lanes_of(o)]
             n = [inverted[k * lane_bits + bit] for k in spec.lanes_of(o)]
@@ -113,23 +113,23 @@ class SynapseArray(Pipe):
                 ],
                 f"pair_{name}",
             )
-            terms = [Term(v, 0, (2 << f.bits) - 2) for v, (_, f, _) in zip(found, pairs, strict=True)]
+            terms = [Addend(v, 0, (2 << f.bits) - 2) for v, (_, f, _) in zip(found, pairs, strict=True)]
             if spec.inputs % 2:
                 f, gated = formats[o][-1], Mux(x[-1], weights[o][-1], 0)
                 if spec.addressed and f.signed:  # with the offset of a pair
-                    terms.append(Term(Cat(gated, gated[-1]) ^ 1 << f.bits, 0, (2 << f.bits) - 1))
+                    terms.append(Addend(Cat(gated, gated[-1]) ^ 1 << f.bits, 0, (2 << f.bits) - 1))
                 else:
-                    terms.append(Term(gated ^ f.offset, 0, (1 << f.bits) - 1))
+                    terms.append(Addend(gated ^ f.offset, 0, (1 << f.bits) - 1))
             if spec.inputs > 1:
                 terms = [register(m, term, f"pair_{name}_{k}_r") for k, term in enumerate(terms)]
             if not (spec.addressed and formats[o][0].signed):
                 return sum_up(m, platform, terms, f"sum_{name}"), sum(f.offset for f in formats[o])
             bits, count = formats[o][0].bits, 1 << levels(len(terms))
             if missing := (count - len(terms)) << bits:
-                terms.append(Term(Const(missing), missing, missing))
+                terms.append(Addend(Const(missing), missing, missing))
             total, offset = sum_up(m, platform, terms, f"sum_{name}"), count << bits
             value = (total.value ^ offset)[: offset.bit_length()].as_signed()
-            return Term(value, -offset, total.high - offset), 0
+            return Addend(value, -offset, total.high - offset), 0
 
         return sums
 
@@ -138,7 +138,7 @@ class SynapseArray(Pipe):
         spec = self.spec
         lane_bits = spec.terms * spec.plane_count
 
-        def sums(o: int, t: int, b: int) -> tuple[Term, int]:
+        def sums(o: int, t: int, b: int) -> tuple[Addend, int]:
             name, bit = f"{o}_{t}_{b}", t * spec.plane_count + b
             terms = []
             for first in range(0, spec.inputs, TABLE):
@@ -150,7 +150,7 @@ class SynapseArray(Pipe):
                     for pattern in range(1 << len(part)):
                         with m.Case(pattern):
                             m.d.sync += value.eq(int(sum(w for k, w in enumerate(part) if pattern >> k & 1)))
-                terms.append(Term(value, low, high))
+                terms.append(Addend(value, low, high))
             return tree(m, terms, levels(len(terms)), f"sum_{name}"), 0
 
         return sums
@@ -208,7 +208,7 @@ class SynapseArray(Pipe):
             m.d.comb += total.eq(sum((s.as_signed() if form.signed else s for s in steps), Const(0)))
         return total
 
-    def _accumulate(self, m: Module, o: int, t: int, part: Term, offset: int, valid: Value, last: Value) -> Value:
+    def _accumulate(self, m: Module, o: int, t: int, part: Addend, offset: int, valid: Value, last: Value) -> Value:
         """Add the words of a scan, each ``offset`` too large; the accumulator returns to its start value, which makes
         up for that, by its reset input, at no LUT. Only the result must fit: what is lost above comes back."""
         spec = self.spec

@@ -16,7 +16,7 @@ from amaranth import *
 
 from ...streams.words import bits_for
 from ...verilog.library import Library, is_asic
-from .adders import Term, register
+from .adders import Addend, register
 from .trees import CHAIN
 
 __all__ = ["Addition", "PairFormat", "add", "sum_up"]
@@ -120,7 +120,7 @@ def _plain(addition: Addition) -> Value:
     return (a + b)[: width + 1]
 
 
-def sum_up(m: Module, platform: object, terms: list[Term], name: str) -> Term:
+def sum_up(m: Module, platform: object, terms: list[Addend], name: str) -> Addend:
     """Sum ``terms``, none of which is negative, with a register after every level."""
     level = 0
     while len(terms) > 1:
@@ -132,7 +132,7 @@ def sum_up(m: Module, platform: object, terms: list[Term], name: str) -> Term:
             [Addition(a.value, b.value, w) for (a, b), w in zip(pairs, width, strict=True)],
             f"{name}_l{level}",
         )
-        added = [Term(s, 0, a.high + b.high) for s, (a, b) in zip(sums, pairs, strict=True)]
+        added = [Addend(s, 0, a.high + b.high) for s, (a, b) in zip(sums, pairs, strict=True)]
         terms = [
             register(m, term, f"{name}_l{level}_{k}_r") for k, term in enumerate([*added, *terms[2 * len(pairs) :]])
         ]

@@ -22,7 +22,7 @@ from .input import Input
 from .integrate_and_fire import IF
 from .linear import Linear
 from .max_pool import MaxPool
-from .pool import Pool
+from .pool import Pooling
 from .readout import Readout
 from .requant import Requant
 from .sum_pool import SumPool
@@ -40,7 +40,7 @@ __all__ = [
     "MaxPool",
     "NetworkError",
     "Node",
-    "Pool",
+    "Pooling",
     "Readout",
     "Requant",
     "SumPool",

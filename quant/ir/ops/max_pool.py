@@ -13,13 +13,13 @@ from ..reach.node import NodeReach, Place
 from ..reach.window import winners
 from ..signal import Signal
 from ..span import Span
-from .pool import Pool
+from .pool import Pooling
 
 __all__ = ["MaxPool"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class MaxPool(Pool):
+class MaxPool(Pooling):
     """Values: the maximum of the window. Spikes: with N_t the running count of a neuron's spikes up to step t and
     M_t the maximum of N_t over the window, the output spikes at t when M_t > M_(t-1) (count gate, Spiking ResNet).
 

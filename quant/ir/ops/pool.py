@@ -13,11 +13,11 @@ from ..node import Node
 from ..signal import Signal
 from ..windows import Windows
 
-__all__ = ["Pool"]
+__all__ = ["Pooling"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Pool(Node, ABC):
+class Pooling(Node, ABC):
     """Common part of the pools: square windows of ``kernel``, moved by ``stride``, without padding (floor size). What
     becomes of time is the matter of each of them."""
 

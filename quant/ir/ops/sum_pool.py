@@ -11,13 +11,13 @@ import numpy as np
 from ..reach.node import NodeReach, Place
 from ..signal import Signal
 from ..span import Span
-from .pool import Pool
+from .pool import Pooling
 
 __all__ = ["SumPool"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SumPool(Pool):
+class SumPool(Pooling):
     """Sum over the window, every time step: average pooling with its division left to the next threshold.
     It is linear."""
 

@@ -29,7 +29,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from ...frontends.torch_fx.faithful import check_fused
 from ...qat.integer_graph import IntegerGraph
-from ...qat.stage import Stage
+from ...qat.stage import QuantisedLayer
 from ...qat.weight_rounding import check_own
 from ..layerwise import Inputs, Share, accuracy, fit, nothing, spiking_copy, walk
 from ..qcfs import algorithm as qcfs
@@ -124,7 +124,7 @@ def calibrate_membranes(
     if per not in ("neuron", "channel"):
         raise ValueError(f"Initial membranes are calibrated per 'neuron' or per 'channel', not {per!r}")
 
-    def tune(stage: Stage, inputs: Inputs, want: Tensor) -> None:
+    def tune(stage: QuantisedLayer, inputs: Inputs, want: Tensor) -> None:
         with torch.no_grad():
             missing = (want - inputs.counts()).mean(0)  # in spikes, that is, in thresholds
             if per == "channel":
@@ -160,7 +160,7 @@ def calibrate_weights(
     if loss not in LOSSES:
         raise ValueError(f"loss must be {' or '.join(map(repr, LOSSES))}, not {loss!r}")
 
-    def tune(stage: Stage, inputs: Inputs, want: Tensor) -> None:
+    def tune(stage: QuantisedLayer, inputs: Inputs, want: Tensor) -> None:
         if stage.charge is None:
             stage.charge = nn.Parameter(torch.zeros_like(stage.bias))
         learned = [p for p in stage.parameters() if p is not stage.log_threshold]

@@ -26,7 +26,7 @@ from torch import Tensor, fx, nn
 from ...frontends.layers import UnsupportedLayer, Weights
 from ...frontends.torch_fx.graph import trace
 from ...qat.integer_graph import IntegerGraph
-from ...qat.stage import Stage
+from ...qat.stage import QuantisedLayer
 from ...qat.weight_rounding import Rounded, quantise, synapses_of
 from ..layerwise import Inputs, accuracy, fit, spiking_copy, walk
 from ..qcfs import algorithm as qcfs
@@ -133,7 +133,7 @@ def integer_graph(
     modules: dict[str, Any] = dict(model.named_modules(remove_duplicate=False))
     folded = {layer.name: layer for layer in layers if isinstance(layer, Weights)}
     for stage in graph.stages:
-        assert isinstance(stage, Stage)
+        assert isinstance(stage, QuantisedLayer)
         part = stage.parts[0]
         trained = modules[part.origin].parametrizations.weight
         quantiser = trained[0]
@@ -183,7 +183,7 @@ def tune_layers(
     best, first = accuracy(spiking, held_x, held_y), True
     log: list[tuple[str, float, bool]] = []
 
-    def tune(stage: Stage, inputs: Inputs, want: Tensor) -> None:
+    def tune(stage: QuantisedLayer, inputs: Inputs, want: Tensor) -> None:
         nonlocal best, first
         if first:  # the first layer loses nothing
             first = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -63,7 +63,7 @@ class Form:
         """What the activation gives for sums over time (..., bias included), of the type of ``total``."""
         return torch.floor(total / step).clamp(0, self.levels)
 
-    def node(self, fields: dict[str, str], step: Tensor, bias: Tensor) -> Node:
+    def node(self, fields: dict[str, Any], step: Tensor, bias: Tensor) -> Node:
         """The node of the activation; ``bias`` is added to the sum over time before the floor of its quotient by
         ``step``."""
         whole, bias_ = step.long().numpy(), bias.long().numpy()

@@ -41,7 +41,7 @@ from ...frontends.layers import IMAGE, Activation, Layer, Pool, Shortcut, Unsupp
 from ...frontends.torch_fx.graph import trace
 from ...ir.network import Network
 from ...qat.integer_graph import IntegerGraph, sources_of
-from ...qat.stage import Stage
+from ...qat.stage import QuantisedLayer
 
 __all__ = ["FACTORS", "compensate", "convert", "normalised", "percentile_of", "pool_neurons", "spiking_graph"]
 
@@ -115,8 +115,9 @@ def compensate(
     *,
     membranes: str = "half",
 ) -> dict[str, float]:
-    """Set the factor of every layer of ``graph`` (``Stage.boost``) by the search of the head of this file, and its
-    initial membranes (``Stage.charge``): "half" the threshold, or calibrated for each "channel" or "neuron".
+    """Set the factor of every layer of ``graph`` (``QuantisedLayer.boost``) by the search of the head of this file, and
+    its initial membranes (``QuantisedLayer.charge``): "half" the threshold, or calibrated for each "channel" or
+    "neuron".
 
     ``layers`` are the float ones, with ReLUs; ``pixels`` (N, C, H, W) are integers. Returns the factors by layer. It
     holds two layers' spike trains at a time, 8 * N * T bytes a neuron.
@@ -132,7 +133,7 @@ def compensate(
         stage = stages.get(layer.name)
         if stage is None or stage is graph.order[-1]:
             continue
-        if isinstance(stage, Stage):
+        if isinstance(stage, QuantisedLayer):
             aim = want / stage.threshold * graph.steps  # in spikes
             errors = {}
             for factor in factors if len(factors) > 1 else ():
@@ -151,7 +152,7 @@ def compensate(
     return chosen
 
 
-def _charge(stage: Stage, missing: Tensor, membranes: str) -> None:
+def _charge(stage: QuantisedLayer, missing: Tensor, membranes: str) -> None:
     """Add ``missing`` spikes, that is, thresholds, (C,) or (C, H, W), to the initial membranes."""
     if membranes == "channel" and missing.ndim > 1:
         missing = missing.flatten(1).mean(1)

@@ -73,7 +73,7 @@ def test_no_frames_fill_more_than_there_is_room_for(shortcut: str, seed: int, sh
     design = built(shortcut)
     (merge,) = next(stage for stage in design.stages if stage.name == "three").merges
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(designs, "rooms", lambda *_: {"three": [10**6]})
+        patch.setattr(designs, "most_waiting", lambda *_: {"three": [10**6]})
         free = built(shortcut)
         pauses = np.random.default_rng(seed).integers(0, 20_000, 3000)
         assert occupied(free, frames(seed, share), pauses) <= merge.slots
@@ -83,6 +83,6 @@ def test_dense_depths_would_make_sparse_frames_wait(monkeypatch) -> None:
     images = frames(3, 0.4)
     last = [ends(built("identity"), images)]
     for depth in (10**6, 0):
-        monkeypatch.setattr(designs, "rooms", lambda *_, depth=depth: {"three": [depth]})
+        monkeypatch.setattr(designs, "most_waiting", lambda *_, depth=depth: {"three": [depth]})
         last.append(ends(built("identity"), images))
     assert last[0] == last[1] < last[2]
