@@ -1,8 +1,9 @@
 """Post-training quantisation of given weights, measured: the table of ``docs/ptq.md``.
 
-``python -m benchmarks.ptq -o benchmarks/ptq.json`` measures all rows, ``python -m benchmarks.ptq values spikes-15`` two
-of them; ``--held-out N`` takes the last N training images in place of the test images, to choose settings by. Data sets
-and weights are in the folder that SPIKELOOM_DATA names. Figures are written after every row.
+``python -m benchmarks.ptq`` measures all rows, ``python -m benchmarks.ptq values-8 spikes-15`` two of them; figures go
+into ``benchmarks/ptq.json`` and the page after every row. ``--held-out N`` takes the last N training images in place of
+the test images, to choose settings by, and writes nothing. Data sets and weights are in the folder that SPIKELOOM_DATA
+names.
 """
 
 from __future__ import annotations
@@ -29,13 +30,19 @@ from spikeloom.quant.methods.ptq import quantise
 from spikeloom.quant.methods.ptq.errors import table
 from spikeloom.quant.models import load_weights, resnet
 
-__all__ = ["MEAN", "ROWS", "STD", "float_layers", "main"]
+__all__ = ["FIGURES", "MEAN", "PAGE", "ROWS", "STD", "float_layers", "main", "page"]
 
 WEIGHTS = "weights/akamaster-resnet20-12fca82f.th"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of the images that the given ResNet-20 was trained on."""
 
 EDGES: dict[str, Any] = {"first_bits": 8, "last_bits": 8}
+
+
+FIGURES = Path(__file__).resolve().parent / "ptq.json"
+PAGE = FIGURES.parents[1] / "docs" / "ptq.md"
+
+NETWORKS = {"cifar10": "ResNet-20, CIFAR-10", "mnist": "CNN, MNIST"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,27 @@ ROWS = {
     "mnist-values-8": Row("mnist", {"form": "values"}),
     "mnist-spikes-15": Row("mnist", {"form": "spikes", "steps": 15}),
 }
+
+
+def page(text: str, figures: dict[str, Any]) -> str:
+    """``text`` of the page with the table of ``figures``."""
+    lines = [
+        "| network | form | weights | float | integers | difference | search |",
+        "|---|---|---|---:|---:|---:|---:|",
+    ]
+    for name in ROWS:
+        if name in figures:
+            row, settings = figures[name], figures[name]["settings"]
+            form = f"spikes, T = {settings['steps']}" if settings["form"] == "spikes" else (
+                f"values, {settings.get('bits', 8)} bits, gains 2^k")
+            form += f", {settings['reconstruct']} epochs of reconstruction" if settings.get("reconstruct") else ""
+            bits = f"{settings.get('weight_bits', 8)} bits"
+            bits += ", first and last layer 8" if "first_bits" in settings else ""
+            before, after = row["float_percent"], row["integers_percent"]
+            lines.append(f"| {NETWORKS[row['data']]} | {form} | {bits} | {before:.2f} % | {after:.2f} % | "
+                         f"{after - before:+.2f} | {row['seconds']} s |")
+    head, rest = text.split("<!-- ptq -->\n")
+    return head + "\n".join(["<!-- ptq -->", *lines, "<!-- end -->"]) + rest.partition("<!-- end -->")[2]
 
 
 def given_resnet(path: Path) -> nn.Module:
@@ -95,7 +123,7 @@ def accuracy(model: nn.Module, x: np.ndarray, y: np.ndarray, mean: Sequence[floa
         return model((part.float() / 255 - m) / s).argmax(1)
 
     with torch.no_grad():
-        found = torch.cat([answers(part) for part in torch.from_numpy(x).split(250)])
+        found = torch.cat([answers(part) for part in torch.tensor(x).split(250)])
     return float((found.numpy() == y).mean())
 
 
@@ -135,16 +163,16 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", default=list(ROWS), help=", ".join(ROWS))
     parser.add_argument("--held-out", type=int, default=0, metavar="N")
     parser.add_argument("--reconstruct", type=int, default=None, metavar="EPOCHS")
-    parser.add_argument("-o", "--output", type=Path, default=None, help="a JSON file; other rows in it stay")
     given = parser.parse_args()
     if unknown := set(given.rows) - set(ROWS):
         parser.error(f"no row {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
     torch.set_num_threads(1)
 
     def write(name: str, figures: dict[str, Any]) -> None:
-        if given.output:
-            before = json.loads(given.output.read_text()) if given.output.exists() else {}
-            given.output.write_text(json.dumps(before | {name: figures}, indent=1) + "\n")
+        if not given.held_out:
+            known = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+            FIGURES.write_text(json.dumps(known | {name: figures}, indent=1) + "\n")
+            PAGE.write_text(page(PAGE.read_text(), known | {name: figures}))
 
     measure(given.rows, given.held_out, given.reconstruct, write)
 

@@ -51,7 +51,7 @@ class Form:
                 wanted = unit * 2 ** (wider / 4)
                 fits = (wanted / finest.clamp(min=1e-30)).log2().floor()
                 for octave in (0, 1) if bits <= FEW_BITS else (0,):
-                    step = torch.exp2((fits + octave).clamp(-8, math.floor(math.log2(limit))))
+                    step = torch.exp2((fits + octave).clamp(-8, max(-8, math.floor(math.log2(limit)))))
                     yield divided(wanted / step, sources), step
         else:
             for share in CLIPPED if bits <= FEW_BITS else CLIPPED[:1]:

@@ -22,6 +22,10 @@ __all__ = ["Moments", "hidden", "refitted", "rounded"]
 TURNS = 8
 """Turns of the least squares."""
 
+BEYOND = 1.7
+"""A turn goes so many times as far as its solution, which is nearer to that of all turns (below 2 the error still
+falls)."""
+
 DAMP = 0.003
 """Added to the diagonal of H for the rounding, as a share of its mean."""
 
@@ -59,12 +63,14 @@ def refitted(
     factor = torch.linalg.cholesky(moments.h + torch.diag_embed(damp))
     v, pull = weight.double(), weight.double() * damp[:, None]
     b = bias + (v * moments.mean[:, None]).sum(2).flatten()  # at the mean of the inputs
-    for _ in range(TURNS if clip is not None else 1):
+    turns, beyond = (1, 1.0) if clip is None else (TURNS, BEYOND)
+    for _ in range(turns):
         found = (moments.q @ v.float().transpose(1, 2)).transpose(0, 1).flatten(1)
         t = hidden(z, found + rest + b.float(), clip) - rest
-        b = t.mean(0).double()
-        aim = (t - b.float()).unflatten(1, (groups, rows)).permute(1, 2, 0)
-        v = torch.cholesky_solve(((aim @ moments.q).double() + pull).transpose(1, 2), factor).transpose(1, 2)
+        middle = t.mean(0)
+        aim = (t - middle).unflatten(1, (groups, rows)).permute(1, 2, 0)
+        solved = torch.cholesky_solve(((aim @ moments.q).double() + pull).transpose(1, 2), factor).transpose(1, 2)
+        v, b = v + beyond * (solved - v), b + beyond * (middle.double() - b)
     return v
 
 

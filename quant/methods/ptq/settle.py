@@ -26,7 +26,7 @@ PLACES = 80
 FINE_PLACES = 12_000
 """Places that thresholds and offsets are searched at."""
 
-THRESHOLDS = (0.9, 0.95, 1.0, 1.05)
+THRESHOLDS = (0.85, 0.92, 1.0, 1.08, 1.16)
 """Thresholds tried, as shares of the one that the clip asks for."""
 
 OFFSETS = tuple(k / 12 for k in range(-4, 5))
@@ -152,7 +152,7 @@ def settle(
     bias = _bias(want, rest, bias, clip)
     if stage.last:
         return Integers(weights, gains, step, (bias / scale).round(), scale)
-    return Integers(weights, gains, *_fine(want, rest, bias, scale, step, form))
+    return Integers(weights, gains, *_fine(want, rest, bias, scale, _steps(step, gains, form), form))
 
 
 def _grid(
@@ -192,17 +192,25 @@ def _bias(want: Tensor, found: Tensor, bias: Tensor, clip: Tensor | None) -> Ten
     return bias
 
 
+def _steps(step: Tensor, gains: list[Tensor], form: Form) -> list[Tensor]:
+    """The steps that are tried: thresholds near ``step`` (Co,), and those on the levels of the shortcut, which it then
+    keeps as they are."""
+    if form.kind == "values":
+        return [step]
+    near = [(step * share).round().clamp(min=1) for share in THRESHOLDS]
+    return near + [torch.where(gain > 0, gain, step) for gain in gains]
+
+
 def _fine(
-    want: Tensor, found: Tensor, bias: Tensor, scale: Tensor, step: Tensor, form: Form
+    want: Tensor, found: Tensor, bias: Tensor, scale: Tensor, steps: list[Tensor], form: Form
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Step, bias in integers, and what a level is worth (Co,), such that the results come nearest to those of the float
     network: the search of thresholds and offsets, each with the best worth of a level."""
     some = slice(None, None, max(1, len(want) // FINE_PLACES))
     aim, total = want[some].clamp(min=0), found[some] / scale.float()
     best = torch.full_like(bias, torch.inf)
-    chosen = [step, bias, scale * step]
-    for share in THRESHOLDS if form.kind == "spikes" else (1.0,):
-        tried = (step * share).round().clamp(min=1) if form.kind == "spikes" else step
+    chosen = [steps[0], bias, scale * steps[0]]
+    for tried in steps:
         for offset in OFFSETS:
             whole = (bias / scale + (0.5 + offset) * tried).round()
             counts = form.counts(total + whole.float(), tried.float())
