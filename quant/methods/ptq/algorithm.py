@@ -8,7 +8,7 @@ threshold or shift and bias are set (``settle``). Then the stage runs in integer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,12 +21,13 @@ from ...frontends.layers import IMAGE, Flat, Layer, Pool
 from ...ir.bounds import MOST_STEPS, NetworkError
 from ...ir.network import Network
 from ...kernels.exact import exact_math
-from .errors import LayerError
+from .errors import LayerError, decibels
 from .forms import Form
+from .image import prepared
 from .maps import Map
 from .nodes import network_of
 from .reconstruct import reconstruct as reconstructed
-from .running import error_of, padding_error, run_stage
+from .running import error_of, run_stage
 from .settle import Integers, Options, settle
 from .stages import Stage, stages_of
 
@@ -87,9 +88,9 @@ def quantise(
     ):
         if not good:
             raise NetworkError(f"Post-training quantisation: {name} must be {rule}")
+    images, image, paddings = prepared(layers, pixels, shape, input_high, mean, std)
     stages = {stage.name: stage for stage in stages_of(layers, weight_bits, first_bits, last_bits, shortcut_bits)}
-    images, maps = _images(pixels, shape, input_high, mean, std)
-    walk = _Walk(stages, maps, Form(form, levels, times), options or Options(), keep=reconstruct > 0)
+    walk = _Walk(stages, image, Form(form, levels, times), options or Options(), paddings, keep=reconstruct > 0)
     done = progress or (lambda _share: None)
     ours = 0.5 if reconstruct else 1.0  # the share of the work that the search is
     with exact_math():
@@ -113,12 +114,14 @@ class _Walk:
     def __init__(
         self,
         stages: dict[str, Stage | Pool | Flat],
-        maps: dict[str, Map],
+        image: Map,
         form: Form,
         options: Options,
+        paddings: Mapping[str, Tensor],
         keep: bool,
     ) -> None:
-        self.stages, self.image, self.form, self.options, self.keep = stages, maps[IMAGE], form, options, keep
+        self.stages, self.image, self.form, self.options, self.keep = stages, image, form, options, keep
+        self.paddings = paddings
         self.last_use = {source: stage.name for stage in stages.values() for source in stage.sources}
         self.takers = {stage.currents for stage in stages.values() if isinstance(stage, Stage)}
         self.currents, self.wanted = dict[str, Tensor](), dict[str, Tensor]()
@@ -142,19 +145,20 @@ class _Walk:
             self.settled[name] = settle(stage, self.maps, z, self.form, self.options, self.generator)
             if self.keep:
                 self.wanted[name] = z if stage.last else z.clamp(min=0)
-            self._run(stage, z, padding_error(stage, self.maps, z))
+            self._run(stage, z)
         else:
             self._run(stage)
 
-    def _run(self, stage: Stage | Pool | Flat, z: Tensor | None = None, padding_db: float | None = None) -> None:
+    def _run(self, stage: Stage | Pool | Flat, z: Tensor | None = None) -> None:
         """Run a stage in integers, and record its errors."""
         name, source = stage.name, stage.sources[0]
         if isinstance(stage, Stage):
             assert z is not None
             found = self.settled[name]
             self.maps[name] = run_stage(stage, found, self.maps, self.form)
-            before = [x for source in stage.sources if (x := self.db[source]) is not None]
-            error = error_of(stage, found, z, self.maps[name], self.form, min(before, default=None), padding_db)
+            before = min((x for source in stage.sources if (x := self.db[source]) is not None), default=None)
+            padding = self.errors[name].padding_db if name in self.errors else self._padding(stage, z)
+            error = error_of(stage, found, z, self.maps[name], self.form, before, padding)
             self.errors[name], self.db[name] = error, error.integers_db
         else:
             self.maps[name] = self.maps[source].pooled(stage) if isinstance(stage, Pool) else self.maps[source].flat()
@@ -170,33 +174,12 @@ class _Walk:
         )
         self._begin()
         for name, stage in self.stages.items():
-            padding_db = self.errors[name].padding_db if name in self.errors else None
-            self._run(stage, self.wanted.get(name), padding_db)
+            self._run(stage, self.wanted.get(name))
 
-
-def _images(
-    pixels: np.ndarray,
-    shape: tuple[int, int, int],
-    high: int,
-    mean: Sequence[float] | None,
-    std: Sequence[float] | None,
-) -> tuple[Tensor, dict[str, Map]]:
-    """The images as the float network takes them, and as integers."""
-    pixels = np.ascontiguousarray(pixels)
-    fits = pixels.dtype.kind in "iu" and pixels.shape[1:] == tuple(shape) and pixels.size
-    if not fits or pixels.min() < 0 or pixels.max() > high:
-        raise NetworkError(
-            f"Post-training quantisation: pixels must be integers 0..{high} of shape (N, {', '.join(map(str, shape))})"
-            f", not {pixels.dtype} {pixels.shape}{f' of {pixels.min()}..{pixels.max()}' if pixels.size else ''}"
-        )
-    channels = shape[0]
-    mean, std = list(mean or [0.0] * channels), list(std or [1.0] * channels)
-    if not len(mean) == len(std) == channels or min(std) <= 0:
-        raise NetworkError(
-            f"Post-training quantisation: mean must have a value, std must have a positive value for each of {channels}"
-            f" channels, not {mean} and {std}"
-        )
-    m, s = (torch.tensor(a, dtype=torch.float64) for a in (mean, std))
-    frames = torch.from_numpy(pixels)
-    images = ((frames.double() / high - m.view(-1, 1, 1)) / s.view(-1, 1, 1)).float()
-    return images, {IMAGE: Map.of(frames, high, 1 / (high * s), -m / s, False)}
+    def _padding(self, stage: Stage, z: Tensor) -> float | None:
+        """Signal to noise of the results with zeros of the image as padding, None where the float network has them."""
+        wrong = [self.paddings[layer.name] for layer in stage.terms if layer.name in self.paddings]
+        if not wrong:
+            return None
+        noise = len(z) * sum(x.double().square().sum().item() for x in wrong)
+        return decibels(z.double().square().sum().item(), noise)

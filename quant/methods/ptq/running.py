@@ -14,7 +14,7 @@ from .maps import CHUNK, Map, shortcut
 from .settle import Integers
 from .stages import Stage
 
-__all__ = ["error_of", "padding_error", "run_stage"]
+__all__ = ["error_of", "run_stage"]
 
 
 def run_stage(stage: Stage, found: Integers, maps: dict[str, Map], form: Form) -> Map:
@@ -67,18 +67,3 @@ def error_of(
     return LayerError(
         stage.name, alone, decibels(signal, noise), sources_db, clipped, dead, min(used, default=1.0), padding_db
     )
-
-
-def padding_error(stage: Stage, maps: dict[str, Map], z: Tensor) -> float | None:
-    """Signal to noise of the currents ``z`` where zeros of the image pad in place of zeros of the float network."""
-    noise, differs = torch.zeros(()).double(), False
-    for layer in stage.terms:
-        source = maps[layer.sources[0]]
-        if layer.padding and source.offset.any():
-            differs = True
-            ones = torch.ones(1, 1, *source.x.shape[2:]) * source.offset.float().view(1, -1, 1, 1)
-            padded = F.pad(ones, [layer.padding] * 4, mode="constant", value=0.0)
-            outside = source.offset.float().view(1, -1, 1, 1) - padded
-            wrong = F.conv2d(outside, layer.weight, None, layer.stride, 0, groups=layer.groups)
-            noise = noise + wrong.double().square().sum()
-    return decibels(z.double().square().sum().item(), len(z) * noise.item()) if differs else None

@@ -1,0 +1,60 @@
+"""The image: pixels as integers, and as the float network takes them, without mean and deviation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...frontends.layers import IMAGE, Layer, Weights
+from ...ir.bounds import NetworkError
+from .maps import Map
+
+__all__ = ["prepared"]
+
+
+def prepared(
+    layers: Sequence[Layer],
+    pixels: np.ndarray,
+    shape: tuple[int, int, int],
+    high: int,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+) -> tuple[Tensor, Map, dict[str, Tensor]]:
+    """The images as the float network ``layers`` takes them, (pixels / ``high`` - ``mean``) / ``std``, and as a map of
+    integers; and what the layers give (1, Co, H, W) more, by name, where zeros of the image pad in place of zeros of
+    the float network. Raises NetworkError where pixels, mean and deviation do not fit.
+    """
+    pixels = np.ascontiguousarray(pixels)
+    fits = pixels.dtype.kind in "iu" and pixels.shape[1:] == tuple(shape) and pixels.size
+    if not fits or pixels.min() < 0 or pixels.max() > high:
+        raise NetworkError(
+            f"Post-training quantisation: pixels must be integers 0..{high} of shape (N, {', '.join(map(str, shape))})"
+            f", not {pixels.dtype} {pixels.shape}{f' of {pixels.min()}..{pixels.max()}' if pixels.size else ''}"
+        )
+    channels = shape[0]
+    mean, std = list(mean or [0.0] * channels), list(std or [1.0] * channels)
+    if not len(mean) == len(std) == channels or min(std) <= 0:
+        raise NetworkError(
+            f"Post-training quantisation: mean must have a value, std must have a positive value for each of {channels}"
+            f" channels, not {mean} and {std}"
+        )
+    m, s = (torch.tensor(a, dtype=torch.float64) for a in (mean, std))
+    frames = torch.from_numpy(pixels)
+    images = ((frames.double() / high - m.view(-1, 1, 1)) / s.view(-1, 1, 1)).float()
+    wrong = {
+        layer.name: _at_the_border(layer, -m / s, shape)
+        for layer in layers
+        if isinstance(layer, Weights) and layer.sources[0] == IMAGE and layer.padding and any(mean)
+    }
+    return images, Map.of(frames, high, 1 / (high * s), -m / s, False), wrong
+
+
+def _at_the_border(layer: Weights, black: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """What ``layer`` gives (1, Co, H, W) more where it pads with ``black`` (C,) in place of 0."""
+    image = torch.zeros(1, *shape)
+    around = F.pad(image, [layer.padding] * 4, value=1.0) * black.float().view(1, -1, 1, 1)
+    return F.conv2d(around, layer.weight, None, layer.stride, 0, groups=layer.groups)
