@@ -43,8 +43,10 @@ def narrowed(network: Network, bits: int) -> Network:
             continue
         factor = sink.scalable(factor)
         for node in summed:
-            thin = isinstance(node, Synapse) and node in narrow
-            nodes[node.name] = node.scaled(factor, bits) if thin else node.scaled(factor)
+            if isinstance(node, Synapse) and node in narrow:
+                nodes[node.name] = node.scaled(factor, bits)
+            else:
+                nodes[node.name] = node.scaled(factor)
         nodes[sink.name] = sink.scaled(factor)
     return Network(tuple(nodes[node.name] for node in network), network.steps, network.meta | {"narrowed": str(bits)})
 

@@ -48,7 +48,7 @@ def written(m: Module, platform: object, spec: WindowSpec, depth: int, write: da
 def reading(m: Module, platform: object, spec: WindowSpec, read: Port, walk: stream.Interface) -> Reading:
     """Read the flags of the chunks of ``walk``."""
     reading = Signal()
-    chunk = Signal(walk.payload.shape())
+    chunk: Any = Signal(walk.payload.shape())
     next_free = Signal()
     found: Value = read.data
     if spec.padding and is_asic(platform):  # flags that were never written

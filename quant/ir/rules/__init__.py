@@ -10,5 +10,7 @@ from ..rule import Rule
 
 __all__ = ["RULES"]
 
-RULES: dict[str, Rule] = {rule.name: rule() for rule in classes(sys.modules[__name__], Rule)}
+_kinds: list[type[Rule]] = list(classes(sys.modules[__name__], Rule))
+
+RULES: dict[str, Rule] = {kind.name: kind() for kind in _kinds}
 """The rules by the names that networks have for them."""
