@@ -32,8 +32,9 @@ by name."""
 METHODS_BY_NAME = "quant.methods.registry"
 OF_METHODS = ("quant.recipe", "quant.training.train", "quant.convert")
 
-BELOW_FRONT_ENDS = ("quant.frontends", "quant.ir")
-"""What front ends may import of this project: they know nothing of what becomes of a float graph."""
+BELOW_FRONT_ENDS = ("quant.frontends", "quant.ir", "quant.files")
+"""What front ends may import of this project: they know nothing of what becomes of a float graph. Those of files read
+them with bounds."""
 
 FOREIGN = {"hdl": {"amaranth", "numpy"}, "quant": {"numpy", "torch", "safetensors", "sklearn", "rich", "PIL"}}
 """Packages outside the standard library, where they are restricted."""
@@ -143,6 +144,7 @@ def test_the_direction_of_imports() -> None:
         ("quant.conversion.reals", "def f():\n    from ..methods import qcfs", True),
         ("quant.frontends.layers", "from ..methods.registry import METHODS", True),
         ("quant.frontends.layers", "from ..conversion.rounding import round_ste", True),
+        ("quant.frontends.layers", "from ..files.texts import parse_json", False),
         ("quant.frontends.layers", "from ..ir.ops import NetworkError\nfrom .activations import QCFS", False),
         ("quant.training.train", "from ..methods.registry import phases_of", False),
         ("quant.training.train", "from ..methods.qcfs.run import phases", True),

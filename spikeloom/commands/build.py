@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..console import Step, bars, print_json, print_text, table, writable
+from ..gen.targets.boards.table import BOARDS
 from .network import JsonOption
 
 __all__ = ["build"]
@@ -24,8 +25,7 @@ def _there(source: Path) -> Path:
 def build(source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a generated design, or a network "
                                                                      "file: a design is generated first.",
                                                  is_eager=True, callback=_there)],
-          board: Annotated[str, typer.Option(help="icebreaker, ulx3s-25f, ulx3s-85f, tang-nano-9k, arty-a7-35t or "
-                                                  "de10-nano.")],
+          board: Annotated[str, typer.Option(help=f"One of {', '.join(BOARDS)}.")],
           output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write into; DIR/BOARD where "
                                                                              "DIR is a design.")] = None,
           cycles: Annotated[int | None, typer.Option(min=1, help="For a network file: cycles a frame at most.")] = None,
