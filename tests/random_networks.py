@@ -32,6 +32,7 @@ from spikeloom.quant.ir.ops import (
     Requant,
     SumPool,
 )
+from spikeloom.quant.ir.ops.staircase import Staircase
 from spikeloom.sim.disturb import SHORT, random_pauses
 from spikeloom.sim.predict import make_stimulus
 from spikeloom.sim.trace import Stimulus
@@ -65,6 +66,17 @@ def networks(draw: st.DrawFn) -> Network:
         synapses = [node for node in nodes if isinstance(node, Conv2d | Linear)]
         weight = synapses[-1].weight
         scale = int(np.abs(weight).reshape(len(weight), -1).sum(1).max()) + 1
+        if quantised and draw(st.integers(0, 2), label="staircase") == 0:
+            count = draw(st.sampled_from([1, 2, 7, 15]), label="thresholds")
+            nodes.append(
+                Staircase(
+                    name=f"{name}_quant",
+                    source=name,
+                    threshold=np.sort(rng.integers(-scale, 2 * scale + 1, (channels, count))),
+                    low=draw(st.sampled_from([0, -(count // 2)]), label="low"),
+                )
+            )
+            return
         if quantised:
             low, high = draw(st.sampled_from([(0, 15), (0, 1), (0, 255), (-7, 7), (-8, 7)]))
             nodes.append(

@@ -14,6 +14,8 @@ from spikeloom.hdl.cores.readout.core import Readout
 from spikeloom.hdl.cores.readout.spec import ReadoutSpec
 from spikeloom.hdl.cores.requant.core import Requantiser
 from spikeloom.hdl.cores.requant.spec import RequantSpec
+from spikeloom.hdl.cores.staircase.core import StaircaseArray
+from spikeloom.hdl.cores.staircase.spec import StaircaseSpec
 from spikeloom.hdl.streams.words import WordFormat
 
 
@@ -34,6 +36,24 @@ def test_requantiser(groups: int, tmp_path: Path) -> None:
         return valid, word_from(bench.m, results, group, "expected")
 
     bench = pipe_bench(Requantiser(spec), form, spec.latency, reference)
+    proven(prove(bench, tmp_path, depth=spec.latency + 2 * groups + 3, induction=groups == 1), folder=tmp_path)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_staircase(groups: int, tmp_path: Path) -> None:
+    form = WordFormat(1, 1, -16, 15)
+    threshold = np.array([[-40, -9, -9, 0, 3], [-16, 2, 4, 15, 16]])[:groups]
+    spec = StaircaseSpec(threshold=threshold, low=-2, i_format=form, ranges=np.array([[-16, 15]] * groups))
+
+    def reference(bench: Bench, word: Value, valid: Value) -> tuple[Value, Value]:
+        group, results = per_group(bench, groups, valid), []
+        for row in threshold.tolist():
+            value = Signal(signed(3), name=f"value_{len(results)}")
+            bench.m.d.comb += value.eq(sum((word.as_signed() >= t for t in row), Const(-2, signed(3))))
+            results.append(value)
+        return valid, word_from(bench.m, results, group, "expected")
+
+    bench = pipe_bench(StaircaseArray(spec), form, spec.latency, reference)
     proven(prove(bench, tmp_path, depth=spec.latency + 2 * groups + 3, induction=groups == 1), folder=tmp_path)
 
 

@@ -23,6 +23,7 @@ from spikeloom.quant.ir.ops import (
     Requant,
     SumPool,
 )
+from spikeloom.quant.ir.ops.staircase import Staircase
 
 
 def each_step(x, timed, one):
@@ -90,6 +91,11 @@ def naive_node(node: Node, x: np.ndarray, timed: bool, steps: int) -> tuple[np.n
             for c, i, j in np.ndindex(*x.shape):
                 value = (int(x[c, i, j]) - int(node.bias[c])) * 2.0 ** -int(node.shift[c])
                 y[c, i, j] = min(max(int(np.floor(value)), node.lo), node.hi)
+            return y, False
+        case Staircase():
+            y = np.zeros_like(x)
+            for c, i, j in np.ndindex(*x.shape):
+                y[c, i, j] = node.low + [int(x[c, i, j]) >= int(t) for t in node.threshold[c]].count(True)
             return y, False
         case Readout():
             total = [sum(int(v) for v in (x[:, c, 0, 0] if timed else [x[c, 0, 0]])) for c in range(len(node.bias))]

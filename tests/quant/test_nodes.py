@@ -28,6 +28,7 @@ from spikeloom.quant.ir.ops import (
     Requant,
     SumPool,
 )
+from spikeloom.quant.ir.ops.staircase import Staircase
 
 ONE = {
     "Input": Input(name="in", shape=(2, 4, 4), high=15),
@@ -44,6 +45,7 @@ ONE = {
     "Linear": Linear(name="linear", source="flat", weight=np.array([[-2, 1, 0, 1, 1, 1, 1, 1]]), weight_bits=2),
     "IF": IF(name="if", source="conv", threshold=[3], bias=[-1], v0=[1], rule="lossless", strict=True),
     "Requant": Requant(name="requant", source="conv", bias=[-5], shift=[-2], lo=-7, hi=7),
+    "Staircase": Staircase(name="staircase", source="conv", threshold=[[-9, 4, 4, 30]], low=-1),
     "SumPool": SumPool(name="sum", source="in", kernel=2, stride=1),
     "MaxPool": MaxPool(name="max", source="in", kernel=3, stride=1),
     "Flatten": Flatten(name="flat", source="max"),
@@ -56,6 +58,7 @@ BEFORE = {
     "Conv2d": ["Input"],
     "IF": ["Input", "Conv2d"],
     "Requant": ["Input", "Conv2d"],
+    "Staircase": ["Input", "Conv2d"],
     "Gain": ["Input"],
     "Add": ["Input", "Gain", "Tap"],
     "SumPool": ["Input"],
@@ -73,6 +76,7 @@ SIZE = {
     "Add": 12,
     "IF": 16,
     "Requant": 16,
+    "Staircase": 16,
     "SumPool": 18,
     "MaxPool": 8,
     "Flatten": 8,
@@ -95,7 +99,7 @@ def around(node: Node) -> Network:
 
 
 def test_every_node_type_has_a_case() -> None:
-    assert set(ONE) == set(NODE_TYPES) and len(ONE) == 11
+    assert set(ONE) == set(NODE_TYPES) and len(ONE) == 12
 
 
 @pytest.mark.parametrize("kind", NODE_TYPES)
@@ -166,6 +170,14 @@ GOOD = {"name": "fire", "source": "conv", "threshold": [3, 4], "bias": [0, 0], "
             r"q: shift of channel 0 is 31; supported: -8\.\.30",
         ),
         (lambda: Requant(name="q", bias=[0], shift=[3], lo=-7, hi=255), r"q: output range must be"),
+        (lambda: Staircase(name="s", threshold=[1, 2], low=0), r"s: threshold must have 1\.\.15 values a channel"),
+        (lambda: Staircase(name="s", threshold=[[0] * 16], low=0), r"s: threshold must have .*, not shape \(1, 16\)"),
+        (
+            lambda: Staircase(name="s", threshold=[[1, 2], [2, 1]], low=0),
+            r"s: thresholds of channel 1 do not ascend: \[2, 1\]; sort them",
+        ),
+        (lambda: Staircase(name="s", threshold=[[1, 2]], low=-2), r"s: values must be -1\.\.1 to 0\.\.2"),
+        (lambda: Staircase(name="s", threshold=[[1, 2]], low=1), r"s: values must be .*, not 1\.\.3"),
         (lambda: Input(name="in", shape=(1, 0, 4), high=15), r"in: shape must be three positive integers"),
         (lambda: Input(name="in", shape=(1, 4, 4), high=256), r"in: .*high must be in 1\.\.255, not 256"),
         (lambda: IF(**{**GOOD, "v0": [[1, 2]]}), r"fire: .*v0 also one a neuron, \(C, H, W\)\), not shapes \(2,\), "),
@@ -206,6 +218,8 @@ def test_shapes_are_checked_through_the_network() -> None:
         Network(nodes=(first, wide, Readout(name="r", source="wide", bias=[0])), steps=1)
     with pytest.raises(NetworkError, match=r"requant: Requant works on values with T = 1"):
         replace(around(ONE["Requant"]), steps=2)
+    with pytest.raises(NetworkError, match=r"staircase: Staircase works on values with T = 1"):
+        replace(around(ONE["Staircase"]), steps=2)
 
 
 def graph(*nodes: Node, steps: int = 2) -> Network:

@@ -30,6 +30,7 @@ from spikeloom.quant.ir.ops import (
     Requant,
     SumPool,
 )
+from spikeloom.quant.ir.ops.staircase import Staircase
 from spikeloom.quant.ir.reach.branches import FAR
 
 
@@ -72,12 +73,23 @@ def moved_by_one(reach: Reach, frames: np.ndarray) -> Iterator[tuple[str, np.nda
             if isinstance(node, Requant):
                 other = replace(node, bias=node.bias + move)
                 yield f"{node.name} bias {move}", branches["biases"].seen[d], changed(reach, frames, other)
+        if isinstance(node, Staircase):
+            for k, d in np.ndindex(node.threshold.shape[1], 2):
+                claim = branches["thresholds"].seen[d, k]
+                yield f"{node.name} threshold {k} {(1, -1)[d]}", claim, crossed(reach, frames, node, k, (1, -1)[d])
         if isinstance(node, Requant):
             parts = branches["clamps"].seen
             if node.hi <= 127:
                 yield f"{node.name} lo", parts[0], changed(reach, frames, replace(node, lo=node.lo - 1))
             if node.hi not in (127, 255):
                 yield f"{node.name} hi", parts[2], changed(reach, frames, replace(node, hi=node.hi + 1))
+
+
+def crossed(reach: Reach, frames: np.ndarray, node: Staircase, k: int, move: int) -> np.ndarray:
+    """In which channels (C,) words change where threshold ``k`` is moved. Equal ones are the same in any order."""
+    threshold = node.threshold.copy()
+    threshold[:, k] += move
+    return changed(reach, frames, replace(node, threshold=np.sort(threshold)))
 
 
 def agrees(reach: Reach, frames: np.ndarray) -> None:
@@ -216,7 +228,8 @@ def by_hand(network: Network, outputs: dict[str, np.ndarray], counted: set[str])
         if node.name in counted:
             x = x.sum(1)
         source = outputs[node.source].astype(int) if node.source else x
-        if isinstance(node, Input | Requant | MaxPool | SumPool) or (isinstance(node, IF) and node.name in counted):
+        valued = Input | Requant | Staircase | MaxPool | SumPool
+        if isinstance(node, valued) or (isinstance(node, IF) and node.name in counted):
             y = x if x.ndim == 5 else x[:, None]
             values = {(t, c, int(v)) for t in range(y.shape[1]) for c in range(y.shape[2]) for v in y[:, t, c].flat}
             found[node.name, "values"] = np.array(sorted(values))
@@ -234,6 +247,12 @@ def by_hand(network: Network, outputs: dict[str, np.ndarray], counted: set[str])
                 for a in addends
                 for way in (False, True)
             ])  # fmt: skip
+        if isinstance(node, Staircase):
+            sides = np.zeros((2, node.threshold.shape[1], len(node.threshold)), bool)
+            for c, k in np.ndindex(node.threshold.shape):
+                for v in source[:, c].flat:
+                    sides[int(v >= node.threshold[c, k]), k, c] = True
+            found[node.name, "tests"] = sides
         if isinstance(node, Requant):
             y = np.floor((source - node.bias[:, None, None]) / 2.0 ** node.shift[:, None, None])
             parts = (y < node.lo, (node.lo <= y) & (y <= node.hi), y > node.hi)
@@ -304,10 +323,28 @@ def alone(node: MaxPool, x: np.ndarray, counted: bool) -> np.ndarray:
     return found
 
 
+def stairs(seed: int, count: int = 7) -> Network:
+    """The quantised network with staircases, of which some thresholds are equal."""
+    network, rng = quantised(seed), np.random.default_rng(seed)
+    for node in network:
+        if isinstance(node, Requant):
+            threshold = np.sort(rng.integers(-30, 31, (len(node.bias), count)))
+            other = Staircase(name=node.name, source=node.source, threshold=threshold, low=-(count // 2))
+            network = swapped(network, other)
+    return network
+
+
+def test_staircases_moved_by_one() -> None:
+    for seed in range(6):
+        network = stairs(seed)
+        frames = pixels(network, seed)
+        agrees(reached(network, frames), frames)
+
+
 @pytest.mark.parametrize("counts", [False, True])
-@pytest.mark.parametrize("kind", ["values", "unsigned", "causal", "lossless", "signed"])
+@pytest.mark.parametrize("kind", ["values", "unsigned", "stairs", "causal", "lossless", "signed"])
 def test_figures_are_those_of_plain_loops(kind: str, counts: bool) -> None:
-    made = {"values": quantised(1), "unsigned": quantised(2, lo=0, hi=15)}
+    made = {"values": quantised(1), "unsigned": quantised(2, lo=0, hi=15), "stairs": stairs(1)}
     network = made[kind] if kind in made else spiking(3, kind)
     frames = pixels(network, 1, 3, share=0.15)
     reach = reached(network, frames, counts)

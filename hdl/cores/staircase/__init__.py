@@ -1,0 +1,1 @@
+"""The quantiser with a threshold for every step."""
