@@ -107,7 +107,7 @@ def small_cnn(data: Dataset) -> nn.Module:
         nn.Flatten(), nn.Linear(32 * 49, 10),
     )
     optimiser = torch.optim.Adam(model.parameters(), lr=2e-3)
-    x, y = torch.from_numpy(data.train_x), torch.from_numpy(data.train_y)
+    x, y = torch.tensor(data.train_x), torch.tensor(data.train_y)
     for pick in torch.randperm(len(x)).split(100):
         optimiser.zero_grad()
         F.cross_entropy(model(x[pick].float() / data.high), y[pick]).backward()

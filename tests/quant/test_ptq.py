@@ -58,6 +58,20 @@ class Separable(nn.Module):
         return self.answer(F.adaptive_avg_pool2d(x, 1).flatten(1))
 
 
+class Twice(nn.Module):
+    """A sum without weights: of two activations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.answer = nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.first(x))
+        x = F.relu(F.relu(self.second(x)) + x)
+        return self.answer(F.adaptive_avg_pool2d(x, 1).flatten(1))
+
+
 def model(kind: type[nn.Module] = Own, seed: int = 0) -> list[Layer]:
     """The layers of a model with random weights that look trained."""
     torch.manual_seed(seed)
@@ -106,7 +120,7 @@ def test_the_network_is_what_the_method_computed(
 
 @pytest.mark.parametrize("settings", FORMS[:3:2])
 def test_results_are_near_those_of_the_float_network(settings: dict[str, Any]) -> None:
-    for kind in (Own, Separable):
+    for kind in (Own, Separable, Twice):
         layers, unseen = model(kind), pixels(200, seed=3)
         found = quantise(layers, mean=MEAN, std=STD, **settings)
         want = floats(layers, unseen, MEAN, STD)[layers[-1].name].numpy()
@@ -257,18 +271,23 @@ def test_dead_and_constant_channels() -> None:
         assert len(np.unique(found[:, 0])) == 1 and found[:, 0].max() > 0 and not found[:, 1].any()
 
 
-@pytest.mark.parametrize("settings", [FORMS[1], FORMS[3]])
-def test_reconstruction_brings_results_nearer(settings: dict[str, Any]) -> None:
-    layers, done = model(), list[float]()
-    without = quantise(layers, **settings | {"reconstruct": 0})
-    found = quantise(layers, **settings | {"reconstruct": 10}, progress=done.append)
+@pytest.mark.slow
+def test_reconstruction_brings_results_nearer() -> None:
+    net, data, _ = small_digits()
+    layers, done = trace(net, data.shape), list[float]()
+    settings: dict[str, Any] = {"shape": data.shape, "input_high": 15, "form": "spikes", "steps": 3, "weight_bits": 4}
+    without = algorithm.quantise(layers, data.train_x[:500], **settings)
+    found = algorithm.quantise(layers, data.train_x[:500], reconstruct=30, progress=done.append, **settings)
     assert done == sorted(done) and done[-1] == 1
-    assert found.layers[-1].integers_db > without.layers[-1].integers_db + 1
-    assert [layer.name for layer in found.layers] == [layer.name for layer in without.layers]
+    assert found.layers[-1].integers_db > without.layers[-1].integers_db + 0.2
     for one, other in zip(found.network, without.network, strict=True):
-        if isinstance(one, Requant) and isinstance(other, Requant):
-            assert np.array_equal(one.shift, other.shift)
         assert not isinstance(one, Gain) or one == other
+
+
+def test_reconstruction_without_gain_changes_nothing() -> None:
+    settings = FORMS[1]
+    one, other = (quantise(model(), **settings, reconstruct=epochs) for epochs in (0, 3))
+    assert one.network.hash == other.network.hash and one.layers == other.layers
 
 
 def test_a_recipe_is_followed(tmp_path: Path) -> None:

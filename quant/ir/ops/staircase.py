@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..branches import Branches
 from ..node import Node, multiplied
-from ..reach import NodeReach, Place
+from ..reach.branches import Branches
+from ..reach.node import NodeReach, Place
 from ..signal import Signal
 from ..span import Span
 

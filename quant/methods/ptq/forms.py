@@ -76,6 +76,6 @@ class Form:
 
 def divided(scale: Tensor, sources: Tensor) -> Tensor:
     """``scale`` (C,) so that it divides ``sources`` (C,), by a gain that a shortcut may have; unchanged where those are
-    0."""
+    0, or so small that the weights would no longer fit."""
     gain = (sources / scale).round().clamp(1, MAX_GAIN)
-    return torch.where(sources > 0, sources / gain, scale)
+    return torch.where(sources > 0.8 * scale, sources / gain, scale)

@@ -4,9 +4,10 @@ The network is run as it is, in integers, and differentiated as if nothing were 
 unchanged, and a clamp where it does not clamp. Adam moves the weights, the bias and, of spikes, the threshold, so that
 the sum of
 
-    mean over the stages of |unit * y - a|^2 / |a|^2   +   |unit * logits - z|^2 / |z|^2
+    1/5 of the mean over the stages of |unit * y - a|^2 / |a|^2   +   |unit * logits - z|^2 / |z|^2
 
-falls, where a and z are what the float network gives. Gains, shifts and bits stay as they are; no label is used.
+falls, where a and z are what the float network gives. Gains, shifts and bits stay as they are; no label is used. Where
+it has not fallen, the integers stay as they were.
 """
 
 from __future__ import annotations
@@ -30,13 +31,16 @@ __all__ = ["reconstruct"]
 
 BATCH = 32
 
-WEIGHT_RATE = 1 / 512
+HIDDEN = 0.2
+"""The weight of the stages together, beside that of the logits."""
+
+WEIGHT_RATE = 1 / 128
 """The first learning rate of weights, as a share of the largest that their bits allow."""
 
-BIAS_RATE = 0.01
+BIAS_RATE = 0.02
 """That of the bias, in levels."""
 
-THRESHOLD_RATE = 0.002
+THRESHOLD_RATE = 0.004
 """That of the logarithm of a threshold."""
 
 
@@ -92,18 +96,28 @@ def reconstruct(
     batches = -(-len(pixels) // BATCH) * epochs
     rate = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda k: 0.5 * (1 + math.cos(math.pi * k / batches)))
     power = {name: x.square().mean() * x[0].numel() for name, x in wanted.items()}
-    done = 0
+
+    def judged() -> float:
+        with torch.no_grad():
+            return sum(lost(pick).item() * len(pick) for pick in torch.arange(len(pixels)).split(BATCH))
+
+    def lost(pick: Tensor) -> Tensor:
+        aims = {name: x[pick] for name, x in wanted.items()}
+        return _loss(stages, learned, pixels[pick].float(), aims, power, form)
+
+    before, done = judged(), 0
     for _ in range(epochs):
         for pick in torch.randperm(len(pixels), generator=generator).split(BATCH):
             with torch.enable_grad():
-                aims = {name: x[pick] for name, x in wanted.items()}
-                loss = _loss(stages, learned, pixels[pick].float(), aims, power, form)
+                loss = lost(pick)
                 optimiser.zero_grad()
                 loss.backward()
             optimiser.step()
             rate.step()
             done += 1
             progress(done / batches)
+    if judged() >= before:
+        return dict(settled)
     return {name: _integers(stages[name], mine) for name, mine in learned.items()}
 
 
@@ -133,7 +147,7 @@ def _loss(
                 timed[name] = form.kind == "spikes"
                 error = found[name] * learned[name].start.unit.float().view(-1, 1, 1) - wanted[name]
                 part = error.square().sum() / (len(pixels) * power[name].clamp(min=1e-30))
-                loss = loss + (part if stage.last else part / hidden)
+                loss = loss + (part if stage.last else HIDDEN * part / hidden)
     return loss
 
 
