@@ -133,6 +133,7 @@ def test_classes_are_read_from_the_last_word_of_each_frame(design):
     assert readout(made).answers(words[: len(words) // 2]).tolist() == expected[:20].tolist()
 
 
+@pytest.mark.slow  # "make demo" does all of it as well
 def test_demo_does_everything(tmp_path):
     (tmp_path / "tiny.toml").write_text(
         'data = "digits"\nmodel = "mlp"\nsteps = 2\nweight_bits = 3\n'

@@ -176,6 +176,7 @@ def test_a_host_that_stops_reading_loses_replies_and_nothing_else(
     same(host.classify(images[:10]), expected[:10])
 
 
+@pytest.mark.slow
 def test_faults_on_the_line(
     request: pytest.FixtureRequest, board: Path, images: list[bytes], expected: list[BoardResult], tmp_path: Path
 ) -> None:

@@ -33,7 +33,7 @@ def flawed() -> Callable:
     return names["Window"].elaborate
 
 
-@pytest.mark.parametrize("cycles", [600, 8000])
+@pytest.mark.parametrize("cycles", [pytest.param(600, marks=pytest.mark.slow), 8000])
 def test_a_window_that_adds_freed_rows(
     cycles: int, flawed: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -206,7 +206,7 @@ def test_registers_and_memories_are_those_that_yosys_makes(folder: str, tmp_path
     assert said(EXACT[folder]) == made(EXACT[folder], tmp_path)
 
 
-@pytest.mark.parametrize("folder", NEAR)
+@pytest.mark.parametrize("folder", [pytest.param(f, marks=pytest.mark.slow) if f == "neuron" else f for f in NEAR])
 def test_registers_that_are_alike_or_unread_are_few(folder: str, tmp_path: Path) -> None:
     counted = made(NEAR[folder], tmp_path)
     for name, (ff, *memories) in said(NEAR[folder]).items():

@@ -120,7 +120,8 @@ def check(spec: StageSpec, x: np.ndarray, shares: tuple[float, float] = (0.0, 0.
     return o.taken
 
 
-@pytest.mark.parametrize("shares", [(0.0, 0.0), (0.6, 0.0), (0.0, 0.6), (0.3, 0.3)])
+@pytest.mark.parametrize("shares", [(0.0, 0.0), (0.3, 0.3),
+    *(pytest.param(shares, marks=pytest.mark.slow) for shares in ((0.6, 0.0), (0.0, 0.6)))])  # fmt: skip
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_stage_follows_the_law(geometry: str, shares: tuple[float, float]) -> None:
     spec = window(**GEOMETRIES[geometry])

@@ -55,6 +55,7 @@ class _Wrong(nn.Module):
         return Unwritten.apply(x)
 
 
+@pytest.mark.slow
 def test_the_trial_leaves_no_trace_and_both_train_alike(tmp_path):
     """In a process of its own, as a training is: in this one, after other tests, compiled code was seen to fail."""
     # No programs that try out what this processor can do, and no pool of processes that compile: half of the time.

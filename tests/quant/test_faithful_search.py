@@ -155,7 +155,8 @@ def test_random_networks_are_refused_or_give_what_they_give() -> None:
         try:
             model = prepare(Random(seed, False), LEVELS, threshold=1.0, shape=(2, SIDE, SIDE))
             network = api.convert(
-                model, shape=(2, SIDE, SIDE), input_high=128, steps=LEVELS, weight_bits=8, rule="lossless"
+                model, method="qcfs", shape=(2, SIDE, SIDE), input_high=128, steps=LEVELS, weight_bits=8,
+                rule="lossless",
             )
         except (UnsupportedLayer, NetworkError) as error:
             reasons.add(str(error).partition(": ")[2][:20])

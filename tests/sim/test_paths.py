@@ -25,7 +25,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("simulator", ["verilator", "cocotb", "cocotb-icarus", "amaranth", "netlist"])
+@pytest.mark.parametrize(
+    "simulator",
+    ["verilator", pytest.param("cocotb", marks=pytest.mark.slow), "cocotb-icarus", "amaranth", "netlist"],
+)
 def test_folders_of_any_name(simulator: str, folder: Path, cache: Path) -> None:
     if simulator == "cocotb-icarus" and shutil.which("iverilog") is None:
         pytest.skip("no iverilog on this machine")
