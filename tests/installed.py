@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "build" / "dist"
 PINS = ROOT / "constraints.txt"
 NEEDED = ["spikeloom/py.typed", "spikeloom/report.html", "spikeloom/sim/simulators/harness.cpp",
-          "spikeloom/hdl/verilog/adds.v", "spikeloom/examples/digits.toml",
+          "spikeloom/sim/simulators/recording.h", "spikeloom/hdl/verilog/adds.v", "spikeloom/examples/digits.toml",
           "spikeloom/models/digits-t4w4.safetensors"]  # fmt: skip
 
 WITHOUT_TORCH = """

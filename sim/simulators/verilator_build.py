@@ -24,7 +24,7 @@ from .toolchain import find_program, run_program, verilator_root, verilator_vers
 
 __all__ = ["build_model", "control_file"]
 
-HARNESS = Path(__file__).with_name("harness.cpp")
+HARNESS = [Path(__file__).with_name(name) for name in ("harness.cpp", "recording.h")]
 VERILATOR_OPTIONS = (
     *("--cc", "--exe", "--prefix", "Vdesign", "-O3", "--x-assign", "fast", "--x-initial", "fast"),
     *("--no-timing", "--timescale", "1ns/1ns", "--output-split", "20000"),
@@ -60,7 +60,7 @@ def build_model(
     data = source.encode("utf-8", "surrogateescape")
     texts = {"ports.h": _ports_header(ports), "boundaries.vlt": control_file(ports, "public_flat_rd")}
     key = _hash(
-        *tools, *options, optimize, HARNESS.read_text(), ports.top, *texts.values(), data
+        *tools, *options, optimize, *(path.read_text() for path in HARNESS), ports.top, *texts.values(), data
     )
     program = cache / f"model-{key}" / "model"
     if program.is_file():
@@ -99,7 +99,8 @@ def build_model(
 
 def _units(folder: Path, optimize: str) -> list[tuple[Path, str]]:
     """Gather the generated files into compilation units, each with its optimisation option."""
-    shutil.copy(HARNESS, folder / "harness.cpp")
+    for path in HARNESS:
+        shutil.copy(path, folder)
     files = sorted(path for path in folder.glob("Vdesign*.cpp"))
     if sum(path.stat().st_size for path in files) <= UNIT_BYTES:
         # The compiler reads Verilator's headers for longer than it works on a small design: once is enough, and the
