@@ -59,7 +59,6 @@ ROWS = {
     "spikes-15": Row("cifar10", {"form": "spikes", "steps": 15}),
     "spikes-7": Row("cifar10", {"form": "spikes", "steps": 7}),
     "spikes-15-w4": Row("cifar10", {"form": "spikes", "steps": 15, "weight_bits": 4, **EDGES}),
-    "values-4": Row("cifar10", {"form": "values", "bits": 4, "weight_bits": 4, **EDGES}),
     "mnist-values-8": Row("mnist", {"form": "values"}),
     "mnist-spikes-15": Row("mnist", {"form": "spikes", "steps": 15}),
 }
@@ -140,7 +139,7 @@ def measure(names: Sequence[str], held_out: int, reconstruct: int | None, write:
             model = given_resnet(data_file(WEIGHTS)) if cifar else small_cnn(data)
             floats[row.data] = data, model, accuracy(model, data.test_x, data.test_y, mean, std)
         data, model, right = floats[row.data]
-        settings = row.settings | ({} if reconstruct is None else {"reconstruct": reconstruct})
+        settings: dict[str, Any] = row.settings | ({} if reconstruct is None else {"reconstruct": reconstruct})
         start = time.perf_counter()
         found = quantise(
             trace(model, data.shape), data.train_x[: row.images], shape=data.shape, input_high=data.high,
