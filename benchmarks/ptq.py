@@ -59,7 +59,6 @@ ROWS = {
     "spikes-15": Row("cifar10", {"form": "spikes", "steps": 15}),
     "spikes-7": Row("cifar10", {"form": "spikes", "steps": 7}),
     "spikes-15-w4": Row("cifar10", {"form": "spikes", "steps": 15, "weight_bits": 4, **EDGES}),
-    "values-4": Row("cifar10", {"form": "values", "bits": 4, "weight_bits": 4, **EDGES}),
     "mnist-values-8": Row("mnist", {"form": "values"}),
     "mnist-spikes-15": Row("mnist", {"form": "spikes", "steps": 15}),
 }

@@ -71,7 +71,8 @@ class Form:
             shift = step.log2().round().long().numpy()
             return Requant(**fields, bias=-bias_, shift=shift, lo=0, hi=self.levels)
         each = (bias_ - whole // 2) // self.steps
-        return IF(**fields, threshold=whole, bias=each, v0=bias_ - self.steps * each, rule="lossless")
+        v0 = bias_ - self.steps * each
+        return IF(**fields, threshold=whole, bias=each, v0=v0, rule="lossless", strict=False)
 
 
 def divided(scale: Tensor, sources: Tensor) -> Tensor:
