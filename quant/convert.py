@@ -201,9 +201,10 @@ def _read(
 
 
 def _method(name: str | None, graph: FloatGraph) -> tuple[str, Conversion]:
-    """The method that is asked for, or the first one for such activations."""
-    levels = any(isinstance(layer, Activation) and layer.qcfs is not None for layer in graph.layers)
-    fitting = [key for key, method in CONVERSIONS.items() if method.levels == levels]
+    """The method that is asked for, or the first one for such activations; any is for a model that has none."""
+    activations = [layer for layer in graph.layers if isinstance(layer, Activation)]
+    levels = any(layer.qcfs is not None for layer in activations)
+    fitting = [key for key, method in CONVERSIONS.items() if method.levels == levels or not activations]
     if name is None:
         name = fitting[0]
     if name not in CONVERSIONS:

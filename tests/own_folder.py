@@ -113,7 +113,9 @@ class Folder:
     def __call__(self, *arguments: object, name: str = "Net") -> Any:
         source = arguments[0] if arguments and ":" in str(arguments[0]) else f"{self.path / 'net.py'}:{name}"
         rest = arguments[1:] if arguments and source == arguments[0] else arguments
-        return self.cli("convert", source, *rest, "-o", self.path / "out" / "net.safetensors")
+        with torch.random.fork_rng():  # modules without a file of weights have the same ones every time
+            torch.manual_seed(3)
+            return self.cli("convert", source, *rest, "-o", self.path / "out" / "net.safetensors")
 
     @property
     def network(self) -> Network:

@@ -214,6 +214,7 @@ def test_faults_on_the_line(
     assert answered >= 2 * count and dropped > count // 3
 
 
+@pytest.mark.slow
 def test_dropped_frames_say_why(port: serial.Serial, images: list[bytes]) -> None:
     body = struct.pack("<BBH", Kind.IMAGE, 9, 18) + images[0]
     parser, found = Parser(), []

@@ -174,7 +174,7 @@ def test_sixteen_steps_in_parallel(rule: str) -> None:
 
 @pytest.mark.parametrize(
     ("rule", "steps"),
-    [("causal", 4), ("signed", 1), *(pytest.param(*p, marks=pytest.mark.slow) for p in (("causal", 1), ("signed", 2)))],
+    [("causal", 4), *(pytest.param(*p, marks=pytest.mark.slow) for p in (("causal", 1), ("signed", 1), ("signed", 2)))],
 )
 def test_sixty_four_steps_in_series(rule: str, steps: int) -> None:
     m = Maker((1, 2, 3))

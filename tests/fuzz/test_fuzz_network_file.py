@@ -30,6 +30,7 @@ from spikeloom.quant.ir.ops import (
     Requant,
     SumPool,
 )
+from spikeloom.quant.ir.ops.staircase import Staircase
 
 TYPES = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8", "?")
 
@@ -39,7 +40,9 @@ def quantised() -> Network:
     b = Builder(2, shape=(2, 6, 6))
     b.add(Conv2d, weight=b.weights(4, 1, 3, 3), weight_bits=3, stride=1, padding=1, groups=2)
     b.add(Requant, bias=b.weights(4), shift=b.weights(4), lo=-7, hi=7)
-    b.add(SumPool, kernel=2, stride=2).add(MaxPool, kernel=2, stride=1).add(Flatten)
+    b.add(SumPool, kernel=2, stride=2).add(MaxPool, kernel=2, stride=1)
+    b.add(Conv2d, weight=b.weights(4, 4, 1, 1), weight_bits=3)
+    b.add(Staircase, threshold=np.sort(b.weights(4, 3)), low=-1).add(Flatten)
     return b.add(Linear, weight=b.weights(3, 16), weight_bits=3).add(Readout, bias=b.weights(3)).network(1)
 
 

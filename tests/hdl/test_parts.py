@@ -23,6 +23,7 @@ from spikeloom.hdl.cores.pool.spec import PoolSpec
 from spikeloom.hdl.cores.readout.spec import ReadoutSpec
 from spikeloom.hdl.cores.requant.spec import RequantSpec
 from spikeloom.hdl.cores.serialiser.spec import SerialiserSpec
+from spikeloom.hdl.cores.staircase.spec import StaircaseSpec
 from spikeloom.hdl.cores.synapse.spec import SynapseSpec
 from spikeloom.hdl.cores.window.core import Window
 from spikeloom.hdl.cores.window.spec import WindowSpec
@@ -45,6 +46,13 @@ def synapse(lanes: int = 4, steps: int = 2, words: int = 5, groups: int = 2, **c
     base: dict[str, Any] = dict(weight=weight, weight_bits=4, i_format=WordFormat(lanes, 2, 0, 1), outputs=2,
                                 steps=steps, sum_time=False, start=np.zeros(len(weight), np.int64))  # fmt: skip
     return SynapseSpec(**base | changes)
+
+
+def staircase(outputs: int, count: int) -> StaircaseSpec:
+    """Six channels, ``count`` thresholds each, no two of which are alike."""
+    threshold = np.sort(np.random.default_rng(5).permutation(np.arange(-90, 90))[: 6 * count].reshape(6, count))
+    form = WordFormat(outputs, 1, -100, 100)
+    return StaircaseSpec(threshold=threshold, low=0, i_format=form, ranges=np.tile([-100, 100], (6, 1)))
 
 
 def window(**changes: Any) -> WindowSpec:
@@ -97,6 +105,7 @@ EXACT: dict[str, dict[str, Any]] = {
         "max_spikes": PoolSpec(kind="max_spikes", words=4, i_format=FOUR),
     },
     "readout": {"bias": readout(2, [3, -2, 0, 9]), "one at a time": readout(1, [3, -2, 0, 9])},
+    "staircase": {"groups": staircase(2, 3), "a count": staircase(1, 7)},
     "requant": {"bias": quantiser([5, -9, 0, 100], [0, 1, 2, 7], -7, 7)},
     "serialiser": {"two": SerialiserSpec(WordFormat(4, 2, -5, 9), 2), "one": SerialiserSpec(WordFormat(4, 1, 0, 1), 1)},
     "synapse": {

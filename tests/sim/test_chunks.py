@@ -51,7 +51,7 @@ def test_chunks_cover_all_frames(short: None, tmp_path: Path) -> None:
     assert list((tmp_path / "sim").iterdir()) == []
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_the_first_difference_is_reported_with_its_frame(
     jobs: int, short: None, tmp_path: Path, cache: Path
 ) -> None:

@@ -27,7 +27,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     "simulator",
-    ["verilator", pytest.param("cocotb", marks=pytest.mark.slow), "cocotb-icarus", "amaranth", "netlist"],
+    ["verilator", pytest.param("cocotb", marks=pytest.mark.slow), "cocotb-icarus", "amaranth",
+     pytest.param("netlist", marks=pytest.mark.slow)],  # fmt: skip
 )
 def test_folders_of_any_name(simulator: str, folder: Path, cache: Path) -> None:
     if simulator == "cocotb-icarus" and shutil.which("iverilog") is None:
@@ -59,6 +60,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_waveforms_on_a_full_disk(folder: Path, cache: Path, tmp_path: Path) -> None:
     """A file that cannot grow beyond 4 KiB is a disk that is full; the difference is shown, and the error."""
     place = tmp_path / NAME
