@@ -196,7 +196,8 @@ def check(design: Design, data: st.DataObject, folder: Path, builds: Path) -> No
         assert not differences, "\n".join(map(str, differences))
 
 
-@pytest.mark.parametrize("cases", [1, pytest.param(25, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("cases", [25])
 def test_random_designs(cases: int, tmp_path: Path, builds: Path) -> None:
     @seed(cases)
     @settings(

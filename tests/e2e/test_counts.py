@@ -112,6 +112,7 @@ def test_without_counts_and_behind_causal_neurons() -> None:
     check(causal)
 
 
+@pytest.mark.slow
 def test_zero_counts_are_skipped() -> None:
     folds = FOLDS | {name: replace(FOLDS[name], skip=True) for name in ("a", "last")} | {"a": Fold(4, 1, 1, skip=True)}
     for counts in (True, False):

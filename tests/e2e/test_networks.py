@@ -37,6 +37,7 @@ def test_every_committed_network_is_tested() -> None:
         assert '"/' not in network.meta["recipe"] and ":/" not in network.meta["recipe"], path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", of_data("digits"))
 def test_committed_networks(path: Path, tmp_path: Path) -> None:
     network, digits = MODELS[path], data.load("digits")

@@ -212,6 +212,7 @@ def killed(network: Path, data: Path, tmp_path: Path, times: int) -> None:
     assert results[0] == results[1]
 
 
+@pytest.mark.slow
 def test_a_killed_exploration_goes_on(tiny, tmp_path):
     killed(tiny[0], tiny[1], tmp_path, 1)
 

@@ -41,10 +41,19 @@ def trained(folder: Path, name: str) -> None:
     torch.save(result, folder / f"{name}.pt")
 
 
-def started(folder: Path, name: str) -> int:
-    """A process that trains; its id."""
+def started(folder: Path, name: str, writes: int = 0) -> int:
+    """A process that trains; its id. It is killed where the ``writes``-th checkpoint has been written beside the one
+    before and is about to replace it (0: it is not)."""
     child = os.fork()
     if not child:
+        rename, left = Path.replace, iter(range(writes, 0, -1))
+
+        def killed(path: Path, target: Path) -> Path:
+            if next(left, 0) == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return rename(path, target)
+
+        setattr(Path, "replace", killed)  # noqa: B010  # of this process alone
         trained(folder, name)
         os._exit(0)
     return child
@@ -68,17 +77,18 @@ def main(folder: Path) -> None:
     killed, writing = 0, 0
     while not (folder / "killed.pt").exists():
         part.unlink(missing_ok=True)
-        child, seen, before = started(folder, "killed"), 0, written(checkpoint)
-        epochs, delay, aims = draw.randint(1, 4), draw.uniform(0.0, 0.03), killed % 2 or killed > 8 and not writing
-        while not os.waitpid(child, os.WNOHANG)[0]:
+        epochs, delay, aims = draw.randint(1, 4), draw.uniform(0.0, 0.03), killed % 2
+        child, seen, before = started(folder, "killed", epochs * aims), 0, written(checkpoint)
+        while not (ended := os.waitpid(child, os.WNOHANG))[0]:
             if (now := written(checkpoint)) != before:
                 seen, before = seen + 1, now
-            if seen >= epochs and (part.exists() or not aims):  # in the middle of writing, or at any moment
-                time.sleep(0.0 if aims else delay)
+            if seen >= epochs and not aims:  # at any moment
+                time.sleep(delay)
                 os.kill(child, signal.SIGKILL)
-                os.waitpid(child, 0)
-                killed, writing = killed + 1, writing + part.exists()
+                ended = os.waitpid(child, 0)
                 break
+        if os.WIFSIGNALED(ended[1]):
+            killed, writing = killed + 1, writing + part.exists()
     a, b = (torch.load(folder / f"{name}.pt", weights_only=True) for name in ("whole", "killed"))
     equal = list(a["model"]) == list(b["model"]) and all(torch.equal(v, b["model"][k]) for k, v in a["model"].items())
     log = (folder / "killed.log").read_text().splitlines()

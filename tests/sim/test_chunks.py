@@ -74,6 +74,7 @@ def test_the_first_difference_is_reported_with_its_frame(
     assert len(run.classes) == 20
 
 
+@pytest.mark.slow
 def test_two_verifications_in_threads_do_not_mix(short: None, tmp_path: Path, cache: Path) -> None:
     """Two designs, each in two jobs of its own: a chunk is checked with the design to which it belongs."""
 
