@@ -91,10 +91,13 @@ def test_a_mutant_is_imported_here_and_in_processes_started_from_here() -> None:
     source = (hook.ROOT / "hdl" / "streams" / "words.py").read_text()
     mutation = next(m for m in mutations(source) if m.where == "WordFormat.limbs")
     show = "from spikeloom.hdl.streams.words import WordFormat; print(WordFormat(1, 1, 0, 1).limbs)"
+    # As cocotb does inside a simulator, with a finder of its own for the modules of its tests.
+    inside = f"from cocotb.regression import RegressionManager as r; r.setup_pytest_assertion_rewriting(); {show}"
     program = (
         "import subprocess, sys; from tests.mutants import hook\n"
         f"hook.install('hdl/streams/words.py', {mutation.index})\n"
-        f"{show}; sys.stdout.flush(); subprocess.run([sys.executable, '-c', {show!r}], check=True)"
+        f"{show}; sys.stdout.flush(); subprocess.run([sys.executable, '-c', {show!r}], check=True)\n"
+        f"subprocess.run([sys.executable, '-c', {inside!r}], check=True)"
     )
     done = [
         subprocess.run([sys.executable, "-c", text], cwd=hook.ROOT, capture_output=True, text=True, check=True).stdout
@@ -102,7 +105,7 @@ def test_a_mutant_is_imported_here_and_in_processes_started_from_here() -> None:
     ]
     plain = done[0].split()
     assert plain == ["1"] and len(set(done[1].split())) == 1 and done[1].split()[0] != "1", mutation.name
-    assert len(done[1].split()) == 2
+    assert len(done[1].split()) == 3
 
 
 def test_choice_is_spread_and_repeatable() -> None:

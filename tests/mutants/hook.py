@@ -63,9 +63,11 @@ def install(file: str, index: int, root: Path = ROOT) -> None:
     transform: Transform = lambda source: operators.mutated(source, index)  # noqa: E731
     sys.meta_path.insert(0, _Finder({module_name(file): (root / file, transform)}))
     os.environ[ENVIRONMENT] = json.dumps([file, index])
+    # cocotb rewrites the assertions of its test modules by a finder of its own, which would come before this one.
+    os.environ["COCOTB_REWRITE_ASSERTION_FILES"] = ""
     site = str(Path(__file__).with_name("site"))
     if site not in sys.path:  # cocotb hands this on to the Python inside a simulator
-        sys.path.append(site)
+        sys.path.insert(0, site)  # before a sitecustomize of the system
     if site not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [site, os.environ.get("PYTHONPATH")]))
 
