@@ -110,8 +110,7 @@ def convert(front_end: FrontEnd, model: Any, wanted: Wanted) -> Result:
         unknown = "" if testing else ", and without --test nothing measures how much"
         wanted.notice(
             "no images to calibrate with (--calibrate): random ones set the ranges of all layers, which real images "
-            f"fill otherwise; 8 bits may have room for that, fewer bits or few steps lose accuracy (a ResNet-20 "
-            f"of 4 bits about 10 points){unknown}"
+            f"fill otherwise; 8 bits may have room for that, fewer bits or few steps lose accuracy{unknown}"
         )
         notes.append("calibrated with random images, not with real ones")
     layers, mean, std = floats if method.calibrated else graph.layers, *seen.of_unit()

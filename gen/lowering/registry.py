@@ -7,6 +7,7 @@ in ``gen/lowering/kinds/``, in a module that registers it; no other file names i
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
@@ -26,31 +27,31 @@ if TYPE_CHECKING:
 __all__ = ["Head", "Tail", "head", "head_of", "heads", "tail", "tail_of", "tails"]
 
 
-class Head:
+class Head(ABC):
     """How a kind of node begins a stage."""
 
     currents: ClassVar[bool] = False
     """Whether it makes currents, which shortcuts and a tail follow."""
 
+    @abstractmethod
     def choices(self, layer: StageNodes) -> list[Fold]:
         """All folds of ``layer``, without skipping words."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check(self, layer: StageNodes, fold: Fold) -> None:
         """Refuse what :meth:`choices` does not have, with a PlanError that names layer, rule and remedy."""
-        raise NotImplementedError
 
     def chunk(self, layer: StageNodes, inputs: int) -> int:
         """Window words of which zero-skipping looks at the flags together (``hdl.cores.window.geometry``); 1 where it
         has no hardware."""
         return 1
 
+    @abstractmethod
     def lower(self, layer: StageNodes, fold: Fold) -> tuple[WindowGeometry, list[CoreSpec]]:
         """Window and cores of ``layer`` with a fold that was checked."""
-        raise NotImplementedError
 
 
-class Tail:
+class Tail(ABC):
     """How a kind of node ends a stage, behind its currents."""
 
     then: ClassVar[tuple[type[Node], ...]] = ()
@@ -64,9 +65,9 @@ class Tail:
         """The bias (Co,) with which the accumulators of the array may begin, None where it has none to give."""
         return None
 
+    @abstractmethod
     def lower(self, chain: Chain, node: Any) -> None:
         """Append its cores to ``chain``."""
-        raise NotImplementedError
 
 
 _HEADS: dict[type[Node], Head] = {}
