@@ -26,7 +26,7 @@ def test_without_images_there_is_a_warning(folder: Folder) -> None:
     ran = folder("--weights", "net.pt", *REST)
     assert ran.status == 0 and ran.err.startswith("warning: no images to calibrate with (--calibrate): random ones")
     assert "note: calibrated with random images" in ran.out and "accuracy of" not in ran.out
-    with pytest.warns(UserWarning, match="few steps lose accuracy .* without --test nothing measures"):
+    with pytest.warns(UserWarning, match="few steps lose accuracy, and without --test nothing measures"):
         made = api.convert(folder.module, shape=(1, 6, 6), method="spiking", steps=4)
     assert made.hash == folder.network.hash and made.agreement is None and made.notes
     ran = folder("--weights", "net.pt", "--test", folder.npz(), *SPIKING)
