@@ -1,13 +1,14 @@
-"""Which packages there are: every folder with an ``__init__.py`` in those that ``[tool.setuptools.package-dir]`` of
-pyproject.toml names. A new folder needs no line anywhere; all other settings are in pyproject.toml."""
+"""Which packages there are: every folder with a module in those that ``[tool.setuptools.package-dir]`` of pyproject.toml
+names. A new folder needs no line anywhere, and no ``__init__.py``; all other settings are in pyproject.toml."""
 
 import tomllib
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, setup
 
 settings = tomllib.loads(Path(__file__).with_name("pyproject.toml").read_text(encoding="utf-8"))
 packages = []
 for package, folder in settings["tool"]["setuptools"]["package-dir"].items():
-    packages += [package, *(f"{package}.{name}" for name in find_packages(folder))]
+    inside = [name for name in find_namespace_packages(folder) if any(Path(folder, *name.split(".")).glob("*.py"))]
+    packages += [package, *(f"{package}.{name}" for name in inside)]
 setup(packages=packages)

@@ -17,21 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..frontends.layers import IMAGE, Flat, Layer, Pool
+from ..frontends.layers import IMAGE, Layer, Passing
 from ..ir.network import Network
 from ..ir.ops import (
     IF,
     Add,
-    Conv2d,
-    Flatten,
-    Gain,
     Input,
-    Linear,
-    MaxPool,
     NetworkError,
     Node,
     Readout,
-    SumPool,
 )
 from ..qat.integer_graph import IntegerGraph
 from ..qat.stage import QuantisedLayer, Synapses
@@ -95,12 +89,8 @@ def integer_network(
     with torch.no_grad():
         units = graph.units()
         for layer in graph.order:
-            if isinstance(layer, Flat):
-                nodes.append(Flatten(**link(nodes, layer.name, node_of[layer.sources[0]])))
-            elif isinstance(layer, Pool):
-                kind = SumPool if layer.kind == "average" else MaxPool
-                source = node_of[layer.sources[0]]
-                nodes.append(kind(**link(nodes, layer.name, source), kernel=layer.kernel, stride=layer.stride))
+            if isinstance(layer, Passing):
+                nodes.append(layer.node(link(nodes, layer.name, *(node_of[source] for source in layer.sources))))
             elif layer.log_threshold is None:
                 w, bias, _ = graph.readout(units)
                 part = layer.parts[0]
@@ -132,7 +122,7 @@ def _spiking(
     for shortcut, gain in zip(stage.shortcuts, found.gains, strict=True):
         fields = link(nodes, shortcut.name, node_of[shortcut.sources[0]])
         whole = _whole(shortcut.name, "gain", gain)
-        nodes.append(Gain(**fields, gain=whole, stride=shortcut.stride, offset=shortcut.before))
+        nodes.append(shortcut.node(fields, whole))
         currents.append(nodes[-1].name)
     for name, other in zip(stage.sums, currents[1:], strict=True):
         source = currents[0] if other is currents[1] else nodes[-1].name
@@ -151,18 +141,17 @@ def _spiking(
     return nodes[len(before) :]
 
 
-def link(nodes: list[Node], name: str, source: str | None = None) -> dict[str, str]:
-    """The fields ``name`` (made unique) and ``source`` (the last one if left out) of a node that is to follow."""
+def link(nodes: list[Node], name: str, source: str | None = None, *others: str) -> dict[str, str]:
+    """The fields ``name`` (made unique), ``source`` (the last one if left out) and, of a second one, ``other`` of a
+    node that is to follow."""
     while any(name == node.name for node in nodes) or name == "readout":
         name += "_"
-    return {"name": name, "source": nodes[-1].name if source is None else source}
+    fields = {"name": name, "source": nodes[-1].name if source is None else source}
+    return fields | dict(zip(("other",), others, strict=True)) if others else fields
 
 
 def _synapse(part: Synapses, weight: Tensor, fields: dict[str, str], bits: int) -> Node:
-    w = _whole(part.name, "weight", weight)
-    if w.ndim == 2:
-        return Linear(**fields, weight=w, weight_bits=bits)
-    return Conv2d(**fields, weight=w, weight_bits=bits, stride=part.stride, padding=part.padding, groups=part.groups)
+    return part.convolution.node(fields, _whole(part.name, "weight", weight), bits)
 
 
 def _whole(name: str, what: str, values: Tensor) -> np.ndarray:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..frontends.layers import IMAGE, Flat, Layer, Pool, Weights, refuse
+from ..frontends.layers import IMAGE, Layer, Passing, Weights, refuse
 
 __all__ = ["of_plain_pixels"]
 
@@ -26,7 +26,7 @@ def of_plain_pixels(
     was the mean and is now 0. Raises UnsupportedLayer for another layer than :data:`REMEDY`."""
     slope = 1 / torch.tensor(std, dtype=torch.float64)
     passed: dict[str, tuple[Tensor, Tensor]] = {IMAGE: (slope, -torch.tensor(mean, dtype=torch.float64) * slope)}
-    sizes = {IMAGE: shape[1:]}
+    sizes = {IMAGE: shape}
     made, padded = list[Layer](), list[str]()
     for layer in layers:
         if not set(layer.sources) & set(passed):
@@ -36,18 +36,14 @@ def of_plain_pixels(
         match layer:
             case Weights():
                 made.append(_folded(layer, a, b))
-                if layer.padding and bool((b != 0).any()):
+                if layer.convolution.pads and bool((b != 0).any()):
                     padded.append(layer.name)
                 continue
-            case Flat():
-                high, wide = sizes[layer.sources[0]]
-                a, b = (x.repeat_interleave(high * wide) for x in (a, b))
-                sizes[layer.name] = (1, 1)
-            case Pool():
-                if layer.kind == "average" and layer.divisor:
-                    b = b * layer.kernel**2 / layer.divisor
-                high, wide = ((n - layer.kernel) // layer.stride + 1 for n in sizes[layer.sources[0]])
-                sizes[layer.name] = (high, wide)
+            case Passing() if len(layer.sources) == 1:
+                before = sizes[layer.sources[0]]
+                cells = before[1] * before[2]
+                a, b = layer.channels([a], cells), layer.offset([b], cells)
+                sizes[layer.name] = layer.shape([before])
             case _:
                 refuse(layer.name, f"{type(layer).__name__} of a normalised image", REMEDY)
         passed[layer.name] = a, b

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .layers import Layer
+from .layers import Layer, Shape
 from .repeat import repeated
-from .structure import Shape, check, size
+from .structure import check, size
 
 __all__ = ["FloatGraph"]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .layers import CURRENTS, Layer, Sum, UnsupportedLayer, Weights
+from .layers import Currents, Layer, Sum, UnsupportedLayer, Weights
 
 __all__ = ["MOST", "MOST_OF_ONE", "repeated"]
 
@@ -39,7 +39,7 @@ def repeated(layers: Sequence[Layer]) -> list[Layer]:
     def own(name: str) -> str:
         """The name of a layer that gives what ``name`` does, to one taker."""
         layer = kinds[name]
-        if not isinstance(layer, CURRENTS):
+        if not isinstance(layer, Currents):
             return name
         if name not in taken:
             taken.add(name)
@@ -66,11 +66,11 @@ def _bounded(layers: Sequence[Layer]) -> None:
     times: dict[str, int] = {}  # that each layer is computed
     takers: dict[str, list[str]] = {}
     for layer in reversed(layers):
-        mine = max(1, times.get(layer.name, 0)) if isinstance(layer, CURRENTS) else 1
+        mine = max(1, times.get(layer.name, 0)) if isinstance(layer, Currents) else 1
         for source in layer.sources:
             takers.setdefault(source, []).append(layer.name)
             times[source] = times.get(source, 0) + (mine if isinstance(layer, Sum) else 1)
-    currents = [layer for layer in layers if isinstance(layer, CURRENTS)]
+    currents = [layer for layer in layers if isinstance(layer, Currents)]
     weights = {layer.name: layer.weight.numel() for layer in currents if isinstance(layer, Weights)}
     once = sum(weights.values())
     more = sum(size * max(1, times.get(name, 0)) for name, size in weights.items())

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from ..ir.ops import NetworkError
 from .layers import (
-    CURRENTS,
     IMAGE,
     Activation,
-    Flat,
+    Currents,
     Layer,
-    Pool,
+    Passing,
+    Shape,
     Shortcut,
     Sum,
     UnsupportedLayer,
@@ -21,9 +20,6 @@ from .layers import (
 )
 
 __all__ = ["check", "fitting", "size", "terms_of"]
-
-Shape = tuple[int, int, int]
-
 
 def check(layers: list[Layer], answer: str) -> list[Layer]:
     """The layers in an order that holds to the rules below; ``answer`` is the one that gives the logits.
@@ -45,7 +41,7 @@ def check(layers: list[Layer], answer: str) -> list[Layer]:
                 "an activation that is not directly behind a convolution, a linear layer or a sum",
                 "weights, batch norm, sum, activation, pool, in this order",
             )
-        if isinstance(before, CURRENTS) and not isinstance(layer, Activation | Sum):
+        if isinstance(before, Currents) and not isinstance(layer, Activation | Sum):
             refuse(
                 layer.name,
                 f"{type(layer).__name__} directly behind {before.name}",
@@ -63,7 +59,7 @@ def check(layers: list[Layer], answer: str) -> list[Layer]:
 
 
 def size(layers: list[Layer], shape: Shape | None) -> list[Layer]:
-    """The layers with the size of the map in place of every kernel 0; ``shape`` is that of the image, (C, H, W).
+    """The layers with the sizes of the maps, where they ask for them; ``shape`` is that of the image, (C, H, W).
 
     With a ``shape``, it also raises NetworkError, naming the layer, where sizes do not fit each other.
     """
@@ -71,62 +67,11 @@ def size(layers: list[Layer], shape: Shape | None) -> list[Layer]:
     result: list[Layer] = []
     for layer in layers:
         before = [found for source in layer.sources if (found := shapes[source])]
-        if isinstance(layer, Pool) and not layer.kernel:
-            if not before:
-                refuse(layer.name, "a pool over a whole map of unknown size", "tracing with the shape of the image")
-            high, wide = before[0][1:]
-            if high != wide:
-                refuse(layer.name, f"a pool over a whole map of {high}x{wide}", "square maps")
-            layer = replace(layer, kernel=high, stride=high)
-        shapes[layer.name] = _after(layer, before) if before else None
+        before = before if len(before) == len(layer.sources) else []
+        layer = layer.sized(before)
+        shapes[layer.name] = layer.shape(before) if before else None
         result.append(layer)
     return result
-
-
-def _after(layer: Layer, before: list[Shape]) -> Shape:
-    """The shape of what ``layer`` makes of ``before``; a vector is (n, 1, 1)."""
-    (c, h, w), source = before[0], layer.sources[0] or "the image"
-    match layer:
-        case Weights() if layer.weight.ndim == 2:
-            if (h, w) != (1, 1):
-                raise NetworkError(
-                    f"{layer.name}: Linear takes a vector, but {source} gives {c}x{h}x{w}; put a Flatten before it"
-                )
-            if layer.weight.shape[1] != c:
-                raise NetworkError(
-                    f"{layer.name}: its weights have {layer.weight.shape[1]} inputs, but {source} gives {c}"
-                )
-            return len(layer.weight), 1, 1
-        case Weights():
-            if layer.weight.shape[1] * layer.groups != c:
-                of_groups = f" in {layer.groups} groups" if layer.groups > 1 else ""
-                raise NetworkError(
-                    f"{layer.name}: its kernels have {layer.weight.shape[1]} channels{of_groups}, but {source} gives "
-                    f"{c}"
-                )
-            return len(layer.weight), *_windows(layer, (h, w), layer.weight.shape[2:], layer.stride, layer.padding)
-        case Pool():
-            return c, *_windows(layer, (h, w), (layer.kernel, layer.kernel), layer.stride, 0)
-        case Shortcut():
-            return layer.before + c + layer.after, -(-h // layer.stride), -(-w // layer.stride)
-        case Sum():
-            for other, name in zip(before[1:], layer.sources[1:], strict=True):
-                if other != before[0]:
-                    name = name or "the image"
-                    raise NetworkError(f"{layer.name}: adds shapes {before[0]} ({source}) and {other} ({name})")
-        case Flat():
-            return c * h * w, 1, 1
-    return before[0]
-
-
-def _windows(layer: Layer, size: tuple[int, int], kernel: Sequence[int], stride: int, padding: int) -> tuple[int, int]:
-    if any(k > n + 2 * padding for k, n in zip(kernel, size, strict=True)):
-        raise NetworkError(
-            f"{layer.name}: kernel {kernel[0]}x{kernel[1]} is larger than its input {size[0]}x{size[1]} "
-            f"(padding {padding})"
-        )
-    high, wide = ((n + 2 * padding - k) // stride + 1 for k, n in zip(kernel, size, strict=True))
-    return high, wide
 
 
 def fitting(layers: list[Layer]) -> Shape | None:
@@ -164,7 +109,7 @@ def _shortcuts(layers: list[Layer]) -> list[Layer]:
         if isinstance(layer, Sum):
             terms = []
             for source in layer.sources:
-                if not isinstance(kinds.get(source), CURRENTS):
+                if not isinstance(kinds.get(source), Currents):
                     name = f"{layer.name}_shortcut"
                     while name in kinds:
                         name += "_"
@@ -181,7 +126,7 @@ def _pools_last(layers: list[Layer]) -> list[Layer]:
     """Max-pools behind their activation, which is the same for a rising function."""
     layers = list(layers)
     for k, pool in enumerate(layers):
-        if not isinstance(pool, Pool) or pool.kind != "max":
+        if not isinstance(pool, Passing) or not pool.rising:
             continue
         producer = next((a for a in layers if a.name == pool.sources[0]), None)
         users = [j for j, a in enumerate(layers) if pool.name in a.sources]

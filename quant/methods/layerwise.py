@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .. import golden
-from ..frontends.layers import IMAGE, Flat, Pool
+from ..frontends.layers import IMAGE, Passing
 from ..qat.integer_graph import IntegerGraph, Scales, sources_of
 from ..qat.stage import QuantisedLayer
 
@@ -40,7 +40,7 @@ class Inputs:
     small integers; ``timed``, which of them are spikes."""
 
     graph: IntegerGraph
-    stage: QuantisedLayer | Pool | Flat
+    stage: QuantisedLayer | Passing
     found: dict[str, Tensor]
     timed: dict[str, bool]
     scales: Scales
@@ -124,13 +124,13 @@ class _Run:
         self.graph, self.found, self.timed = graph, {IMAGE: pixels}, {IMAGE: False}
         self.last_use = {source: layer.name for layer in graph.order for source in sources_of(layer)}
 
-    def inputs(self, layer: QuantisedLayer | Pool | Flat) -> Inputs:
+    def inputs(self, layer: QuantisedLayer | Passing) -> Inputs:
         units, highs, timed = self.graph.scales()
         scales = Scales({name: unit.detach() for name, unit in units.items()}, highs, timed)
         found = {source: self.found[source] for source in sources_of(layer)}
         return Inputs(self.graph, layer, found, self.timed, scales)
 
-    def put(self, layer: QuantisedLayer | Pool | Flat, x: Tensor, timed: bool) -> None:
+    def put(self, layer: QuantisedLayer | Passing, x: Tensor, timed: bool) -> None:
         """Keep what a layer gives, and let go what no other one takes."""
         self.found[layer.name], self.timed[layer.name] = x, timed
         for source in set(sources_of(layer)):

@@ -17,15 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from ..conversion.rounding import LayerIntegers, readout_integers
-from ..frontends.layers import IMAGE, Activation, Flat, Layer, Pool, UnsupportedLayer, Weights
+from ..frontends.layers import IMAGE, Activation, Layer, Passing, UnsupportedLayer, Weights
 from ..frontends.structure import terms_of
 from ..frontends.torch_fx.graph import trace
 from ..ir.bounds import NetworkError, one_of
 from . import firing
 from .firing import over_channels
-from .passing import aligned, passed, passed_trains, shortcut_currents
 from .rules import STEPS
-from .stage import QuantisedLayer
+from .stage import QuantisedLayer, shortcut_currents
 
 __all__ = ["IntegerGraph", "Scales", "sources_of"]
 
@@ -78,7 +77,7 @@ class IntegerGraph(nn.Module):
         self.input_high, self.steps = input_high, steps
         self.rule, self.strict, self.through_time = rule, strict, False
         self.stages = nn.ModuleList()
-        self.order: list[QuantisedLayer | Pool | Flat] = []
+        self.order: list[QuantisedLayer | Passing] = []
         kinds = {layer.name: layer for layer in layers}
         first = next((layer.name for layer in layers if isinstance(layer, Weights)), "")
 
@@ -100,7 +99,7 @@ class IntegerGraph(nn.Module):
                 stage = QuantisedLayer(layer.name, wide, shortcuts, sums, neurons)
                 self.stages.append(stage)
                 self.order.append(stage)
-            elif isinstance(layer, Pool | Flat):
+            elif isinstance(layer, Passing):
                 self.order.append(layer)
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -120,16 +119,15 @@ class IntegerGraph(nn.Module):
         return found[self.order[-1].name]
 
     def step(
-        self, layer: QuantisedLayer | Pool | Flat, found: dict[str, Tensor], trains: dict[str, Tensor], scales: Scales
+        self, layer: QuantisedLayer | Passing, found: dict[str, Tensor], trains: dict[str, Tensor], scales: Scales
     ) -> None:
         """Put the result of ``layer`` into ``found``: pixels, spike counts or logits (N, ...) by layer, and into
         ``trains`` the spikes (T, N, ...) that the counts are of, where the rule goes step by step."""
         match layer:
-            case Flat() | Pool():
-                source = layer.sources[0]
-                found[layer.name] = passed(layer, found[source])
-                if source in trains:
-                    trains[layer.name] = passed_trains(layer, trains[source])
+            case Passing():
+                found[layer.name] = layer.integers([found[source] for source in layer.sources])
+                if all(source in trains for source in layer.sources):
+                    trains[layer.name] = layer.trains([trains[source] for source in layer.sources])
             case QuantisedLayer() if layer.log_threshold is not None:
                 found[layer.name] = self._spiking(layer, found, trains, scales)
             case QuantisedLayer():
@@ -200,8 +198,7 @@ class IntegerGraph(nn.Module):
                 if layer.log_threshold is not None:
                     units[layer.name] = layer.threshold
             else:
-                parts = layer.parts if isinstance(layer, Pool) else 1
-                units[layer.name] = units[layer.sources[0]] / parts if parts > 1 else units[layer.sources[0]]
+                units[layer.name] = layer.unit([units[source] for source in layer.sources])
         return units
 
     def highs(self) -> dict[str, int]:
@@ -211,15 +208,14 @@ class IntegerGraph(nn.Module):
             if isinstance(layer, QuantisedLayer):
                 highs[layer.name] = 1
             else:
-                area = layer.kernel**2 if isinstance(layer, Pool) and layer.kind == "average" else 1
-                highs[layer.name] = highs[layer.sources[0]] * area
+                highs[layer.name] = layer.high([highs[source] for source in layer.sources])
         return highs
 
     def timed(self) -> dict[str, bool]:
         """Whether the image and each layer of ``order`` differ from time step to time step."""
         timed = {IMAGE: False}
         for layer in self.order:
-            timed[layer.name] = isinstance(layer, QuantisedLayer) or timed[layer.sources[0]]
+            timed[layer.name] = isinstance(layer, QuantisedLayer) or any(timed[source] for source in layer.sources)
         return timed
 
     def readout(self, units: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
@@ -264,13 +260,13 @@ class IntegerGraph(nn.Module):
             source = shortcut.sources[0]
             if source in trains:
                 x = trains[source]
-                skips.append((aligned(shortcut, x.flatten(0, 1)).unflatten(0, x.shape[:2]), gain))
+                skips.append((shortcut.aligned(x.flatten(0, 1)).unflatten(0, x.shape[:2]), gain))
             else:
                 steady.append(shortcut_currents(shortcut, found[source], gain))
         return firing.Drive(functools.reduce(torch.add, steady) if steady else None, timed, skips)
 
 
-def sources_of(layer: QuantisedLayer | Pool | Flat) -> list[str]:
+def sources_of(layer: QuantisedLayer | Passing) -> list[str]:
     """The layers whose results ``layer`` takes."""
     if isinstance(layer, QuantisedLayer):
         return [part.source for part in layer.parts] + [shortcut.sources[0] for shortcut in layer.shortcuts]

@@ -7,20 +7,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..conversion.rounding import LayerIntegers, Term, half_threshold, layer_integers, round_ste
 from ..frontends.layers import Activation, Shortcut, UnsupportedLayer, Weights
 from ..ir.ops import NetworkError
 from ..training.convolution import conv2d
+from .firing import over_channels
 
-__all__ = ["QuantisedLayer", "Synapses", "inside"]
+__all__ = ["QuantisedLayer", "Synapses", "inside", "shortcut_currents"]
 
 
 class Synapses(nn.Module):
-    """Weights of a stage; ``name``, ``origin``, ``source``, ``weight``, ``stride``, ``padding``, ``groups``, ``bits``;
-    ``scale`` and ``grid``, where a method has its own (``rounding.Term``)."""
+    """Weights of a stage; ``name``, ``origin``, ``source``, ``weight``, ``convolution``, ``bits``; ``scale`` and
+    ``grid``, where a method has its own (``rounding.Term``)."""
 
     scale: Tensor | None
     grid: Tensor | None
@@ -28,7 +28,7 @@ class Synapses(nn.Module):
     def __init__(self, layer: Weights, bits: int) -> None:
         super().__init__()
         self.name, self.origin, self.source, self.bits = layer.name, layer.origin, layer.sources[0], bits
-        self.stride, self.padding, self.groups = layer.stride, layer.padding, layer.groups
+        self.convolution = layer.convolution
         if not 2 <= bits <= 8:
             raise NetworkError(f"{layer.name}: weight_bits must be in 2..8, not {bits}")
         for what, tensor in (("weight", layer.weight), ("bias", layer.bias)):
@@ -43,9 +43,7 @@ class Synapses(nn.Module):
 
     def current(self, x: Tensor, weight: Tensor) -> Tensor:
         """The currents of integer ``weight``."""
-        if weight.ndim == 2:
-            return F.linear(x, weight)
-        return conv2d(x, weight, stride=self.stride, padding=self.padding, groups=self.groups)
+        return self.convolution(x, weight, by=conv2d)
 
 
 class QuantisedLayer(nn.Module):
@@ -128,3 +126,8 @@ def inside(shortcut: Shortcut, gain: Tensor) -> Tensor:
     """Gain 0 where the shortcut has no channel."""
     channel = torch.arange(len(gain), device=gain.device)
     return gain * ((channel >= shortcut.before) & (channel < len(gain) - shortcut.after))
+
+
+def shortcut_currents(shortcut: Shortcut, x: Tensor, gain: Tensor) -> Tensor:
+    """The currents (N, Co, ...) of a shortcut for values or counts ``x`` (N, C, ...) and its gains (Co,)."""
+    return shortcut.aligned(x).to(gain.dtype) * over_channels(gain, x)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from spikeloom import api
 from spikeloom.quant import golden
 from spikeloom.quant.conversion.integers import integer_network
-from spikeloom.quant.frontends.layers import CURRENTS, Layer, Sum, UnsupportedLayer, Weights
+from spikeloom.quant.frontends.layers import Currents, Layer, Sum, UnsupportedLayer, Weights
 from spikeloom.quant.frontends.repeat import repeated
 from spikeloom.quant.frontends.torch_fx.faithful import check_repeated
 from spikeloom.quant.frontends.torch_fx.graph import trace
@@ -102,7 +102,7 @@ def test_floats_are_those_of_the_model() -> None:
     layers = trace(model)
     assert origins(layers) == {"stem (2)": "stem", "stem (3)": "stem", "right.0 (2)": "right.0", "add (2)": "add"}
     taken = [source for layer in layers for source in layer.sources]
-    assert all(taken.count(layer.name) == 1 for layer in layers[:-1] if isinstance(layer, CURRENTS))
+    assert all(taken.count(layer.name) == 1 for layer in layers[:-1] if isinstance(layer, Currents))
     *_, (_, logits) = spiking_resnet.results(layers, x)
     assert torch.allclose(logits, model.eval()(x), atol=1e-5)
 

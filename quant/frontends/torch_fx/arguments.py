@@ -5,55 +5,13 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-import torch
-import torch.nn.functional as F
-from torch import fx, nn
+from torch import fx
 
-from ..layers import refuse
-from .tracing import call_name
+from ..layers.base import refuse
+from .registry import POSITIONS
+from .tracing import call_name, word
 
-__all__ = [
-    "ADDITIONS",
-    "DROPOUTS",
-    "FLATTENS",
-    "MAX_POOLS",
-    "MEANS",
-    "SOFTMAXES",
-    "VIEWS",
-    "Arguments",
-    "in_place",
-    "is_relu",
-]
-
-ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
-DROPOUTS = (F.dropout, F.dropout2d)
-FLATTENS = (torch.flatten, "flatten")
-MAX_POOLS = (F.max_pool2d, torch.max_pool2d)
-MEANS = (torch.mean, "mean")
-RELUS = (torch.relu, torch.relu_, F.relu, F.relu_, "relu", "relu_")
-SOFTMAXES = (F.softmax, F.log_softmax, torch.softmax, torch.log_softmax, "softmax", "log_softmax")
-VIEWS = ("view", "reshape", torch.reshape)
-
-WRITERS = (operator.iadd, "add_", torch.relu_, F.relu_, "relu_")
-"""What writes its result over its first argument."""
-
-POOL = ("input", "kernel_size", "stride", "padding")
-POSITIONS: dict[Any, tuple[str, ...]] = {
-    **dict.fromkeys(ADDITIONS, ("input", "other")),
-    **dict.fromkeys(DROPOUTS, ("input", "p", "training", "inplace")),
-    **dict.fromkeys(FLATTENS, ("input", "start_dim", "end_dim")),
-    **dict.fromkeys(MEANS, ("input", "dim", "keepdim")),
-    **dict.fromkeys(RELUS, ("input", "inplace")),
-    **dict.fromkeys((F.softmax, F.log_softmax), ("input", "dim", "_stacklevel", "dtype")),
-    **dict.fromkeys(SOFTMAXES[2:], ("input", "dim", "dtype")),
-    F.max_pool2d: (*POOL, "dilation", "ceil_mode", "return_indices"),
-    torch.max_pool2d: (*POOL, "dilation", "ceil_mode"),
-    F.avg_pool2d: (*POOL, "ceil_mode", "count_include_pad", "divisor_override"),
-    F.adaptive_avg_pool2d: ("input", "output_size"),
-    F.pad: ("input", "pad", "mode", "value"),
-    operator.getitem: ("input", "index"),
-}
-"""The names of the positional arguments of functions, and of methods, whose first one is the tensor."""
+__all__ = ["Arguments", "in_place"]
 
 
 class Arguments:
@@ -70,6 +28,10 @@ class Arguments:
         """The value of an argument, ``default`` where it is not given."""
         return self.left.pop(key, default)
 
+    def rest(self) -> list[Any]:
+        """The values of all arguments that have a place and no name."""
+        return [self.take(key) for key in list(self.left) if key.startswith("argument ")]
+
     def done(self) -> None:
         """Refuse what was given and not taken."""
         for key, value in self.left.items():
@@ -77,14 +39,8 @@ class Arguments:
 
 
 def in_place(node: fx.Node, modules: dict[str, Any]) -> bool:
-    """Whether ``node`` writes its result over its argument."""
+    """Whether ``node`` writes its result over its argument: by its name (``relu_``), or because it is told so."""
     if node.op == "call_module":
         return bool(getattr(modules[str(node.target)], "inplace", False))
-    return node.target in WRITERS or bool(Arguments(node).take("inplace", False))
-
-
-def is_relu(node: fx.Node, modules: dict[str, Any]) -> bool:
-    """Whether ``node`` of a traced model is a ReLU, as a module, a function or a method."""
-    if node.op == "call_module":
-        return isinstance(modules[str(node.target)], nn.ReLU)
-    return node.op in ("call_function", "call_method") and node.target in RELUS
+    writes = node.target is operator.iadd or (word(node).endswith("_") and not word(node).endswith("__"))
+    return writes or bool(Arguments(node).take("inplace", False))

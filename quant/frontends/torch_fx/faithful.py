@@ -23,7 +23,6 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from ..floats import value_of
 from ..layers import IMAGE, Activation, Layer, UnsupportedLayer, Weights
 from .compare import SEED, compare, largest, scales
 from .tracing import evaluating, type_name
@@ -124,7 +123,7 @@ def _stood_in(layers: Sequence[Layer], x: Tensor) -> dict[str, Tensor]:
     """What ``layers`` give for ``x``, with random numbers, of one seed in any list, for the activations."""
     random, values = torch.Generator().manual_seed(SEED), {IMAGE: x}
     for layer in layers:
-        values[layer.name] = result = value_of(layer, [values[source] for source in layer.sources])
+        values[layer.name] = result = layer.value([values[source] for source in layer.sources])
         if isinstance(layer, Activation):
             values[layer.name] = torch.randn(result.shape, generator=random, dtype=torch.float64).to(result.dtype)
     return values

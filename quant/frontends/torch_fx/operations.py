@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from ..activations import QCFS
-from ..floats import value_of
-from ..layers import IMAGE, Activation, Layer, UnsupportedLayer, Weights
+from ..layers import IMAGE, Activation, Layer, UnsupportedLayer
 from .compare import SEED, compare, scales
 from .reader import Reading
 from .tracing import call_name, evaluating, type_name
@@ -42,7 +41,7 @@ def check_layers(model: nn.Module, graph: fx.Graph, reading: Reading, x: Tensor)
         for name, layer in reading.layers.items():
             node, sources = reading.nodes[name], [values[source] for source in layer.sources]
             if nodes[node] != name:  # one operation that becomes two layers
-                values[name] = value_of(layer, sources)
+                values[name] = layer.value(sources)
                 continue
             compare(name, _expected(layer, sources), runner.computed[node], _size(layer, sources, reading))
             values[name] = runner.seen[node]
@@ -91,7 +90,7 @@ class _Runner(fx.Interpreter):
 def _expected(layer: Layer, x: list[Tensor]) -> Tensor:
     """What ``layer`` gives, computed without the hooks of its module."""
     if not isinstance(layer, Activation) or layer.qcfs is None:
-        return value_of(layer, x)
+        return layer.value(x)
     if type(layer.qcfs).forward is not QCFS.forward:
         raise UnsupportedLayer(
             f"{layer.name}: {type_name(layer.qcfs)} has a forward of its own; supported: a QCFS whose quantise alone "
@@ -109,20 +108,7 @@ def _expected(layer: Layer, x: list[Tensor]) -> Tensor:
 
 def _size(layer: Layer, x: list[Tensor], reading: Reading) -> Tensor:
     """How large the numbers are that ``layer`` adds up, as a whole or in each channel."""
-    if not isinstance(layer, Weights):
-        return torch.stack([part.abs().max() for part in x]).sum()
-    size = value_of(
-        Weights(
-            layer.name,
-            layer.sources,
-            layer.weight.abs(),
-            layer.bias.abs(),
-            layer.stride,
-            layer.padding,
-            layer.groups,
-        ),
-        [x[0].abs()],
-    )
+    size = layer.magnitude(x)
     norm: Any = reading.folds.get(layer.name)
     if norm is not None:  # mean and bias may cancel
         size = size + scales(norm)[1].view(-1, *[1] * (size.ndim - 2))

@@ -16,10 +16,13 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from ..layers import UnsupportedLayer
-from .arguments import DROPOUTS, MAX_POOLS, Arguments, in_place, is_relu
+from ..layers.activation import RELUS
+from ..layers.pool import MAX_POOLS
+from .arguments import Arguments, in_place
 from .faithful import check_same
 from .graph import checked_images
 from .tracing import graph_of, plain, type_name, word
+from .unchanged import DROPOUTS
 
 __all__ = ["prepared"]
 
@@ -90,7 +93,7 @@ def _own_activations(traced: fx.GraphModule) -> list[str]:
         of, writes = node.args[0] if node.args else node.kwargs.get("input"), False
         if node.target is operator.iadd:
             node.target, writes = operator.add, True
-        elif is_relu(node, modules):
+        elif _is_relu(node, modules):
             of, writes = node.all_input_nodes[0], in_place(node, modules)
             name = _name(node)
             while name in names or (name in modules and not isinstance(modules[name], nn.ReLU)):
@@ -114,6 +117,13 @@ def _average_pools(traced: fx.GraphModule) -> None:
             _replace(node, traced.graph.call_function, F.avg_pool2d, **sizes)
         elif node.op == "call_module" and isinstance(pool := modules[str(node.target)], nn.MaxPool2d):
             traced.add_submodule(str(node.target), nn.AvgPool2d(pool.kernel_size, pool.stride))
+
+
+def _is_relu(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
+    """Whether ``node`` is a ReLU, as a module, a function or a method."""
+    if node.op == "call_module":
+        return isinstance(modules[str(node.target)], nn.ReLU)
+    return node.op in ("call_function", "call_method") and node.target in RELUS
 
 
 def _replace(node: fx.Node, call: Callable[..., fx.Node], target: Any, **settings: Any) -> fx.Node:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .algorithm import GAIN_BITS, SBN, IntegerGains, IntegerLayer, IntegerNet, convert, pooled, prepare
+    from .algorithm import GAIN_BITS, SBN, IntegerGains, IntegerLayer, IntegerNet, convert, prepare
 
-__all__ = ["GAIN_BITS", "SBN", "IntegerGains", "IntegerLayer", "IntegerNet", "convert", "pooled", "prepare"]
+__all__ = ["GAIN_BITS", "SBN", "IntegerGains", "IntegerLayer", "IntegerNet", "convert", "prepare"]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,26 +19,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...conversion.integers import link
 from ...conversion.rounding import round_ste
-from ...frontends.layers import IMAGE, Activation, Flat, Pool, Shortcut, UnsupportedLayer, Weights, refuse
+from ...frontends.layers import IMAGE, Activation, Passing, Shortcut, UnsupportedLayer, Weights, refuse
 from ...frontends.structure import terms_of
 from ...frontends.torch_fx.graph import trace
 from ...ir.network import Network
-from ...ir.ops import Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout, Requant, SumPool
-from ...qat.passing import shortcut_currents
-from ...qat.stage import inside
+from ...ir.ops import Add, Input, Node, Readout, Requant
+from ...qat.stage import inside, shortcut_currents
 from ...training.convolution import conv2d
 from .sbn import SBN
 
-__all__ = ["GAIN_BITS", "SBN", "IntegerGains", "IntegerLayer", "IntegerNet", "convert", "pooled", "prepare"]
+__all__ = ["GAIN_BITS", "SBN", "IntegerGains", "IntegerLayer", "IntegerNet", "convert", "prepare"]
 
 GAIN_BITS = 8
 """Of the gains of shortcuts without weights, the sign included."""
@@ -47,14 +44,14 @@ GAIN_BITS = 8
 class IntegerWeights(nn.Module):
     """The integer weights of a convolution or linear layer.
 
-    Attributes: ``name``; ``source``; ``bits``; ``stride``, ``padding``, ``groups``; ``shadow``, the parameter, drawn
-    from a normal distribution of std 2^(n-3), clamped.
+    Attributes: ``name``; ``source``; ``bits``; ``convolution``; ``shadow``, the parameter, drawn from a normal
+    distribution of std 2^(n-3), clamped.
     """
 
     def __init__(self, layer: Weights, bits: int) -> None:
         super().__init__()
         self.name, self.source, self.bits = layer.name, layer.sources[0], bits
-        self.stride, self.padding, self.groups = layer.stride, layer.padding, layer.groups
+        self.convolution = layer.convolution
         self.top = (1 << (bits - 1)) - 1
         self.shadow = nn.Parameter((torch.randn(layer.weight.shape) * 2.0 ** (bits - 3)).clamp(-self.top, self.top))
 
@@ -66,9 +63,7 @@ class IntegerWeights(nn.Module):
     def sums(self, x: Tensor) -> Tensor:
         """Values to sums."""
         weight = self.weight.to(x.dtype)
-        if weight.ndim == 2:
-            return F.linear(x, weight)
-        return conv2d(x, weight, stride=self.stride, padding=self.padding, groups=self.groups)
+        return self.convolution(x, weight, by=conv2d)
 
 
 class IntegerGains(nn.Module):
@@ -110,7 +105,7 @@ class IntegerLayer(IntegerWeights):
         norm: SBN,
     ) -> None:
         super().__init__(weights[0], bits)
-        self.pool: Pool | None = None
+        self.pool: Passing | None = None
         self.norm = norm
         self.others = nn.ModuleList(IntegerWeights(layer, bits) for layer in weights[1:])
         channels, *fan_in = weights[0].weight.shape
@@ -136,7 +131,7 @@ class IntegerLayer(IntegerWeights):
     def forward(self, found: Mapping[str, Tensor]) -> Tensor:
         """Values to values. The pool comes before the quantiser, a rising function, which then has less to do."""
         sums = self.total(found)
-        return self.norm(sums if self.pool is None else pooled(sums, self.pool), sums)
+        return self.norm(sums if self.pool is None else self.pool.integers([sums]), sums)
 
     def total(self, found: Mapping[str, Tensor]) -> Tensor:
         """Values to the sums that the SBN sees."""
@@ -144,13 +139,6 @@ class IntegerLayer(IntegerWeights):
         for other in (*self.parts[1:], *self.shortcuts):
             sums = sums + other.sums(found[other.source])
         return sums
-
-
-def pooled(x: Tensor, pool: Pool) -> Tensor:
-    """Values behind a pool; an average is a sum."""
-    if pool.kind == "max":
-        return F.max_pool2d(x, pool.kernel, pool.stride)
-    return F.avg_pool2d(x, pool.kernel, pool.stride, divisor_override=1)  # the norm behind it divides
 
 
 class IntegerNet(nn.Module):
@@ -162,7 +150,7 @@ class IntegerNet(nn.Module):
 
     takes_integers = True
 
-    def __init__(self, order: list[IntegerLayer | Pool | Flat]) -> None:
+    def __init__(self, order: list[IntegerLayer | Passing]) -> None:
         super().__init__()
         self.order = order
         self.layers = nn.ModuleDict({x.name.replace(".", "_"): x for x in order if isinstance(x, IntegerLayer)})
@@ -176,10 +164,8 @@ class IntegerNet(nn.Module):
             match layer:
                 case IntegerLayer():
                     x = found[layer.result] = layer(found)
-                case Pool():
-                    x = found[layer.name] = pooled(found[layer.sources[0]], layer)
-                case Flat():
-                    x = found[layer.name] = found[layer.sources[0]].flatten(1)
+                case Passing():
+                    x = found[layer.name] = layer.integers([found[source] for source in layer.sources])
         return x
 
 
@@ -198,7 +184,7 @@ def prepare(
     layers = trace(model, shape)
     kinds = {layer.name: layer for layer in layers}
     taken = [source for layer in layers for source in layer.sources]
-    order: list[IntegerLayer | Pool | Flat] = []
+    order: list[IntegerLayer | Passing] = []
     for layer in layers:
         last = layer is layers[-1]
         if isinstance(layer, Activation) and layer.qcfs is not None:
@@ -210,12 +196,11 @@ def prepare(
             name = f"{layer.name}_quant" if last else layer.name
             norm = SBN(len(weights[0].weight), bits, signed=last, name=name, moved=beta)
             order.append(IntegerLayer(weights, shortcuts, additions, bits, norm))
-        elif isinstance(layer, Pool | Flat):
+        elif isinstance(layer, Passing):
             before = order[-1] if order else None
             source = layer.sources[0]
             if (
-                isinstance(layer, Pool)
-                and layer.kind == "max"
+                layer.rising
                 and isinstance(before, IntegerLayer)
                 and before.pool is None
                 and source == before.result
@@ -241,11 +226,8 @@ def convert(
             case IntegerLayer():
                 nodes += _layer_nodes(layer, nodes, node_of)
                 node_of[layer.result] = nodes[-1].name
-            case Pool():
-                nodes.append(_pool_node(nodes, layer, node_of[layer.sources[0]]))
-                node_of[layer.name] = nodes[-1].name
-            case Flat():
-                nodes.append(Flatten(**link(nodes, layer.name, node_of[layer.sources[0]])))
+            case Passing():
+                nodes.append(layer.node(link(nodes, layer.name, *(node_of[source] for source in layer.sources))))
                 node_of[layer.name] = nodes[-1].name
     last = model.order[-1]
     assert isinstance(last, IntegerLayer)
@@ -257,28 +239,17 @@ def _layer_nodes(layer: IntegerLayer, before: list[Node], node_of: Mapping[str, 
     nodes, currents = list(before), []
     for part in layer.parts:
         weight = part.weight.detach().cpu().double().numpy()
-        fields: dict[str, Any] = link(nodes, part.name, node_of[part.source]) | {"weight": weight}
-        fields |= {"weight_bits": part.bits}
-        if weight.ndim == 2:
-            nodes.append(Linear(**fields))
-        else:
-            nodes.append(Conv2d(**fields, stride=part.stride, padding=part.padding, groups=part.groups))
+        nodes.append(part.convolution.node(link(nodes, part.name, node_of[part.source]), weight, part.bits))
         currents.append(nodes[-1].name)
     for skip in layer.shortcuts:
         gain = skip.gain.detach().cpu().double().numpy()
-        shortcut = skip.shortcut
-        fields = link(nodes, skip.name, node_of[skip.source])
-        nodes.append(Gain(**fields, gain=gain, stride=shortcut.stride, offset=shortcut.before))
+        nodes.append(skip.shortcut.node(link(nodes, skip.name, node_of[skip.source]), gain))
         currents.append(nodes[-1].name)
     for name, other in zip(layer.additions, currents[1:], strict=True):
         nodes.append(Add(**link(nodes, name, currents[0]), other=other))
         currents[0] = nodes[-1].name
     nodes.append(Requant(**link(nodes, layer.norm.name), **layer.norm.integers()._asdict()))
     if layer.pool:
-        nodes.append(_pool_node(nodes, layer.pool, nodes[-1].name))
+        nodes.append(layer.pool.node(link(nodes, layer.pool.name)))
     return nodes[len(before) :]
 
-
-def _pool_node(nodes: list[Node], pool: Pool, source: str) -> MaxPool | SumPool:
-    kind = MaxPool if pool.kind == "max" else SumPool
-    return kind(**link(nodes, pool.name, source), kernel=pool.kernel, stride=pool.stride)

@@ -15,10 +15,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ...frontends.layers import IMAGE, Flat, Pool, Weights
+from ...frontends.layers import IMAGE, Passing, Weights
 from ...frontends.torch_fx.graph import trace
 from ...ir.ops import NetworkError
-from .algorithm import IntegerGains, IntegerLayer, IntegerNet, IntegerWeights, pooled
+from .algorithm import IntegerGains, IntegerLayer, IntegerNet, IntegerWeights
 
 __all__ = ["start"]
 
@@ -42,13 +42,10 @@ def start(net: IntegerNet, model: nn.Module, pixels: Tensor, high: int) -> None:
                 name = layer.result
                 units[name] = _layer(layer, trained, found, units)
                 found[name] = layer(found)
-            case Pool():
-                units[layer.name] = units[layer.sources[0]] / layer.parts
-                found[layer.name] = pooled(found[layer.sources[0]], layer)
-            case Flat():
-                x = found[layer.sources[0]]
-                units[layer.name] = units[layer.sources[0]].repeat_interleave(x[0, 0].numel())
-                found[layer.name] = x.flatten(1)
+            case Passing():
+                x = [found[source] for source in layer.sources]
+                units[layer.name] = layer.unit([units[source] for source in layer.sources], x[0][0, 0].numel())
+                found[layer.name] = layer.integers(x)
 
 
 def _layer(
@@ -76,8 +73,8 @@ def _layer(
 def _inputs(part: IntegerWeights, units: dict[str, Tensor]) -> Tensor:
     """What a value of each input of ``part`` is worth, to be multiplied by its weights (Co, Ci / groups, ...)."""
     unit, weight = units[part.source], part.shadow
-    if part.groups > 1:
-        unit = unit.view(part.groups, -1).repeat_interleave(len(weight) // part.groups, 0)
+    if part.convolution.groups > 1:
+        unit = unit.view(part.convolution.groups, -1).repeat_interleave(len(weight) // part.convolution.groups, 0)
     else:
         unit = unit[None]
     return unit.view(*unit.shape, *[1] * (weight.ndim - 2))

@@ -17,14 +17,14 @@ import torch
 from torch import Tensor
 
 from ...frontends.floats import results
-from ...frontends.layers import IMAGE, Flat, Layer, Pool
+from ...frontends.layers import IMAGE, Layer, Passing
 from ...ir.bounds import MOST_STEPS, NetworkError
 from ...ir.network import Network
 from ...kernels.exact import exact_math
 from .errors import LayerError, decibels
 from .forms import Form
 from .image import prepared
-from .maps import Map
+from .maps import Map, passed
 from .nodes import network_of
 from .reconstruct import reconstruct as reconstructed
 from .running import error_of, run_stage
@@ -113,7 +113,7 @@ class _Walk:
 
     def __init__(
         self,
-        stages: dict[str, Stage | Pool | Flat],
+        stages: dict[str, Stage | Passing],
         image: Map,
         form: Form,
         options: Options,
@@ -149,9 +149,9 @@ class _Walk:
         else:
             self._run(stage)
 
-    def _run(self, stage: Stage | Pool | Flat, z: Tensor | None = None) -> None:
+    def _run(self, stage: Stage | Passing, z: Tensor | None = None) -> None:
         """Run a stage in integers, and record its errors."""
-        name, source = stage.name, stage.sources[0]
+        name = stage.name
         if isinstance(stage, Stage):
             assert z is not None
             found = self.settled[name]
@@ -161,8 +161,8 @@ class _Walk:
             error = error_of(stage, found, z, self.maps[name], self.form, before, padding)
             self.errors[name], self.db[name] = error, error.integers_db
         else:
-            self.maps[name] = self.maps[source].pooled(stage) if isinstance(stage, Pool) else self.maps[source].flat()
-            self.db[name] = self.db[source]
+            self.maps[name] = passed(stage, [self.maps[source] for source in stage.sources])
+            self.db[name] = min((x for source in stage.sources if (x := self.db[source]) is not None), default=None)
         for source in set(stage.sources):
             if self.last_use[source] == name:
                 del self.maps[source]

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ...frontends.layers import IMAGE, Layer, Weights
@@ -48,7 +47,7 @@ def prepared(
     wrong = {
         layer.name: _at_the_border(layer, -m / s, shape)
         for layer in layers
-        if isinstance(layer, Weights) and layer.sources[0] == IMAGE and layer.padding and any(mean)
+        if isinstance(layer, Weights) and layer.sources[0] == IMAGE and layer.convolution.pads and any(mean)
     }
     return images, Map.of(frames, high, 1 / (high * s), -m / s, False), wrong
 
@@ -56,5 +55,5 @@ def prepared(
 def _at_the_border(layer: Weights, black: Tensor, shape: tuple[int, int, int]) -> Tensor:
     """What ``layer`` gives (1, Co, H, W) more where it pads with ``black`` (C,) in place of 0."""
     image = torch.zeros(1, *shape)
-    around = F.pad(image, [layer.padding] * 4, value=1.0) * black.float().view(1, -1, 1, 1)
-    return F.conv2d(around, layer.weight, None, layer.stride, 0, groups=layer.groups)
+    around = layer.convolution.padded(image, 1.0) * black.float().view(1, -1, 1, 1)
+    return layer.convolution.unpadded(around, layer.weight)

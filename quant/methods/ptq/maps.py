@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from ...frontends.layers import Pool, Shortcut, Weights
+from ...frontends.layers import Passing, Weights
 from ...kernels.exact import exact_dtype
 
-__all__ = ["CHUNK", "Map", "inner_cells", "inputs_at", "places", "shortcut", "taken_at"]
+__all__ = ["CHUNK", "Map", "as_map", "inner_cells", "inputs_at", "passed", "places", "taken_at"]
 
 CHUNK = 64
 """Images at a time."""
@@ -36,27 +36,20 @@ class Map:
         kind = next((kind for most, kind in kinds if high <= most), torch.int64)
         return cls(x.to(kind), high, unit, offset, timed)
 
-    def pooled(self, pool: Pool) -> Map:
-        """The map behind a pool; the average is a sum."""
-        if pool.kind == "max":
-            x = torch.cat([F.max_pool2d(part.float(), pool.kernel, pool.stride) for part in self.x.split(CHUNK)])
-            return Map.of(x, self.high, self.unit, self.offset, self.timed)
-        area, kernel = pool.kernel**2, pool.kernel
-        kind = exact_dtype(self.high * area)
-        sums = [F.avg_pool2d(part.to(kind), kernel, pool.stride, divisor_override=1) for part in self.x.split(CHUNK)]
-        offset = self.offset * area / pool.parts
-        return Map.of(torch.cat(sums), self.high * area, self.unit / pool.parts, offset, self.timed)
 
-    def flat(self) -> Map:
-        """The map as a vector (N, C * H * W, 1, 1)."""
-        cells = self.x[0, 0].numel()
-        unit, offset = (a.repeat_interleave(cells) for a in (self.unit, self.offset))
-        return Map(self.x.flatten(1)[:, :, None, None], self.high, unit, offset, self.timed)
+def passed(layer: Passing, maps: Sequence[Map]) -> Map:
+    """What ``layer`` makes of ``maps``, those of its sources."""
+    high, cells = layer.high([a.high for a in maps]), maps[0].x[0, 0].numel()
+    kind = exact_dtype(high)
+    chunks = zip(*(a.x.split(CHUNK) for a in maps), strict=True)
+    x = torch.cat([layer.integers([part.to(kind) for part in parts]) for parts in chunks])
+    unit, offset = layer.unit([a.unit for a in maps], cells), layer.offset([a.offset for a in maps], cells)
+    return Map.of(as_map(x), high, unit, offset, maps[0].timed)
 
 
-def shortcut(layer: Shortcut, x: Tensor) -> Tensor:
-    """``x`` (N, C, H, W) of the source as the shortcut gives it."""
-    return F.pad(x[..., :: layer.stride, :: layer.stride], (0, 0, 0, 0, layer.before, layer.after))
+def as_map(x: Tensor) -> Tensor:
+    """A vector (N, n), or the weights (out, in) that take it, as a map (N, n, 1, 1)."""
+    return x if x.ndim == 4 else x[:, :, None, None]
 
 
 def places(images: int, cells: Tensor, limit: int, generator: torch.Generator) -> Tensor:
@@ -70,12 +63,9 @@ def places(images: int, cells: Tensor, limit: int, generator: torch.Generator) -
 def inner_cells(layer: Weights, source: tuple[int, int], size: tuple[int, int]) -> Tensor:
     """The cells of the result of ``layer``, of ``size`` (H, W), whose windows see no padding of the map of ``source``
     (H, W); all of them where there are none."""
-    lines = []
-    for cells, n, k in zip(size, source, layer.weight.shape[2:], strict=True):
-        first = torch.arange(cells) * layer.stride - layer.padding
-        lines.append((first >= 0) & (first + k <= n))
-    inside = (lines[0][:, None] & lines[1]).flatten().nonzero().flatten()
-    return inside if len(inside) else torch.arange(size[0] * size[1])
+    kernel = tuple(layer.weight.shape[2:]) or (1, 1)
+    inside = layer.convolution.columns(torch.ones(1, 1, *source), kernel).amin((0, 1)).flatten().nonzero()
+    return inside.flatten() if len(inside) else torch.arange(size[0] * size[1])
 
 
 def taken_at(x: Tensor, at: Tensor) -> Tensor:
@@ -86,10 +76,10 @@ def taken_at(x: Tensor, at: Tensor) -> Tensor:
 
 def inputs_at(layer: Weights, x: Tensor, at: Tensor) -> Tensor:
     """The inputs (G, N * p, n) of ``layer`` for its outputs at the cells ``at`` (N, p), of integers ``x``."""
-    kernel = layer.weight.shape[2:] if layer.weight.ndim == 4 else (1, 1)
+    kernel = tuple(layer.weight.shape[2:]) or (1, 1)
     found = []
     for part, cells in zip(x.split(CHUNK), at.split(CHUNK), strict=True):
-        columns = F.unfold(part.float(), kernel, padding=layer.padding, stride=layer.stride)
+        columns = layer.convolution.columns(part.float(), kernel)
         taken = columns.gather(2, cells[:, None].expand(-1, columns.shape[1], -1))
         found.append(taken.unflatten(1, (layer.groups, -1)).permute(1, 0, 3, 2).flatten(1, 2))
     return torch.cat(found, 1)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from torch import Tensor
-
 from ...conversion.integers import link
-from ...frontends.layers import IMAGE, Flat, Pool, Weights
+from ...frontends.layers import IMAGE, Passing
 from ...ir.network import Network
-from ...ir.ops import Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout, SumPool
+from ...ir.ops import Add, Input, Node, Readout
 from .forms import Form
 from .settle import Integers
 from .stages import Stage
@@ -18,7 +16,7 @@ __all__ = ["network_of"]
 
 
 def network_of(
-    stages: Iterable[Stage | Pool | Flat],
+    stages: Iterable[Stage | Passing],
     settled: Mapping[str, Integers],
     shape: tuple[int, int, int],
     input_high: int,
@@ -29,15 +27,10 @@ def network_of(
     nodes: list[Node] = [Input(name="input", shape=shape, high=input_high)]
     node_of = {IMAGE: "input"}  # the node that holds the result of a layer
     for stage in stages:
-        source = node_of[stage.sources[0]]
-        match stage:
-            case Flat():
-                nodes.append(Flatten(**link(nodes, stage.name, source)))
-            case Pool():
-                kind = SumPool if stage.kind == "average" else MaxPool
-                nodes.append(kind(**link(nodes, stage.name, source), kernel=stage.kernel, stride=stage.stride))
-            case Stage():
-                _add(nodes, node_of, stage, settled[stage.name], form)
+        if isinstance(stage, Passing):
+            nodes.append(stage.node(link(nodes, stage.name, *(node_of[source] for source in stage.sources))))
+        else:
+            _add(nodes, node_of, stage, settled[stage.name], form)
         node_of[stage.name] = nodes[-1].name
     return Network(tuple(nodes), form.steps, meta)
 
@@ -49,11 +42,12 @@ def _add(nodes: list[Node], node_of: Mapping[str, str], stage: Stage, found: Int
         bits = stage.bits[k]
         if k:  # a projection gets the bits it fills
             bits = min(bits, max(2, *(int(x).bit_length() + 1 for x in (w.max(), -w.min() - 1) if x > 0), 2))
-        nodes.append(_synapse(layer, w, link(nodes, layer.name, node_of[layer.sources[0]]), bits))
+        fields = link(nodes, layer.name, node_of[layer.sources[0]])
+        nodes.append(layer.convolution.node(fields, w.double().numpy(), bits))
         currents.append(nodes[-1].name)
     for layer, gain in zip(stage.shortcuts, found.gains, strict=True):
         fields = link(nodes, layer.name, node_of[layer.sources[0]])
-        nodes.append(Gain(**fields, gain=gain.numpy(), stride=layer.stride, offset=layer.before))
+        nodes.append(layer.node(fields, gain.numpy()))
         currents.append(nodes[-1].name)
     for name, other in zip(stage.sums, currents[1:], strict=True):
         source = currents[0] if other is currents[1] else nodes[-1].name
@@ -62,12 +56,3 @@ def _add(nodes: list[Node], node_of: Mapping[str, str], stage: Stage, found: Int
         nodes.append(Readout(name="readout", source=nodes[-1].name, bias=found.bias.numpy()))
     else:
         nodes.append(form.node(link(nodes, stage.name, nodes[-1].name), found.step, found.bias))
-
-
-def _synapse(layer: Weights, weight: Tensor, fields: dict[str, str], bits: int) -> Node:
-    w = weight.double().numpy()
-    if w.ndim == 2:
-        return Linear(**fields, weight=w, weight_bits=bits)
-    return Conv2d(
-        **fields, weight=w, weight_bits=bits, stride=layer.stride, padding=layer.padding, groups=layer.groups
-    )

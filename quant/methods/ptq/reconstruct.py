@@ -17,13 +17,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ...conversion.rounding import floor_ste, round_ste
-from ...frontends.layers import IMAGE, Flat, Pool
+from ...frontends.layers import IMAGE, Passing
 from .forms import Form
-from .maps import shortcut
+from .maps import as_map
 from .settle import Integers
 from .stages import Stage
 
@@ -71,7 +70,7 @@ class _Learned:
 
 
 def reconstruct(
-    stages: Mapping[str, Stage | Pool | Flat],
+    stages: Mapping[str, Stage | Passing],
     settled: Mapping[str, Integers],
     pixels: Tensor,
     wanted: Mapping[str, Tensor],
@@ -122,7 +121,7 @@ def reconstruct(
 
 
 def _loss(
-    stages: Mapping[str, Stage | Pool | Flat],
+    stages: Mapping[str, Stage | Passing],
     learned: Mapping[str, _Learned],
     pixels: Tensor,
     wanted: Mapping[str, Tensor],
@@ -134,14 +133,10 @@ def _loss(
     loss = torch.zeros(())
     hidden = max(1, len(learned) - 1)
     for name, stage in stages.items():
-        x, timed[name] = found[stage.sources[0]], timed[stage.sources[0]]
         match stage:
-            case Pool(kind="max"):
-                found[name] = F.max_pool2d(x, stage.kernel, stage.stride)
-            case Pool():
-                found[name] = F.avg_pool2d(x, stage.kernel, stage.stride, divisor_override=1)
-            case Flat():
-                found[name] = x.flatten(1)[:, :, None, None]
+            case Passing():
+                found[name] = as_map(stage.integers([found[source] for source in stage.sources]))
+                timed[name] = any(timed[source] for source in stage.sources)
             case Stage():
                 found[name] = _results(stage, learned[name], found, timed, form)
                 timed[name] = form.kind == "spikes"
@@ -162,12 +157,11 @@ def _results(
         times = 1 if timed[source] or stage.last else form.steps
         top = 1 << (bits - 1)
         whole = round_ste(w).clamp(-top, top - 1)
-        kernel = whole if whole.ndim == 4 else whole[:, :, None, None]
-        total = total + times * F.conv2d(found[source], kernel, None, layer.stride, layer.padding, groups=layer.groups)
+        total = total + times * layer.convolution(found[source], as_map(whole))
     for layer, gain in zip(stage.shortcuts, mine.start.gains, strict=True):
         source = layer.sources[0]
         times = 1 if timed[source] or stage.last else form.steps
-        total = total + times * gain.float().view(-1, 1, 1) * shortcut(layer, found[source])
+        total = total + times * gain.float().view(-1, 1, 1) * layer.aligned(found[source])
     if stage.last:
         return total
     return floor_ste(total / step.view(-1, 1, 1)).clamp(0, form.levels)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ...frontends.layers import Weights
 from ...kernels.exact import exact_dtype
 from .errors import LayerError, decibels
 from .forms import Form
-from .maps import CHUNK, Map, shortcut
+from .maps import CHUNK, Map, as_map
 from .settle import Integers
 from .stages import Stage
 
@@ -27,7 +26,7 @@ def run_stage(stage: Stage, found: Integers, maps: dict[str, Map], form: Form) -
         for layer, w in zip(stage.terms, found.weights, strict=True):
             total = total + _times(stage, maps[layer.sources[0]], form) * _convolved(layer, w, maps, some)
         for layer, gain in zip(stage.shortcuts, found.gains, strict=True):
-            x = shortcut(layer, maps[layer.sources[0]].x[some]).double()
+            x = layer.value([maps[layer.sources[0]].x[some]]).double()
             total = total + _times(stage, maps[layer.sources[0]], form) * gain.view(-1, 1, 1) * x
         parts.append(total if stage.last else form.counts(total, found.step.view(-1, 1, 1)).to(torch.uint8))
     x = torch.cat(parts)
@@ -41,9 +40,7 @@ def _times(stage: Stage, source: Map, form: Form) -> int:
 def _convolved(layer: Weights, w: Tensor, maps: dict[str, Map], some: slice) -> Tensor:
     source = maps[layer.sources[0]]
     kind = exact_dtype(int(w.flatten(1).abs().sum(1).max()) * source.high)
-    kernel = w if w.ndim == 4 else w[:, :, None, None]
-    x = source.x[some].to(kind)
-    return F.conv2d(x, kernel.to(kind), None, layer.stride, layer.padding, groups=layer.groups).double()
+    return layer.convolution(source.x[some].to(kind), as_map(w).to(kind)).double()
 
 
 def error_of(

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...frontends.layers import Shortcut, Weights
 from .clips import Clips
 from .forms import CLIPPED, FEW_BITS, Form
-from .maps import Map, inner_cells, inputs_at, places, shortcut, taken_at
+from .maps import Map, inner_cells, inputs_at, places, taken_at
 from .refit import Moments, hidden, refitted, rounded
 from .stages import Stage
 
@@ -97,7 +97,7 @@ class _Skip:
     the source has no such channel, and ``offset`` (Co,)."""
 
     def __init__(self, layer: Shortcut, source: Map, at: Tensor, times: int) -> None:
-        self.counts = taken_at(shortcut(layer, source.x), at).float() * times
+        self.counts = taken_at(layer.value([source.x]), at).float() * times
         pad = (layer.before, layer.after)
         self.unit = torch.nn.functional.pad(source.unit / times, pad)
         self.offset = torch.nn.functional.pad(source.offset, pad)
@@ -113,7 +113,7 @@ def settle(
     cells = torch.arange(z[0, 0].numel())
     for layer in stage.terms:
         source = maps[layer.sources[0]]
-        if layer.padding and source.offset.any():  # integers pad with another number than the float network
+        if layer.convolution.pads and source.offset.any():  # integers pad with another number than the float network
             cells = inner_cells(layer, (source.x.shape[2], source.x.shape[3]), (z.shape[2], z.shape[3]))
     at = places(len(z), cells, min(options.samples, PLACES * inputs), generator)
     want = taken_at(z, at)

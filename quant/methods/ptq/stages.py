@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...frontends.layers import CURRENTS, Activation, Flat, Layer, Pool, Shortcut, Weights, refuse
+from ...frontends.layers import Activation, Currents, Layer, Passing, Shortcut, Weights, refuse
 from ...frontends.structure import terms_of
 
 __all__ = ["Stage", "stages_of"]
@@ -35,17 +35,17 @@ class Stage:
 
 def stages_of(
     layers: Sequence[Layer], weight_bits: int, first_bits: int | None, last_bits: int | None, shortcut_bits: int | None
-) -> list[Stage | Pool | Flat]:
+) -> list[Stage | Passing]:
     """``layers`` of a float graph in their order, those that give currents inside the stage that takes them.
 
     Of several layers with weights the largest has ``weight_bits`` (``first_bits`` in the first stage, ``last_bits`` in
     the last), the others ``shortcut_bits``. Raises UnsupportedLayer, naming the layer, for what is no ReLU.
     """
     kinds = {layer.name: layer for layer in layers}
-    found: list[Stage | Pool | Flat] = []
+    found: list[Stage | Passing] = []
     for layer in layers:
         last = layer is layers[-1]
-        if isinstance(layer, Pool | Flat):
+        if isinstance(layer, Passing):
             found.append(layer)
         elif isinstance(layer, Activation) or last:
             if isinstance(layer, Activation) and layer.qcfs is not None:
@@ -62,6 +62,6 @@ def stages_of(
             found.append(
                 Stage(layer.name, tuple(terms), widths[: len(terms)], tuple(shortcuts), tuple(sums), currents, last)
             )
-        elif not isinstance(layer, CURRENTS):
+        elif not isinstance(layer, Currents):
             refuse(layer.name, f"{type(layer).__name__} in post-training quantisation", "weights, sums, ReLU and pools")
     return found

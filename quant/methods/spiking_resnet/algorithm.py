@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from ...conversion.integers import integer_network
 from ...frontends.activations import QCFS
 from ...frontends.floats import results
-from ...frontends.layers import IMAGE, Activation, Layer, Pool, Shortcut, UnsupportedLayer, Weights
+from ...frontends.layers import IMAGE, Activation, Layer, Passing, Shortcut, UnsupportedLayer, Weights
 from ...frontends.torch_fx.graph import trace
 from ...ir.network import Network
 from ...qat.integer_graph import IntegerGraph, sources_of
@@ -73,7 +73,7 @@ def pool_neurons(layers: Sequence[Layer]) -> list[Layer]:
         n = len(layer.weight) if isinstance(layer, Weights) else channels.get(layer.sources[0], 0)
         n += layer.before + layer.after if isinstance(layer, Shortcut) else 0
         channels[layer.name] = n
-        if isinstance(layer, Pool) and layer.kind == "average" and n:
+        if isinstance(layer, Passing) and layer.adds and n:
             unit, act = f"{layer.name}_unit", f"{layer.name}_neurons"
             while unit in names or act in names:
                 unit, act = f"{unit}_", f"{act}_"

@@ -1,1 +1,0 @@
-"""Initial membranes of single neurons."""

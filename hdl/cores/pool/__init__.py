@@ -1,1 +1,0 @@
-"""Pools of a window's words."""

@@ -1,1 +1,0 @@
-"""Shift-based batch norm and quantiser."""

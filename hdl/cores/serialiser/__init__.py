@@ -1,1 +1,0 @@
-"""A word of currents, handed out in parts."""

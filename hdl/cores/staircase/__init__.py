@@ -1,1 +1,0 @@
-"""The quantiser with a threshold for every step."""

@@ -1,1 +1,0 @@
-"""The synapse array: gated additions of weights."""

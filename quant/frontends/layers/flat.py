@@ -1,0 +1,63 @@
+"""Flattening: a map becomes a vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from ...ir.ops import Flatten
+from ..torch_fx.registry import reads
+from .base import Passing, Shape
+
+if TYPE_CHECKING:
+    from ..torch_fx.call import Call
+
+__all__ = ["Flat"]
+
+
+class Flat(Passing):
+    """(N, C, H, W) to (N, C*H*W)."""
+
+    def value(self, x: Sequence[Tensor]) -> Tensor:
+        return x[0].flatten(1)
+
+    def integers(self, x: Sequence[Tensor]) -> Tensor:
+        return x[0].flatten(1)
+
+    def shape(self, before: Sequence[Shape]) -> Shape:
+        c, h, w = before[0]
+        return c * h * w, 1, 1
+
+    def channels(self, values: Sequence[Tensor], cells: int) -> Tensor:
+        return values[0].repeat_interleave(cells) if values[0].ndim else values[0]
+
+    def node(self, fields: dict[str, str]) -> Flatten:
+        return Flatten(**fields)
+
+
+@reads(nn.Flatten)
+def _module(call: Call) -> None:
+    module = call.module
+    if (module.start_dim, module.end_dim) != (1, -1):
+        call.refuse(f"Flatten({module.start_dim}, {module.end_dim})", "Flatten(1, -1)")
+    call.put(Flat(call.name, (call.source,)))
+
+
+@reads(torch.flatten, "flatten", arguments=("input", "start_dim", "end_dim"))
+def _function(call: Call) -> None:
+    ends = call.take("start_dim", 0), call.take("end_dim", -1)
+    if ends != (1, -1):
+        call.refuse(f"flatten({ends[0]}, {ends[1]})", "flatten(x, 1)")
+    call.put(Flat(call.name, (call.source,)))
+
+
+@reads("view", "reshape", torch.reshape)
+def _view(call: Call) -> None:
+    to = call.take("shape") or call.rest()
+    to = to[0] if len(to) == 1 and isinstance(to[0], tuple | list) else to
+    if len(to) != 2 or call.sizes.axis(to[0]) != 0 or to[1] != -1:
+        call.refuse("a view", "x.view(x.size(0), -1) or torch.flatten(x, 1)")
+    call.put(Flat(call.name, (call.source,)))

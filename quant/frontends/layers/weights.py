@@ -1,0 +1,165 @@
+"""Layers with weights: convolutions and linear layers, batch norm folded in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...ir.ops import Conv2d, Linear, NetworkError
+from ..torch_fx.registry import reads
+from .base import Currents, Shape
+from .windows import places
+
+if TYPE_CHECKING:
+    from ..torch_fx.call import Call
+
+__all__ = ["Convolution", "Weights"]
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """How weights are applied: (Co, Ci / groups, Ky, Kx) as kernels that move over a map, (out, in) to a vector.
+
+    What takes float graphs applies weights of its own, rounded or trained, by this alone.
+    """
+
+    stride: int = 1
+    padding: int = 0
+    groups: int = 1
+
+    def __call__(
+        self, x: Tensor, weight: Tensor, bias: Tensor | None = None, by: Callable[..., Tensor] = F.conv2d
+    ) -> Tensor:
+        """The currents (N, Co, H, W) or (N, out) of ``x``; ``by`` convolves as ``F.conv2d`` does."""
+        if weight.ndim == 2:
+            return F.linear(x, weight, bias)
+        return by(x, weight, bias, stride=self.stride, padding=self.padding, groups=self.groups)
+
+    @property
+    def pads(self) -> bool:
+        """Whether windows reach beyond the map, where they see zeros."""
+        return self.padding > 0
+
+    def padded(self, x: Tensor, value: float = 0.0) -> Tensor:
+        """Maps (N, C, H, W) with all that windows see around them."""
+        return F.pad(x, [self.padding] * 4, value=value)
+
+    def unpadded(self, x: Tensor, weight: Tensor) -> Tensor:
+        """The currents of :meth:`padded` maps."""
+        return replace(self, padding=0)(x, weight)
+
+    def columns(self, x: Tensor, kernel: tuple[int, ...]) -> Tensor:
+        """What windows of ``kernel`` (Ky, Kx) see of maps: (N, C * Ky * Kx, windows)."""
+        return F.unfold(x, kernel, padding=self.padding, stride=self.stride)
+
+    def node(self, fields: dict[str, str], weight: np.ndarray, bits: int) -> Conv2d | Linear:
+        """The node of the integer network."""
+        if weight.ndim == 2:
+            return Linear(**fields, weight=weight, weight_bits=bits)
+        moved = {"stride": self.stride, "padding": self.padding, "groups": self.groups}
+        return Conv2d(**fields, weight=weight, weight_bits=bits, **moved)
+
+
+@dataclass(frozen=True)
+class Weights(Currents):
+    """A convolution or linear layer, batch norm folded in.
+
+    ``weight`` (Co, Ci / groups, Ky, Kx) or (out, in) and ``bias`` (Co,), detached copies in the type of the model;
+    ``stride``, ``padding`` and ``groups`` of a convolution.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    stride: int = 1
+    padding: int = 0
+    groups: int = 1
+
+    @property
+    def convolution(self) -> Convolution:
+        """How its weights are applied."""
+        return Convolution(self.stride, self.padding, self.groups)
+
+    def value(self, x: Sequence[Tensor]) -> Tensor:
+        return self.convolution(x[0], self.weight, self.bias)
+
+    def magnitude(self, x: Sequence[Tensor]) -> Tensor:
+        return self.convolution(x[0].abs(), self.weight.abs(), self.bias.abs())
+
+    def shape(self, before: Sequence[Shape]) -> Shape:
+        (c, h, w), source = before[0], self.source_name()
+        if self.weight.ndim == 2:
+            if (h, w) != (1, 1):
+                raise NetworkError(
+                    f"{self.name}: Linear takes a vector, but {source} gives {c}x{h}x{w}; put a Flatten before it"
+                )
+            if self.weight.shape[1] != c:
+                raise NetworkError(
+                    f"{self.name}: its weights have {self.weight.shape[1]} inputs, but {source} gives {c}"
+                )
+            return len(self.weight), 1, 1
+        if self.weight.shape[1] * self.groups != c:
+            of_groups = f" in {self.groups} groups" if self.groups > 1 else ""
+            raise NetworkError(
+                f"{self.name}: its kernels have {self.weight.shape[1]} channels{of_groups}, but {source} gives {c}"
+            )
+        return len(self.weight), *places(self.name, (h, w), self.weight.shape[2:], self.stride, self.padding)
+
+
+@reads(nn.Linear)
+def _linear(call: Call) -> None:
+    module = call.module
+    weight = module.weight.detach().clone()
+    call.put(Weights(call.name, (call.source,), weight, _bias(module.bias, weight)))
+
+
+@reads(nn.Conv2d)
+def _convolution(call: Call) -> None:
+    """A convolution, grouped or not, with zeros around the map."""
+    module = call.module
+    if (dilation := call.number("dilation", module.dilation)) != 1:
+        call.refuse(f"dilation={dilation}", "dilation=1")
+    padding = module.padding
+    if isinstance(padding, str):
+        if padding == "same" and any(k % 2 == 0 for k in module.kernel_size):
+            call.refuse("padding='same' with an even kernel", "a number, or 'same' with an odd kernel")
+        padding = 0 if padding == "valid" else tuple(k // 2 for k in module.kernel_size)
+    padding = call.number("padding", padding)
+    if module.padding_mode != "zeros" and padding:
+        call.refuse(f"padding_mode={module.padding_mode!r}", "padding_mode='zeros'")
+    weight = module.weight.detach().clone()
+    stride = call.number("stride", module.stride)
+    bias = _bias(module.bias, weight)
+    call.put(Weights(call.name, (call.source,), weight, bias, stride, padding, module.groups))
+
+
+def _bias(bias: Tensor | None, weight: Tensor) -> Tensor:
+    return torch.zeros(len(weight), dtype=weight.dtype) if bias is None else bias.detach().clone()
+
+
+@reads(nn.BatchNorm1d, nn.BatchNorm2d)
+def _norm(call: Call) -> None:
+    before = call.before
+    if not isinstance(before, Weights) or not call.alone:
+        call.refuse("batch norm there", "batch norm directly behind a convolution or linear layer")
+    call.replace(_folded(call, before, call.module), fold=call.module)
+
+
+def _folded(call: Call, layer: Weights, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> Weights:
+    """y = gamma * (W x + b - mean) / sqrt(var + eps) + beta, written as one layer; computed in float64."""
+    if norm.running_mean is None or norm.running_var is None:
+        call.refuse("batch norm without running statistics", "track_running_stats=True")
+    if norm.num_features != len(layer.weight):
+        call.refuse(f"batch norm over {norm.num_features} channels behind {len(layer.weight)}", "equal numbers")
+    mean, var = norm.running_mean.double(), norm.running_var.double()
+    gain = (var + norm.eps).rsqrt()
+    gain = gain if norm.weight is None else gain * norm.weight.detach().double()
+    beta = 0.0 if norm.bias is None else norm.bias.detach().double()
+    weight = layer.weight.double() * gain.view(-1, *[1] * (layer.weight.ndim - 1))
+    bias = gain * (layer.bias.double() - mean) + beta
+    return replace(layer, weight=weight.to(layer.weight.dtype), bias=bias.to(layer.weight.dtype))

@@ -1,0 +1,106 @@
+"""An operation of a traced graph, as the function sees it that reads it (:mod:`~.registry`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from torch import fx, nn
+
+from ..layers.base import Layer, refuse
+from .arguments import Arguments
+from .sizes import Sizes
+from .tracing import call_name
+
+if TYPE_CHECKING:
+    from .reader import Reader
+
+__all__ = ["Call"]
+
+
+class Call:
+    """What ``node`` calls and with what. Its reader takes all arguments, and says what becomes of it: :meth:`put` a
+    layer, :meth:`replace` the one before it, or :meth:`hand_on`.
+
+    Attributes: ``name``, as messages name it; ``of``, the tensor that it is called with.
+    """
+
+    def __init__(self, reader: Reader, node: fx.Node) -> None:
+        self.reader, self.node, self.name = reader, node, call_name(node)
+        self.given = Arguments(node)
+        self.of: Any = self.given.take("input")
+
+    @property
+    def module(self) -> Any:
+        """The module that is called."""
+        return self.reader.modules[str(self.node.target)]
+
+    @property
+    def source(self) -> str:
+        """The layer whose result it takes."""
+        return self.layer(self.of)
+
+    @property
+    def before(self) -> Layer | None:
+        """That layer itself, None for the image."""
+        return self.reader.layers.get(self.source)
+
+    @property
+    def alone(self) -> bool:
+        """Whether nothing else takes that result."""
+        return len(self.node.all_input_nodes[0].users) == 1
+
+    @property
+    def result(self) -> str:
+        """The layer that holds its own result, once there is one."""
+        return self.reader.found[self.node]
+
+    @property
+    def sizes(self) -> Sizes:
+        """The sizes that the forward has asked for."""
+        return self.reader.sizes
+
+    def take(self, key: str, default: Any = None) -> Any:
+        """The value of an argument, ``default`` where it is not given."""
+        return self.given.take(key, default)
+
+    def rest(self) -> list[Any]:
+        """The values of all arguments without a name."""
+        return self.given.rest()
+
+    def layer(self, value: Any) -> str:
+        """The layer whose result an argument is. Raises UnsupportedLayer where it is none."""
+        return self.reader.layer(value, self.name)
+
+    def number(self, what: str, value: Any) -> int:
+        """A setting that must be the same in both directions."""
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            if len(set(value)) != 1:
+                self.refuse(f"{what}={tuple(value)}", f"the same {what} in both directions")
+            value = value[0]
+        if isinstance(value, fx.Node):
+            self.refuse(f"{what} computed from {value.name}", f"a number for {what}")
+        return int(value)
+
+    def refuse(self, what: str, instead: str) -> NoReturn:
+        """Raise UnsupportedLayer, naming the operation."""
+        refuse(self.name, what, instead)
+
+    def put(self, layer: Layer) -> None:
+        """``layer``, under a name that is free, gives the result."""
+        self.reader.put(self.node, layer)
+
+    def replace(self, layer: Layer, *, fold: nn.Module | None = None) -> None:
+        """``layer`` takes the place of the source, and gives the result; ``fold``, the batch norm that went into it."""
+        source = self.source
+        self.reader.replace(self.node, source, layer)
+        if fold is not None:
+            self.reader.reading.folds[source] = fold
+
+    def hand_on(self) -> None:
+        """It gives what it takes, in evaluation."""
+        self.reader.hand_on(self.node, self.source, self.of)
+
+    def decide(self) -> None:
+        """It is a (log) softmax of the logits, which changes no answer."""
+        self.reader.decide(self.node, self.source, self.of)

@@ -1,0 +1,54 @@
+"""Operations that change no answer and are left out: dropout, Identity and a final (log) softmax."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .registry import reads
+
+if TYPE_CHECKING:
+    from .call import Call
+
+__all__ = ["DROPOUTS"]
+
+DROPOUTS = (F.dropout, F.dropout2d)
+
+
+@reads(nn.Dropout, nn.Dropout2d, nn.Identity)
+def _module(call: Call) -> None:
+    call.hand_on()
+
+
+@reads(*DROPOUTS, arguments=("input", "p", "training", "inplace"))
+def _dropout(call: Call) -> None:
+    for key in ("p", "inplace"):  # which change nothing in evaluation
+        call.take(key)
+    if call.take("training", True) is not False:
+        call.refuse("dropout that is on in evaluation", "nn.Dropout, or F.dropout(x, p, self.training)")
+    call.hand_on()
+
+
+@reads(nn.Softmax, nn.LogSoftmax)
+def _softmax_module(call: Call) -> None:
+    _final(call, call.module.dim)
+
+
+@reads(F.softmax, F.log_softmax, arguments=("input", "dim", "_stacklevel", "dtype"))
+@reads(torch.softmax, torch.log_softmax, "softmax", "log_softmax", arguments=("input", "dim", "dtype"))
+def _softmax(call: Call) -> None:
+    call.take("_stacklevel")
+    _final(call, call.take("dim"))
+    if call.take("dtype") is not None:
+        call.refuse("a softmax in another type of numbers", "softmax without dtype")
+
+
+def _final(call: Call, axis: Any) -> None:
+    if any(user.op != "output" for user in call.node.users):
+        call.refuse("softmax inside the network", "softmax as the last layer, where it changes no answer")
+    if axis not in (None, 1, -1):  # None is 1 for what a Linear gives
+        call.refuse(f"softmax over axis {axis}", "softmax over the classes, axis 1")
+    call.decide()
