@@ -1,5 +1,6 @@
-"""Which packages there are: every folder with a module in those that ``[tool.setuptools.package-dir]`` of pyproject.toml
-names. A new folder needs no line anywhere, and no ``__init__.py``; all other settings are in pyproject.toml."""
+"""Which packages there are: every folder with a module in those that ``[tool.setuptools.package-dir]`` of
+pyproject.toml names. A new folder needs no line anywhere, and no ``__init__.py``; all other settings are in
+pyproject.toml."""
 
 import tomllib
 from pathlib import Path

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -24,20 +25,63 @@ RELUS = (torch.relu, torch.relu_, F.relu, F.relu_, "relu", "relu_")
 
 @dataclass(frozen=True)
 class Activation(Layer):
-    """A ReLU (``qcfs`` is None) or the QCFS module itself."""
+    """The QCFS module itself, or, where ``qcfs`` is None, y = clamp(x, ``low``, ``high``): a ReLU as it stands.
 
-    qcfs: QCFS | None
+    With a finite ``high`` it is a ReLU6 or a Hardtanh, with a ``low`` of minus infinity none at all: values with a
+    sign, as a linear bottleneck gives them.
+    """
+
+    qcfs: QCFS | None = None
+    low: float = 0.0
+    high: float = math.inf
+
+    @property
+    def signed(self) -> bool:
+        """Whether it gives values below 0."""
+        return self.low < 0
 
     def value(self, x: Sequence[Tensor]) -> Tensor:
-        """A ReLU, or what its own module computes."""
-        return x[0].relu() if self.qcfs is None else self.qcfs(x[0])
+        """What it gives, or what its own module computes."""
+        if self.qcfs is not None:
+            return self.qcfs(x[0])
+        return x[0].relu() if (self.low, self.high) == (0, math.inf) else x[0].clamp(self.low, self.high)
 
 
 @reads(nn.ReLU)
 @reads(*RELUS, arguments=("input", "inplace"))
 def _relu(call: Call) -> None:
     call.take("inplace")
-    call.put(Activation(call.name, (call.source,), None))
+    call.put(Activation(call.name, (call.source,)))
+
+
+@reads(nn.ReLU6)
+@reads(F.relu6, arguments=("input", "inplace"))
+def _relu6(call: Call) -> None:
+    call.take("inplace")
+    call.put(Activation(call.name, (call.source,), high=6.0))
+
+
+@reads(nn.Hardtanh)
+def _hardtanh_module(call: Call) -> None:
+    _clamped(call, call.module.min_val, call.module.max_val)
+
+
+@reads(F.hardtanh, F.hardtanh_, arguments=("input", "min_val", "max_val", "inplace"))
+def _hardtanh(call: Call) -> None:
+    call.take("inplace")
+    _clamped(call, call.take("min_val", -1.0), call.take("max_val", 1.0))
+
+
+@reads(torch.clamp, torch.clip, "clamp", "clamp_", "clip", "clip_", arguments=("input", "min", "max"))
+def _clamp(call: Call) -> None:
+    _clamped(call, call.take("min"), call.take("max"))
+
+
+def _clamped(call: Call, low: Any, high: Any) -> None:
+    low, high = -math.inf if low is None else low, math.inf if high is None else high
+    if not all(isinstance(end, int | float) for end in (low, high)) or not low <= 0 < high:
+        call.refuse(f"a clamp to {low}..{high}", "numbers with low <= 0 < high")
+    call.put(Activation(call.name, (call.source,), None, float(low), float(high)))
 
 
 @reads(QCFS)
