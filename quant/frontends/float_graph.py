@@ -4,28 +4,55 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .layers import Layer, Shape
+from .layers import Layer, Shape, UnsupportedLayer
 from .repeat import repeated
-from .structure import check, size
+from .rewrites import Graph, rewritten
+from .structure import check, fitting, size
 
-__all__ = ["FloatGraph"]
+__all__ = ["FloatGraph", "plain"]
 
 
 class FloatGraph(NamedTuple):
     """``layers``, each behind its sources, the last one the ``Linear`` of the classes; those of currents that several
     layers take once for each (``quant.frontends.repeat``). ``shape`` (C, H, W) of the image, None where neither the
-    source nor its reader was told."""
+    source nor its reader was told. ``normalised``, mean and standard deviation (C,) that the source itself normalises
+    the image with, None where it does not: the layers take what comes out of that."""
 
     layers: list[Layer]
     shape: Shape | None
+    normalised: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     @classmethod
     def of(cls, layers: list[Layer], answer: str, shape: Shape | None = None) -> FloatGraph:
         """The graph of ``layers`` as a model has them, each behind its sources; ``answer`` is the one that gives the
         logits.
 
-        A max-pool before its activation is moved behind it, which is the same for a rising function; see
-        ``structure.check`` for the other rules. Raises UnsupportedLayer, naming the layer, for a structure that has no
-        integer counterpart, and, with a ``shape``, NetworkError where the sizes of layers do not fit each other.
+        What has the same result in other words is rewritten (``quant.frontends.rewrites``), and a max-pool before its
+        activation is moved behind it, which is the same for a rising function; see ``structure.check`` for the other
+        rules. Raises UnsupportedLayer, naming the layer, for a structure that has no integer counterpart, and, with a
+        ``shape``, NetworkError where the sizes of layers do not fit each other.
         """
-        return cls(size(repeated(check(layers, answer)), shape), shape)
+        layers, answer, normalised = plain(layers, answer, shape)
+        return cls(size(repeated(check(layers, answer)), shape), shape, normalised)
+
+
+def plain(
+    layers: list[Layer], answer: str, shape: Shape | None
+) -> tuple[list[Layer], str, tuple[tuple[float, ...], tuple[float, ...]] | None]:
+    """``layers`` rewritten, the one that gives the logits, and how the image is normalised (``rewrites``).
+
+    Without a ``shape`` of the image, sizes that fit stand in for it, and nothing is rewritten that can stay as it is.
+    """
+    if shape is None:
+        try:
+            check(layers, answer)
+        except UnsupportedLayer:
+            for layer in layers:
+                layer.sized([])  # which is refused where the sizes of maps decide
+            shape = fitting(layers)
+            if shape is None:
+                raise
+        else:
+            return layers, answer, None
+    graph = rewritten(Graph(layers, answer, shape))
+    return graph.layers, graph.answer, graph.normalised

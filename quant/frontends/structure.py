@@ -49,8 +49,11 @@ def check(layers: list[Layer], answer: str) -> list[Layer]:
             )
         if not takers[layer.name] and layer.name != answer:
             refuse(layer.name, "a layer whose result nothing takes", "layers that lead to the logits")
-    last = kinds.get(answer)
-    if not isinstance(last, Weights) or last.weight.ndim != 2 or takers[answer]:
+    last = [kinds.get(answer)]
+    while sums := [layer for layer in last if isinstance(layer, Sum)]:
+        last = [layer for layer in last if layer not in sums]
+        last += [kinds.get(source) for layer in sums for source in layer.sources]
+    if not all(isinstance(layer, Weights) and layer.weight.ndim == 2 for layer in last) or takers[answer]:
         raise UnsupportedLayer(
             f"{answer or 'model'}: the last layer must be a Linear, whose outputs are the classes, with no activation "
             f"behind it"

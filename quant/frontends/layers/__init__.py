@@ -13,7 +13,9 @@ import pkgutil
 
 from .activation import Activation
 from .base import IMAGE, Currents, Layer, Passing, Shape, UnsupportedLayer, refuse
+from .concat import Concat, Select
 from .flat import Flat
+from .norm import Norm
 from .pool import Pool
 from .shortcut import Shortcut
 from .sum import Sum
@@ -22,12 +24,15 @@ from .weights import Convolution, Weights
 __all__ = [
     "IMAGE",
     "Activation",
+    "Concat",
     "Convolution",
     "Currents",
     "Flat",
     "Layer",
+    "Norm",
     "Passing",
     "Pool",
+    "Select",
     "Shape",
     "Shortcut",
     "Sum",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from ...ir.ops import Flatten
+from ...ir.ops import Flatten, NetworkError
 from ..torch_fx.registry import reads
 from .base import Passing, Shape
+from .concat import selected
 
 if TYPE_CHECKING:
     from ..torch_fx.call import Call
@@ -18,8 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["Flat"]
 
 
+@dataclass(frozen=True)
 class Flat(Passing):
-    """(N, C, H, W) to (N, C*H*W)."""
+    """(N, C, H, W) to (N, C*H*W); ``numbers``, how many these are, where the model says so, else 0."""
+
+    numbers: int = 0
 
     def value(self, x: Sequence[Tensor]) -> Tensor:
         return x[0].flatten(1)
@@ -29,6 +34,10 @@ class Flat(Passing):
 
     def shape(self, before: Sequence[Shape]) -> Shape:
         c, h, w = before[0]
+        if self.numbers not in (0, c * h * w):
+            raise NetworkError(
+                f"{self.name}: makes vectors of {self.numbers}, but {self.source_name()} gives {c}x{h}x{w} for an image"
+            )
         return c * h * w, 1, 1
 
     def channels(self, values: Sequence[Tensor], cells: int) -> Tensor:
@@ -57,7 +66,14 @@ def _function(call: Call) -> None:
 @reads("view", "reshape", torch.reshape)
 def _view(call: Call) -> None:
     to = call.take("shape") or call.rest()
-    to = to[0] if len(to) == 1 and isinstance(to[0], tuple | list) else to
-    if len(to) != 2 or call.sizes.axis(to[0]) != 0 or to[1] != -1:
-        call.refuse("a view", "x.view(x.size(0), -1) or torch.flatten(x, 1)")
-    call.put(Flat(call.name, (call.source,)))
+    to = list(to[0]) if len(to) == 1 and isinstance(to[0], tuple | list) else to
+    axes = [call.sizes.axis(size) for size in to]
+    rule = call.held(call.of)
+    if len(to) == 5 and axes[0] == 0 and isinstance(to[1], int) and axes[3:] == [2, 3] and rule is None:
+        call.hold(to[1])  # groups of channels
+    elif len(to) == 4 and axes[0] == 0 and axes[2:] == [2, 3] and callable(rule):
+        selected(call, call.holder(call.of), rule)
+    elif len(to) == 2 and (to[1] == -1 and axes[0] == 0 or to[0] == -1 and isinstance(to[1], int)):
+        call.put(Flat(call.name, (call.source,), numbers=to[1] if to[0] == -1 else 0))
+    else:
+        call.refuse("a view", "x.view(x.size(0), -1), x.view(-1, n), torch.flatten(x, 1), or a channel shuffle")

@@ -14,6 +14,7 @@ from torch import Tensor
 from ...ir.ops import Gain
 from ..torch_fx.registry import reads
 from .base import Currents, Shape
+from .concat import channels, selected
 
 if TYPE_CHECKING:
     from ..torch_fx.call import Call
@@ -54,10 +55,14 @@ class Shortcut(Currents):
 def _strided(call: Call) -> None:
     """x[:, :, ::s, ::s], the beginning of a shortcut."""
     every, index = slice(None), call.take("index")
+    if callable(part := call.held(call.of)) and isinstance(index, int):
+        return selected(call, call.holder(call.of), part(index))
+    if rule := channels(index):
+        return selected(call, call.of, rule)
     steps = [s.step for s in index[2:] if isinstance(s, slice)] if isinstance(index, tuple) else []
     if len(steps) != 2 or index != (every, every, *(slice(None, None, s) for s in steps)):
         call.refuse(f"the part [{index}]", "x[:, :, ::s, ::s] as a shortcut")
-    call.put(Shortcut(call.name, (call.source,), call.number("stride", [s or 1 for s in steps]), 0, 0))
+    return call.put(Shortcut(call.name, (call.source,), call.number("stride", [s or 1 for s in steps]), 0, 0))
 
 
 @reads(F.pad, arguments=("input", "pad", "mode", "value"))

@@ -12,6 +12,7 @@ from torch import Tensor
 from ...ir.ops import NetworkError
 from ..torch_fx.registry import reads
 from .base import Currents, Shape
+from .norm import Norm
 
 if TYPE_CHECKING:
     from ..torch_fx.call import Call
@@ -38,4 +39,10 @@ class Sum(Currents):
 def _sum(call: Call) -> None:
     if (alpha := call.take("alpha", 1)) != 1:
         call.refuse(f"a sum with alpha={alpha}", "a plain sum")
-    call.put(Sum(call.name, tuple(call.layer(term) for term in (call.of, call.take("other")))))
+    terms = call.of, call.take("other")
+    for term, other in (terms, terms[::-1]):
+        if (bias := call.constant(term)) is not None:
+            one = torch.ones(1, dtype=torch.float64)
+            call.put(Norm(call.name, (call.layer(other),), one.expand(bias.numel()).clone(), bias))
+            return
+    call.put(Sum(call.name, tuple(call.layer(term) for term in terms)))

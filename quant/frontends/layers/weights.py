@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ...ir.ops import Conv2d, Linear, NetworkError
 from ..torch_fx.registry import reads
 from .base import Currents, Shape
+from .norm import Norm
 from .windows import places
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ class Convolution:
     def pads(self) -> bool:
         """Whether windows reach beyond the map, where they see zeros."""
         return self.padding > 0
+
+    @property
+    def moves(self) -> bool:
+        """Whether its result is not a number for every one of the map."""
+        return self.stride != 1 or self.pads
 
     def padded(self, x: Tensor, value: float = 0.0) -> Tensor:
         """Maps (N, C, H, W) with all that windows see around them."""
@@ -87,6 +93,12 @@ class Weights(Currents):
 
     def value(self, x: Sequence[Tensor]) -> Tensor:
         return self.convolution(x[0], self.weight, self.bias)
+
+    def scaled(self, gain: Tensor, beta: Tensor, mean: Tensor) -> Weights:
+        """The layer that gives gain * (y - mean) + beta where this one gives y, (Co,) each and double."""
+        weight = self.weight.double() * gain.view(-1, *[1] * (self.weight.ndim - 1))
+        bias = gain * (self.bias.double() - mean) + beta
+        return replace(self, weight=weight.to(self.weight.dtype), bias=bias.to(self.weight.dtype))
 
     def magnitude(self, x: Sequence[Tensor]) -> Tensor:
         return self.convolution(x[0].abs(), self.weight.abs(), self.bias.abs())
@@ -144,22 +156,18 @@ def _bias(bias: Tensor | None, weight: Tensor) -> Tensor:
 
 @reads(nn.BatchNorm1d, nn.BatchNorm2d)
 def _norm(call: Call) -> None:
-    before = call.before
-    if not isinstance(before, Weights) or not call.alone:
-        call.refuse("batch norm there", "batch norm directly behind a convolution or linear layer")
-    call.replace(_folded(call, before, call.module), fold=call.module)
-
-
-def _folded(call: Call, layer: Weights, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> Weights:
-    """y = gamma * (W x + b - mean) / sqrt(var + eps) + beta, written as one layer; computed in float64."""
+    """y = gamma * (x - mean) / sqrt(var + eps) + beta, computed in float64: part of the layer with weights before it, a
+    layer of its own where there is none, or where something else takes that one's result."""
+    norm, before = call.module, call.before
     if norm.running_mean is None or norm.running_var is None:
         call.refuse("batch norm without running statistics", "track_running_stats=True")
-    if norm.num_features != len(layer.weight):
-        call.refuse(f"batch norm over {norm.num_features} channels behind {len(layer.weight)}", "equal numbers")
     mean, var = norm.running_mean.double(), norm.running_var.double()
     gain = (var + norm.eps).rsqrt()
     gain = gain if norm.weight is None else gain * norm.weight.detach().double()
-    beta = 0.0 if norm.bias is None else norm.bias.detach().double()
-    weight = layer.weight.double() * gain.view(-1, *[1] * (layer.weight.ndim - 1))
-    bias = gain * (layer.bias.double() - mean) + beta
-    return replace(layer, weight=weight.to(layer.weight.dtype), bias=bias.to(layer.weight.dtype))
+    beta = torch.zeros_like(mean) if norm.bias is None else norm.bias.detach().double()
+    if not isinstance(before, Weights) or not call.alone:
+        call.put(Norm(call.name, (call.source,), gain, beta - gain * mean))
+        return
+    if norm.num_features != len(before.weight):
+        call.refuse(f"batch norm over {norm.num_features} channels behind {len(before.weight)}", "equal numbers")
+    call.replace(before.scaled(gain, beta, mean), fold=norm)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from ..layers.base import Layer, refuse
 from .arguments import Arguments
@@ -71,6 +71,23 @@ class Call:
     def layer(self, value: Any) -> str:
         """The layer whose result an argument is. Raises UnsupportedLayer where it is none."""
         return self.reader.layer(value, self.name)
+
+    def constant(self, value: Any) -> Tensor | None:
+        """An argument that is a number or a constant tensor, one number or one a channel, (1,) or (C,), double; None
+        for anything else."""
+        return self.reader.constant(value, self.name)
+
+    def hold(self, what: Any) -> None:
+        """It gives no layer yet: ``what`` it is of its source is for what takes it (:meth:`held`)."""
+        self.reader.parts[self.node] = self.holder(self.of), what
+
+    def held(self, value: Any) -> Any:
+        """What an argument holds, None where it is an ordinary result."""
+        return self.reader.parts.get(value, (None, None))[1] if isinstance(value, fx.Node) else None
+
+    def holder(self, value: Any) -> Any:
+        """What an argument that holds something is of."""
+        return self.reader.parts[value][0] if value in self.reader.parts else value
 
     def number(self, what: str, value: Any) -> int:
         """A setting that must be the same in both directions."""

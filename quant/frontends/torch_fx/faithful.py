@@ -27,9 +27,12 @@ from ..layers import IMAGE, Activation, Layer, UnsupportedLayer, Weights
 from .compare import SEED, compare, largest, scales
 from .tracing import evaluating, type_name
 
-__all__ = ["check_forward", "check_fused", "check_repeated", "check_same", "images"]
+__all__ = ["check_forward", "check_fused", "check_repeated", "check_rewritten", "check_same", "images"]
 
 IMAGES = 2
+
+DEPTH = 100
+"""Rewritten layers are compared as a whole: errors of rounding of so many layers may add up."""
 
 
 def images(model: nn.Module, layers: Mapping[str, Layer], shape: tuple[int, int, int]) -> Tensor:
@@ -116,6 +119,35 @@ def check_repeated(once: Sequence[Layer], repeated: Sequence[Layer], x: Tensor) 
     for layer in repeated:
         want, got = wanted[layer.origin], found[layer.name]
         compare(layer.name, got, want, largest(want), ("once", "where it is repeated"))
+
+
+@torch.no_grad()
+def check_rewritten(
+    read: Sequence[Layer],
+    made: Sequence[Layer],
+    answers: tuple[str, str],
+    x: Tensor,
+    normalised: tuple[tuple[float, ...], tuple[float, ...]] | None,
+) -> None:
+    """Compare the layers ``made`` of those that were ``read`` (``quant.frontends.rewrites``), by the activations of one
+    name and by the ``answers`` of both, for images ``x``. Raises UnsupportedLayer, naming the first that differs."""
+    if [layer.name for layer in read] == [layer.name for layer in made]:
+        return
+    image = x
+    if normalised is not None:
+        mean, std = (torch.tensor(a, dtype=x.dtype).view(-1, *[1] * (x.ndim - 2)) for a in normalised)
+        image = (x - mean) / std
+    wanted, found = {IMAGE: x}, {IMAGE: image}
+    for values, layers in ((wanted, read), (found, made)):
+        for layer in layers:
+            values[layer.name] = layer.value([values[source] for source in layer.sources])
+    kinds = {layer.name: layer for layer in read}
+    for layer in made:
+        if isinstance(layer, Activation) and isinstance(kinds.get(layer.name), Activation):
+            want = wanted[layer.name]
+            compare(layer.name, found[layer.name], want, DEPTH * largest(want), ("in the model", "rewritten"))
+    want = wanted[answers[0]]
+    compare(answers[0], found[answers[1]], want, DEPTH * largest(want), ("in the model", "rewritten"))
 
 
 @torch.no_grad()

@@ -12,10 +12,11 @@ from dataclasses import replace
 from torch import Tensor, fx, nn
 
 from ..float_graph import FloatGraph
+from ..float_graph import plain as rewritten
 from ..layers import Layer, UnsupportedLayer
 from ..repeat import repeated
 from ..structure import check, fitting, size
-from .faithful import check_forward, check_repeated, images
+from .faithful import check_forward, check_repeated, check_rewritten, images
 from .operations import check_layers
 from .reader import Reader
 from .tracing import evaluating, graph_of, plain, type_name
@@ -36,8 +37,14 @@ def read(model: nn.Module, shape: tuple[int, int, int] | None = None) -> FloatGr
 
 
 def trace(model: nn.Module, shape: tuple[int, int, int] | None = None) -> list[Layer]:
-    """The layers of :func:`read`."""
-    return read(model, shape).layers
+    """The layers of :func:`read`. Raises UnsupportedLayer where the model normalises the image: they do not say so."""
+    found = read(model, shape)
+    if found.normalised is not None:
+        raise UnsupportedLayer(
+            f"{type_name(model)}: normalises the image in its forward, which is not supported here; supported: images "
+            f"that come normalised, or spikeloom convert --method ptq"
+        )
+    return found.layers
 
 
 def checked_images(model: nn.Module, shape: tuple[int, int, int] | None = None) -> Tensor:
@@ -51,21 +58,23 @@ def _checked(model: nn.Module, shape: tuple[int, int, int] | None) -> tuple[Read
     """The layers of a plain ``model``, compared with what it does, and the shape of the images for that."""
     graph = model.graph if isinstance(model, fx.GraphModule) else graph_of(model)
     reader = _read(model, graph)
-    layers = check(list(reader.layers.values()), reader.answer)
-    tried = shape or fitting(layers)
+    tried = shape or fitting(list(reader.layers.values()))
     if tried is None:
         raise UnsupportedLayer(
             f"{type_name(model)}: no image of up to 512x512 pixels fits its layers; supported: tracing with the shape "
             f"of the image"
         )
-    size(layers, tried)
+    rewritten_layers, answer, _ = rewritten(list(reader.layers.values()), reader.answer, tried)
+    check(rewritten_layers, answer)
     check_forward(model, graph, images(model, reader.layers, tried))
     # Only a forward brings the weights of hooks up to date, as those of torch.nn.utils.weight_norm are.
     reader = _read(model, graph)
     sized = {layer.name: layer for layer in size(list(reader.layers.values()), tried)}
     x = images(model, sized, tried)
     check_layers(model, graph, replace(reader.reading, layers=sized), x)
-    layers = size(check(list(reader.layers.values()), reader.answer), tried)
+    layers, answer, normalised = rewritten(list(reader.layers.values()), reader.answer, tried)
+    check_rewritten(list(sized.values()), layers, (reader.answer, answer), x, normalised)
+    layers = size(check(layers, answer), tried)
     check_repeated(layers, repeated(layers), x)
     return reader, tried
 

@@ -15,13 +15,13 @@ from typing import Any
 import torch.nn.functional as F
 from torch import fx, nn
 
-from ..layers import UnsupportedLayer
+from ..layers import UnsupportedLayer, refuse
 from ..layers.activation import RELUS
 from ..layers.pool import MAX_POOLS
 from .arguments import Arguments, in_place
 from .faithful import check_same
 from .graph import checked_images
-from .tracing import graph_of, plain, type_name, word
+from .tracing import Constant, call_name, graph_of, plain, type_name, word
 from .unchanged import DROPOUTS
 
 __all__ = ["prepared"]
@@ -47,7 +47,11 @@ def prepared(
         raise UnsupportedLayer(
             f"{type_name(model)}: cannot be copied ({error}); supported: models that copy.deepcopy copies"
         ) from error
-    traced = fx.GraphModule(model, _graph(model))
+    graph = _graph(model)
+    for node in graph.nodes:
+        if isinstance(node.target, Constant):
+            refuse(call_name(node), "a constant that the forward makes", "one of register_buffer, or a number")
+    traced = fx.GraphModule(model, graph)
     names = _own_activations(traced)
     check_same(source, plain(traced), images, replaced=names)
     for name in names:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from torch import fx, nn
+import torch
+from torch import Tensor, fx, nn
 
 from ..layers import IMAGE, Layer, UnsupportedLayer, refuse
 from . import unchanged  # noqa: F401  registers its readers
@@ -14,7 +15,7 @@ from .arguments import in_place
 from .call import Call
 from .registry import READERS
 from .sizes import Sizes
-from .tracing import call_name, type_name
+from .tracing import Constant, call_name, type_name
 
 __all__ = ["Reader", "Reading"]
 
@@ -41,8 +42,9 @@ class Reader:
     """Layers, one operation after the other.
 
     ``found``: the layer that holds the result of an operation; ``sizes``: operations that give a size; ``latest``: the
-    operation that has written over the result of another one; ``reading``: the layers and what :mod:`~.operations`
-    needs to know of them; ``answer``: the layer of the logits.
+    operation that has written over the result of another one; ``constants``: parameters and buffers of the model;
+    ``parts``: operations that give no layer by themselves, with the one they are of (:meth:`Call.hold`); ``reading``:
+    the layers and what :mod:`~.operations` needs to know of them; ``answer``: the layer of the logits.
     """
 
     def __init__(self, modules: dict[str, nn.Module]) -> None:
@@ -53,6 +55,8 @@ class Reader:
         self.found: dict[fx.Node, str] = {}
         self.latest: dict[fx.Node, fx.Node] = {}
         self.sizes = Sizes()
+        self.constants: dict[fx.Node, Any] = {}
+        self.parts: dict[fx.Node, tuple[fx.Node, Any]] = {}
 
     def read(self, node: fx.Node) -> None:
         """The next operation. Raises UnsupportedLayer, naming it, where it has no integer counterpart."""
@@ -62,7 +66,9 @@ class Reader:
                 raise UnsupportedLayer(f"{name}: a second input is not supported; supported: one image")
             self.found[node] = IMAGE
         elif node.op == "get_attr":
-            raise UnsupportedLayer(f"{name}: a parameter used outside a layer is not supported; supported: {SUPPORTED}")
+            self.constants[node] = self.attribute(str(node.target))
+        elif isinstance(node.target, Constant):
+            self.constants[node] = node.target.value
         elif not self.sizes.note(node):
             call = Call(self, node)
             self._reader(node)(call)
@@ -72,10 +78,33 @@ class Reader:
 
     def layer(self, node: Any, name: str) -> str:
         """The layer whose result ``node`` is."""
+        if isinstance(node, fx.Node) and node in self.constants:
+            raise UnsupportedLayer(f"{name}: a parameter used outside a layer is not supported; supported: {SUPPORTED}")
         if not isinstance(node, fx.Node) or node not in self.found:
             what = call_name(node) if isinstance(node, fx.Node) else repr(node)
             raise UnsupportedLayer(f"{name}: takes {what}, which is no result of a layer; supported: {SUPPORTED}")
         return self.found[self._now(node)]
+
+    def attribute(self, path: str) -> Any:
+        """The parameter or buffer at ``path`` of the model."""
+        *owner, name = path.split(".")
+        return getattr(self.modules[".".join(owner)], name)
+
+    def constant(self, value: Any, name: str) -> Tensor | None:
+        """See :meth:`Call.constant`."""
+        if isinstance(value, fx.Node):
+            value = self.constants.get(value)
+        if isinstance(value, bool) or not isinstance(value, int | float | Tensor):
+            return None
+        found = torch.as_tensor(value).detach().double()
+        shape = tuple(found.shape)
+        if found.numel() > 1 and not (len(shape) in (3, 4) and shape[-2:] == (1, 1) and found.numel() == shape[-3]):
+            refuse(
+                name,
+                f"a parameter used outside a layer, of shape {shape},",
+                f"one number, one a channel, of shape (C, 1, 1), and {SUPPORTED}",
+            )
+        return found.reshape(-1)
 
     def put(self, node: fx.Node, layer: Layer) -> None:
         """``layer`` is new, under a name that is free, and ``node`` gives its result."""
@@ -102,7 +131,8 @@ class Reader:
         known = [READERS[kind] for kind in type(module).__mro__ if kind in READERS] if module is not None else []
         if known or (module is None and node.target in READERS):
             return known[0] if known else READERS[node.target]
-        self.layer(node.all_input_nodes[0] if node.all_input_nodes else None, call_name(node))
+        for given in node.all_input_nodes or [None]:
+            self.layer(given, call_name(node))
         return refuse(
             call_name(node),
             type_name(module) if module is not None else getattr(node.target, "__name__", str(node.target)),

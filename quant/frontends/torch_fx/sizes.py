@@ -30,6 +30,8 @@ class Sizes:
             if axis is not None or not (isinstance(index, int) or index in (slice(2, None), slice(-2, None))):
                 return False
             self.found[node] = (of, index % 4 if isinstance(index, int) else "map")
+        elif node.target is operator.floordiv and args[0] in self.found:
+            self.found[node] = (self.found[node.all_input_nodes[0]][0], "part")
         else:
             return False
         return True

@@ -19,7 +19,7 @@ from torch.nn.parameter import is_lazy
 from ..activations import QCFS
 from ..layers import UnsupportedLayer, refuse
 
-__all__ = ["call_name", "evaluating", "graph_of", "plain", "type_name", "word"]
+__all__ = ["Constant", "call_name", "evaluating", "graph_of", "plain", "type_name", "word"]
 
 COMPUTED = (torch.float32, torch.float64)
 """Types of numbers that weights are read in; narrower ones are exact in float32."""
@@ -41,6 +41,19 @@ class _Proxy(fx.Proxy):
 
     def __iadd__(self, other: Any) -> fx.Proxy:
         return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {}, name="add")
+
+
+class Constant:
+    """A tensor that a forward makes without its image, in place of an attribute that tracing gives the model."""
+
+    __name__ = "constant"
+
+    def __init__(self, value: torch.Tensor) -> None:
+        self.value = value
+
+    def __call__(self) -> torch.Tensor:
+        """The tensor."""
+        return self.value
 
 
 class _Tracer(fx.Tracer):
@@ -118,7 +131,11 @@ def graph_of(model: nn.Module, *, training: bool = False) -> fx.Graph:
     fields = [(module, dict(vars(module))) for module in model.modules()]
     try:
         with evaluating(model, training=training):
-            return _Tracer().trace(model)
+            graph = _Tracer().trace(model)
+            for node in graph.nodes:
+                if node.op == "get_attr" and str(node.target).startswith("_tensor_constant"):
+                    node.op, node.target = "call_function", Constant(getattr(model, str(node.target)))
+            return graph
     except Exception as error:  # torch.fx runs the user's code, so anything may come out of it
         raise UnsupportedLayer(
             f"{type_name(model)}: its forward cannot be traced ({error}); supported: a forward without branches on "

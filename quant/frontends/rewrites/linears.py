@@ -1,0 +1,101 @@
+"""Linear layers without an activation between them.
+
+Two Linears are one. An average over a map moves in front of a convolution of 1x1, which sees single pixels. A
+convolution of one pixel is a Linear. Where none of this holds, values with a sign stand between the two layers: an
+activation without bounds, which every form that has such values can compute.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from ..layers import Activation, Flat, Layer, Passing, Pool, Sum, Weights
+from .graph import Graph
+
+__all__ = ["linears"]
+
+
+def linears(graph: Graph) -> Graph:
+    """``graph`` with an activation, or none at all, between every two layers with weights."""
+    for one in (_composed, _averages_first, _one_pixel, _signed):
+        graph = one(graph)
+    return graph
+
+
+def _composed(graph: Graph) -> Graph:
+    """Linears directly behind a Linear, one layer."""
+    for layer in graph.layers:
+        before = graph.kinds.get(layer.sources[0])
+        if not isinstance(layer, Weights) or not isinstance(before, Weights) or not graph.alone(before):
+            continue
+        if layer.weight.ndim != 2 or before.weight.ndim != 2:
+            continue
+        w = layer.weight.double()
+        weight, bias = w @ before.weight.double(), w @ before.bias.double() + layer.bias.double()
+        kind = layer.weight.dtype
+        both = replace(layer, sources=before.sources, weight=weight.to(kind), bias=bias.to(kind))
+        return _composed(graph.changed(both if one is layer else one for one in graph.layers if one is not before))
+    return graph
+
+
+def _averages_first(graph: Graph) -> Graph:
+    """Average pools behind a convolution of 1x1, in front of it."""
+    for pool in graph.layers:
+        before = graph.kinds.get(pool.sources[0])
+        if not isinstance(pool, Pool) or not pool.adds or not isinstance(before, Weights) or not graph.alone(before):
+            continue
+        if before.weight.ndim != 4 or before.weight.shape[2:] != (1, 1) or before.convolution.moves:
+            continue
+        first = replace(pool, name=graph.fresh(f"{pool.name} first"), sources=before.sources)
+        bias = before.bias * pool.kernel**2 / pool.parts
+        last = replace(before, name=before.name, sources=(first.name,), bias=bias)
+        layers = [one for layer in graph.layers if layer is not pool
+                  for one in ([first, last] if layer is before else [layer])]  # fmt: skip
+        return _averages_first(graph.changed(layers, {pool.name: before.name}))
+    return graph
+
+
+def _one_pixel(graph: Graph) -> Graph:
+    """Flattened currents of one pixel, those of a Linear."""
+    for flat in graph.layers:
+        before = graph.kinds.get(flat.sources[0])
+        if not isinstance(flat, Flat) or not isinstance(before, Weights) or before.weight.ndim != 4:
+            continue
+        size, source = graph.shapes[before.name][1:], graph.shapes[before.sources[0]]
+        fills = tuple(before.weight.shape[2:]) == source[1:] and not before.convolution.pads
+        if size != (1, 1) or not fills or before.groups > 1 or not graph.alone(before):
+            continue
+        first = Flat(graph.fresh(f"{flat.name} first"), before.sources)
+        last = Weights(before.name, (first.name,), before.weight.flatten(1), before.bias)
+        layers = [one for layer in graph.layers if layer is not flat
+                  for one in ([first, last] if layer is before else [layer])]  # fmt: skip
+        return _one_pixel(graph.changed(layers, {flat.name: before.name}))
+    return graph
+
+
+def _signed(graph: Graph) -> Graph:
+    """Values with a sign wherever something else than an activation, a sum or the answer takes currents."""
+    new, renamed = list[Layer](), dict[str, str]()
+    for layer in graph.layers:
+        sources = list(layer.sources)
+        for k, source in enumerate(sources):
+            before = graph.kinds.get(source)
+            if not isinstance(before, Weights | Sum) or isinstance(layer, Activation | Sum):
+                continue
+            if isinstance(layer, Passing) and layer.rising and _behind(graph, layer):
+                continue
+            if source not in renamed:
+                renamed[source] = graph.fresh(f"{source} values")
+                new.append(Activation(renamed[source], (source,), None, -math.inf, math.inf))
+            sources[k] = renamed[source]
+        new.append(replace(layer, sources=tuple(sources)))
+    return graph.changed(new) if renamed else graph
+
+
+def _behind(graph: Graph, pool: Passing) -> bool:
+    """Whether an activation alone takes ``pool``: it then moves in front (``structure.check``)."""
+    takers = graph.takers[pool.name]
+    return len(takers) == 1 and isinstance(takers[0], Activation)
+
+

@@ -1,0 +1,92 @@
+"""A factor and a term a channel, of batch norm or of arithmetic with constants, as part of a layer with weights.
+
+Behind weights and sums of them it goes into these, before weights without padding into those. Between values and an
+activation it is a layer with weights of its own, one a channel, as batch norm in front of an activation needs it
+(DenseNet, ResNet v2). Of the image it is its normalisation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..layers import IMAGE, Currents, Layer, Norm, Shortcut, Sum, Weights, refuse
+from .graph import Graph, depthwise
+
+__all__ = ["norms"]
+
+
+def norms(graph: Graph) -> Graph:
+    """``graph`` without Norm."""
+    for norm in [layer for layer in graph.layers if isinstance(layer, Norm)]:
+        found = graph.kinds.get(norm.name)
+        if isinstance(found, Norm):
+            graph = _one(graph, found)
+    return graph
+
+
+def _one(graph: Graph, norm: Norm) -> Graph:
+    """``graph`` without ``norm``."""
+    source = norm.sources[0]
+    takers = graph.takers[norm.name]
+    if source == IMAGE and graph.takers[IMAGE] == [norm] and graph.normalised is None and bool((norm.gain > 0).all()):
+        made = graph.changed((layer for layer in graph.layers if layer is not norm), {norm.name: IMAGE})
+        std = 1 / norm.gain
+        made.normalised = tuple((-norm.bias * std).tolist()), tuple(std.tolist())
+        return made
+    new = list[Layer]()
+    before = graph.kinds.get(source)
+    if isinstance(before, Currents):
+        _scaled(graph, before, norm.gain, norm.bias, norm.name, new)
+    elif takers and all(_folds(layer, norm) for layer in takers):
+        changed = {layer.name: _before(layer, norm) for layer in takers if isinstance(layer, Weights)}
+        layers = [changed.get(layer.name, layer) for layer in graph.layers if layer is not norm]
+        return graph.changed(layers, {norm.name: source})
+    else:
+        vector = graph.shapes[source][1:] == (1, 1)
+        new.append(depthwise(norm.name, source, norm.gain, norm.bias, vector=vector))
+    return graph.changed([one for layer in graph.layers for one in (new if layer is norm else [layer])])
+
+
+def _folds(layer: Layer, norm: Norm) -> bool:
+    """Whether ``layer`` takes ``norm`` in."""
+    return isinstance(layer, Weights) and (not layer.convolution.pads or not bool(norm.bias.any()))
+
+
+def _before(layer: Weights, norm: Norm) -> Weights:
+    """``layer`` of x where it took gain * x + bias."""
+    w = layer.weight.double()
+    channels = w.shape[1]
+    group = torch.arange(len(w)) // (len(w) // layer.groups)  # row o of a grouped convolution takes those of its group
+    taken = group[:, None] * channels + torch.arange(channels)
+    bias = layer.bias.double() + (w.flatten(2).sum(2) if w.ndim > 2 else w).mul(norm.bias[taken]).sum(1)
+    weight = w * norm.gain[taken].view(len(w), channels, *[1] * (w.ndim - 2))
+    return replace(layer, weight=weight.to(layer.weight.dtype), bias=bias.to(layer.bias.dtype))
+
+
+def _scaled(graph: Graph, layer: Layer, gain: Tensor, bias: Tensor, name: str, new: list[Layer]) -> None:
+    """Append to ``new`` what gives gain * y + bias, under ``name``, where ``layer`` gives y."""
+    zero = torch.zeros_like(bias)
+    match layer:
+        case Weights():
+            made = layer.scaled(gain, bias, zero)
+            new.append(replace(made, name=name, repeats="" if graph.alone(layer) else layer.origin))
+        case Shortcut(stride=1, before=0, after=0):
+            vector = graph.shapes[layer.sources[0]][1:] == (1, 1)
+            new.append(depthwise(name, layer.sources[0], gain, bias, vector=vector))
+        case Sum():
+            names = list[str]()
+            for k, source in enumerate(layer.sources):
+                term, more = graph.kinds.get(source), zero if k else bias
+                own = graph.fresh(f"{name} ({source or 'image'})")
+                names.append(own)
+                if isinstance(term, Currents):
+                    _scaled(graph, term, gain, more, own, new)
+                else:
+                    vector = graph.shapes[source][1:] == (1, 1)
+                    new.append(depthwise(own, source, gain, more, vector=vector))
+            new.append(Sum(name, tuple(names)))
+        case _:
+            refuse(name, f"a factor a channel of {layer.name}", "one behind convolutions, sums, activations and pools")
