@@ -17,6 +17,7 @@ from .concat import Concat, Select
 from .flat import Flat
 from .norm import Norm
 from .pool import Pool
+from .resample import Resample
 from .shortcut import Shortcut
 from .sum import Sum
 from .weights import Convolution, Weights
@@ -32,6 +33,7 @@ __all__ = [
     "Norm",
     "Passing",
     "Pool",
+    "Resample",
     "Select",
     "Shape",
     "Shortcut",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...ir.ops import Flatten, NetworkError
 from ..torch_fx.registry import reads
-from .base import Passing, Shape
+from .base import Passing, Shape, refuse
 from .concat import selected
 
 if TYPE_CHECKING:
@@ -22,9 +22,11 @@ __all__ = ["Flat"]
 
 @dataclass(frozen=True)
 class Flat(Passing):
-    """(N, C, H, W) to (N, C*H*W); ``numbers``, how many these are, where the model says so, else 0."""
+    """(N, C, H, W) to (N, C*H*W); ``numbers``, how many these are, where the model says so, else 0; ``single``, whether
+    it says that H and W are 1."""
 
     numbers: int = 0
+    single: bool = False
 
     def value(self, x: Sequence[Tensor]) -> Tensor:
         return x[0].flatten(1)
@@ -34,6 +36,8 @@ class Flat(Passing):
 
     def shape(self, before: Sequence[Shape]) -> Shape:
         c, h, w = before[0]
+        if self.single and (h, w) != (1, 1):
+            refuse(self.name, f"a choice of one pixel, or of none, of a map of {h}x{w}", "maps of one pixel")
         if self.numbers not in (0, c * h * w):
             raise NetworkError(
                 f"{self.name}: makes vectors of {self.numbers}, but {self.source_name()} gives {c}x{h}x{w} for an image"
@@ -73,7 +77,22 @@ def _view(call: Call) -> None:
         call.hold(to[1])  # groups of channels
     elif len(to) == 4 and axes[0] == 0 and axes[2:] == [2, 3] and callable(rule):
         selected(call, call.holder(call.of), rule)
-    elif len(to) == 2 and (to[1] == -1 and axes[0] == 0 or to[0] == -1 and isinstance(to[1], int)):
-        call.put(Flat(call.name, (call.source,), numbers=to[1] if to[0] == -1 else 0))
+    elif len(to) == 2 and (axes[0] == 0 or to[0] == -1) and isinstance(to[1], int) and (to[1] > 0 or axes[0] == 0):
+        call.put(Flat(call.name, (call.source,), numbers=max(to[1], 0)))
     else:
         call.refuse("a view", "x.view(x.size(0), -1), x.view(-1, n), torch.flatten(x, 1), or a channel shuffle")
+
+
+@reads("squeeze", torch.squeeze, arguments=("input", "dim"))
+def _squeeze(call: Call) -> None:
+    """Of a map of one pixel: one call for both axes, or two."""
+    axes = call.take("dim")
+    left = {2, 3} - ({axis % 4 for axis in axes} if isinstance(axes, tuple | list) else set[int]())
+    if axes is None or not left:
+        call.put(Flat(call.name, (call.source,), single=True))
+    elif isinstance(axes, int) and call.held(call.of) is None and axes in (-1, 3, -2, 2):
+        call.hold("squeezed")
+    elif call.held(call.of) == "squeezed" and axes in (-1, 2):
+        call.put(Flat(call.name, (call.layer(call.holder(call.of)),), single=True))
+    else:
+        call.refuse(f"squeeze({axes})", "squeeze() of a map of one pixel, of both its axes")

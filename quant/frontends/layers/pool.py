@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from ...ir.ops import MaxPool, SumPool
 from ..torch_fx.registry import reads
 from .base import Passing, Shape, refuse
+from .flat import Flat
+from .resample import Resample
 from .windows import places
 
 if TYPE_CHECKING:
@@ -28,13 +30,15 @@ class Pool(Passing):
     """Pooling over ``kernel`` x ``kernel`` windows (0: the whole map); ``kind`` is "average" or "max".
 
     ``divisor`` is what the sum of a window is divided by where that is not its area, else 0. Of integers an average is
-    the sum: the division is a matter of what they are worth.
+    the sum: the division is a matter of what they are worth. ``outputs``, where the kernel is 0: windows that cut the
+    map into so many in each direction.
     """
 
     kind: str
     kernel: int
     stride: int
     divisor: int = 0
+    outputs: int = 1
 
     @property
     def rising(self) -> bool:
@@ -80,16 +84,24 @@ class Pool(Passing):
         c, h, w = before[0]
         return c, *places(self.name, (h, w), (self.kernel, self.kernel), self.stride, 0)
 
-    def sized(self, before: Sequence[Shape]) -> Pool:
+    def sized(self, before: Sequence[Shape]) -> Pool | Resample:
         """The pool with the side of the map for a kernel of 0."""
         if self.kernel:
             return self
         if not before:
             refuse(self.name, "a pool over a whole map of unknown size", "tracing with the shape of the image")
         _, high, wide = before[0]
+        if self.adds and (high % self.outputs or wide % self.outputs):
+            return Resample(self.name, self.sources, self.outputs, self.outputs)
         if high != wide:
             refuse(self.name, f"a pool over a whole map of {high}x{wide}", "square maps")
-        return replace(self, kernel=high, stride=high)
+        if high % self.outputs:
+            refuse(
+                self.name,
+                f"an adaptive max-pool to {self.outputs}x{self.outputs} of a map of {high}x{wide}",
+                "one whose windows are equal",
+            )
+        return replace(self, kernel=high // self.outputs, stride=high // self.outputs)
 
     def node(self, fields: dict[str, str]) -> MaxPool | SumPool:
         kind = MaxPool if self.rising else SumPool
@@ -131,30 +143,52 @@ def _max(call: Call) -> None:
     kernel, stride = call.take("kernel_size"), call.take("stride")
     rest = call.take("padding", 0), call.take("dilation", 1), call.take("ceil_mode")
     _values_alone(call, call.take("return_indices"))
-    call.put(_pool(call, "max", kernel, stride or kernel, *rest))
+    if whole := call.sizes.whole_map(kernel):
+        kernel = stride = 1
+    pool = _pool(call, "max", kernel, stride or kernel, *rest)
+    call.put(replace(pool, kernel=0, stride=0) if whole else pool)
 
 
 @reads(nn.AdaptiveAvgPool2d)
 def _adaptive_module(call: Call) -> None:
-    _global(call, call.module.output_size)
+    _adapted(call, "average", call.module.output_size)
 
 
 @reads(F.adaptive_avg_pool2d, arguments=("input", "output_size"))
 def _adaptive(call: Call) -> None:
-    _global(call, call.take("output_size"))
+    _adapted(call, "average", call.take("output_size"))
+
+
+@reads(nn.AdaptiveMaxPool2d)
+def _adaptive_max_module(call: Call) -> None:
+    _values_alone(call, call.module.return_indices)
+    _adapted(call, "max", call.module.output_size)
+
+
+@reads(F.adaptive_max_pool2d, arguments=("input", "output_size", "return_indices"))
+def _adaptive_max(call: Call) -> None:
+    _values_alone(call, call.take("return_indices"))
+    _adapted(call, "max", call.take("output_size"))
 
 
 @reads(torch.mean, "mean", arguments=("input", "dim", "keepdim"))
 def _mean(call: Call) -> None:
-    axes, keep = call.take("dim"), call.take("keepdim", False)
-    if not isinstance(axes, tuple | list) or sorted(a % 4 for a in axes) != [2, 3]:
-        call.refuse(f"mean over {axes}", "mean((2, 3)), over the whole map")
     if call.take("dtype") is not None:
         call.refuse("a mean in another type of numbers", "mean without dtype")
-    _global(call, 1)
-    if not keep:
-        from .flat import Flat
+    _over_all(call, "average", "mean")
 
+
+@reads(torch.amax, "amax", arguments=("input", "dim", "keepdim"))
+def _amax(call: Call) -> None:
+    _over_all(call, "max", "amax")
+
+
+def _over_all(call: Call, kind: str, word: str) -> None:
+    axes, keep = call.take("dim"), call.take("keepdim", False)
+    if not isinstance(axes, tuple | list) or sorted(a % 4 for a in axes) != [2, 3]:
+        call.refuse(f"{word} over {axes}", f"{word}((2, 3)), over the whole map")
+    _adapted(call, kind, 1)
+    if not keep:
         call.put(Flat(f"{call.name}_flat", (call.result,)))
 
 
@@ -179,7 +213,8 @@ def _values_alone(call: Call, indices: Any) -> None:
         call.refuse("return_indices=True", "max-pools that give their values alone")
 
 
-def _global(call: Call, output: Any) -> None:
-    if set(output if isinstance(output, tuple | list) else [output]) != {1}:
-        call.refuse(f"an adaptive pool to {output}", "one to 1, over the whole map")
-    call.put(Pool(call.name, (call.source,), "average", 0, 0))
+def _adapted(call: Call, kind: str, output: Any) -> None:
+    sides = set(output if isinstance(output, tuple | list) else [output])
+    if len(sides) != 1 or not all(isinstance(side, int) and side > 0 for side in sides):
+        call.refuse(f"an adaptive pool to {output}", "one to the same number of windows in both directions")
+    call.put(Pool(call.name, (call.source,), kind, 0, 0, outputs=sides.pop()))

@@ -15,6 +15,7 @@ from ...ir.ops import Gain
 from ..torch_fx.registry import reads
 from .base import Currents, Shape
 from .concat import channels, selected
+from .flat import Flat
 
 if TYPE_CHECKING:
     from ..torch_fx.call import Call
@@ -57,6 +58,8 @@ def _strided(call: Call) -> None:
     every, index = slice(None), call.take("index")
     if callable(part := call.held(call.of)) and isinstance(index, int):
         return selected(call, call.holder(call.of), part(index))
+    if index == (every, every, 0, 0):
+        return call.put(Flat(call.name, (call.source,), single=True))
     if rule := channels(index):
         return selected(call, call.of, rule)
     steps = [s.step for s in index[2:] if isinstance(s, slice)] if isinstance(index, tuple) else []

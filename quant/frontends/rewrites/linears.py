@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from ..layers import Activation, Flat, Layer, Passing, Pool, Sum, Weights
+from ..layers import Activation, Flat, Layer, Passing, Pool, Resample, Sum, Weights, refuse
 from .graph import Graph
 
 __all__ = ["linears"]
@@ -18,8 +18,33 @@ __all__ = ["linears"]
 
 def linears(graph: Graph) -> Graph:
     """``graph`` with an activation, or none at all, between every two layers with weights."""
-    for one in (_composed, _averages_first, _one_pixel, _signed):
+    for one in (_resampled, _composed, _averages_first, _one_pixel, _signed):
         graph = one(graph)
+    return graph
+
+
+def _resampled(graph: Graph) -> Graph:
+    """Linears that take averages of overlapping windows, of the map itself."""
+    for layer in graph.layers:
+        if not isinstance(layer, Resample):
+            continue
+        flats = graph.takers[layer.name]
+        takers = [taker for flat in flats for taker in graph.takers[flat.name]]
+        c, high, wide = graph.shapes[layer.sources[0]]
+        if not all(isinstance(flat, Flat) for flat in flats) or not all(isinstance(one, Weights) for one in takers):
+            refuse(
+                layer.name,
+                f"an adaptive pool to {layer.rows}x{layer.columns} of a map of {high}x{wide}",
+                "one whose windows are equal, or one directly before Flatten and Linear",
+            )
+        matrix, changed = layer.matrix(high, wide), dict[str, Layer]()
+        for one in takers:
+            assert isinstance(one, Weights)
+            weight = one.weight.double().unflatten(1, (c, -1)) @ matrix
+            changed[one.name] = replace(one, weight=weight.flatten(1).to(one.weight.dtype))
+        changed |= {flat.name: replace(flat, numbers=0, single=False) for flat in flats if isinstance(flat, Flat)}
+        layers = [changed.get(one.name, one) for one in graph.layers if one is not layer]
+        return _resampled(graph.changed(layers, {layer.name: layer.sources[0]}))
     return graph
 
 

@@ -20,6 +20,7 @@ from ..layers import (
     Layer,
     Norm,
     Passing,
+    Resample,
     Select,
     Shortcut,
     Sum,
@@ -151,7 +152,7 @@ def _channelwise(layer: Layer) -> bool:
     """Whether every channel of the result comes from one that ``layer`` takes."""
     if isinstance(layer, Weights):
         return layer.weight.shape[1] == 1
-    return isinstance(layer, Norm | Activation | Passing) and len(layer.sources) == 1
+    return isinstance(layer, Norm | Activation | Passing | Resample) and len(layer.sources) == 1
 
 
 def _turns(given: Sequence[Cell]) -> list[dict[str, dict[int, int]]]:

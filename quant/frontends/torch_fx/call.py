@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from ..layers.base import Layer, refuse
 from .arguments import Arguments
 from .sizes import Sizes
-from .tracing import call_name
+from .tracing import call_name, type_name, word
 
 if TYPE_CHECKING:
     from .reader import Reader
@@ -34,6 +34,11 @@ class Call:
     def module(self) -> Any:
         """The module that is called."""
         return self.reader.modules[str(self.node.target)]
+
+    @property
+    def what(self) -> str:
+        """What is called, by its own name: "Softmax"."""
+        return type_name(self.module) if self.node.op == "call_module" else word(self.node)
 
     @property
     def source(self) -> str:
@@ -119,5 +124,5 @@ class Call:
         self.reader.hand_on(self.node, self.source, self.of)
 
     def decide(self) -> None:
-        """It is a (log) softmax of the logits, which changes no answer."""
+        """It is a (log) softmax or sigmoid of the logits, which changes no answer."""
         self.reader.decide(self.node, self.source, self.of)

@@ -1,4 +1,4 @@
-"""Operations that change no answer and are left out: dropout, Identity and a final (log) softmax."""
+"""Operations that change no answer and are left out: dropout, Identity and a final softmax or sigmoid, or its log."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 __all__ = ["DROPOUTS"]
 
 DROPOUTS = (F.dropout, F.dropout2d)
+"""Those that ``prepare`` makes modules of."""
 
 
-@reads(nn.Dropout, nn.Dropout2d, nn.Identity)
+@reads(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.Identity)
 def _module(call: Call) -> None:
     call.hand_on()
 
 
-@reads(*DROPOUTS, arguments=("input", "p", "training", "inplace"))
+@reads(*DROPOUTS, F.dropout1d, F.dropout3d, F.alpha_dropout, arguments=("input", "p", "training", "inplace"))
 def _dropout(call: Call) -> None:
     for key in ("p", "inplace"):  # which change nothing in evaluation
         call.take(key)
@@ -46,9 +47,16 @@ def _softmax(call: Call) -> None:
         call.refuse("a softmax in another type of numbers", "softmax without dtype")
 
 
+@reads(nn.Sigmoid, nn.LogSigmoid)
+@reads(torch.sigmoid, F.sigmoid, F.logsigmoid, "sigmoid")
+def _sigmoid(call: Call) -> None:
+    _final(call, 1)
+
+
 def _final(call: Call, axis: Any) -> None:
     if any(user.op != "output" for user in call.node.users):
-        call.refuse("softmax inside the network", "softmax as the last layer, where it changes no answer")
+        word = "sigmoid" if "igmoid" in call.what else "softmax"
+        call.refuse(f"{word} inside the network", f"{word} as the last layer, where it changes no answer")
     if axis not in (None, 1, -1):  # None is 1 for what a Linear gives
         call.refuse(f"softmax over axis {axis}", "softmax over the classes, axis 1")
     call.decide()
