@@ -92,7 +92,7 @@ def convert(front_end: FrontEnd, model: Any, wanted: Wanted) -> Result:
         raise ConversionError(
             f"Method {name!r} has no {_option(unknown[0])}; it has {', '.join(map(_option, method.options))}"
         )
-    seen, notes = wanted.seen.for_channels(shape[0]), list[str]()
+    seen, notes = wanted.seen.for_channels(shape[0]).then(graph.normalised), list[str]()
     testing = _testing(wanted, calibrating, shape)
     if testing is not None and testing.classes and len(testing.classes) != (classes := _classes(graph)):
         notes.append(
@@ -153,8 +153,10 @@ def convert(front_end: FrontEnd, model: Any, wanted: Wanted) -> Result:
 
 
 def _classes(graph: FloatGraph) -> int:
+    kinds = {layer.name: layer for layer in graph.layers}
     last = graph.layers[-1]
-    assert isinstance(last, Weights)
+    while not isinstance(last, Weights):  # a sum of layers, over parts of what they take
+        last = kinds[last.sources[0]]
     return len(last.weight)
 
 

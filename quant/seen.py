@@ -64,6 +64,15 @@ class Seen:
         mean, std = self.mean or (0.0,), self.std or (1.0,)
         return replace(self, mean=mean * (channels // len(mean)), std=std * (channels // len(std)))
 
+    def then(self, normalised: tuple[tuple[float, ...], tuple[float, ...]] | None) -> Seen:
+        """What the layers of a model see that normalises the image itself once more, by (mean, std), (C,) each; this
+        one has values for each channel. Raises SeenError."""
+        if normalised is None:
+            return self
+        pairs = zip(self.mean, self.std, *normalised, strict=True)
+        both = [(mean + std * more, std * wider) for mean, std, more, wider in pairs]
+        return replace(self, mean=tuple(m for m, _ in both), std=tuple(s for _, s in both))
+
     @property
     def _normalised(self) -> bool:
         return any(self.mean) or any(s != 1 for s in self.std)

@@ -35,6 +35,12 @@ def check(layers: list[Layer], answer: str) -> list[Layer]:
             takers[source].append(layer)
     for layer in layers:
         before = kinds.get(layer.sources[0])
+        if not isinstance(layer, Currents | Activation | Passing):
+            refuse(
+                layer.name,
+                f"{type(layer).__name__} there",
+                "weights, sums, activations and pools, and what can be written as these (docs/convert.md)",
+            )
         if isinstance(layer, Activation) and not isinstance(before, Weights | Sum):
             refuse(
                 layer.name,

@@ -94,6 +94,11 @@ class IntegerGraph(nn.Module):
                         f"{layer.name}: a sum of shortcuts alone is not supported; supported: a "
                         f"convolution or linear layer in every sum"
                     )
+                if layer is layers[-1] and len(synapses) > 1:
+                    raise UnsupportedLayer(
+                        f"{layer.name}: logits that are a sum of layers, or a Linear over a concatenation, are not "
+                        f"supported by this method; supported: one Linear, or spikeloom convert --method ptq"
+                    )
                 wide = [(s, bits(s, s is synapses[0])) for s in synapses]
                 neurons = layer if isinstance(layer, Activation) else None
                 stage = QuantisedLayer(layer.name, wide, shortcuts, sums, neurons)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from ..layers import Activation, Layer, Passing, Sum, Weights
-from .graph import Graph, depthwise
+from .graph import Graph
 
 __all__ = ["activations"]
 
@@ -26,9 +26,8 @@ def activations(graph: Graph) -> Graph:
         elif layer.qcfs is None and layer.low <= lows[source] and layer.high == math.inf:
             renamed[layer.name] = source
         else:
-            c, *size = graph.shapes[source]
-            unit = graph.fresh(f"{layer.name} unit")
-            new.append(depthwise(unit, source, torch.ones(c), torch.zeros(c), vector=size == [1, 1]))
+            c, unit = graph.shapes[source][0], graph.fresh(f"{layer.name} unit")
+            new.append(graph.depthwise(unit, source, torch.ones(c), torch.zeros(c)))
             new.append(replace(layer, sources=(unit,)))
     return graph.changed(new, renamed) if renamed or len(new) > len(graph.layers) else graph
 

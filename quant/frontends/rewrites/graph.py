@@ -9,14 +9,14 @@ import torch
 
 from ..layers import IMAGE, Layer, Shape, Weights
 
-__all__ = ["Graph", "depthwise"]
+__all__ = ["Graph"]
 
 
 class Graph:
     """Layers by name, each behind its sources, with sizes; ``answer`` is the one that gives the logits.
 
     ``shape`` (C, H, W) of the image; ``normalised``, mean and standard deviation (C,) of the image that layers take,
-    where the model itself normalises it. A pass makes a new one: :meth:`changed`.
+    where the model itself normalises it; ``dtype`` of the weights. A pass makes a new one: :meth:`changed`.
     """
 
     def __init__(
@@ -40,6 +40,8 @@ class Graph:
             for source in dict.fromkeys(layer.sources):
                 self.takers[source].append(layer)
         self.names = set(self.kinds)
+        weights = [layer.weight for layer in self.layers if isinstance(layer, Weights)]
+        self.dtype = weights[0].dtype if weights else torch.float32
 
     def changed(self, layers: Iterable[Layer], renamed: dict[str, str] | None = None) -> Graph:
         """``layers``, without those that nothing takes, in place of its own, where ``renamed`` says what gives the
@@ -73,10 +75,10 @@ class Graph:
         return found
 
 
-def depthwise(name: str, source: str, gain: torch.Tensor, bias: torch.Tensor, *, vector: bool) -> Weights:
-    """gain * x + bias, (C,) each, as a layer with weights: a convolution of one weight a channel, or, of a ``vector``,
-    a diagonal matrix."""
-    gain, bias = gain.float(), bias.float()
-    if vector:
-        return Weights(name, (source,), torch.diag(gain), bias)
-    return Weights(name, (source,), gain.view(-1, 1, 1, 1).clone(), bias.clone(), groups=len(gain))
+    def depthwise(self, name: str, source: str, gain: torch.Tensor, bias: torch.Tensor) -> Weights:
+        """gain * x + bias, (C,) each, as a layer with weights: a convolution of one weight a channel, or a diagonal
+        matrix where it takes a vector."""
+        gain, bias = gain.to(self.dtype, copy=True), bias.to(self.dtype, copy=True)
+        if self.shapes[source][1:] == (1, 1):
+            return Weights(name, (source,), torch.diag(gain), bias)
+        return Weights(name, (source,), gain.view(-1, 1, 1, 1), bias, groups=len(gain))

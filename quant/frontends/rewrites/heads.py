@@ -21,5 +21,5 @@ def heads(graph: Graph) -> Graph:
         source = graph.fresh(f"{source} flat")
         layers.append(Flat(source, (graph.answer,)))
     last = graph.fresh("logits")
-    layers.append(Weights(last, (source,), torch.eye(c), torch.zeros(c)))
+    layers.append(Weights(last, (source,), torch.eye(c, dtype=graph.dtype), torch.zeros(c, dtype=graph.dtype)))
     return Graph(layers, last, graph.shape, graph.normalised)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..layers import IMAGE, Currents, Layer, Norm, Shortcut, Sum, Weights, refuse
-from .graph import Graph, depthwise
+from .graph import Graph
 
 __all__ = ["norms"]
 
@@ -31,10 +31,14 @@ def _one(graph: Graph, norm: Norm) -> Graph:
     """``graph`` without ``norm``."""
     source = norm.sources[0]
     takers = graph.takers[norm.name]
-    if source == IMAGE and graph.takers[IMAGE] == [norm] and graph.normalised is None and bool((norm.gain > 0).all()):
+    if source == IMAGE and graph.takers[IMAGE] == [norm] and bool((norm.gain > 0).all()):
         made = graph.changed((layer for layer in graph.layers if layer is not norm), {norm.name: IMAGE})
+        before = (torch.zeros_like(norm.gain), torch.ones_like(norm.gain))
+        if graph.normalised is not None:
+            before = tuple(torch.tensor(a, dtype=torch.float64) for a in graph.normalised)
         std = 1 / norm.gain
-        made.normalised = tuple((-norm.bias * std).tolist()), tuple(std.tolist())
+        mean = before[0] - before[1] * norm.bias * std
+        made.normalised = tuple(mean.tolist()), tuple((before[1] * std).tolist())
         return made
     new = list[Layer]()
     before = graph.kinds.get(source)
@@ -45,8 +49,7 @@ def _one(graph: Graph, norm: Norm) -> Graph:
         layers = [changed.get(layer.name, layer) for layer in graph.layers if layer is not norm]
         return graph.changed(layers, {norm.name: source})
     else:
-        vector = graph.shapes[source][1:] == (1, 1)
-        new.append(depthwise(norm.name, source, norm.gain, norm.bias, vector=vector))
+        new.append(graph.depthwise(norm.name, source, norm.gain, norm.bias))
     return graph.changed([one for layer in graph.layers for one in (new if layer is norm else [layer])])
 
 
@@ -74,8 +77,7 @@ def _scaled(graph: Graph, layer: Layer, gain: Tensor, bias: Tensor, name: str, n
             made = layer.scaled(gain, bias, zero)
             new.append(replace(made, name=name, repeats="" if graph.alone(layer) else layer.origin))
         case Shortcut(stride=1, before=0, after=0):
-            vector = graph.shapes[layer.sources[0]][1:] == (1, 1)
-            new.append(depthwise(name, layer.sources[0], gain, bias, vector=vector))
+            new.append(graph.depthwise(name, layer.sources[0], gain, bias))
         case Sum():
             names = list[str]()
             for k, source in enumerate(layer.sources):
@@ -85,8 +87,7 @@ def _scaled(graph: Graph, layer: Layer, gain: Tensor, bias: Tensor, name: str, n
                 if isinstance(term, Currents):
                     _scaled(graph, term, gain, more, own, new)
                 else:
-                    vector = graph.shapes[source][1:] == (1, 1)
-                    new.append(depthwise(own, source, gain, more, vector=vector))
+                    new.append(graph.depthwise(own, source, gain, more))
             new.append(Sum(name, tuple(names)))
         case _:
             refuse(name, f"a factor a channel of {layer.name}", "one behind convolutions, sums, activations and pools")

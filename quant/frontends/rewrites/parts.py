@@ -131,12 +131,12 @@ class _Parts:
         first = min(places)
         if [places.get(first + k) for k in range(count)] == list(range(count)):
             return Shortcut(name, (source,), 1, first, rows - first - count)
-        weight = torch.zeros(rows, count)
+        weight = torch.zeros(rows, count, dtype=self.graph.dtype)
         for place, channel in places.items():
             weight[place, channel] = 1.0
         if self.graph.shapes[old][1:] != (1, 1):
             weight = weight[:, :, None, None]
-        return Weights(name, (source,), weight, torch.zeros(rows))
+        return Weights(name, (source,), weight, weight.new_zeros(rows))
 
     def _added(self, name: str, terms: list[str], rows: int) -> None:
         """The sum of ``terms``, of two at a time, under ``name``, where one of them has not got it."""

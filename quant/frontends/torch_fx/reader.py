@@ -96,7 +96,7 @@ class Reader:
             value = self.constants.get(value)
         if isinstance(value, bool) or not isinstance(value, int | float | Tensor):
             return None
-        found = torch.as_tensor(value).detach().double()
+        found = torch.as_tensor(value, dtype=torch.float64).detach()
         shape = tuple(found.shape)
         if found.numel() > 1 and not (len(shape) in (3, 4) and shape[-2:] == (1, 1) and found.numel() == shape[-3]):
             refuse(

@@ -1,0 +1,286 @@
+"""What models say in other words is rewritten: the same result, and layers that the conversion knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn import BatchNorm2d, Conv2d, Linear
+
+from spikeloom.quant.frontends.float_graph import FloatGraph
+from spikeloom.quant.frontends.floats import results
+from spikeloom.quant.frontends.layers import Activation, Layer, UnsupportedLayer, Weights
+from spikeloom.quant.frontends.torch_fx.graph import read, trace
+from spikeloom.quant.ir.network import NetworkError
+from spikeloom.quant.models import mlp, resnet
+
+SHAPE = (2, 8, 8)
+
+Forward = Callable[[Any, Tensor], Tensor]
+
+
+class Net(nn.Module):
+    """A model of ``modules`` with a forward of its own; batch norms have statistics and weights of their own."""
+
+    def __init__(self, forward: Forward, **modules: nn.Module) -> None:
+        super().__init__()
+        self.way = forward
+        for name, module in modules.items():
+            self.add_module(name, module)
+        random = torch.Generator().manual_seed(0)
+        for module in self.modules():
+            for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+                if tensor.is_floating_point():
+                    tensor.data.copy_(torch.rand(tensor.shape, generator=random) - 0.4)
+            if isinstance(module, BatchNorm2d):
+                module.running_var.abs_().add_(0.3)  # type: ignore[union-attr]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.way(self, x)
+
+
+def shuffle(x: Tensor, groups: int, *, whole: bool) -> Tensor:
+    b, c, h, w = x.size() if whole else x.shape
+    x = x.view(b, groups, c // groups, h, w).transpose(1, 2).contiguous()
+    return x.view(b, -1, h, w) if whole else x.view(b, c, h, w)
+
+
+def two(m: Any, x: Tensor) -> Tensor:
+    return torch.cat([F.relu(m.a(x)), F.relu(m.b(x))], 1)
+
+
+def dense(m: Any, x: Tensor) -> Tensor:
+    h = m.a(x)
+    h = torch.cat([h, m.b(F.relu(m.n1(h)))], 1)
+    return m.fc(F.relu(m.n(h)).mean((2, 3)))
+
+
+def unit(m: Any, x: Tensor) -> Tensor:
+    h = F.relu(m.a(x))
+    one, other = h.chunk(2, dim=1)
+    return m.fc(F.relu(m.b(shuffle(torch.cat([one, F.relu(m.c(other))], 1), 2, whole=True))).flatten(1))
+
+
+def pre(m: Any, x: Tensor) -> Tensor:
+    h = m.a(x)
+    return m.fc(F.relu(m.n2(h + m.b(F.relu(m.n1(h))))).flatten(1))
+
+
+def conv(*sizes: int, **settings: Any) -> Conv2d:
+    return Conv2d(*sizes, **settings)  # type: ignore[arg-type]
+
+
+AB = {"a": conv(2, 3, 3, padding=1), "b": conv(2, 4, 1)}
+A, POOL = {"a": conv(2, 3, 3)}, nn.AdaptiveAvgPool2d
+MODELS: dict[str, tuple[Forward, dict[str, nn.Module]]] = {
+    "a Linear over a concatenation": (lambda m, x: m.fc(two(m, x).flatten(1)), AB | {"fc": Linear(448, 5)}),
+    "a convolution over a concatenation": (
+        lambda m, x: m.fc(F.max_pool2d(F.relu(m.c(two(m, x))), 2).flatten(1)),
+        AB | {"c": conv(7, 3, 3), "fc": Linear(27, 5)},
+    ),
+    "the same twice": (
+        lambda m, x: m.fc(F.relu(m.c(torch.cat([h := F.relu(m.a(x)), h], 1))).flatten(1)),
+        A | {"c": conv(6, 3, 3), "fc": Linear(48, 5)},
+    ),
+    "with the image": (
+        lambda m, x: m.fc(F.relu(m.c(torch.cat([x, F.relu(m.a(x))], 1))).flatten(1)),
+        {"a": AB["a"], "c": conv(5, 3, 3), "fc": Linear(108, 5)},
+    ),
+    "a pool of a concatenation": (lambda m, x: m.fc(F.avg_pool2d(two(m, x), 4).flatten(1)), AB | {"fc": Linear(28, 5)}),
+    "an activation of a concatenation": (
+        lambda m, x: m.fc(F.relu(torch.cat([m.a(x), m.b(x)], 1)).flatten(1)),
+        AB | {"fc": Linear(448, 5)},
+    ),
+    "depthwise over a concatenation": (
+        lambda m, x: m.fc(F.relu(m.n(m.c(two(m, x)))).flatten(1)),
+        AB | {"c": conv(7, 14, 3, groups=7), "n": BatchNorm2d(14), "fc": Linear(504, 5)},
+    ),
+    "a sum with a concatenation": (
+        lambda m, x: m.fc(F.relu(two(m, x) + m.c(x)).flatten(1)),
+        AB | {"c": conv(2, 7, 1), "fc": Linear(448, 5)},
+    ),
+    "a sum with a shuffle": (
+        lambda m, x: m.fc(F.relu(m.c(x) + F.channel_shuffle(F.relu(m.d(x)), 2)).flatten(1)),
+        {"c": conv(2, 4, 1), "d": conv(2, 4, 1), "fc": Linear(256, 5)},
+    ),
+    "dense": (dense, AB | {"b": conv(3, 4, 1), "n": BatchNorm2d(7), "n1": BatchNorm2d(3), "fc": Linear(7, 5)}),
+    "half of the channels": (
+        unit,
+        {"a": conv(2, 6, 3, padding=1), "c": conv(3, 3, 1), "b": conv(6, 4, 1), "fc": Linear(256, 5)},
+    ),
+    "a shuffle": (
+        lambda m, x: m.fc(F.relu(m.b(shuffle(F.relu(m.a(x)), 3, whole=False))).flatten(1)),
+        {"a": conv(2, 6, 3, padding=1), "b": conv(6, 4, 1), "fc": Linear(256, 5)},
+    ),
+    "a shuffle module": (
+        lambda m, x: m.fc(F.relu(m.b(m.s(F.relu(m.a(x))))).flatten(1)),
+        {"a": conv(2, 6, 3, padding=1), "s": nn.ChannelShuffle(2), "b": conv(6, 4, 1), "fc": Linear(256, 5)},
+    ),
+    "channels by an index": (
+        lambda m, x: m.fc(torch.cat([x[:, 1:], F.relu(m.a(x))[:, ::2]], 1).flatten(1)),
+        {"a": AB["a"], "fc": Linear(192, 5)},
+    ),
+    "split": (
+        lambda m, x: m.fc(F.relu(m.b(F.relu(m.a(x)).split([1, 2], 1)[1])).flatten(1)),
+        A | {"b": conv(2, 3, 1), "fc": Linear(108, 5)},
+    ),
+    "batch norm behind a sum": (
+        lambda m, x: m.fc(F.relu(m.n(m.a(x) + m.b(x))).flatten(1)),
+        {"a": AB["a"], "b": conv(2, 3, 1), "n": BatchNorm2d(3), "fc": Linear(192, 5)},
+    ),
+    "batch norm behind a sum with a shortcut": (
+        lambda m, x: m.fc(F.relu(m.n(m.a(x) + x)).flatten(1)),
+        {"a": conv(2, 2, 1), "n": BatchNorm2d(2), "fc": Linear(128, 5)},
+    ),
+    "batch norm in front of a padded convolution": (
+        lambda m, x: m.fc(F.relu(m.b(m.n(F.relu(m.a(x))))).flatten(1)),
+        A | {"n": BatchNorm2d(3), "b": conv(3, 3, 3, padding=1), "fc": Linear(108, 5)},
+    ),
+    "batch norm behind a pool": (
+        lambda m, x: m.fc(F.relu(m.n(F.max_pool2d(F.relu(m.a(x)), 2))).flatten(1)),
+        A | {"n": BatchNorm2d(3), "fc": Linear(27, 5)},
+    ),
+    "pre-activation": (
+        pre,
+        A | {"b": conv(3, 3, 3, padding=1), "n1": BatchNorm2d(3), "n2": BatchNorm2d(3), "fc": Linear(108, 5)},
+    ),
+    "two Linears": (
+        lambda m, x: m.fc(m.fc1(F.relu(m.a(x)).flatten(1))),
+        A | {"fc1": Linear(108, 7), "fc": Linear(7, 5)},
+    ),
+    "a linear bottleneck": (
+        lambda m, x: m.fc(F.relu6(m.c(m.b(F.relu6(m.a(x))))).mean([2, 3])),
+        {"a": conv(2, 6, 3), "b": conv(6, 3, 1), "c": conv(3, 6, 3, padding=1), "fc": Linear(6, 5)},
+    ),
+    "a head of a pool": (
+        lambda m, x: torch.flatten(m.p(F.relu(m.c(F.relu(m.a(x))))), 1),
+        {"a": conv(2, 6, 3), "c": conv(6, 5, 1), "p": POOL((1, 1))},
+    ),
+    "a head of a mean": (
+        lambda m, x: m.c(F.relu(m.a(x))).mean((-1, -2)),
+        {"a": conv(2, 6, 3), "c": conv(6, 5, 1)},
+    ),
+    "a head of a mean of 3x3": (
+        lambda m, x: torch.flatten(m.p(m.c(F.relu(m.a(x)))), 1),
+        {"a": conv(2, 6, 3), "c": conv(6, 5, 3), "p": POOL(1)},
+    ),
+    "a head of one pixel": (
+        lambda m, x: m.c(F.relu(m.a(x))).squeeze(-1).squeeze(-1),
+        {"a": conv(2, 6, 3), "c": conv(6, 5, 6)},
+    ),
+    "a head with an activation": (lambda m, x: F.relu(m.fc(F.relu(m.a(x)).flatten(1))), A | {"fc": Linear(108, 5)}),
+    "an activation of an average": (
+        lambda m, x: m.fc(F.relu(F.avg_pool2d(m.a(x), 2)).flatten(1)),
+        A | {"fc": Linear(27, 5)},
+    ),
+    "two activations": (
+        lambda m, x: m.fc(F.relu(F.max_pool2d(F.relu(m.a(x)), 2)).flatten(1)),
+        A | {"fc": Linear(27, 5)},
+    ),
+    "a ReLU6 of a ReLU": (
+        lambda m, x: m.fc(F.relu6(20 * F.relu(m.a(x))).flatten(1)),
+        A | {"fc": Linear(108, 5)},
+    ),
+    "numbers": (lambda m, x: m.fc(2 * F.relu(0.5 * m.a(x) + 0.1).flatten(1)), A | {"fc": Linear(108, 5)}),
+    "differences": (lambda m, x: m.fc(F.relu(1 - m.a(x) / 3).flatten(1)), A | {"fc": Linear(108, 5)}),
+    "view(-1, n)": (lambda m, x: m.fc(F.relu(m.a(x)).view(-1, 108)), A | {"fc": Linear(108, 5)}),
+    "view(n, m)": (lambda m, x: m.fc(F.relu(m.a(x)).reshape(x.shape[0], 108)), A | {"fc": Linear(108, 5)}),
+    "one pixel by an index": (
+        lambda m, x: m.fc(F.adaptive_avg_pool2d(F.relu(m.a(x)), 1)[:, :, 0, 0]),
+        A | {"fc": Linear(3, 5)},
+    ),
+    "global maximum": (lambda m, x: m.fc(F.adaptive_max_pool2d(F.relu(m.a(x)), 1).squeeze()), A | {"fc": Linear(3, 5)}),
+    "global maximum by amax": (lambda m, x: m.fc(F.relu(m.a(x)).amax((2, 3))), A | {"fc": Linear(3, 5)}),
+    "adaptive, equal windows": (lambda m, x: m.fc(m.p(F.relu(m.a(x))).flatten(1)),
+                                A | {"p": POOL(2), "fc": Linear(12, 5)}),
+    "adaptive, windows that overlap": (lambda m, x: m.fc(m.p(F.relu(m.a(x))).flatten(1)),
+                                       A | {"p": POOL((4, 4)), "fc": Linear(48, 5)}),
+    "adaptive, larger than the map": (lambda m, x: m.fc(m.d(m.p(F.relu(m.a(x))).flatten(1))),
+                                      A | {"p": POOL(7), "d": nn.Dropout(), "fc": Linear(147, 5)}),
+    "adaptive, of a concatenation": (lambda m, x: m.fc(m.p(two(m, x)).flatten(1)),
+                                     AB | {"p": POOL(3), "fc": Linear(63, 5)}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_same_result(name: str) -> None:
+    forward, modules = MODELS[name]
+    model = Net(forward, **modules).double().eval()
+    graph = read(model, SHAPE)
+    x = torch.rand(4, *SHAPE, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    *_, (last, found) = results(graph.layers, x)
+    with torch.no_grad():
+        want = model(x)
+    assert want.abs().max() > 0.01 and (want[0] - want[1]).abs().max() > 0, "a model that gives nothing tests nothing"
+    assert torch.allclose(found, want, rtol=0, atol=1e-9 * want.abs().max().item() + 1e-12)
+    assert last is graph.layers[-1] and {type(layer).__name__ for layer in graph.layers} <= {
+        "Weights", "Sum", "Shortcut", "Activation", "Pool", "Flat"}  # fmt: skip
+
+
+def test_a_forward_that_normalises_the_image_says_so() -> None:
+    mean, std = torch.tensor([0.4, 0.5]).view(1, 2, 1, 1), torch.tensor([0.2, 0.3]).view(1, 2, 1, 1)
+    modules = {"a": conv(2, 3, 3, padding=1), "fc": Linear(192, 5)}
+    model = Net(lambda m, x: m.fc(F.relu(m.a((x - mean) / std)).flatten(1)), **modules)
+    graph = read(model.eval(), SHAPE)
+    assert graph.normalised is not None
+    assert np.allclose(graph.normalised, [[0.4, 0.5], [0.2, 0.3]])
+    x = torch.rand(3, *SHAPE)
+    *_, (_, found) = results(graph.layers, (x - mean) / std)
+    assert torch.allclose(found, model(x).detach(), atol=1e-5)
+    with pytest.raises(UnsupportedLayer, match="^Net: normalises the image in its forward"):
+        trace(model, SHAPE)
+
+
+@pytest.mark.parametrize("model", [mlp((2, 8, 8), 3), resnet((2, 8, 8), 10)])
+def test_what_needs_no_rewriting_stays_as_it_is(model: nn.Module) -> None:
+    names = {name for name, _ in model.named_modules()}
+    weights = [layer.name for layer in read(model.eval(), SHAPE).layers if isinstance(layer, Weights)]
+    assert len(weights) > 1 and set(weights) <= names
+
+
+@pytest.mark.parametrize(
+    ("forward", "modules", "message"),
+    [
+        (lambda m, x: m.fc(m.p(F.relu(m.a(x))).mean((2, 3))), A | {"p": POOL(4), "fc": Linear(3, 5)},
+         r"^p: an adaptive pool to 4x4 of a map of 6x6 .*directly before Flatten and Linear"),
+        (lambda m, x: m.fc(F.relu(m.a(x)).squeeze()), A | {"fc": Linear(108, 5)},
+         r"^squeeze: a choice of one pixel, or of none, of a map of 6x6"),
+        (lambda m, x: m.fc(F.relu(m.a(x)).view(-1, 54)), A | {"fc": Linear(54, 5)},
+         r"^view: makes vectors of 54, but relu"),
+        (lambda m, x: m.fc(F.relu(m.g(two(m, x))).flatten(1)), AB | {"b": conv(2, 5, 1), "g": conv(8, 4, 1, groups=2),
+         "fc": Linear(256, 5)}, r"^g: Weights of a concatenation"),
+        (lambda m, x: torch.cat([m.fc(h := F.relu(m.a(x)).flatten(1)), m.fc(h)], 1), A | {"fc": Linear(108, 5)},
+         r"^cat: logits that are a concatenation"),
+    ],
+)  # fmt: skip
+def test_refused_by_name(forward: Forward, modules: dict[str, nn.Module], message: str) -> None:
+    with pytest.raises((UnsupportedLayer, NetworkError), match=message):
+        read(Net(forward, **modules).eval(), SHAPE)
+
+
+def test_a_wrong_rewriting_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    forward, modules = MODELS["two Linears"]
+    model = Net(forward, **modules).eval()
+    right = Weights.value
+
+    def wrong(self: Weights, x: Any) -> Tensor:
+        return right(self, x) * (1.01 if self.name == "fc" and self.weight.shape == (5, 108) else 1)
+
+    monkeypatch.setattr(Weights, "value", wrong)
+    with pytest.raises(UnsupportedLayer, match="^fc: gives .* in the model and .* rewritten"):
+        read(model, SHAPE)
+
+
+def test_without_a_shape_sizes_that_fit_stand_in() -> None:
+    forward, modules = MODELS["a convolution over a concatenation"]
+    model = Net(forward, **modules).eval()
+    sized, free = read(model, SHAPE), read(model)
+    assert [layer.name for layer in sized.layers] == [layer.name for layer in free.layers] and free.shape is None
+    layers: list[Layer] = list(free.layers)
+    assert FloatGraph.of(layers, layers[-1].name).layers[-1].name == layers[-1].name
+    assert any(isinstance(layer, Activation) for layer in layers)
