@@ -92,10 +92,13 @@ def integer_network(
             if isinstance(layer, Passing):
                 nodes.append(layer.node(link(nodes, layer.name, *(node_of[source] for source in layer.sources))))
             elif layer.log_threshold is None:
-                w, bias, _ = graph.readout(units)
-                part = layer.parts[0]
-                nodes.append(_synapse(part, w, link(nodes, part.name, node_of[part.source]), part.bits))
-                nodes.append(Readout(name="readout", source=nodes[-1].name, bias=_whole(part.name, "bias", bias)))
+                weights, bias, _ = graph.readout(units)
+                currents = list[str]()
+                for part, w in zip(layer.parts, weights, strict=True):
+                    nodes.append(_synapse(part, w, link(nodes, part.name, node_of[part.source]), part.bits))
+                    currents.append(nodes[-1].name)
+                _add(nodes, layer.sums, currents)
+                nodes.append(Readout(name="readout", source=nodes[-1].name, bias=_whole(layer.name, "bias", bias)))
             else:
                 nodes += _spiking(graph, layer, units, nodes, node_of, fires, strict)
             node_of[layer.name] = nodes[-1].name
@@ -124,9 +127,7 @@ def _spiking(
         whole = _whole(shortcut.name, "gain", gain)
         nodes.append(shortcut.node(fields, whole))
         currents.append(nodes[-1].name)
-    for name, other in zip(stage.sums, currents[1:], strict=True):
-        source = currents[0] if other is currents[1] else nodes[-1].name
-        nodes.append(Add(**link(nodes, name, source), other=other))
+    _add(nodes, stage.sums, currents)
     threshold = _whole(stage.name, "threshold", found.threshold)
     nodes.append(
         IF(
@@ -139,6 +140,13 @@ def _spiking(
         )
     )
     return nodes[len(before) :]
+
+
+def _add(nodes: list[Node], sums: Sequence[str], currents: Sequence[str]) -> None:
+    """Append the ``sums`` of ``currents``."""
+    for name, other in zip(sums, currents[1:], strict=True):
+        source = currents[0] if other is currents[1] else nodes[-1].name
+        nodes.append(Add(**link(nodes, name, source), other=other))
 
 
 def link(nodes: list[Node], name: str, source: str | None = None, *others: str) -> dict[str, str]:

@@ -168,14 +168,22 @@ def _top(bits: int) -> int:
 
 
 def readout_integers(
-    weight: Tensor, bias: Tensor, unit: Tensor, bits: int, terms: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Integers (weight, bias) of the last layer and what a logit of 1 is worth, for logits summed over ``terms`` steps.
+    weights: Sequence[Tensor], bias: Tensor, units: Sequence[Tensor], bits: Sequence[int], terms: int
+) -> tuple[list[Tensor], Tensor, Tensor]:
+    """Integers (weights, bias) of the last layer and what a logit of 1 is worth, of logits summed over ``terms`` steps.
+
+    Several ``weights`` (out, in), whose results are added, where it takes several layers, each worth its unit.
 
     One scale for all classes, so that the largest integer is the largest logit.
     """
-    top = _top(bits)
-    largest = _flat(weight).max().detach()
-    scale = torch.where(largest > 0, largest / top, torch.ones_like(largest))
-    value = scale * unit / terms
-    return round_ste(weight / scale).clamp(-top, top), round_ste(bias / value), value
+    needs = []
+    for weight, width in zip(weights, bits, strict=True):
+        largest = _flat(weight).max().detach()
+        needs.append(torch.where(largest > 0, largest / _top(width), torch.ones_like(largest)))
+    worths = torch.stack([need * unit / terms for need, unit in zip(needs, units, strict=True)])
+    most = int(worths.argmax())
+    value = worths[most]
+    scales = [needs[k] if k == most else value * terms / units[k] for k in range(len(needs))]
+    tops = [_top(width) for width in bits]
+    whole = [round_ste(w / scale).clamp(-top, top) for w, scale, top in zip(weights, scales, tops, strict=True)]
+    return whole, round_ste(bias / value), value

@@ -94,11 +94,6 @@ class IntegerGraph(nn.Module):
                         f"{layer.name}: a sum of shortcuts alone is not supported; supported: a "
                         f"convolution or linear layer in every sum"
                     )
-                if layer is layers[-1] and len(synapses) > 1:
-                    raise UnsupportedLayer(
-                        f"{layer.name}: logits that are a sum of layers, or a Linear over a concatenation, are not "
-                        f"supported by this method; supported: one Linear, or spikeloom convert --method ptq"
-                    )
                 wide = [(s, bits(s, s is synapses[0])) for s in synapses]
                 neurons = layer if isinstance(layer, Activation) else None
                 stage = QuantisedLayer(layer.name, wide, shortcuts, sums, neurons)
@@ -136,11 +131,13 @@ class IntegerGraph(nn.Module):
             case QuantisedLayer() if layer.log_threshold is not None:
                 found[layer.name] = self._spiking(layer, found, trains, scales)
             case QuantisedLayer():
-                w, bias, value = self.readout(scales.units)
+                weights, bias, value = self.readout(scales.units)
                 none = torch.zeros_like(bias)
-                integers = self._exact(layer, LayerIntegers([w], [], none, bias), scales.highs)
-                ((_, x),) = self._currents(layer, integers, found)
-                x = x + integers.bias
+                integers = self._exact(layer, LayerIntegers(weights, [], none, bias), scales.highs)
+                currents = list(self._currents(layer, integers, found))
+                if any(scales.timed[source] for source, _ in currents):  # what does not change is there in every step
+                    currents = [(s, x if scales.timed[s] else x * self.steps) for s, x in currents]
+                x = functools.reduce(torch.add, (x for _, x in currents)) + integers.bias
                 found[layer.name] = x * value if self.training else x.double() * value
 
     def scales(self) -> Scales:
@@ -223,13 +220,14 @@ class IntegerGraph(nn.Module):
             timed[layer.name] = isinstance(layer, QuantisedLayer) or any(timed[source] for source in layer.sources)
         return timed
 
-    def readout(self, units: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Integers (weight, bias) of the last layer and what a logit of 1 is worth."""
+    def readout(self, units: Mapping[str, Tensor]) -> tuple[list[Tensor], Tensor, Tensor]:
+        """Integers (weights, bias) of the last layer and what a logit of 1 is worth."""
         last = self.order[-1]
         assert isinstance(last, QuantisedLayer)
-        part = last.parts[0]
-        terms = self.steps if self.timed()[part.source] else 1
-        return readout_integers(part.weight, last.bias, units[part.source], part.bits, terms)
+        parts, timed = last.parts, self.timed()
+        terms = self.steps if any(timed[part.source] for part in parts) else 1
+        weights, worths = [part.weight for part in parts], [units[part.source] for part in parts]
+        return readout_integers(weights, last.bias, worths, [part.bits for part in parts], terms)
 
     def _currents(
         self, stage: QuantisedLayer, integers: LayerIntegers, found: Mapping[str, Tensor]

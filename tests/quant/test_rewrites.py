@@ -12,12 +12,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn import BatchNorm2d, Conv2d, Linear
 
+from spikeloom.quant import golden
+from spikeloom.quant.conversion.integers import convert
 from spikeloom.quant.frontends.float_graph import FloatGraph
 from spikeloom.quant.frontends.floats import results
 from spikeloom.quant.frontends.layers import Activation, Layer, UnsupportedLayer, Weights
 from spikeloom.quant.frontends.torch_fx.graph import read, trace
 from spikeloom.quant.ir.network import NetworkError
+from spikeloom.quant.methods import qcfs
 from spikeloom.quant.models import mlp, resnet
+from spikeloom.quant.qat.integer_graph import IntegerGraph
 
 SHAPE = (2, 8, 8)
 
@@ -243,6 +247,29 @@ def test_what_needs_no_rewriting_stays_as_it_is(model: nn.Module) -> None:
     assert len(weights) > 1 and set(weights) <= names
 
 
+def test_batch_norm_of_what_many_take_is_computed_once() -> None:
+    """Up to twice the weights currents are computed for each taker, beyond that values with a sign are."""
+    def blocks(m: Any, x: Tensor) -> Tensor:
+        h = m.a(x)
+        for block in m.blocks:
+            h = h + block(h)
+        return m.fc(h.mean((2, 3)))
+
+    def numbers(count: int) -> tuple[int, int]:
+        rows = [nn.Sequential(BatchNorm2d(3), nn.ReLU(), conv(3, 3, 3, padding=1)) for _ in range(count)]
+        model = Net(blocks, a=conv(2, 3, 3), blocks=nn.ModuleList(rows), fc=Linear(3, 5)).double().eval()
+        layers = read(model, SHAPE).layers
+        x = torch.rand(4, *SHAPE, dtype=torch.float64)
+        *_, (_, found) = results(layers, x)
+        assert torch.allclose(found, model(x).detach(), rtol=0, atol=1e-9)
+        size = sum(layer.weight.numel() for layer in layers if isinstance(layer, Weights))
+        return size, sum(isinstance(layer, Activation) and layer.signed for layer in layers)
+
+    (few, none), (many, some) = numbers(1), numbers(6)
+    assert none == 1 and few < 2 * 200, "a mean is taken of a sum with a sign"
+    assert some > 1 and many < 2 * 1.1 * (54 + 6 * 81 + 15)
+
+
 @pytest.mark.parametrize(
     ("forward", "modules", "message"),
     [
@@ -274,6 +301,26 @@ def test_a_wrong_rewriting_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Weights, "value", wrong)
     with pytest.raises(UnsupportedLayer, match="^fc: gives .* in the model and .* rewritten"):
         read(model, SHAPE)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("rule", ["causal", "lossless"])
+@pytest.mark.parametrize(
+    "name",
+    ["a Linear over a concatenation", "a sum with a concatenation", "dense", "half of the channels", "pre-activation",
+     "batch norm behind a pool", "a head of a mean", "adaptive, of a concatenation"],
+)  # fmt: skip
+def test_a_network_that_is_trained_is_the_integer_network(name: str, rule: str) -> None:
+    forward, modules = MODELS[name]
+    model = qcfs.prepare(Net(forward, **modules), 4, threshold=2.0, shape=SHAPE)
+    settings: dict[str, Any] = {"input_high": 255, "steps": 4, "weight_bits": 6, "rule": rule, "shape": SHAPE}
+    network = convert(model, **settings)
+    pixels = np.random.default_rng(0).integers(0, 256, (5, *SHAPE))
+    logits = golden.run(network, pixels)[network.nodes[-1].name].astype(float)
+    with torch.no_grad():
+        trained = IntegerGraph(model, **settings).eval()(torch.from_numpy(pixels)).double().numpy()
+    worth = (trained * logits).sum() / (logits * logits).sum()
+    assert np.allclose(trained, worth * logits, rtol=1e-9, atol=0) and logits.std(0).max() > 0
 
 
 def test_without_a_shape_sizes_that_fit_stand_in() -> None:

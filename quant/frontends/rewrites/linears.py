@@ -100,22 +100,25 @@ def _one_pixel(graph: Graph) -> Graph:
 
 
 def _signed(graph: Graph) -> Graph:
-    """Values with a sign wherever something else than an activation, a sum or the answer takes currents."""
-    new, renamed = list[Layer](), dict[str, str]()
+    """Values with a sign wherever something else than an activation, a sum or the answer takes currents; sums then take
+    these values too."""
+    need = {
+        source
+        for layer in graph.layers
+        for source in layer.sources
+        if isinstance(graph.kinds.get(source), Weights | Sum)
+        and not isinstance(layer, Activation | Sum)
+        and not (isinstance(layer, Passing) and layer.rising and _behind(graph, layer))
+    }
+    names = {source: graph.fresh(f"{source} values") for source in need}
+    new = list[Layer]()
     for layer in graph.layers:
-        sources = list(layer.sources)
-        for k, source in enumerate(sources):
-            before = graph.kinds.get(source)
-            if not isinstance(before, Weights | Sum) or isinstance(layer, Activation | Sum):
-                continue
-            if isinstance(layer, Passing) and layer.rising and _behind(graph, layer):
-                continue
-            if source not in renamed:
-                renamed[source] = graph.fresh(f"{source} values")
-                new.append(Activation(renamed[source], (source,), None, -math.inf, math.inf))
-            sources[k] = renamed[source]
-        new.append(replace(layer, sources=tuple(sources)))
-    return graph.changed(new) if renamed else graph
+        if not isinstance(layer, Activation):
+            layer = replace(layer, sources=tuple(names.get(source, source) for source in layer.sources))
+        new.append(layer)
+        if layer.name in names:
+            new.append(Activation(names[layer.name], (layer.name,), None, -math.inf, math.inf))
+    return graph.changed(new) if names else graph
 
 
 def _behind(graph: Graph, pool: Passing) -> bool:

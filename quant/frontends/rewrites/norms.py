@@ -13,22 +13,29 @@ import torch
 from torch import Tensor
 
 from ..layers import IMAGE, Currents, Layer, Norm, Shortcut, Sum, Weights, refuse
+from ..repeat import MOST
 from .graph import Graph
 
 __all__ = ["norms"]
 
 
 def norms(graph: Graph) -> Graph:
-    """``graph`` without Norm."""
+    """``graph`` without Norm. Currents that several layers take, as the sums of ResNet v2, are computed once for each,
+    up to :data:`MOST` times the weights of the model; beyond that, batch norm takes values with a sign."""
+    limit = MOST * _weights(graph)
     for norm in [layer for layer in graph.layers if isinstance(layer, Norm)]:
         found = graph.kinds.get(norm.name)
         if isinstance(found, Norm):
-            graph = _one(graph, found)
+            graph = _one(graph, found, limit)
     return graph
 
 
-def _one(graph: Graph, norm: Norm) -> Graph:
-    """``graph`` without ``norm``."""
+def _weights(graph: Graph) -> int:
+    return sum(layer.weight.numel() for layer in graph.layers if isinstance(layer, Weights))
+
+
+def _one(graph: Graph, norm: Norm, limit: int) -> Graph:
+    """``graph`` without ``norm``, with at most ``limit`` weights."""
     source = norm.sources[0]
     takers = graph.takers[norm.name]
     if source == IMAGE and graph.takers[IMAGE] == [norm] and bool((norm.gain > 0).all()):
@@ -40,17 +47,19 @@ def _one(graph: Graph, norm: Norm) -> Graph:
         mean = before[0] - before[1] * norm.bias * std
         made.normalised = tuple(mean.tolist()), tuple((before[1] * std).tolist())
         return made
-    new = list[Layer]()
     before = graph.kinds.get(source)
     if isinstance(before, Currents):
+        new = list[Layer]()
         _scaled(graph, before, norm.gain, norm.bias, norm.name, new)
-    elif takers and all(_folds(layer, norm) for layer in takers):
+        made = graph.changed([one for layer in graph.layers for one in (new if layer is norm else [layer])])
+        if _weights(made) <= limit:
+            return made
+    if takers and all(_folds(layer, norm) for layer in takers):
         changed = {layer.name: _before(layer, norm) for layer in takers if isinstance(layer, Weights)}
         layers = [changed.get(layer.name, layer) for layer in graph.layers if layer is not norm]
         return graph.changed(layers, {norm.name: source})
-    else:
-        new.append(graph.depthwise(norm.name, source, norm.gain, norm.bias))
-    return graph.changed([one for layer in graph.layers for one in (new if layer is norm else [layer])])
+    own = graph.depthwise(norm.name, source, norm.gain, norm.bias)
+    return graph.changed([own if layer is norm else layer for layer in graph.layers])
 
 
 def _folds(layer: Layer, norm: Norm) -> bool:
