@@ -41,7 +41,7 @@ def patches(x: Any, kernel: tuple[int, int]) -> Any:
 def step(node: dict[str, Any], arrays: dict[str, np.ndarray], x: Any) -> Any:
     """The result of ``node`` on ``x``. Raises ValueError where the node has settings that have no form here."""
     match node:
-        case {"type": "Conv2d", "stride": 1, "padding": 0}:
+        case {"type": "Conv2d", "stride": 1, "padding": 0} if "dilation" not in node:
             weight = arrays["weight"]
             (outputs, _, ky, kx), (_, height, width) = weight.shape, x.shape
             if weight.shape[1] != x.shape[0]:
@@ -55,7 +55,7 @@ def step(node: dict[str, Any], arrays: dict[str, np.ndarray], x: Any) -> Any:
             scaled = (x - arrays["bias"].astype(float).reshape(shape)) * 2.0 ** -arrays["shift"].reshape(shape)
             # Truncation floors, saturation clamps to 0..2^i - 1.
             return scaled.quantize(k=0, i=hi.bit_length(), f=0, overflow_mode="SAT", round_mode="TRN")
-        case {"type": "MaxPool", "kernel": k, "stride": s} if k == s:
+        case {"type": "MaxPool", "kernel": k, "stride": int(s)} if k == s and "padding" not in node:
             channels, height, width = (n // d for n, d in zip(x.shape, (1, k, k), strict=True))
             inside = x[:, : height * k, : width * k].reshape((channels, height, k, width, k))
             return np.max(inside, axis=(2, 4))

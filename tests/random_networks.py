@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import random_windows
 from hypothesis import assume
 from hypothesis import strategies as st
 
@@ -54,7 +56,7 @@ def networks(draw: st.DrawFn) -> Network:
     def grouped(name: str, inputs: int, outputs: int) -> int:
         return draw(st.sampled_from([g for g in range(1, inputs + 1) if not inputs % g + outputs % g]), label=name)
 
-    def synapse(kind: type, name: str, weight_shape: tuple[int, ...], source: str = "", **geometry: int) -> None:
+    def synapse(kind: type, name: str, weight_shape: tuple[int, ...], source: str = "", **geometry: Any) -> None:
         bits = draw(st.integers(2, 8), label=f"{name} bits")
         top = (1 << (bits - 1)) - 1
         weight = rng.integers(-top - (bits > 2), top + 1, weight_shape)
@@ -137,23 +139,21 @@ def networks(draw: st.DrawFn) -> Network:
     if draw(st.integers(0, 5), label="residual at the input") == 0:
         c, h, w = residual("first", c, h, w)
     for k in range(draw(st.sampled_from([1, 2, 0]), label="convolutions")):
-        kernel = (draw(st.integers(1, min(3, h))), draw(st.integers(1, min(3, w))))
-        padding = draw(st.integers(0, min(kernel) - 1))
-        stride = draw(st.sampled_from([1, 1, 2, 3]))
+        windows = random_windows.convolution(draw, (h, w))
         channels = draw(st.sampled_from([1, 2, 3, 4, 6, c, 2 * c]))
         groups = grouped(f"conv{k} groups", c, channels)
-        synapse(Conv2d, f"conv{k}", (channels, c // groups, *kernel), stride=stride, padding=padding, groups=groups)
-        c, h, w = channels, (h + 2 * padding - kernel[0]) // stride + 1, (w + 2 * padding - kernel[1]) // stride + 1
+        geometry = {"stride": windows.stride, "padding": sum(windows.padding, ()), "dilation": windows.dilation}
+        synapse(Conv2d, f"conv{k}", (channels, c // groups, *windows.kernel), groups=groups, **geometry)
+        c, h, w = channels, *windows.places((h, w))
         answer(c, h, w)
         if draw(st.booleans(), label="pool"):
-            # The last one is a global pool where the image is square.
-            size = draw(st.sampled_from([n for n in (2, 3, 1, min(h, w)) if n <= min(h, w)]), label="pool of")
-            move = draw(st.integers(1, 2))
-            summing = getattr(nodes[-1], "rule", "") == "signed" or draw(st.booleans())
-            nodes.append(
-                (SumPool if summing else MaxPool)(name=f"pool{k}", source=nodes[-1].name, kernel=size, stride=move)
-            )
-            h, w = (h - size) // move + 1, (w - size) // move + 1
+            last = nodes[-1]
+            summing = getattr(last, "rule", "") == "signed" or draw(st.booleans())
+            low = getattr(last, "lo", getattr(last, "low", 0))
+            windows = random_windows.pool(draw, (h, w), padded=summing or low == 0)
+            geometry = {"kernel": windows.kernel, "stride": windows.stride, "padding": sum(windows.padding, ())}
+            nodes.append((SumPool if summing else MaxPool)(name=f"pool{k}", source=last.name, **geometry))
+            h, w = windows.places((h, w))
             sizes[f"pool{k}"] = (c, h, w)
         if draw(st.booleans(), label="residual block"):
             c, h, w = residual(f"block{k}", c, h, w)

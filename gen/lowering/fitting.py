@@ -51,7 +51,7 @@ def ring_rows(window: WindowGeometry) -> int:
     those needed, so that the next frame's first rows never wait: where that still fits a block RAM, or where the wait
     would be more than a fiftieth of the window's cycles. Where whole kernel columns are read, every further row widens
     the multiplexer that lines the rows up, so that only the wait counts."""
-    lean, doubled = window.rows_needed + window.stride, 2 * window.rows_needed
+    lean, doubled = window.rows_needed + window.stride[0], 2 * window.rows_needed
     wait = (doubled - lean) * window.row_words
     fits = not window.columns and doubled * window.row_words * window.i_format.width <= 16384
     return max(lean, doubled) if fits or 50 * wait > window.cycles else lean

@@ -31,7 +31,7 @@ def guessed_occupancy(layers: Sequence[StageNodes]) -> dict[str, list[float]]:
         node = layer.nodes[0]
         if not isinstance(node, Conv2d):
             return 1.0
-        return (node.weight.shape[2] - node.padding) / layer.source.shape[1]
+        return (node.windows.extent[0] - node.windows.padding[0][0]) / layer.source.shape[1]
 
     def lag(layer: StageNodes, skip: StageShortcut) -> float:
         own, between = _between(layers, layer, skip)

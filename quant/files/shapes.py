@@ -9,7 +9,7 @@ from typing import Any
 
 from .texts import near, shown
 
-__all__ = ["Integer", "ListOf", "Number", "OneOf", "Table", "TableOf", "Text", "Truth", "Value", "check"]
+__all__ = ["Either", "Integer", "ListOf", "Number", "OneOf", "Table", "TableOf", "Text", "Truth", "Value", "check"]
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,20 @@ class Table:
         return "a table"
 
 
-Value = Integer | Number | Text | Truth | OneOf | ListOf | TableOf | Table
+@dataclass(frozen=True, init=False)
+class Either:
+    """Any of several kinds of values."""
+
+    kinds: tuple[Value, ...]
+
+    def __init__(self, *kinds: Value) -> None:
+        object.__setattr__(self, "kinds", kinds)
+
+    def __str__(self) -> str:
+        return " or ".join(map(str, self.kinds))
+
+
+Value = Integer | Number | Text | Truth | OneOf | ListOf | TableOf | Table | Either
 
 
 def check(value: Any, want: Value, where: str, error: type[ValueError], path: str = "") -> None:
@@ -106,7 +119,9 @@ def check(value: Any, want: Value, where: str, error: type[ValueError], path: st
 
     if not _is(value, want):
         raise error(f"{place} must be {want}, not {shown(value)}")
-    if isinstance(want, ListOf):
+    if isinstance(want, Either):
+        check(value, next(kind for kind in want.kinds if _is(value, kind)), where, error, path)
+    elif isinstance(want, ListOf):
         for k, item in enumerate(value):
             check(item, want.item, where, error, inside(k))
     elif isinstance(want, TableOf):
@@ -137,6 +152,8 @@ def _is(value: Any, want: Value) -> bool:
             return type(value) is bool
         case OneOf(values):
             return any(type(value) is type(each) and value == each for each in values)
+        case Either(kinds):
+            return any(_is(value, kind) for kind in kinds)
         case ListOf(_, length):
             return isinstance(value, list | tuple) and length in (None, len(value))
     return isinstance(value, dict)

@@ -43,7 +43,7 @@ LONGEST_NAME = 255
 """Characters of the name of a node."""
 
 MOST_STRIDE = 1 << 16
-"""The largest stride."""
+"""The largest stride, and dilation."""
 
 
 class NetworkError(ValueError):

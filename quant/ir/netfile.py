@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ..files.replacing import replacing
-from ..files.shapes import Integer, ListOf, Table, TableOf, Text, Truth, Value, check
+from ..files.shapes import Either, Integer, ListOf, Table, TableOf, Text, Truth, Value, check
 from ..files.texts import TextError, parse_json, shown
 from .arrays import Arrays, array_fields, check_shapes
 from .bounds import MOST_PARAMETERS, text
@@ -41,6 +41,8 @@ HEADER = Table(
 
 FIELDS: dict[str, Value] = {
     "str": Text(), "int": Integer(), "bool": Truth(), "tuple[int, int, int]": ListOf(Integer(), 3),
+    "Pair": Either(Integer(), ListOf(Integer(), 2)),
+    "Sides": Either(Integer(), ListOf(Integer(), 2), ListOf(Integer(), 4)),
 }  # fmt: skip
 """What a file has for a field of a node that is no array, by the type of the field."""
 

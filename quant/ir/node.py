@@ -13,6 +13,7 @@ from .bounds import MOST_ELEMENTS, MOST_STRIDE, NetworkError, integer, integers,
 from .reach.node import NodeReach, Place
 from .signal import Signal
 from .span import Span
+from .windows import Windows, alike, each_way, whole_numbers
 
 __all__ = ["IMPLICIT", "Node", "by_channel", "multiplied"]
 
@@ -188,13 +189,34 @@ class Node:
         for key in keys:
             object.__setattr__(self, key, integer(self.name, key, getattr(self, key)))
 
-    def _check_stride(self) -> None:
-        """Refuse a field ``stride`` out of range."""
-        stride = getattr(self, "stride", 1)
-        if stride < 1:
-            self._fail(f"stride must be a positive integer, not {stride}")
-        if stride > MOST_STRIDE:
-            self._fail(f"stride must be at most {MOST_STRIDE:,}, not {stride:,}")
+    def _pairs(self, *keys: str) -> None:
+        """Make settings in both directions of these fields (``quant.ir.windows.Pair``), or refuse them."""
+        for key in keys:
+            object.__setattr__(self, key, alike(whole_numbers(self.name, key, getattr(self, key), 2)))
+
+    def _sides(self, *keys: str) -> None:
+        """Make settings around a map of these fields (``quant.ir.windows.Sides``), or refuse them."""
+        for key in keys:
+            object.__setattr__(self, key, alike(whole_numbers(self.name, key, getattr(self, key), 4)))
+
+    def _check_steps(self, key: str) -> None:
+        """Refuse a field ``key``, cells from one place to the next, out of range."""
+        steps = each_way(getattr(self, key))
+        if min(steps) < 1:
+            self._fail(f"{key} must be a positive integer, not {min(steps)}")
+        if max(steps) > MOST_STRIDE:
+            self._fail(f"{key} must be at most {MOST_STRIDE:,}, not {max(steps):,}")
+
+    def _check_padding(self, windows: Windows) -> None:
+        """Refuse ``windows`` that could lie in the padding alone."""
+        room = [cells - 1 for cells in windows.extent]
+        if all(0 <= side <= most for sides, most in zip(windows.padding, room, strict=True) for side in sides):
+            return
+        setting = alike([side for sides in windows.padding for side in sides])
+        most = f"0..{min(room)}"
+        if not isinstance(setting, int):
+            most = f"0..{room[0]} above and below and 0..{room[1]} left and right"
+        self._fail(f"padding must be in {most} (smaller than the kernel), not {setting}")
 
     def _fail(self, text: str) -> NoReturn:
         raise NetworkError(f"{self.name}: {text}")

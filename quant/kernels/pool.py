@@ -8,6 +8,7 @@ from torch import Tensor
 from ..ir.ops import MaxPool, SumPool
 from ..ir.ops.pool import Pooling
 from ..ir.signal import Signal
+from ..ir.windows import each_side, each_way
 from .registry import Inputs, each_step, kernel, step_kernel
 
 
@@ -29,4 +30,7 @@ def _largest(node: MaxPool, x: Tensor, _source: Signal) -> Tensor:
 
 
 def _windows(node: Pooling, x: Tensor) -> Tensor:
-    return x.unfold(-2, node.kernel, node.stride).unfold(-2, node.kernel, node.stride)
+    (ky, kx), (sy, sx), ((top, bottom), (left, right)) = (
+        each_way(node.kernel), each_way(node.stride), each_side(node.padding)
+    )  # fmt: skip
+    return F.pad(x, (left, right, top, bottom)).unfold(-2, ky, sy).unfold(-2, kx, sx)

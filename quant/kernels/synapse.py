@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..ir.ops import Conv2d, Linear, Synapse
 from ..ir.signal import Signal
+from ..ir.windows import Pair, each_way
 from .exact import exact_dtype
 from .registry import step_kernel
 
@@ -18,7 +19,11 @@ __all__ = ["convolve"]
 @step_kernel(Conv2d)
 def _conv2d(node: Conv2d, x: Tensor, source: Signal) -> Tensor:
     weight = torch.from_numpy(node.weight.copy())
-    return convolve(x, weight, node.stride, node.padding, exact_dtype(_most(node, source)), node.groups)
+    (top, bottom), (left, right) = node.windows.padding
+    stride, padding, dilation = each_way(node.stride), (top, left), each_way(node.dilation)
+    if (top, left) != (bottom, right):
+        x, padding = F.pad(x, (left, right, top, bottom)), (0, 0)
+    return convolve(x, weight, stride, padding, exact_dtype(_most(node, source)), node.groups, dilation)
 
 
 @step_kernel(Linear)
@@ -32,16 +37,20 @@ def _most(node: Synapse, source: Signal) -> int:
     return int(np.abs(node.weight).reshape(len(node.weight), -1).sum(1).max()) * max(-source.low, source.high)
 
 
-def convolve(x: Tensor, weight: Tensor, stride: int, padding: int, dtype: torch.dtype, groups: int = 1) -> Tensor:
+def convolve(
+    x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dtype: torch.dtype, groups: int = 1, dilation: Pair = 1
+) -> Tensor:
     """Convolve integers ``x`` (N, Ci, H, W) with ``weight`` (Co, Ci / groups, Ky, Kx), computing in ``dtype``; the
     result is int32 for float32, whose sums are below 2^24, else int64."""
     if dtype is not torch.int64:
         x = x.to(dtype, memory_format=torch.channels_last)
-        y = F.conv2d(x, weight.to(dtype), stride=stride, padding=padding, groups=groups)
+        y = F.conv2d(x, weight.to(dtype), stride=stride, padding=padding, dilation=dilation, groups=groups)
         return y.to(torch.int32 if dtype is torch.float32 else torch.int64, memory_format=torch.contiguous_format)
     if groups > 1:
         parts = zip(x.chunk(groups, 1), weight.chunk(groups), strict=True)
-        return torch.cat([convolve(a, w, stride, padding, dtype) for a, w in parts], 1)
+        return torch.cat([convolve(a, w, stride, padding, dtype, dilation=dilation) for a, w in parts], 1)
+    (sy, sx), (py, px), (dy, dx) = each_way(stride), each_way(padding), each_way(dilation)
     co, _, ky, kx = weight.shape
-    taps = F.pad(x.long(), (padding,) * 4).unfold(2, ky, stride).unfold(3, kx, stride).permute(0, 2, 3, 1, 4, 5)
+    taps = F.pad(x.long(), (px, px, py, py)).unfold(2, (ky - 1) * dy + 1, sy).unfold(3, (kx - 1) * dx + 1, sx)
+    taps = taps[..., ::dy, ::dx].permute(0, 2, 3, 1, 4, 5)
     return (taps.reshape(*taps.shape[:3], -1) @ weight.view(co, -1).T).permute(0, 3, 1, 2)

@@ -27,11 +27,7 @@ def operations(layer: StageNodes) -> int:
     steps = layer.steps if layer.source.timed else 1
     if not isinstance(node, Conv2d):
         return node.weight.size * steps
-    _, height, width = layer.source.shape
-    rows, columns = (
-        (size + 2 * node.padding - kernel) // node.stride + 1
-        for size, kernel in zip((height, width), node.weight.shape[2:], strict=True)
-    )
+    rows, columns = node.windows.places(layer.source.shape[1:])
     return node.weight.size * rows * columns * steps
 
 

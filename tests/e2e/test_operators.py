@@ -1,6 +1,7 @@
 """Every operator of the network in hardware: golden model = core models = RTL, and cycle law = RTL, in every cycle."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ class Maker:
     def end(self) -> str:
         return self.nodes[-1].name
 
-    def conv(self, name: str, weight_shape: tuple[int, ...], bits: int = 4, **geometry: int) -> None:
+    def conv(self, name: str, weight_shape: tuple[int, ...], bits: int = 4, **geometry: Any) -> None:
         top = (1 << (bits - 1)) - 1
         weight = self.rng.integers(-top, top + 1, weight_shape)
         self.nodes.append(Conv2d(name=name, source=self.end, weight=weight, weight_bits=bits, **geometry))

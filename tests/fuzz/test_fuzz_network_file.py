@@ -40,8 +40,8 @@ def quantised() -> Network:
     b = Builder(2, shape=(2, 6, 6))
     b.add(Conv2d, weight=b.weights(4, 1, 3, 3), weight_bits=3, stride=1, padding=1, groups=2)
     b.add(Requant, bias=b.weights(4), shift=b.weights(4), lo=-7, hi=7)
-    b.add(SumPool, kernel=2, stride=2).add(MaxPool, kernel=2, stride=1)
-    b.add(Conv2d, weight=b.weights(4, 4, 1, 1), weight_bits=3)
+    b.add(SumPool, kernel=(2, 3), stride=(2, 1), padding=(0, 0, 1, 2)).add(MaxPool, kernel=(2, 6), stride=1)
+    b.add(Conv2d, weight=b.weights(4, 4, 2, 1), weight_bits=3, padding=(1, 0), dilation=(2, 1))
     b.add(Staircase, threshold=np.sort(b.weights(4, 3)), low=-1).add(Flatten)
     return b.add(Linear, weight=b.weights(3, 16), weight_bits=3).add(Readout, bias=b.weights(3)).network(1)
 

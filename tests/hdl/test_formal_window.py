@@ -21,15 +21,19 @@ from spikeloom.hdl.verilog.library import Target
 
 BITS = 2
 WORD = WordFormat(1, 1, 0, 3)
-PADDED = WindowSpec(i_format=WORD, channels=1, height=2, width=1, kernel=(2, 2), stride=2, padding=1, order="taps",
-                    groups=1, scans=1, credits=2, rows=1)  # fmt: skip
+PADDED = WindowSpec(i_format=WORD, channels=1, height=2, width=1, kernel=(2, 2), stride=(2, 2),
+                    padding=((1, 1), (1, 1)), order="taps", groups=1, scans=1, credits=2, rows=1)  # fmt: skip
 WINDOWS = {
     "taps": PADDED,
     "columns": replace(PADDED, columns=True),
-    "channels": replace(PADDED, channels=2, kernel=(2, 1), padding=0, order="channels", rows=2),
-    "groups": replace(PADDED, kernel=(2, 1), padding=0, groups=2, rows=2),
-    "skipping": replace(PADDED, channels=2, stride=2, chunk=2),
+    "channels": replace(PADDED, channels=2, kernel=(2, 1), padding=((0, 0), (0, 0)), order="channels", rows=2),
+    "groups": replace(PADDED, kernel=(2, 1), padding=((0, 0), (0, 0)), groups=2, rows=2),
+    "skipping": replace(PADDED, channels=2, chunk=2),
+    "uneven": replace(PADDED, stride=(1, 2), padding=((0, 1), (1, 0)), rows=2),
+    "dilated": replace(PADDED, height=3, kernel=(2, 1), stride=(1, 1), padding=((1, 1), (0, 0)), dilation=(2, 1),
+                       rows=3),
 }
+WINDOWS["columns, dilated"] = replace(WINDOWS["dilated"], columns=True)
 
 
 def window_bench(window: Window, stall: int, kept_memory: bool = False) -> Bench:

@@ -56,8 +56,9 @@ def staircase(outputs: int, count: int) -> StaircaseSpec:
 
 
 def window(**changes: Any) -> WindowSpec:
-    base: dict[str, Any] = dict(i_format=WordFormat(2, 2, 0, 1), channels=6, height=5, width=6, kernel=(3, 3), stride=1,
-                                padding=1, order="taps", groups=2, scans=1, credits=3, rows=4)  # fmt: skip
+    base: dict[str, Any] = dict(i_format=WordFormat(2, 2, 0, 1), channels=6, height=5, width=6, kernel=(3, 3),
+                                padding=((1, 1), (1, 1)), order="taps", groups=2, scans=1, credits=3,
+                                rows=4)  # fmt: skip
     return WindowSpec(**base | changes)
 
 
@@ -120,8 +121,9 @@ EXACT: dict[str, dict[str, Any]] = {
         "taps": window(),
         "scans": window(scans=2),
         "columns": window(columns=True),
-        "channels": window(order="channels", padding=0, groups=1),
-        "vector": window(height=1, width=1, kernel=(1, 1), padding=0, rows=2),
+        "channels": window(order="channels", padding=((0, 0), (0, 0)), groups=1),
+        "vector": window(height=1, width=1, kernel=(1, 1), padding=((0, 0), (0, 0)), rows=2),
+        "all sides differ": window(kernel=(3, 2), padding=((0, 2), (1, 0)), stride=(2, 1)),
     },
 }
 """Small specs of every core, by its folder."""
@@ -153,7 +155,12 @@ NEAR: dict[str, dict[str, Any]] = {
         "values": synapse(i_format=WordFormat(4, 1, -3, 4), steps=1),
         "weights in LUTs": synapse(words=3, logic=True),
     },
-    "window": {"skipping": window(channels=8, chunk=4), "skipping, no padding": window(channels=8, chunk=2, padding=0)},
+    "window": {
+        "skipping": window(channels=8, chunk=4),
+        "skipping, no padding": window(channels=8, chunk=2, padding=((0, 0), (0, 0))),
+        "columns, above": window(columns=True, padding=((1, 0), (0, 0)), stride=(1, 2)),
+        "dilated": window(dilation=(2, 2), rows=6),
+    },
 }
 """Those in which registers are alike or are not read, or of which the count says that it is about right: counters that
 choose among equals, the sign of a sum in a wider word, levels of a test that cannot hold."""

@@ -20,7 +20,7 @@ from spikeloom.hdl.streams.words import WordFormat
 
 FORM = WordFormat(1, 1, 0, 3)
 WINDOW = WindowSpec(
-    i_format=FORM, channels=1, height=4, width=4, kernel=(2, 2), stride=1, padding=0, order="taps", groups=1, scans=1,
+    i_format=FORM, channels=1, height=4, width=4, kernel=(2, 2), order="taps", groups=1, scans=1,
     credits=1, rows=3,
 )  # fmt: skip
 MERGE = MergeSpec(

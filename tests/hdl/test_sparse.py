@@ -27,8 +27,6 @@ def window(**changes) -> WindowSpec:
         height=5,
         width=4,
         kernel=(3, 2),
-        stride=1,
-        padding=0,
         order="taps",
         groups=1,
         scans=1,
@@ -41,10 +39,10 @@ def window(**changes) -> WindowSpec:
 
 GEOMETRIES = {
     "plain": {},
-    "padded": dict(padding=1),
-    "stride 2": dict(stride=2, chunk=2),
-    "stride past the kernel": dict(kernel=(1, 1), stride=3, rows=3),
-    "padded, stride 2": dict(padding=1, stride=2, rows=5),
+    "padded": dict(padding=((1, 1), (1, 1))),
+    "stride 2": dict(stride=(2, 2), chunk=2),
+    "stride past the kernel": dict(kernel=(1, 1), stride=(3, 3), rows=3),
+    "padded, stride 2": dict(padding=((1, 1), (1, 1)), stride=(2, 2), rows=5),
     "tight ring": dict(rows=3),
     "several groups": dict(groups=3, credits=1),
     "groups, span of more than the chunks": dict(groups=2, span=9),
@@ -57,7 +55,11 @@ GEOMETRIES = {
     "one input": dict(i_format=WordFormat(1, 2, 0, 1), channels=4),
     "six inputs": dict(i_format=WordFormat(6, 2, 0, 1), channels=12, chunk=2),
     "many credits": dict(credits=12, groups=2),
-    "big padding": dict(kernel=(3, 3), padding=2, channels=4, chunk=2),
+    "big padding": dict(kernel=(3, 3), padding=((2, 2), (2, 2)), channels=4, chunk=2),
+    "all sides differ": dict(kernel=(4, 3), padding=((1, 3), (2, 0)), stride=(2, 3)),
+    "below and right": dict(padding=((0, 2), (0, 1)), stride=(1, 2), groups=2),
+    "dilated": dict(dilation=(2, 3), padding=((3, 2), (1, 2)), chunk=2),
+    "dilated, one chunk a pixel": dict(dilation=(2, 2), padding=((1, 4), (2, 1)), rows=5),
 }
 
 
@@ -165,13 +167,13 @@ def test_costs_by_hand() -> None:
 
 
 def test_without_costs_no_word_is_zero() -> None:
-    spec = window(padding=0, groups=2)
+    spec = window(groups=2)
     x = inputs(spec, 1, 1.0, np.random.default_rng(0))
     assert set(map(tuple, spec.scan_costs(x.any(axis=(1, 2))).tolist())) == {spec.dense_costs}
 
 
 def test_reset_leaves_a_clean_machine() -> None:
-    spec = stage(window(padding=1, stride=2, groups=2, span=3))
+    spec = stage(window(padding=((1, 1), (1, 1)), stride=(2, 2), groups=2, span=3))
     x = inputs(spec.window, 1, 0.4, np.random.default_rng(3))
     words, (_, expected) = spec.i_format.pack(x), spec.compute(x)
     for cycle in range(0, 90, 7):
@@ -181,7 +183,7 @@ def test_reset_leaves_a_clean_machine() -> None:
 
 
 def test_elaborates_twice_alike() -> None:
-    core = Stage(stage(window(padding=1)))
+    core = Stage(stage(window(padding=((1, 1), (1, 1)))))
     assert rtlil.convert(core, emit_src=False) == rtlil.convert(core, emit_src=False)
 
 
@@ -201,7 +203,7 @@ def test_errors_name_the_rule(changes: dict, message: str) -> None:
 
 def test_fields_of_the_walk_are_as_wide_as_what_is_in_them() -> None:
     spec = WindowSpec(
-        i_format=WordFormat(1, 1, 0, 1), channels=4, height=7, width=7, kernel=(1, 1), stride=3, padding=0,
+        i_format=WordFormat(1, 1, 0, 1), channels=4, height=7, width=7, kernel=(1, 1), stride=(3, 3),
         order="taps", groups=3, scans=1, credits=1, rows=4, chunk=2,
     )  # fmt: skip
     assert max(row.freed for row in spec.row_plan) == 3

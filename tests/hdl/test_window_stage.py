@@ -18,6 +18,11 @@ from spikeloom.sim.disturb import random_pauses
 from spikeloom.sim.simulators.amaranth_sim import run_stream
 
 
+def around(padding: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """So much padding on every side."""
+    return (padding, padding), (padding, padding)
+
+
 def window(**changes) -> WindowSpec:
     base = dict(
         i_format=WordFormat(2, 1, 0, 3),
@@ -25,8 +30,6 @@ def window(**changes) -> WindowSpec:
         height=5,
         width=4,
         kernel=(3, 2),
-        stride=1,
-        padding=0,
         order="taps",
         groups=1,
         scans=1,
@@ -38,27 +41,59 @@ def window(**changes) -> WindowSpec:
 
 GEOMETRIES = {
     "plain": {},
-    "padded": dict(padding=1),
-    "stride 2": dict(stride=2),
-    "stride past the kernel": dict(kernel=(1, 1), stride=3),
-    "padded, stride 2": dict(padding=1, stride=2, rows=5),
+    "padded": dict(padding=around(1)),
+    "stride 2": dict(stride=(2, 2)),
+    "stride past the kernel": dict(kernel=(1, 1), stride=(3, 3)),
+    "padded, stride 2": dict(padding=around(1), stride=(2, 2), rows=5),
     "tight ring": dict(rows=3),
     "several groups": dict(groups=3),
     "groups and scans": dict(groups=2, scans=2),
     "channels": dict(order="channels"),
-    "channels, stride 2": dict(order="channels", stride=2),
+    "channels, stride 2": dict(order="channels", stride=(2, 2)),
     "parts of a pixel": dict(order="channels", channels=8, part=2),
-    "parts, padded, several groups": dict(order="channels", channels=12, part=3, groups=2, padding=1, stride=2),
+    "parts, padded, several groups": dict(order="channels", channels=12, part=3, groups=2, padding=around(1),
+                                          stride=(2, 2)),
     "channels, groups and scans": dict(order="channels", groups=2, scans=2),
     "vector": dict(height=1, width=1, channels=12, kernel=(1, 1), rows=2),
     "many credits": dict(credits=7),
     "one word": dict(kernel=(1, 1), i_format=WordFormat(4, 1, 0, 3), credits=5, rows=2),
     "columns": dict(columns=True),
-    "columns, padded": dict(columns=True, padding=1, rows=4),
-    "columns, padded by two, stride 2": dict(columns=True, kernel=(3, 3), padding=2, stride=2, groups=2),
+    "columns, padded": dict(columns=True, padding=around(1), rows=4),
+    "columns, padded by two, stride 2": dict(columns=True, kernel=(3, 3), padding=around(2), stride=(2, 2), groups=2),
     "columns, tight ring": dict(columns=True, rows=3, credits=3),
-    "big padding": dict(kernel=(3, 3), padding=2),
+    "big padding": dict(kernel=(3, 3), padding=around(2)),
 }
+
+UNEVEN = {
+    "above": dict(padding=((2, 0), (0, 0)), stride=(2, 1)),
+    "below": dict(padding=((0, 1), (0, 0)), stride=(1, 2)),
+    "left": dict(padding=((0, 0), (1, 0)), rows=3),
+    "right, stride past the kernel": dict(padding=((0, 0), (0, 1)), stride=(4, 3)),
+    "all sides differ": dict(kernel=(4, 3), padding=((1, 3), (2, 0)), stride=(2, 3), groups=2),
+    "columns, all sides differ": dict(columns=True, kernel=(4, 3), padding=((1, 3), (2, 0)), stride=(2, 1), rows=5),
+    "channels, below and right": dict(order="channels", kernel=(2, 2), padding=((0, 1), (0, 1)), stride=(2, 2)),
+    "columns, below": dict(columns=True, padding=((0, 2), (0, 0))),
+    "columns, left": dict(columns=True, padding=((0, 0), (1, 0))),
+    "dilated rows": dict(dilation=(2, 1), padding=((3, 2), (0, 1))),
+    "dilated columns": dict(dilation=(1, 3), padding=((0, 0), (2, 1))),
+    "dilated, one word a pixel": dict(i_format=WordFormat(4, 1, 0, 3), dilation=(2, 2), padding=around(2)),
+    "dilated, tight ring": dict(dilation=(2, 2), padding=((1, 4), (2, 1)), rows=5),
+    "dilated, stride 2": dict(height=8, dilation=(3, 2), padding=((5, 4), (1, 2)), stride=(2, 2), rows=9, groups=2),
+    "dilated past the frame": dict(height=2, dilation=(4, 3), padding=((5, 7), (2, 2)), stride=(3, 1), rows=2),
+    "dilated, no row in the window": dict(height=1, kernel=(2, 2), dilation=(2, 1), padding=((1, 1), (0, 1)), rows=1),
+    "parts, dilated": dict(order="channels", channels=12, part=3, groups=2, dilation=(2, 2), padding=around(1)),
+    "channels, dilated": dict(order="channels", dilation=(2, 2), padding=around(1)),
+    "columns, dilated": dict(columns=True, dilation=(2, 2), padding=((3, 1), (1, 2)), groups=2),
+    "columns, dilated, stride 2": dict(columns=True, height=8, dilation=(3, 1), padding=((4, 5), (0, 0)), stride=(2, 1),
+                                       rows=7),
+}
+"""Windows that differ in the two directions or at the sides, or whose kernel rows or columns lie apart."""
+
+PAUSES = ((0.0, 0.0), (0.6, 0.0), (0.0, 0.6), (0.3, 0.3))
+PAUSED = [
+    *((g, shares) for shares in PAUSES for g in GEOMETRIES if "scans" not in g),
+    *(pytest.param(g, shares, marks=[pytest.mark.slow] * (shares != PAUSES[-1])) for shares in PAUSES for g in UNEVEN),
+]
 
 
 def stage(spec: WindowSpec) -> StageSpec:
@@ -68,9 +103,9 @@ def stage(spec: WindowSpec) -> StageSpec:
     )
 
 
-@pytest.mark.parametrize("geometry", GEOMETRIES)
+@pytest.mark.parametrize("geometry", GEOMETRIES | UNEVEN)
 def test_walk_against_naive_loops(geometry: str) -> None:
-    spec = window(**GEOMETRIES[geometry])
+    spec = window(**(GEOMETRIES | UNEVEN)[geometry])
     form, words = spec.i_format, spec.pixel_words
     x = np.random.default_rng(0).integers(0, 4, (2 * spec.i_words, form.lanes, 1))
     frames = x.reshape(2, spec.height, spec.width, words, form.lanes, 1)
@@ -82,8 +117,9 @@ def test_walk_against_naive_loops(geometry: str) -> None:
     for frame in frames:
         for oy in range(spec.o_size[0]):
             for ox in range(spec.o_size[1]):
-                y, xx = oy * spec.stride - spec.padding, ox * spec.stride - spec.padding
-                taps = [(y + ky, xx + kx) for ky in range(spec.kernel[0]) for kx in range(spec.kernel[1])]
+                y, xx = oy * spec.stride[0] - spec.padding[0][0], ox * spec.stride[1] - spec.padding[1][0]
+                (kh, kw), (dy, dx) = spec.kernel, spec.dilation
+                taps = [(y + ky * dy, xx + kx * dx) for ky in range(kh) for kx in range(kw)]
                 columns = [taps[kx :: spec.kernel[1]] for kx in range(spec.kernel[1])]
                 if spec.columns:
                     words_of = [
@@ -102,10 +138,9 @@ def test_walk_against_naive_loops(geometry: str) -> None:
     assert len(expected) == 2 * spec.cycles
 
 
-@pytest.mark.parametrize("shares", [(0.0, 0.0), (0.6, 0.0), (0.0, 0.6), (0.3, 0.3)])
-@pytest.mark.parametrize("geometry", [g for g in GEOMETRIES if "scans" not in g])
+@pytest.mark.parametrize(("geometry", "shares"), PAUSED)
 def test_stage_follows_the_law(geometry: str, shares: tuple[float, float]) -> None:
-    spec = stage(window(**GEOMETRIES[geometry]))
+    spec = stage(window(**(GEOMETRIES | UNEVEN)[geometry]))
     rng = np.random.default_rng(7)
     x = rng.integers(0, 4, (3 * spec.window.i_words, spec.i_format.lanes, 1))
     words, (_, expected) = spec.i_format.pack(x), spec.compute(x)
@@ -121,7 +156,7 @@ def test_stage_follows_the_law(geometry: str, shares: tuple[float, float]) -> No
 
 
 def test_a_stage_with_enough_rows_never_idles_between_frames() -> None:
-    spec = stage(window(kernel=(3, 3), padding=1, groups=4, credits=2))
+    spec = stage(window(kernel=(3, 3), padding=around(1), groups=4, credits=2))
     i, o = Link(), Link()
     law = spec.law((i,), (o,))
     solve([SourceLaw(5 * spec.window.i_words, i), law, SinkLaw(o)])
@@ -130,7 +165,7 @@ def test_a_stage_with_enough_rows_never_idles_between_frames() -> None:
 
 
 def test_reset_leaves_a_clean_machine() -> None:
-    spec = stage(window(padding=1, stride=2))
+    spec = stage(window(padding=around(1), stride=(2, 2)))
     x = np.random.default_rng(3).integers(0, 4, (spec.window.i_words, spec.i_format.lanes, 1))
     words, (_, expected) = spec.i_format.pack(x), spec.compute(x)
     for cycle in range(0, 60, 7):
@@ -140,7 +175,7 @@ def test_reset_leaves_a_clean_machine() -> None:
 
 
 def test_elaborates_twice_alike() -> None:
-    core = Stage(stage(window(padding=1)))
+    core = Stage(stage(window(padding=around(1))))
     assert rtlil.convert(core, emit_src=False) == rtlil.convert(core, emit_src=False)
 
 
@@ -149,7 +184,8 @@ def test_elaborates_twice_alike() -> None:
     [
         (dict(i_format=WordFormat(3, 1, 0, 3)), "inputs=3 does not divide the 4 input channels"),
         (dict(rows=2), "rows must be at least 3 for a kernel of 3 rows, not 2"),
-        (dict(padding=2), "padding must be smaller than the kernel, not 2"),
+        (dict(padding=around(2)), r"padding must be smaller than the kernel, not \(\(2, 2\), \(2, 2\)\)"),
+        (dict(padding=((0, 0), (0, 3)), dilation=(1, 2)), "padding must be smaller than the kernel, not "),
         (dict(order="channels", part=3), "part=3 does not divide the 2 words of a pixel"),
     ],
 )
@@ -159,8 +195,8 @@ def test_errors_name_the_rule(changes: dict, message: str) -> None:
 
 
 def test_rows_slots_follow_the_geometry() -> None:
-    assert replace(window(kernel=(1, 1), stride=3), rows=3).rows_needed == 3
-    assert window(padding=1).rows_needed == 3
+    assert replace(window(kernel=(1, 1), stride=(3, 3)), rows=3).rows_needed == 3
+    assert window(padding=around(1)).rows_needed == 3
 
 
 @pytest.mark.parametrize(
@@ -201,17 +237,18 @@ def test_the_first_scan_of_a_result_is_announced_and_can_be_held(changes: dict) 
 
 
 @pytest.mark.parametrize("unit", [1, 2])
-@pytest.mark.parametrize("padding", [0, 1, 2])
-def test_cells_around_the_frame_are_told_from_those_in_it(padding: int, unit: int) -> None:
+@pytest.mark.parametrize("padding", [around(0), around(1), around(2), ((0, 0), (2, 1)), ((1, 0), (0, 2))])
+def test_cells_around_the_frame_are_told_from_those_in_it(padding: tuple[tuple[int, int], ...], unit: int) -> None:
     spec = window(kernel=(3, 3), padding=padding, width=5, rows=5)
-    margin, row = padding * spec.pixel_words // unit, 5 * spec.pixel_words // unit
-    bits = (row + 2 * margin - 1).bit_length()
+    margin, right, row = (n * spec.pixel_words // unit for n in (*padding[1], 5))
+    cells = margin + row + right
+    bits = (cells - 1).bit_length()
     at, outside, m = Signal(bits + 3), Signal(), Module()
     m.d.comb += outside.eq(spec.outside(at, unit))
 
     async def bench(ctx) -> None:
         for slot in range(spec.rows + 1):
-            for cell in range(row + 2 * margin):
+            for cell in range(cells):
                 ctx.set(at, slot << bits | cell)
                 inside = margin <= cell < margin + row and slot < spec.rows
                 assert ctx.get(outside) != inside, f"slot {slot}, cell {cell}"

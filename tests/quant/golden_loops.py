@@ -103,21 +103,35 @@ def naive_node(node: Node, x: np.ndarray, timed: bool, steps: int) -> tuple[np.n
     raise AssertionError(node)
 
 
+def both(setting) -> tuple[int, int]:
+    """A setting of a window in (rows, columns)."""
+    return setting if isinstance(setting, tuple) else (setting, setting)
+
+
+def lines(setting, axis: int) -> tuple[int, int]:
+    """Lines of padding before and behind a map, above and below it (axis 0) or left and right."""
+    if isinstance(setting, int):
+        return setting, setting
+    return (setting[axis], setting[axis]) if len(setting) == 2 else setting[2 * axis : 2 * axis + 2]
+
+
 def naive_conv(node: Conv2d, s: np.ndarray) -> np.ndarray:
     co, ci, ky, kx = node.weight.shape
     _, high, wide = s.shape
+    (top, bottom), (left, right) = lines(node.padding, 0), lines(node.padding, 1)
+    (down, along), (dy, dx) = both(node.stride), both(node.dilation)
     out = []
     for o in range(co):
         rows = []
-        for y in range(-node.padding, high + node.padding - ky + 1, node.stride):
+        for y in range(-top, high + bottom - (ky - 1) * dy, down):
             rows.append(
                 [
                     sum(
-                        int(node.weight[o, i, a, b]) * int(s[o // (co // node.groups) * ci + i, y + a, x + b])
+                        int(node.weight[o, i, a, b]) * int(s[o // (co // node.groups) * ci + i, y + a * dy, x + b * dx])
                         for i, a, b in product(range(ci), range(ky), range(kx))
-                        if 0 <= y + a < high and 0 <= x + b < wide
+                        if 0 <= y + a * dy < high and 0 <= x + b * dx < wide
                     )
-                    for x in range(-node.padding, wide + node.padding - kx + 1, node.stride)
+                    for x in range(-left, wide + right - (kx - 1) * dx, along)
                 ]
             )
         out.append(rows)
@@ -141,17 +155,22 @@ def naive_gain(node: Gain, s: np.ndarray) -> np.ndarray:
 
 
 def naive_pool(node, s: np.ndarray, join) -> np.ndarray:
-    k = node.kernel
+    (ky, kx), (down, along) = both(node.kernel), both(node.stride)
+    (top, bottom), (left, right) = lines(node.padding, 0), lines(node.padding, 1)
+    channels, high, wide = s.shape
     return np.array(
         [
             [
                 [
-                    join(int(v) for v in s[c, y : y + k, x : x + k].reshape(-1))
-                    for x in range(0, s.shape[2] - k + 1, node.stride)
+                    join(
+                        int(s[c, a, b]) if 0 <= a < high and 0 <= b < wide else 0
+                        for a, b in product(range(y, y + ky), range(x, x + kx))
+                    )
+                    for x in range(-left, wide + right - kx + 1, along)
                 ]
-                for y in range(0, s.shape[1] - k + 1, node.stride)
+                for y in range(-top, high + bottom - ky + 1, down)
             ]
-            for c in range(len(s))
+            for c in range(channels)
         ]
     )
 

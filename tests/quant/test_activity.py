@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from golden_loops import both, lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import networks
@@ -23,7 +24,8 @@ def reached(node, x: np.ndarray, shape: tuple[int, ...]) -> int:
     co, ci, ky, kx = node.weight.shape
     total = 0
     for o, y, w, c, j, i in np.ndindex(co, *shape[1:], ci, ky, kx):
-        row, column = y * node.stride + j - node.padding, w * node.stride + i - node.padding
+        row = y * both(node.stride)[0] + j * both(node.dilation)[0] - lines(node.padding, 0)[0]
+        column = w * both(node.stride)[1] + i * both(node.dilation)[1] - lines(node.padding, 1)[0]
         if 0 <= row < x.shape[1] and 0 <= column < x.shape[2]:
             total += int(x[o // (co // node.groups) * ci + c, row, column])
     return total

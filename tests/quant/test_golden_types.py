@@ -16,6 +16,7 @@ from golden_loops import (
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import IF, Add, Conv2d, Flatten, Input, Linear, Readout, SumPool
+from spikeloom.quant.ir.windows import Pair
 from spikeloom.quant.kernels import exact, synapse
 
 
@@ -56,16 +57,22 @@ def test_sums_beyond_float32_are_exact() -> None:
     assert golden.run(plain(weight, np.zeros(1)), frame).logits[0, 0] == want
 
 
-@pytest.mark.parametrize(("stride", "padding"), [(1, 0), (2, 1), (1, 2), (3, 2)])
-def test_the_three_types_agree(stride: int, padding: int) -> None:
-    rng = np.random.default_rng(stride)
+@pytest.mark.parametrize(
+    ("stride", "padding", "dilation"),
+    [(1, 0, 1), (2, 1, 1), (1, 2, 1), (3, 2, 1), ((1, 2), (2, 0), 1), ((2, 1), (1, 3), (1, 2)), (1, 1, (2, 1))],
+)
+def test_the_three_types_agree(stride: Pair, padding: Pair, dilation: Pair) -> None:
+    rng = np.random.default_rng(7)
     x = torch.from_numpy(rng.integers(0, 256, (3, 4, 7, 6)))
     w = torch.from_numpy(rng.integers(-8, 8, (5, 4, 3, 3)))
-    found = [synapse.convolve(x, w, stride, padding, t) for t in (torch.float32, torch.float64, torch.int64)]
+
+    def convolve(x: torch.Tensor, kind: torch.dtype) -> torch.Tensor:
+        return synapse.convolve(x, w, stride, padding, kind, dilation=dilation)
+
+    found = [convolve(x, kind) for kind in (torch.float32, torch.float64, torch.int64)]
     assert torch.equal(found[0], found[2]) and torch.equal(found[1], found[2])
     assert [y.dtype for y in found] == [torch.int32, torch.int64, torch.int64]
-    big = synapse.convolve(x + (1 << 55), w, stride, padding, torch.int64)
-    ones = synapse.convolve(torch.ones_like(x), w, stride, padding, torch.int64)
+    big, ones = convolve(x + (1 << 55), torch.int64), convolve(torch.ones_like(x), torch.int64)
     assert torch.equal(big, found[2] + (ones << 55)), "int64 sums must be exact beyond 2**53"
 
 

@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 import pytest
 import random_networks
+from golden_loops import both, lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -296,28 +297,31 @@ def met(node: Conv2d, x: np.ndarray, shape: tuple[int, int, int]) -> tuple[np.nd
     """Taps that met something (Ky * Kx, C), edges over which a window with something reached (4, 1), and windows, zero
     ones and all."""
     c, h, w = x.shape[-3:]
-    kernel = node.weight.shape[2:]
+    kernel, (down, along), (dy, dx) = node.weight.shape[2:], both(node.stride), both(node.dilation)
+    extent = (kernel[0] - 1) * dy + 1, (kernel[1] - 1) * dx + 1
     taps, sides, zero = np.zeros((kernel[0] * kernel[1], c), bool), np.zeros((4, 1), bool), 0
     for frame, oy, ox in product(range(len(x)), range(shape[1]), range(shape[2])):
-        y, left = oy * node.stride - node.padding, ox * node.stride - node.padding
-        inside = [(a, b) for a in range(kernel[0]) for b in range(kernel[1]) if 0 <= y + a < h and 0 <= left + b < w]
-        some = [(a, b, k) for a, b in inside for k in range(c) if x[frame][..., k, y + a, left + b].any()]
+        y, left = oy * down - lines(node.padding, 0)[0], ox * along - lines(node.padding, 1)[0]
+        places = [(a, b, y + a * dy, left + b * dx) for a in range(kernel[0]) for b in range(kernel[1])]
+        inside = [place for place in places if 0 <= place[2] < h and 0 <= place[3] < w]
+        some = [(a, b, k) for a, b, i, j in inside for k in range(c) if x[frame][..., k, i, j].any()]
         for a, b, k in some:
             taps[a * kernel[1] + b, k] = True
         if some:
-            sides[:, 0] |= [y < 0, y + kernel[0] > h, left < 0, left + kernel[1] > w]
+            sides[:, 0] |= [y < 0, y + extent[0] > h, left < 0, left + extent[1] > w]
         zero += not some
     return taps, sides, np.array([zero, len(x) * shape[1] * shape[2]])
 
 
 def alone(node: MaxPool, x: np.ndarray, counted: bool) -> np.ndarray:
-    """Places that had the maximum of their window alone (kernel * kernel, C)."""
+    """Places that had the maximum of their window alone (Ky * Kx, C)."""
     x = x[:, None] if x.ndim == 4 else x.sum(1)[:, None] if counted else x.cumsum(1)
-    k, s = node.kernel, node.stride
-    found = np.zeros((k * k, x.shape[2]), bool)
-    rows, columns = ((n - k) // s + 1 for n in x.shape[3:])
-    for n, t, c, oy, ox in product(*map(range, (*x.shape[:3], rows, columns))):
-        window = x[n, t, c, oy * s : oy * s + k, ox * s : ox * s + k].reshape(-1)
+    (ky, kx), (down, along) = both(node.kernel), both(node.stride)
+    found = np.zeros((ky * kx, x.shape[2]), bool)
+    x = np.pad(x, ((0, 0), (0, 0), (0, 0), lines(node.padding, 0), lines(node.padding, 1)))
+    rows, columns = range(0, x.shape[3] - ky + 1, down), range(0, x.shape[4] - kx + 1, along)
+    for n, t, c, y, left in product(*map(range, x.shape[:3]), rows, columns):
+        window = x[n, t, c, y : y + ky, left : left + kx].reshape(-1)
         if list(window).count(max(window)) == 1:
             found[int(window.argmax()), c] = True
     return found

@@ -47,8 +47,9 @@ class Pools(Head):
             channels=channels,
             height=height,
             width=width,
-            kernel=(node.kernel, node.kernel),
-            stride=node.stride,
+            kernel=node.windows.kernel,
+            stride=node.windows.stride,
+            padding=node.windows.padding,
             order="channels",
         )
         return geometry, [self.array(layer, node, form)]
@@ -58,4 +59,4 @@ class Pools(Head):
         that do not travel as counts is that of the running counts."""
         spikes = layer.source.kind == "spikes" and not layer.counts[0]
         kind = "sum" if isinstance(node, SumPool) else "max_spikes" if spikes else "max"
-        return PoolSpec(kind=kind, words=node.kernel**2, i_format=form)
+        return PoolSpec(kind=kind, words=node.area, i_format=form)

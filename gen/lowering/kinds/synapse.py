@@ -120,9 +120,10 @@ def _geometry(layer: StageNodes, fold: Fold, columns: bool) -> WindowGeometry:
         channels=channels,
         height=height,
         width=width,
-        kernel=(node.weight.shape[2], node.weight.shape[3]),
-        stride=node.stride,
-        padding=node.padding,
+        kernel=node.windows.kernel,
+        stride=node.windows.stride,
+        padding=node.windows.padding,
+        dilation=node.windows.dilation,
         columns=columns,
     )
     if layer.groups == 1:

@@ -51,7 +51,7 @@ def reading(m: Module, platform: object, spec: WindowSpec, read: Port, walk: str
     chunk: Any = Signal(walk.payload.shape())
     next_free = Signal()
     found: Value = read.data
-    if spec.padding and is_asic(platform):  # flags that were never written
+    if spec.padded and is_asic(platform):  # flags that were never written
         found = Mux(spec.outside(chunk.at, spec.chunk), 0, read.data)
     m.d.comb += [walk.ready.eq(~reading | next_free), read.en.eq(walk.ready), read.addr.eq(walk.payload.at)]
     with m.If(walk.ready):

@@ -20,13 +20,15 @@ def chunk_for(words: int) -> int:
 
 
 class RowPlan(NamedTuple):
-    """An output row: padded rows ``above``; input rows ``inside`` the window; complete rows to ``wait`` for; input
-    rows ``freed`` when it is done."""
+    """An output row: kernel rows ``above`` the frame, and ``inside`` it; complete rows to ``wait`` for, one at least;
+    input rows ``freed`` when it is done; ``offset``, rows from the first one that is not freed to that of the first
+    kernel row in the frame, where kernel rows lie apart."""
 
     above: int
     inside: int
     wait: int
     freed: int
+    offset: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,8 @@ class WindowGeometry:
     Parameters:
         i_format: input words, ``lanes`` channels each.
         channels, height, width: of the input frame; ``lanes`` divides ``channels``. A vector is one pixel.
-        kernel: (rows, columns); ``stride``; ``padding``: of the windows.
+        kernel: (rows, columns) of the windows; ``dilation``, from one to the next; ``stride``, from window to window.
+        padding: around the frame, ((top, bottom), (left, right)).
         order: "taps": all words of a window, kernel row by kernel row; "channels": those of a part of the channels,
             then those of the next.
         part: words of a pixel that are walked together with order "channels": one, or those of a group of a grouped
@@ -55,8 +58,9 @@ class WindowGeometry:
     height: int
     width: int
     kernel: tuple[int, int] = (1, 1)
-    stride: int = 1
-    padding: int = 0
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
+    dilation: tuple[int, int] = (1, 1)
     order: Literal["taps", "channels"] = "taps"
     groups: int = 1
     scans: int = 1
@@ -70,7 +74,7 @@ class WindowGeometry:
             raise ValueError(f"inputs={self.i_format.lanes} does not divide the {self.channels} input channels")
         if self.part < 1 or self.pixel_words % self.part:
             raise ValueError(f"part={self.part} does not divide the {self.pixel_words} words of a pixel")
-        if not 0 <= self.padding < min(self.kernel):
+        if any(not 0 <= side < n for n, sides in zip(self.extent, self.padding, strict=True) for side in sides):
             raise ValueError(f"padding must be smaller than the kernel, not {self.padding}")
         if self.chunk and (self.chunk < 2 or self.chunk & (self.chunk - 1) or self.pixel_words % self.chunk):
             raise ValueError(
@@ -81,12 +85,32 @@ class WindowGeometry:
             raise ValueError("Words can be skipped where a window is walked tap by tap only")
 
     @property
+    def extent(self) -> tuple[int, int]:
+        """Rows and columns from the first cell of a window to the last."""
+        rows, columns = ((n - 1) * apart + 1 for n, apart in zip(self.kernel, self.dilation, strict=True))
+        return rows, columns
+
+    @property
     def o_size(self) -> tuple[int, int]:
         """Rows and columns of window positions."""
-        return (
-            (self.height + 2 * self.padding - self.kernel[0]) // self.stride + 1,
-            (self.width + 2 * self.padding - self.kernel[1]) // self.stride + 1,
-        )
+        whole = self.height + sum(self.padding[0]), self.width + sum(self.padding[1])
+        rows, columns = ((n - m) // s + 1 for n, m, s in zip(whole, self.extent, self.stride, strict=True))
+        return rows, columns
+
+    @property
+    def padded(self) -> bool:
+        """Whether there is padding on any side."""
+        return any(map(any, self.padding))
+
+    @property
+    def margin(self) -> int:
+        """Words left of those of an input row."""
+        return self.padding[1][0] * self.pixel_words
+
+    @property
+    def cells(self) -> int:
+        """Words of an input row and of the padding beside it."""
+        return self.row_words + sum(self.padding[1]) * self.pixel_words
 
     @property
     def o_format(self) -> WordFormat:
@@ -154,10 +178,13 @@ class WindowGeometry:
         """What every output row needs of the ring."""
         plan, freed = [], 0
         for y in range(self.o_size[0]):
-            top = y * self.stride - self.padding
-            free = self.height if y == self.o_size[0] - 1 else max(0, top + self.stride)
-            inside = min(top + self.kernel[0], self.height) - max(0, top)
-            plan.append(RowPlan(max(0, -top), inside, max(inside, free - freed), free - freed))
+            top = y * self.stride[0] - self.padding[0][0]
+            free = self.height if y == self.o_size[0] - 1 else max(0, top + self.stride[0])
+            rows = range(top, top + self.extent[0], self.dilation[0])
+            inside = [row for row in rows if 0 <= row < self.height]
+            offset, last = (inside[0] - freed, inside[-1]) if inside else (0, freed)
+            above = sum(row < 0 for row in rows)
+            plan.append(RowPlan(above, len(inside), max(last + 1, free) - freed, free - freed, offset))
             freed = free
         return plan
 
@@ -169,10 +196,11 @@ class WindowGeometry:
     def compute(self, words: np.ndarray) -> np.ndarray:
         """Model: input words (frames * i_words, lanes, T) to the walked words (n, lanes, T), skipped ones included."""
         lanes, steps = words.shape[1:]
-        p, (kh, kw), s = self.padding, self.kernel, self.stride
+        (kh, kw), (sy, sx), (dy, dx) = self.kernel, self.stride, self.dilation
         x = words.reshape(-1, self.height, self.width, self.pixel_words, lanes, steps)
-        x = np.pad(x, ((0, 0), (p, p), (p, p), (0, 0), (0, 0), (0, 0)))
-        x = np.lib.stride_tricks.sliding_window_view(x, (kh, kw), axis=(1, 2))[:, ::s, ::s]  # n y x c lane t ky kx
+        x = np.pad(x, ((0, 0), *self.padding, (0, 0), (0, 0), (0, 0)))
+        x = np.lib.stride_tricks.sliding_window_view(x, self.extent, axis=(1, 2))[:, ::sy, ::sx]
+        x = x[..., ::dy, ::dx]  # n y x c lane t ky kx
         if self.order == "channels":
             x = x.reshape(*x.shape[:3], self.pixel_parts, self.part, lanes, steps, kh, kw)
             x = x.transpose(0, 1, 2, 3, 7, 8, 4, 5, 6).reshape(-1, 1, self.scan_words, lanes, steps)

@@ -17,15 +17,15 @@ __all__ = ["window_parts"]
 def window_parts(spec: WindowSpec) -> Parts:
     """The parts of a window: memory, writer, walk and credits."""
     parts = Parts()
-    margin = spec.padding * spec.pixel_words
-    cells = spec.row_words + 2 * margin
+    cells = spec.cells
+    over, aside = (any(sides) for sides in spec.padding)
     cell_bits, slot_bits = index_bits(cells), index_bits(spec.rows)
     parts.logic["window"] += 1
     # The writer: complete rows, the slot and the cell.
     parts.counter(spec.rows)
     parts.registers(spec.rows.bit_length() + cell_bits)
     parts.logic["window row bit"] += spec.rows.bit_length()
-    parts.logic["window cell bit"] += 2 * cell_bits if margin or spec.row_words & (spec.row_words - 1) else cell_bits
+    parts.logic["window cell bit"] += 2 * cell_bits if aside or spec.row_words & (spec.row_words - 1) else cell_bits
     # The reader: the nested loops, the place and the plan of the rows.
     unit = spec.chunk or 1
     beside = spec.pixel_words // spec.pixel_parts
@@ -36,7 +36,7 @@ def window_parts(spec: WindowSpec) -> Parts:
         spec.scans,
         spec.groups,
         spec.pixel_parts,
-        beside if beside < spec.pixel_words else 1,
+        beside // unit if beside < spec.dilation[1] * spec.pixel_words else 1,
         spec.o_size[1],
     ):
         parts.counter(count)
@@ -50,7 +50,9 @@ def window_parts(spec: WindowSpec) -> Parts:
     for values in zip(*spec.row_plan, strict=True):
         if len(set(values)) > 1:
             parts.table(len(values), bits_for(min(values), max(values))[0])
-    if spec.padding:
+    if any(row.offset for row in spec.row_plan):
+        parts.logic["walk slot bit"] += slot_bits
+    if over:
         parts.logic["padding"] += 1
     width = spec.i_format.width
     if spec.columns:
@@ -58,9 +60,9 @@ def window_parts(spec: WindowSpec) -> Parts:
             parts.memory(cells, width, "auto")
         parts.registers(slot_bits + spec.kernel[0])
         parts.mux(spec.rows, spec.kernel[0] * width)
-        parts.logic["row mask"] += spec.kernel[0] * width if spec.padding else 0
+        parts.logic["row mask"] += spec.kernel[0] * width if over else 0
     else:
-        slots = spec.rows + (1 if spec.padding else 0)
+        slots = spec.rows + (1 if over else 0)
         depth = ((slots - 1) << index_bits(cells)) + cells
         parts.memory(depth, width, "auto" if depth * width <= 1024 else "block")
         if spec.chunk:

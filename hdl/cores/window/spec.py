@@ -44,9 +44,8 @@ class WindowSpec(WindowGeometry):
     def outside(self, at: Value, unit: int = 1) -> Value:
         """Whether address ``at`` of the ring, in cells of ``unit`` words, lies in the padding around the frame: beside
         the words of a row, or, where there are bits for the slot above those of the cell, past the last slot."""
-        margin = self.padding * self.pixel_words // unit
-        row = self.row_words // unit
-        bits = (row + 2 * margin - 1).bit_length()
+        margin, row = self.margin // unit, self.row_words // unit
+        bits = (self.cells // unit - 1).bit_length()
         cell, slot = at[:bits], at[bits:]
         return (cell < margin) | (cell >= margin + row) | (slot == self.rows if len(slot) else Const(0, 1))
 

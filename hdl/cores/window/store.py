@@ -27,16 +27,12 @@ class Store:
         self.m, self.platform, self.spec, self.writer, self.i = m, platform, spec, writer, i
 
     @property
-    def cells(self) -> int:
-        """Cells of a row, those around the image included."""
-        return self.spec.row_words + 2 * self.spec.padding * self.spec.pixel_words
-
-    @property
     def depth(self) -> int:
         """Words of a ring. A slot takes a power of two of cells, so that an address is slot and cell side by side.
         There is no slot of zeros where the padding is masked."""
-        slots = self.spec.rows + (1 if self.spec.padding and not is_asic(self.platform) else 0)
-        return ((slots - 1) << (self.cells - 1).bit_length()) + self.cells
+        cells = self.spec.cells
+        slots = self.spec.rows + (1 if any(self.spec.padding[0]) and not is_asic(self.platform) else 0)
+        return ((slots - 1) << (cells - 1).bit_length()) + cells
 
     def ring(self, at: Value) -> Value:
         """All rows in one memory; return the word at address ``at``, one cycle later. The slot past the last row is
@@ -55,18 +51,19 @@ class Store:
         m, spec, writer, walk = self.m, self.spec, self.writer, place.walk
         rows = []
         for k in range(spec.rows):
-            write, read = ram(m, self.platform, spec.i_format.width, self.cells, UNCHECKED, name=f"row_{k}")
+            write, read = ram(m, self.platform, spec.i_format.width, spec.cells, UNCHECKED, name=f"row_{k}")
             m.d.comb += [write.en.eq(writer.written & (writer.slot == k)), write.data.eq(self.i.payload)]
             m.d.comb += write.addr.eq(writer.cell)
             m.d.comb += [read.en.eq(1), read.addr.eq(place.cell)]
-            rows.append(self.masked(read.data, spec.outside(place.cell)))
+            rows.append(self.masked(read.data, spec.outside(place.cell)) if any(spec.padding[1]) else read.data)
         # ``first`` is the slot that the first kernel row would have; rows outside the frame are masked.
         first = Signal(range(spec.rows))
         first_later = Signal(range(spec.rows))
         inner = Signal(spec.kernel[0])
         inner_later = Signal(spec.kernel[0])
-        with m.Switch(walk.above):
-            for count in sorted({row.above for row in spec.row_plan}):
+        apart = spec.dilation[0]
+        with m.Switch(walk.over):
+            for count in sorted({row.above * apart - row.offset for row in spec.row_plan}):
                 with m.Case(count):
                     slots = [(k - count) % spec.rows for k in range(spec.rows)]
                     m.d.comb += first.eq(selected(m, place.base, slots, f"first_{count}"))
@@ -77,12 +74,12 @@ class Store:
         with m.Switch(first_later):
             for slot in range(spec.rows):
                 with m.Case(slot):
-                    m.d.comb += [word.eq(rows[(slot + k) % spec.rows]) for k, word in enumerate(words)]
+                    m.d.comb += [word.eq(rows[(slot + k * apart) % spec.rows]) for k, word in enumerate(words)]
         return Cat(Mux(inner_later[k], word, 0) for k, word in enumerate(words))
 
     def masked(self, word: Value, outside: Value) -> Value:
         """``word``, read from a cell of which ``outside`` said one cycle before whether it lies around the image."""
-        if not self.spec.padding or not is_asic(self.platform):
+        if not self.spec.padded or not is_asic(self.platform):
             return word
         later = Signal(name="outside")
         self.m.d.sync += later.eq(outside)

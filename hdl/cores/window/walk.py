@@ -21,7 +21,8 @@ class Walk:
 
     Attributes: ``unit``, words that it walks over at once; ``value``, ``at_end``, ``ends``, of each loop by its name:
     its counter, whether that is in its last state, and whether it starts anew after this cycle; ``above``, ``inside``,
-    ``wait``, ``freed``, what the output row needs of the ring (``RowPlan``); ``row_ends``, whether it ends with this
+    ``wait``, ``freed``, ``offset``, what the output row needs of the ring (``RowPlan``); ``over``, rows of the frame
+    that its first kernel row is above the first one that is not freed; ``row_ends``, whether it ends with this
     cycle; and of the word: ``ending``, the last of a scan; ``first_scan``, of the first scan of a result; ``final``,
     the last of a result.
     """
@@ -33,7 +34,10 @@ class Walk:
         self.row_ends = Signal()
         y, _ = counter(m, spec.o_size[0], self.row_ends, "y")
         plan = (selected(m, y, [row[k] for row in spec.row_plan], name) for k, name in enumerate(RowPlan._fields))
-        self.above, self.inside, self.wait, self.freed = plan
+        self.above, self.inside, self.wait, self.freed, self.offset = plan
+        self.over = self.above
+        if spec.dilation[0] > 1:
+            self.over = selected(m, y, [row.above * spec.dilation[0] - row.offset for row in spec.row_plan], "over")
         self.value: dict[str, Value] = {}
         self.at_end: dict[str, Value] = {}
         self.ends: dict[str, Value] = {}
@@ -79,30 +83,30 @@ class Place:
     def __init__(self, m: Module, walk: Walk) -> None:
         self.walk = walk
         spec, ends = walk.spec, walk.ends
-        cells = (spec.row_words + 2 * spec.padding * spec.pixel_words) // walk.unit
+        cells = spec.cells // walk.unit
         self.cell = Signal(range(cells))
         start = Signal(range(cells))  # the first cell of the window
         self.slot: Value = Signal(range(spec.rows))
         self.base = Signal(range(spec.rows))
         # The words of a pixel, or of a part of it, lie side by side.
         beside = spec.pixel_words // spec.pixel_parts
-        hop: Value | int = spec.pixel_words - beside + 1
-        if 1 < beside < spec.pixel_words:
-            hop = Mux(counter(m, beside, walk.moves, "part")[1], hop, 1)
+        hop: Value | int = (spec.dilation[1] * spec.pixel_words - beside) // walk.unit + 1
+        if beside > walk.unit and hop > 1:
+            hop = Mux(counter(m, beside // walk.unit, walk.moves, "part")[1], hop, 1)
         in_frame = Signal()
         ky = walk.value["ky"]
-        m.d.comb += in_frame.eq((ky >= walk.above) & (ky < walk.above + walk.inside) if spec.padding else 1)
+        m.d.comb += in_frame.eq((ky >= walk.above) & (ky < walk.above + walk.inside) if any(spec.padding[0]) else 1)
         with m.If(walk.moves):
             m.d.sync += self.cell.eq(self.cell + hop)
         with m.If(ends["run"]):
             m.d.sync += self.cell.eq(start)
             with m.If(in_frame):
-                m.d.sync += self.slot.eq(Mux(self.slot == spec.rows - 1, 0, self.slot + 1))
+                m.d.sync += self.slot.eq(_ahead(self.slot, spec.dilation[0], spec.rows))
         with m.If(ends["ky"]):
             m.d.sync += self.slot.eq(self.base)
         with m.If(ends["group"]):
             following = Signal.like(start)
-            step = spec.stride * spec.pixel_words // walk.unit
+            step = spec.stride[1] * spec.pixel_words // walk.unit
             if spec.pixel_parts > 1:
                 step = Mux(ends["channel"], step - spec.pixel_words + beside, beside)
             m.d.comb += following.eq(start + step)
@@ -113,13 +117,25 @@ class Place:
             onward = Signal.like(self.base)
             m.d.comb += [ahead.eq(self.base + walk.freed), onward.eq(_wrapped(m, ahead, highest, spec.rows))]
             m.d.sync += [start.eq(0), self.cell.eq(0), self.base.eq(onward), self.slot.eq(onward)]
-        if spec.padding and not spec.columns:
+        if any(row.offset for row in spec.row_plan):
+            beyond = Signal(range(2 * spec.rows - 1))  # the first kernel row in the frame is not the first row there
+            m.d.comb += beyond.eq(self.slot + walk.offset)
+            self.slot = Mux(beyond >= spec.rows, beyond - spec.rows, beyond)[: len(self.slot)]
+        if any(spec.padding[0]) and not spec.columns:
             self.slot = Mux(in_frame, self.slot, spec.rows)  # a slot that holds zeros
 
     @property
     def at(self) -> Value:
         """The address in a ring: slot and cell side by side."""
         return Cat(self.cell, self.slot)
+
+
+def _ahead(slot: Value, step: int, rows: int) -> Value:
+    """The slot of the row that comes ``step`` rows after the one in ``slot``."""
+    if step == 1:
+        return Mux(slot == rows - 1, 0, slot + 1)
+    step %= rows
+    return Mux(slot >= rows - step, slot - (rows - step), slot + step)
 
 
 def _wrapped(m: Module, value: Value, highest: int, rows: int) -> Value:

@@ -20,12 +20,12 @@ class Writer:
     """
 
     def __init__(self, m: Module, spec: WindowSpec, i: stream.Interface) -> None:
-        margin = spec.padding * spec.pixel_words
+        margin = spec.margin
         self.rows = Signal(range(spec.rows + 1))
         self.done_with = Signal(range(max(row.freed for row in spec.row_plan) + 1))
         self.row_done = Signal()
         self.slot, _ = counter(m, spec.rows, self.row_done, "w_slot")
-        self.cell = Signal(range(spec.row_words + 2 * margin), init=margin, name="w_cell")
+        self.cell = Signal(range(spec.cells), init=margin, name="w_cell")
         self.written = Signal()
         m.d.comb += [
             i.ready.eq(self.rows != spec.rows),

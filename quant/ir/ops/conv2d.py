@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from ..node import IMPLICIT
 from ..signal import Signal
-from ..windows import Windows
+from ..windows import Pair, Sides, Windows, each_side, each_way
 from .synapse import Synapse, product
 
 __all__ = ["Conv2d"]
@@ -19,35 +18,37 @@ __all__ = ["Conv2d"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Conv2d(Synapse):
-    """I[co, y, x] = sum over ci, ky, kx of weight[co, ci, ky, kx] * s[g*Ci + ci, y*stride + ky - padding, ...], every
-    step, where g = co // (Co / ``groups``) is the group of the output channel.
+    """I[co, y, x] = sum over ci, ky, kx of weight[co, ci, ky, kx] * s[g*Ci + ci, y*sy + ky*dy - top, x*sx + ...],
+    every step, where g = co // (Co / ``groups``) is the group of the output channel.
 
     ``weight`` has shape (Co, Ci, Ky, Kx) with Ci input channels a group (one: depthwise); positions outside the input
-    count as 0.
+    count as 0. ``stride`` (sy, sx) and ``dilation`` (dy, dx) may differ in the two directions, ``padding`` (top,
+    bottom, left, right) at the sides; each is one number where all of its are alike.
     """
 
-    stride: int = 1
-    padding: int = 0
+    stride: Pair = 1
+    padding: Sides = 0
     groups: int = field(default=1, metadata=IMPLICIT)
+    dilation: Pair = field(default=1, metadata=IMPLICIT)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.weight.ndim != 4:
             self._fail(f"weight must have shape (Co, Ci, Ky, Kx), not {self.weight.shape}")
-        self._integers("stride", "padding", "groups")
-        self._check_stride()
+        self._integers("groups")
+        self._pairs("stride", "dilation")
+        self._sides("padding")
+        self._check_steps("stride")
+        self._check_steps("dilation")
         if self.groups < 1 or len(self.weight) % self.groups:
             self._fail(f"groups must divide the {len(self.weight)} output channels, not be {self.groups}")
-        if not 0 <= self.padding < min(self.weight.shape[2:]):
-            self._fail(
-                f"padding must be in 0..{min(self.weight.shape[2:]) - 1} (smaller than the kernel), not {self.padding}"
-            )
+        self._check_padding(self.windows)
 
     @property
     def windows(self) -> Windows:
         """The windows that its kernels see."""
         ky, kx = self.weight.shape[2:]
-        return Windows((ky, kx), self.stride, self.padding)
+        return Windows((ky, kx), each_way(self.stride), each_side(self.padding), each_way(self.dilation))
 
     def _check_inputs(self, source: Signal) -> None:
         if self.weight.shape[1] * self.groups != source.shape[0]:
@@ -56,13 +57,12 @@ class Conv2d(Synapse):
                 f"its kernels have {self.weight.shape[1]} channels{of_groups}, but {self.source} gives "
                 f"{source.shape[0]}"
             )
-        self.windows.check(self.name, source.shape[1:])
+        self.windows.check(self.name, source.shape)
 
     def reference_step(self, x: np.ndarray) -> np.ndarray:
         """Windows as rows of a matrix, times the weights, group by group."""
-        outputs, inputs, *kernel = self.weight.shape
-        padded = np.pad(x, ((0, 0), (0, 0), (self.padding, self.padding), (self.padding, self.padding)))
-        windows = sliding_window_view(padded, kernel, (2, 3))[:, :, :: self.stride, :: self.stride]
+        outputs, inputs = self.weight.shape[:2]
+        windows = self.windows.views(x)
         n, _, height, width = windows.shape[:4]
         found, per_group = [], outputs // self.groups
         for g in range(self.groups):
@@ -76,7 +76,8 @@ class Conv2d(Synapse):
         cls, field: str, shape: tuple[int, ...], entry: Mapping[str, Any], source: tuple[int, int, int]
     ) -> tuple[bool, str]:
         """(Co, Ci, Ky, Kx), of kernels that fit into the padded map."""
-        c, h, w = source
-        groups, room = entry.get("groups", 1), 2 * max(0, entry.get("padding", 0))
-        fits = len(shape) == 4 and shape[1] * groups == c and shape[2] <= h + room and shape[3] <= w + room
-        return fits, f"(Co, {c} / {groups}, at most {h + room}, at most {w + room})"
+        c, groups = source[0], entry.get("groups", 1)
+        room = zip(source[1:], each_side(entry.get("padding", 0)), each_way(entry.get("dilation", 1)), strict=True)
+        rows, columns = ((n + sum(max(0, side) for side in sides) - 1) // max(1, apart) + 1 for n, sides, apart in room)
+        fits = len(shape) == 4 and shape[1] * groups == c and shape[2] <= rows and shape[3] <= columns
+        return fits, f"(Co, {c} / {groups}, at most {rows}, at most {columns})"

@@ -37,14 +37,14 @@ class Gain(Node):
             self._fail(f"gain must have one value a channel, not shape {self.gain.shape}")
         if np.abs(self.gain).max() >= 1 << 16:
             self._fail(f"gains must be in -65535..65535, found {self.gain.min()}..{self.gain.max()}")
-        self._check_stride()
+        self._check_steps("stride")
         if self.offset < 0:
             self._fail(f"offset must not be negative, not {self.offset}")
 
     @property
     def windows(self) -> Windows:
         """The pixels that it takes."""
-        return Windows((1, 1), self.stride)
+        return Windows((1, 1), (self.stride, self.stride))
 
     def _signal(self, sources: Sequence[Signal], steps: int) -> Signal:
         source = sources[0]

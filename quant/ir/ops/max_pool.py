@@ -10,7 +10,7 @@ import numpy as np
 
 from ..reach.branches import Branches
 from ..reach.node import NodeReach, Place
-from ..reach.window import winners
+from ..reach.window import taps, winners
 from ..signal import Signal
 from ..span import Span
 from .pool import Pooling
@@ -25,6 +25,9 @@ class MaxPool(Pooling):
 
     M_t rises by one at most, since a running count does, so there are as many output spikes as the busiest neuron of
     the window has: it is not linear, but the sum over time of its result is the maximum of the sums.
+
+    Cells of the padding are values of 0, neurons without a spike: they are never above the others of their window where
+    the source has nothing below 0, and another source is refused.
     """
 
     passes_sums: ClassVar = True
@@ -41,18 +44,24 @@ class MaxPool(Pooling):
             self._fail(
                 f"MaxPool on spikes takes single spikes, 0 or 1, but {self.source} gives {source.low}..{source.high}"
             )
+        if self.windows.padded and source.low < 0:
+            self._fail(
+                f"MaxPool with padding={self.padding} takes values of 0 and above, for its padding is 0, but "
+                f"{self.source} gives {source.low}..{source.high}; leave the padding out, or let the layer before it "
+                "give nothing below 0"
+            )
         return replace(source, shape=shape)
 
     def reference(self, x: Sequence[np.ndarray], timed: Sequence[bool], steps: int) -> np.ndarray:
         """The maximum, of spikes the count gate."""
         if not timed[0]:
             return self.reference_step(x[0])
-        most = self._views(x[0].cumsum(1)).max((-2, -1))
+        most = self.windows.views(x[0].cumsum(1)).max((-2, -1))
         return (np.diff(most, axis=1, prepend=0) > 0).astype(np.int64)
 
     def reference_step(self, x: np.ndarray) -> np.ndarray:
         """The maximum of the window."""
-        return self._views(x).max((-2, -1))
+        return self.windows.views(x).max((-2, -1))
 
     def span(self, spans: Sequence[Span], sources: Sequence[Signal], steps: int) -> Span:
         """That of the source; of the count gate, a running maximum, which rises in any step once a neuron of the window
@@ -68,14 +77,15 @@ class MaxPool(Pooling):
 
 
 class _MaxPoolReach(NodeReach):
-    """Branches ``winners`` (kernel * kernel, C): whether a place of the window had the maximum alone."""
+    """Branches ``winners`` (Ky * Kx, C): whether a place of the window had the maximum alone."""
 
     def __init__(self, node: MaxPool, place: Place) -> None:
         super().__init__(place, valued=True)
         self._windows = node.windows
         low, high = place.span.low, place.span.high
-        can = np.any(high > low, axis=0) if node.kernel > 1 else np.zeros(high.shape[1], bool)
-        self.branches["winners"] = Branches.of(np.broadcast_to(can, (node.kernel**2, len(can))))
+        can = np.any(high > low, axis=0) if node.area > 1 else np.zeros(high.shape[1], bool)
+        cells = np.broadcast_to(can[:, None, None], place.sources[0].shape)
+        self.branches["winners"] = Branches.of(taps(node.windows, cells))
 
     def observe(self, inputs: Sequence[np.ndarray], result: np.ndarray) -> None:
         if self.branches["winners"].done:

@@ -103,7 +103,7 @@ class _SynapseReach(NodeReach):
         low, high = place.spans[0].always
         active = np.broadcast_to(((low < 0) | (high > 0))[:, None, None], place.sources[0].shape)
         self.branches["inputs"] = Branches.of(taps(node.windows, active))
-        if node.windows.padding:
+        if node.windows.padded:
             self.branches["padding"] = Branches.of(edges(node.windows, active))
 
     def observe(self, inputs: Sequence[np.ndarray], result: np.ndarray) -> None:
