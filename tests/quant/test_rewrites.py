@@ -208,9 +208,43 @@ MODELS: dict[str, tuple[Forward, dict[str, nn.Module]]] = {
                                       A | {"p": POOL(7), "d": nn.Dropout(), "fc": Linear(147, 5)}),
     "adaptive, of a concatenation": (lambda m, x: m.fc(m.p(two(m, x)).flatten(1)),
                                      AB | {"p": POOL(3), "fc": Linear(63, 5)}),
+    "strides of their own": (lambda m, x: m.fc(F.relu(m.a(x)).flatten(1)),
+                             {"a": conv(2, 3, (3, 2), stride=(2, 1), padding=(0, 1)), "fc": Linear(81, 5)}),
+    "dilation": (lambda m, x: m.fc(F.relu(m.a(x)).flatten(1)),
+                 {"a": conv(2, 3, 3, dilation=(1, 2), padding=(0, 2)), "fc": Linear(144, 5)}),
+    "same, an even kernel": (lambda m, x: m.fc(F.relu(m.a(x)).flatten(1)),
+                             {"a": conv(2, 3, (2, 4), padding="same"), "fc": Linear(192, 5)}),
+    "same, dilation": (lambda m, x: m.fc(F.relu(m.a(x)).flatten(1)),
+                       {"a": conv(2, 3, 3, padding="same", dilation=2), "fc": Linear(192, 5)}),
+    "a max-pool with padding": (lambda m, x: m.fc(F.max_pool2d(F.relu(m.a(x)), 3, 2, 1).flatten(1)),
+                                A | {"fc": Linear(27, 5)}),
+    "a max-pool with ceil_mode": (lambda m, x: m.fc(F.max_pool2d(F.relu(m.a(x)), 3, 2, ceil_mode=True).flatten(1)),
+                                  {"a": AB["a"], "fc": Linear(48, 5)}),
+    "ceil_mode, a window that starts behind the map": (
+        lambda m, x: m.fc(F.max_pool2d(F.relu(m.a(x)), 2, 3, ceil_mode=True).flatten(1)), A | {"fc": Linear(12, 5)}),
+    "ceil_mode and padding": (
+        lambda m, x: m.fc(F.max_pool2d(F.relu(m.a(x)), (3, 2), (2, 3), (1, 1), ceil_mode=True).flatten(1)),
+        {"a": AB["a"], "fc": Linear(45, 5)}),
+    "an average pool with padding": (lambda m, x: m.fc(F.avg_pool2d(F.relu(m.a(x)), 3, 2, 1).flatten(1)),
+                                     A | {"fc": Linear(27, 5)}),
+    "an average pool with a divisor, ceil_mode": (
+        lambda m, x: m.fc(F.avg_pool2d(F.relu(m.a(x)), 3, 2, ceil_mode=True, divisor_override=9).flatten(1)),
+        {"a": AB["a"], "fc": Linear(48, 5)}),
+    "pools that are not square": (
+        lambda m, x: m.fc(F.avg_pool2d(F.max_pool2d(F.relu(m.a(x)), (1, 2)), (3, 1)).flatten(1)),
+        A | {"fc": Linear(18, 5)}),
+    "adaptive, not square": (lambda m, x: m.fc(m.p(F.relu(m.a(x))).flatten(1)),
+                             A | {"p": POOL((2, 3)), "fc": Linear(18, 5)}),
+    "a pad": (lambda m, x: m.fc(F.relu(m.a(m.z(x))).flatten(1)),
+              A | {"z": nn.ZeroPad2d((1, 2, 0, 1)), "fc": Linear(189, 5)}),
+    "a pad of a pool": (lambda m, x: m.fc(F.max_pool2d(F.pad(F.relu(m.a(x)), (0, 1, 0, 1)), 3, 2).flatten(1)),
+                        A | {"fc": Linear(27, 5)}),
+    "a pad before padding": (lambda m, x: m.fc(F.relu(m.c(F.pad(two(m, x), (0, 1)))).flatten(1)),
+                             AB | {"c": conv(7, 2, 3, padding=1), "fc": Linear(144, 5)}),
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
 @pytest.mark.parametrize("name", MODELS)
 def test_the_same_result(name: str) -> None:
     forward, modules = MODELS[name]
@@ -275,6 +309,12 @@ def test_batch_norm_of_what_many_take_is_computed_once() -> None:
     [
         (lambda m, x: m.fc(m.p(F.relu(m.a(x))).mean((2, 3))), A | {"p": POOL(4), "fc": Linear(3, 5)},
          r"^p: an adaptive pool to 4x4 of a map of 6x6 .*directly before Flatten and Linear"),
+        (lambda m, x: m.fc(F.max_pool2d(F.pad(m.a(x), (1, 1)), 2).flatten(1)), A | {"fc": Linear(36, 5)},
+         r"^pad: a pad before a max-pool of numbers with a sign \(max_pool2d\)"),
+        (lambda m, x: m.fc(F.pad(F.relu(m.a(x)), (1, 1)).flatten(1)), A | {"fc": Linear(144, 5)},
+         r"^pad: a pad before Flat \(flatten\)"),
+        (lambda m, x: m.fc(F.avg_pool2d(F.relu(m.a(x)), 4, 3, ceil_mode=True).flatten(1)),
+         {"a": AB["a"], "fc": Linear(27, 5)}, r"^avg_pool2d: an average pool with ceil_mode whose last windows"),
         (lambda m, x: m.fc(F.relu(m.a(x)).squeeze()), A | {"fc": Linear(108, 5)},
          r"^squeeze: a choice of one pixel, or of none, of a map of 6x6"),
         (lambda m, x: m.fc(F.relu(m.a(x)).view(-1, 54)), A | {"fc": Linear(54, 5)},

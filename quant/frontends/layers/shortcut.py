@@ -16,6 +16,7 @@ from ..torch_fx.registry import reads
 from .base import Currents, Shape
 from .concat import channels, selected
 from .flat import Flat
+from .pad import zeros_around
 
 if TYPE_CHECKING:
     from ..torch_fx.call import Call
@@ -72,10 +73,11 @@ def _strided(call: Call) -> None:
 def _padded(call: Call) -> None:
     """F.pad(x, (0, 0, 0, 0, before, after)), the channels of zeros of a shortcut."""
     pad, mode, value = call.take("pad", ()), call.take("mode", "constant"), call.take("value")
+    if mode == "constant" and value in (None, 0) and len(pad) in (2, 4):
+        return zeros_around(call, pad)
     if mode != "constant" or value not in (None, 0) or list(pad[:4]) != [0] * 4 or len(pad) != 6 or min(pad) < 0:
         call.refuse(f"pad {tuple(pad)}", "F.pad(x, (0, 0, 0, 0, before, after)), channels of zeros, as a shortcut")
     before = call.before
     if isinstance(before, Shortcut) and call.alone:
-        call.replace(replace(before, before=before.before + pad[4], after=before.after + pad[5]))
-    else:
-        call.put(Shortcut(call.name, (call.source,), 1, pad[4], pad[5]))
+        return call.replace(replace(before, before=before.before + pad[4], after=before.after + pad[5]))
+    return call.put(Shortcut(call.name, (call.source,), 1, pad[4], pad[5]))

@@ -12,15 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...ir.ops import Conv2d, Linear, NetworkError
+from ...ir.windows import Pair, Sides, Windows, alike, each_side, each_way
 from ..torch_fx.registry import reads
 from .base import Currents, Shape
 from .norm import Norm
-from .windows import places
 
 if TYPE_CHECKING:
     from ..torch_fx.call import Call
 
-__all__ = ["Convolution", "Weights"]
+__all__ = ["Convolution", "Weights", "padded"]
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,10 @@ class Convolution:
     What takes float graphs applies weights of its own, rounded or trained, by this alone.
     """
 
-    stride: int = 1
-    padding: int = 0
+    stride: Pair = 1
+    padding: Sides = 0
     groups: int = 1
+    dilation: Pair = 1
 
     def __call__(
         self, x: Tensor, weight: Tensor, bias: Tensor | None = None, by: Callable[..., Tensor] = F.conv2d
@@ -40,12 +41,20 @@ class Convolution:
         """The currents (N, Co, H, W) or (N, out) of ``x``; ``by`` convolves as ``F.conv2d`` does."""
         if weight.ndim == 2:
             return F.linear(x, weight, bias)
-        return by(x, weight, bias, stride=self.stride, padding=self.padding, groups=self.groups)
+        if isinstance(self.padding, tuple) and len(self.padding) == 4:
+            return self.unpadded(self.padded(x), weight, bias, by)
+        settings = {"stride": self.stride, "padding": self.padding, "groups": self.groups}
+        return by(x, weight, bias, **settings, dilation=self.dilation)
+
+    def windows(self, kernel: Sequence[int]) -> Windows:
+        """The windows of ``kernel`` (Ky, Kx)."""
+        ky, kx = kernel
+        return Windows((ky, kx), each_way(self.stride), each_side(self.padding), each_way(self.dilation))
 
     @property
     def pads(self) -> bool:
         """Whether windows reach beyond the map, where they see zeros."""
-        return self.padding > 0
+        return self.padding != 0
 
     @property
     def moves(self) -> bool:
@@ -54,22 +63,32 @@ class Convolution:
 
     def padded(self, x: Tensor, value: float = 0.0) -> Tensor:
         """Maps (N, C, H, W) with all that windows see around them."""
-        return F.pad(x, [self.padding] * 4, value=value)
+        return padded(x, self.padding, value)
 
-    def unpadded(self, x: Tensor, weight: Tensor) -> Tensor:
+    def unpadded(
+        self, x: Tensor, weight: Tensor, bias: Tensor | None = None, by: Callable[..., Tensor] = F.conv2d
+    ) -> Tensor:
         """The currents of :meth:`padded` maps."""
-        return replace(self, padding=0)(x, weight)
+        return replace(self, padding=0)(x, weight, bias, by)
 
     def columns(self, x: Tensor, kernel: tuple[int, ...]) -> Tensor:
         """What windows of ``kernel`` (Ky, Kx) see of maps: (N, C * Ky * Kx, windows)."""
-        return F.unfold(x, kernel, padding=self.padding, stride=self.stride)
+        return F.unfold(self.padded(x), kernel, dilation=self.dilation, stride=self.stride)
 
     def node(self, fields: dict[str, str], weight: np.ndarray, bits: int) -> Conv2d | Linear:
         """The node of the integer network."""
         if weight.ndim == 2:
             return Linear(**fields, weight=weight, weight_bits=bits)
-        moved = {"stride": self.stride, "padding": self.padding, "groups": self.groups}
+        moved = {"stride": self.stride, "padding": self.padding, "groups": self.groups, "dilation": self.dilation}
         return Conv2d(**fields, weight=weight, weight_bits=bits, **moved)
+
+
+def padded(x: Tensor, padding: Sides, value: float = 0.0) -> Tensor:
+    """Maps (N, C, H, W) with ``padding`` around them."""
+    if padding == 0:
+        return x
+    (top, bottom), (left, right) = each_side(padding)
+    return F.pad(x, [left, right, top, bottom], value=value)
 
 
 @dataclass(frozen=True)
@@ -77,19 +96,20 @@ class Weights(Currents):
     """A convolution or linear layer, batch norm folded in.
 
     ``weight`` (Co, Ci / groups, Ky, Kx) or (out, in) and ``bias`` (Co,), detached copies in the type of the model;
-    ``stride``, ``padding`` and ``groups`` of a convolution.
+    ``stride``, ``padding``, ``groups`` and ``dilation`` of a convolution, as a node has them (``ir.ops.Conv2d``).
     """
 
     weight: Tensor
     bias: Tensor
-    stride: int = 1
-    padding: int = 0
+    stride: Pair = 1
+    padding: Sides = 0
     groups: int = 1
+    dilation: Pair = 1
 
     @property
     def convolution(self) -> Convolution:
         """How its weights are applied."""
-        return Convolution(self.stride, self.padding, self.groups)
+        return Convolution(self.stride, self.padding, self.groups, self.dilation)
 
     def value(self, x: Sequence[Tensor]) -> Tensor:
         return self.convolution(x[0], self.weight, self.bias)
@@ -120,7 +140,9 @@ class Weights(Currents):
             raise NetworkError(
                 f"{self.name}: its kernels have {self.weight.shape[1]} channels{of_groups}, but {source} gives {c}"
             )
-        return len(self.weight), *places(self.name, (h, w), self.weight.shape[2:], self.stride, self.padding)
+        windows = self.convolution.windows(self.weight.shape[2:])
+        windows.check(self.name, before[0])
+        return len(self.weight), *windows.places((h, w))
 
 
 @reads(nn.Linear)
@@ -134,20 +156,20 @@ def _linear(call: Call) -> None:
 def _convolution(call: Call) -> None:
     """A convolution, grouped or not, with zeros around the map."""
     module = call.module
-    if (dilation := call.number("dilation", module.dilation)) != 1:
-        call.refuse(f"dilation={dilation}", "dilation=1")
-    padding = module.padding
-    if isinstance(padding, str):
-        if padding == "same" and any(k % 2 == 0 for k in module.kernel_size):
-            call.refuse("padding='same' with an even kernel", "a number, or 'same' with an odd kernel")
-        padding = 0 if padding == "valid" else tuple(k // 2 for k in module.kernel_size)
-    padding = call.number("padding", padding)
+    dilation, padding = call.pair("dilation", module.dilation), module.padding
+    if padding == "same":
+        spare = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
+        padding = alike([side for n in spare for side in (n // 2, n - n // 2)])  # the larger part behind
+    elif padding == "valid":
+        padding = 0
+    else:
+        padding = call.pair("padding", padding)
     if module.padding_mode != "zeros" and padding:
         call.refuse(f"padding_mode={module.padding_mode!r}", "padding_mode='zeros'")
     weight = module.weight.detach().clone()
-    stride = call.number("stride", module.stride)
+    stride = call.pair("stride", module.stride)
     bias = _bias(module.bias, weight)
-    call.put(Weights(call.name, (call.source,), weight, bias, stride, padding, module.groups))
+    call.put(Weights(call.name, (call.source,), weight, bias, stride, padding, module.groups, dilation))
 
 
 def _bias(bias: Tensor | None, weight: Tensor) -> Tensor:

@@ -7,23 +7,23 @@ from dataclasses import replace
 
 import torch
 
-from ..layers import Activation, Layer, Passing, Sum, Weights
+from ..layers import Activation, Concat, Layer, Pad, Passing, Select, Sum, Weights
 from .graph import Graph
 
-__all__ = ["activations"]
+__all__ = ["activations", "lows"]
 
 
 def activations(graph: Graph) -> Graph:
     """``graph`` with currents before every activation: what an activation of values gives already is handed on, and
     before any other one stands a layer of a weight of 1 a channel."""
     new, renamed = list[Layer](), dict[str, str]()
-    lows = _lows(graph)
+    least = lows(graph)
     for layer in graph.layers:
         source = layer.sources[0]
         before = graph.kinds.get(source)
         if not isinstance(layer, Activation) or isinstance(before, Weights | Sum) or _moves(graph, layer):
             new.append(layer)
-        elif layer.qcfs is None and layer.low <= lows[source] and layer.high == math.inf:
+        elif layer.qcfs is None and layer.low <= least[source] and layer.high == math.inf:
             renamed[layer.name] = source
         else:
             c, unit = graph.shapes[source][0], graph.fresh(f"{layer.name} unit")
@@ -43,15 +43,16 @@ def _moves(graph: Graph, layer: Activation) -> bool:
     )
 
 
-def _lows(graph: Graph) -> dict[str, float]:
+def lows(graph: Graph) -> dict[str, float]:
     """A bound of what every layer gives, from below: 0 for the image, and behind activations and pools of such."""
-    lows = {"": 0.0 if graph.normalised is None else -math.inf}
+    found = {"": 0.0 if graph.normalised is None else -math.inf}
     for layer in graph.layers:
         if isinstance(layer, Activation):
-            lows[layer.name] = 0.0 if layer.qcfs is not None else layer.low
-        elif isinstance(layer, Passing):
-            low = min(lows[source] for source in layer.sources)
-            lows[layer.name] = 0.0 if low >= 0 else low if layer.rising or not layer.adds else -math.inf
+            found[layer.name] = 0.0 if layer.qcfs is not None else layer.low
+        elif isinstance(layer, Passing | Pad | Concat | Select):
+            low = min(found[source] for source in layer.sources)
+            sums = isinstance(layer, Passing) and layer.adds
+            found[layer.name] = 0.0 if low >= 0 else -math.inf if sums else low
         else:
-            lows[layer.name] = -math.inf
-    return lows
+            found[layer.name] = -math.inf
+    return found

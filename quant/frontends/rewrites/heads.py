@@ -13,13 +13,17 @@ __all__ = ["heads"]
 def heads(graph: Graph) -> Graph:
     """``graph`` whose logits come from a Linear, or from a sum of Linears."""
     answer = graph.kinds.get(graph.answer)
-    c, *size = graph.shapes[graph.answer]
-    if not isinstance(answer, Activation | Passing) or size != [1, 1]:
+    c = graph.shapes[graph.answer][0]
+    if not isinstance(answer, Activation | Passing) or not _vector(graph, graph.answer):
         return graph
-    layers, source = list(graph.layers), graph.answer
-    if not isinstance(answer, Flat):
-        source = graph.fresh(f"{source} flat")
-        layers.append(Flat(source, (graph.answer,)))
-    last = graph.fresh("logits")
-    layers.append(Weights(last, (source,), torch.eye(c, dtype=graph.dtype), torch.zeros(c, dtype=graph.dtype)))
+    layers, last = list(graph.layers), graph.fresh("logits")
+    layers.append(Weights(last, (graph.answer,), torch.eye(c, dtype=graph.dtype), torch.zeros(c, dtype=graph.dtype)))
     return Graph(layers, last, graph.shape, graph.normalised)
+
+
+def _vector(graph: Graph, name: str) -> bool:
+    """Whether the model has the result of a layer as a vector, not as a map."""
+    layer = graph.kinds.get(name)
+    if isinstance(layer, Weights):
+        return layer.weight.ndim == 2
+    return isinstance(layer, Flat) or (layer is not None and _vector(graph, layer.sources[0]))

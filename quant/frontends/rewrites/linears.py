@@ -68,12 +68,14 @@ def _averages_first(graph: Graph) -> Graph:
     """Average pools behind a convolution of 1x1, in front of it."""
     for pool in graph.layers:
         before = graph.kinds.get(pool.sources[0])
-        if not isinstance(pool, Pool) or not pool.adds or not isinstance(before, Weights) or not graph.alone(before):
+        if not isinstance(pool, Pool) or not pool.adds or pool.padding:
+            continue
+        if not isinstance(before, Weights) or not graph.alone(before):
             continue
         if before.weight.ndim != 4 or before.weight.shape[2:] != (1, 1) or before.convolution.moves:
             continue
         first = replace(pool, name=graph.fresh(f"{pool.name} first"), sources=before.sources)
-        bias = before.bias * pool.kernel**2 / pool.parts
+        bias = before.bias * pool.area / pool.parts
         last = replace(before, name=before.name, sources=(first.name,), bias=bias)
         layers = [one for layer in graph.layers if layer is not pool
                   for one in ([first, last] if layer is before else [layer])]  # fmt: skip

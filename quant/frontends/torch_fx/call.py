@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from torch import Tensor, fx, nn
 
+from ...ir.windows import alike
 from ..layers.base import Layer, refuse
 from .arguments import Arguments
 from .sizes import Sizes
@@ -103,6 +104,15 @@ class Call:
         if isinstance(value, fx.Node):
             self.refuse(f"{what} computed from {value.name}", f"a number for {what}")
         return int(value)
+
+    def pair(self, what: str, value: Any) -> int | tuple[int, int]:
+        """A setting in both directions: a number where they are alike, else (rows, columns)."""
+        values = tuple(value) if isinstance(value, tuple | list) else (value,)
+        if any(isinstance(each, fx.Node) for each in values):
+            self.refuse(f"{what} computed from {values[0]}", f"a number for {what}")
+        if len(values) not in (1, 2):
+            self.refuse(f"{what}={value!r}", f"one number or two for {what}")
+        return alike([int(each) for each in values])  # type: ignore[return-value]
 
     def refuse(self, what: str, instead: str) -> NoReturn:
         """Raise UnsupportedLayer, naming the operation."""
