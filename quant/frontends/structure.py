@@ -83,9 +83,11 @@ def size(layers: list[Layer], shape: Shape | None) -> list[Layer]:
     return result
 
 
-def fitting(layers: list[Layer]) -> Shape | None:
-    """A shape (C, H, W) of images that ``layers`` can take, where nobody says it; None if there is none below 512."""
+def fitting(layers: list[Layer], *, lines: bool = False) -> Shape | None:
+    """A shape (C, H, W) of images that ``layers`` can take, (C, 1, L) where they take ``lines``, where nobody says it;
+    None if there is none below 512."""
     for shape in _shapes(layers):
+        shape = (shape[0], 1, shape[2]) if lines else shape
         try:
             size(layers, shape)
         except ValueError:

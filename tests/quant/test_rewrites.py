@@ -41,7 +41,7 @@ class Net(nn.Module):
             for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
                 if tensor.is_floating_point():
                     tensor.data.copy_(torch.rand(tensor.shape, generator=random) - 0.4)
-            if isinstance(module, BatchNorm2d):
+            if isinstance(module, BatchNorm2d | nn.BatchNorm1d):
                 module.running_var.abs_().add_(0.3)  # type: ignore[union-attr]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -279,6 +279,30 @@ def test_what_needs_no_rewriting_stays_as_it_is(model: nn.Module) -> None:
     names = {name for name, _ in model.named_modules()}
     weights = [layer.name for layer in read(model.eval(), SHAPE).layers if isinstance(layer, Weights)]
     assert len(weights) > 1 and set(weights) <= names
+
+
+def test_lines_are_maps_of_one_row() -> None:
+    def forward(m: Any, x: Tensor) -> Tensor:
+        h = F.max_pool1d(F.relu(m.n(m.a(x))), 2)
+        h = m.p(F.relu(torch.cat([m.b(h), h], 1)))
+        return m.fc(h.mean(-1))
+
+    modules = {
+        "a": nn.Conv1d(2, 4, 5, stride=2, padding=2),
+        "n": nn.BatchNorm1d(4),
+        "b": nn.Conv1d(4, 3, 3, padding="same"),
+        "p": nn.AvgPool1d(3, 2, 1),
+        "fc": Linear(7, 5),
+    }
+    model = Net(forward, **modules).double().eval()
+    graph = read(model, (2, 1, 32))
+    x = torch.rand(4, 2, 32, dtype=torch.float64)
+    *_, (_, found) = results(graph.layers, x[:, :, None])
+    assert torch.allclose(found, model(x).detach(), rtol=0, atol=1e-9)
+    with pytest.raises(UnsupportedLayer, match=r"^Net: takes lines \(N, C, L\), .* supported: \(C, 1, L\)"):
+        read(model, (2, 4, 8))
+    with pytest.raises(UnsupportedLayer, match="^mean: a pool over a whole map of unknown size"):
+        read(model)
 
 
 def test_batch_norm_of_what_many_take_is_computed_once() -> None:

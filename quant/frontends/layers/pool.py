@@ -150,14 +150,17 @@ class Pool(Passing):
 WINDOWS = ("input", "kernel_size", "stride", "padding")
 
 
-@reads(nn.AvgPool2d)
+@reads(nn.AvgPool2d, nn.AvgPool1d)
 def _average_module(call: Call) -> None:
     of = call.module
-    _average(call, of.kernel_size, of.stride, of.padding, of.ceil_mode, of.count_include_pad, of.divisor_override)
+    divisor = None if call.line(nn.AvgPool1d) else of.divisor_override
+    _average(call, of.kernel_size, of.stride, of.padding, of.ceil_mode, of.count_include_pad, divisor)
 
 
 @reads(F.avg_pool2d, arguments=(*WINDOWS, "ceil_mode", "count_include_pad", "divisor_override"))
+@reads(F.avg_pool1d, arguments=(*WINDOWS, "ceil_mode", "count_include_pad"))
 def _average_function(call: Call) -> None:
+    call.line(F.avg_pool1d)
     kernel, stride, padding = call.take("kernel_size"), call.take("stride"), call.take("padding", 0)
     ceil, counted = call.take("ceil_mode", False), call.take("count_include_pad", True)
     _average(call, kernel, stride, padding, ceil, counted, call.take("divisor_override"))
@@ -172,15 +175,18 @@ def _average(call: Call, kernel: Any, stride: Any, padding: Any, ceil: bool, cou
     call.put(replace(pool, divisor=override or 0))
 
 
-@reads(nn.MaxPool2d)
+@reads(nn.MaxPool2d, nn.MaxPool1d)
 def _max_module(call: Call) -> None:
     of = call.module
+    call.line(nn.MaxPool1d)
     _max(call, of.kernel_size, of.stride, of.padding, of.dilation, of.ceil_mode, of.return_indices)
 
 
 @reads(F.max_pool2d, arguments=(*WINDOWS, "dilation", "ceil_mode", "return_indices"))
+@reads(F.max_pool1d, arguments=(*WINDOWS, "dilation", "ceil_mode", "return_indices"))
 @reads(torch.max_pool2d, arguments=(*WINDOWS, "dilation", "ceil_mode"))
 def _max_function(call: Call) -> None:
+    call.line(F.max_pool1d)
     kernel, stride = call.take("kernel_size"), call.take("stride")
     padding, dilation, ceil = call.take("padding", 0), call.take("dilation", 1), call.take("ceil_mode", False)
     _max(call, kernel, stride, padding, dilation, ceil, call.take("return_indices"))
@@ -188,29 +194,33 @@ def _max_function(call: Call) -> None:
 
 def _max(call: Call, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool, indices: Any) -> None:
     _values_alone(call, indices)
-    if call.pair("dilation", dilation) != 1:
+    if call.pair("dilation", dilation, line=1) != 1:
         call.refuse(f"a max-pool with dilation={dilation}", "max-pools whose windows have no gaps")
     call.put(_pool(call, "max", kernel, stride, padding, ceil))
 
 
-@reads(nn.AdaptiveAvgPool2d)
+@reads(nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool1d)
 def _adaptive_module(call: Call) -> None:
+    call.line(nn.AdaptiveAvgPool1d)
     _adapted(call, "average", call.module.output_size)
 
 
-@reads(F.adaptive_avg_pool2d, arguments=("input", "output_size"))
+@reads(F.adaptive_avg_pool2d, F.adaptive_avg_pool1d, arguments=("input", "output_size"))
 def _adaptive(call: Call) -> None:
+    call.line(F.adaptive_avg_pool1d)
     _adapted(call, "average", call.take("output_size"))
 
 
-@reads(nn.AdaptiveMaxPool2d)
+@reads(nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool1d)
 def _adaptive_max_module(call: Call) -> None:
+    call.line(nn.AdaptiveMaxPool1d)
     _values_alone(call, call.module.return_indices)
     _adapted(call, "max", call.module.output_size)
 
 
-@reads(F.adaptive_max_pool2d, arguments=("input", "output_size", "return_indices"))
+@reads(F.adaptive_max_pool2d, F.adaptive_max_pool1d, arguments=("input", "output_size", "return_indices"))
 def _adaptive_max(call: Call) -> None:
+    call.line(F.adaptive_max_pool1d)
     _values_alone(call, call.take("return_indices"))
     _adapted(call, "max", call.take("output_size"))
 
@@ -229,7 +239,9 @@ def _amax(call: Call) -> None:
 
 def _over_all(call: Call, kind: str, word: str) -> None:
     axes, keep = call.take("dim"), call.take("keepdim", False)
-    if not isinstance(axes, tuple | list) or sorted(a % 4 for a in axes) != [2, 3]:
+    whole = [2] if call.reader.reading.lines else [2, 3]
+    given = [axes] if isinstance(axes, int) else axes
+    if not isinstance(given, tuple | list) or sorted(a % (len(whole) + 2) for a in given) != whole:
         call.refuse(f"{word} over {axes}", f"{word}((2, 3)), over the whole map")
     _adapted(call, kind, 1)
     if not keep:
@@ -241,8 +253,10 @@ def _pool(call: Call, kind: str, kernel: Any, stride: Any, padding: Any, ceil: b
         if call.pair("padding", padding):
             call.refuse("a pool over a whole map with padding", "one without padding")
         return Pool(call.name, (call.source,), kind, 0, 0)
-    kernel, stride = call.pair("kernel_size", kernel), call.pair("stride", stride or kernel)
-    return Pool(call.name, (call.source,), kind, kernel, stride, padding=call.pair("padding", padding), ceil=bool(ceil))
+    stride = stride or kernel
+    kernel, stride = call.pair("kernel_size", kernel, line=1), call.pair("stride", stride, line=1)
+    padding = call.pair("padding", padding, line=0)
+    return Pool(call.name, (call.source,), kind, kernel, stride, padding=padding, ceil=bool(ceil))
 
 
 def _values_alone(call: Call, indices: Any) -> None:
@@ -252,7 +266,7 @@ def _values_alone(call: Call, indices: Any) -> None:
 
 def _adapted(call: Call, kind: str, output: Any) -> None:
     sides = output if isinstance(output, tuple | list) else (output,)
-    outputs = None if None in sides else call.pair("output_size", output)
+    outputs = None if None in sides else call.pair("output_size", output, line=1)
     if outputs is None or min(each_way(outputs)) < 1:
         call.refuse(f"an adaptive pool to {output}", "one to a number of windows in each direction")
     call.put(Pool(call.name, (call.source,), kind, 0, 0, outputs=outputs))

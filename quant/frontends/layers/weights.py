@@ -152,22 +152,24 @@ def _linear(call: Call) -> None:
     call.put(Weights(call.name, (call.source,), weight, _bias(module.bias, weight)))
 
 
-@reads(nn.Conv2d)
+@reads(nn.Conv2d, nn.Conv1d)
 def _convolution(call: Call) -> None:
-    """A convolution, grouped or not, with zeros around the map."""
-    module = call.module
-    dilation, padding = call.pair("dilation", module.dilation), module.padding
+    """A convolution, grouped or not, with zeros around the map; a line is a map of one row."""
+    module, line = call.module, call.line(nn.Conv1d)
+    dilation, padding = call.pair("dilation", module.dilation, line=1), module.padding
     if padding == "same":
-        spare = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
+        reach = zip(module.dilation, module.kernel_size, strict=True)
+        spare = [0] * line + [d * (k - 1) for d, k in reach]
         padding = alike([side for n in spare for side in (n // 2, n - n // 2)])  # the larger part behind
     elif padding == "valid":
         padding = 0
     else:
-        padding = call.pair("padding", padding)
+        padding = call.pair("padding", padding, line=0)
     if module.padding_mode != "zeros" and padding:
         call.refuse(f"padding_mode={module.padding_mode!r}", "padding_mode='zeros'")
     weight = module.weight.detach().clone()
-    stride = call.pair("stride", module.stride)
+    weight = weight[:, :, None] if line else weight
+    stride = call.pair("stride", module.stride, line=1)
     bias = _bias(module.bias, weight)
     call.put(Weights(call.name, (call.source,), weight, bias, stride, padding, module.groups, dilation))
 

@@ -30,6 +30,7 @@ class Call:
         self.reader, self.node, self.name = reader, node, call_name(node)
         self.given = Arguments(node)
         self.of: Any = self.given.take("input")
+        self.lines = False
 
     @property
     def module(self) -> Any:
@@ -105,9 +106,20 @@ class Call:
             self.refuse(f"{what} computed from {value.name}", f"a number for {what}")
         return int(value)
 
-    def pair(self, what: str, value: Any) -> int | tuple[int, int]:
-        """A setting in both directions: a number where they are alike, else (rows, columns)."""
+    def line(self, *kinds: Any) -> bool:
+        """Whether one of ``kinds``, which take lines (N, C, L) in place of maps, is called; from then on the model is
+        known as one of lines."""
+        found = self.node.target in kinds or (self.node.op == "call_module" and isinstance(self.module, kinds))
+        self.lines = self.lines or found
+        self.reader.reading.lines |= found
+        return found
+
+    def pair(self, what: str, value: Any, line: int | None = None) -> int | tuple[int, int]:
+        """A setting in both directions: a number where they are alike, else (rows, columns). That of a line (see
+        :meth:`line`) has ``line`` for the rows."""
         values = tuple(value) if isinstance(value, tuple | list) else (value,)
+        if self.lines and line is not None and len(values) == 1:
+            values = (line, *values)
         if any(isinstance(each, fx.Node) for each in values):
             self.refuse(f"{what} computed from {values[0]}", f"a number for {what}")
         if len(values) not in (1, 2):

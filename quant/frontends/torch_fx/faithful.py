@@ -27,7 +27,7 @@ from ..layers import IMAGE, Activation, Layer, UnsupportedLayer, Weights
 from .compare import SEED, compare, largest, scales
 from .tracing import evaluating, type_name
 
-__all__ = ["check_forward", "check_fused", "check_repeated", "check_rewritten", "check_same", "images"]
+__all__ = ["as_map", "check_forward", "check_fused", "check_repeated", "check_rewritten", "check_same", "images"]
 
 IMAGES = 2
 
@@ -35,13 +35,25 @@ DEPTH = 100
 """Rewritten layers are compared as a whole: errors of rounding of so many layers may add up."""
 
 
-def images(model: nn.Module, layers: Mapping[str, Layer], shape: tuple[int, int, int]) -> Tensor:
-    """Two random images of ``shape``, in 0..1, as ``model`` takes them: (N, C) where it begins with a Linear."""
+def images(
+    model: nn.Module, layers: Mapping[str, Layer], shape: tuple[int, int, int], *, lines: bool = False
+) -> Tensor:
+    """Two random images of ``shape``, in 0..1, as ``model`` takes them: (N, C) where it begins with a Linear, (N, C, L)
+    where it takes ``lines``."""
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
     x = torch.rand(IMAGES, *shape, generator=torch.Generator().manual_seed(SEED), dtype=dtype)
     first = [layer for layer in layers.values() if IMAGE in layer.sources]
     vector = any(isinstance(layer, Weights) and layer.weight.ndim == 2 for layer in first)
-    return x.flatten(1) if vector else x
+    if lines and shape[1] != 1:
+        raise UnsupportedLayer(
+            f"{type_name(model)}: takes lines (N, C, L), but the shape of an image is {shape}; supported: (C, 1, L)"
+        )
+    return x.flatten(1) if vector else x[:, :, 0] if lines else x
+
+
+def as_map(x: Tensor) -> Tensor:
+    """Lines (N, C, L) as maps of one row, all else as it is."""
+    return x[:, :, None] if x.ndim == 3 else x
 
 
 def check_forward(model: nn.Module, graph: fx.Graph, x: Tensor) -> None:

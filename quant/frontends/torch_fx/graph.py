@@ -16,7 +16,7 @@ from ..float_graph import plain as rewritten
 from ..layers import Layer, UnsupportedLayer
 from ..repeat import repeated
 from ..structure import check, fitting, size
-from .faithful import check_forward, check_repeated, check_rewritten, images
+from .faithful import as_map, check_forward, check_repeated, check_rewritten, images
 from .operations import check_layers
 from .reader import Reader
 from .tracing import evaluating, graph_of, plain, type_name
@@ -51,14 +51,14 @@ def checked_images(model: nn.Module, shape: tuple[int, int, int] | None = None) 
     """Images that ``model``, as :func:`~.tracing.plain` makes it, was compared with its layers on, of ``shape`` or of
     one that fits. Raises UnsupportedLayer and NetworkError as :func:`read` does."""
     reader, tried = _checked(model, shape)
-    return images(model, reader.layers, tried)
+    return images(model, reader.layers, tried, lines=reader.reading.lines)
 
 
 def _checked(model: nn.Module, shape: tuple[int, int, int] | None) -> tuple[Reader, tuple[int, int, int]]:
     """The layers of a plain ``model``, compared with what it does, and the shape of the images for that."""
     graph = model.graph if isinstance(model, fx.GraphModule) else graph_of(model)
     reader = _read(model, graph)
-    tried = shape or fitting(list(reader.layers.values()))
+    tried = shape or fitting(list(reader.layers.values()), lines=reader.reading.lines)
     if tried is None:
         raise UnsupportedLayer(
             f"{type_name(model)}: no image of up to 512x512 pixels fits its layers; supported: tracing with the shape "
@@ -66,12 +66,13 @@ def _checked(model: nn.Module, shape: tuple[int, int, int] | None) -> tuple[Read
         )
     rewritten_layers, answer, _ = rewritten(list(reader.layers.values()), reader.answer, tried)
     check(rewritten_layers, answer)
-    check_forward(model, graph, images(model, reader.layers, tried))
+    check_forward(model, graph, images(model, reader.layers, tried, lines=reader.reading.lines))
     # Only a forward brings the weights of hooks up to date, as those of torch.nn.utils.weight_norm are.
     reader = _read(model, graph)
     sized = {layer.name: layer for layer in size(list(reader.layers.values()), tried)}
-    x = images(model, sized, tried)
+    x = images(model, sized, tried, lines=reader.reading.lines)
     check_layers(model, graph, replace(reader.reading, layers=sized), x)
+    x = as_map(x)
     layers, answer, normalised = rewritten(list(reader.layers.values()), reader.answer, tried)
     check_rewritten(list(sized.values()), layers, (reader.answer, answer), x, normalised)
     layers = size(check(layers, answer), tried)

@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 from ..activations import QCFS
 from ..layers import IMAGE, Activation, Layer, UnsupportedLayer
 from .compare import SEED, compare, scales
+from .faithful import as_map
 from .reader import Reading
 from .tracing import call_name, evaluating, type_name
 
@@ -38,14 +39,14 @@ def check_layers(model: nn.Module, graph: fx.Graph, reading: Reading, x: Tensor)
             ) from error
         image_node = next(node for node in graph.nodes if node.op == "placeholder")
         nodes = {node: name for name, node in reading.nodes.items()}  # the last of a node's layers
-        values = {IMAGE: runner.seen[image_node]}
+        values = {IMAGE: as_map(runner.seen[image_node])}
         for name, layer in reading.layers.items():
             node, sources = reading.nodes[name], [values[source] for source in layer.sources]
             if nodes[node] != name:  # one operation that becomes two layers
                 values[name] = layer.value(sources)
                 continue
-            compare(name, _expected(layer, sources), runner.computed[node], _size(layer, sources, reading))
-            values[name] = runner.seen[node]
+            compare(name, _expected(layer, sources), as_map(runner.computed[node]), _size(layer, sources, reading))
+            values[name] = as_map(runner.seen[node])
         for node, of in reading.passed.items():
             compare(call_name(node), runner.seen[of], runner.computed[node], runner.seen[of].abs().max())
         for node, of in reading.softmax.items():

@@ -29,13 +29,15 @@ SUPPORTED = (
 class Reading:
     """What was read from a graph. ``layers`` by name, each behind its sources, as the graph has them; ``nodes``, the
     operation that gives the result of each; ``passed``, operations that give what another one does; ``softmax``, final
-    ones, with what they take; ``folds``, the batch norm that is part of a layer."""
+    ones, with what they take; ``folds``, the batch norm that is part of a layer; ``lines``, whether
+    the model takes lines (N, C, L), which are maps of one row here."""
 
     layers: dict[str, Layer] = field(default_factory=dict)
     nodes: dict[str, fx.Node] = field(default_factory=dict)
     passed: dict[fx.Node, fx.Node] = field(default_factory=dict)
     softmax: dict[fx.Node, fx.Node] = field(default_factory=dict)
     folds: dict[str, nn.Module] = field(default_factory=dict)
+    lines: bool = False
 
 
 class Reader:
