@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from own_model import Own, look_trained
 from patterns import patterns
+from torch import nn
 
 from spikeloom.quant import golden
 from spikeloom.quant.conversion.integers import integer_network
@@ -61,6 +62,23 @@ def test_the_integers_come_back(seed: int) -> None:
             assert (np.abs(old.gain - new.gain) <= 1 + old.gain / threshold).all() and old.gain.min() > 3
         elif isinstance(old, Synapse | IF | Input):
             assert old == new, old.name
+
+
+def test_the_integers_of_uneven_windows_come_back() -> None:
+    torch.manual_seed(1)
+    model = nn.Sequential(
+        *(nn.Conv2d(1, 4, (3, 2), stride=(1, 2), padding=(1, 0), dilation=(2, 1)), nn.BatchNorm2d(4), nn.ReLU()),
+        *(nn.MaxPool2d((2, 1), stride=1, padding=(1, 0)), nn.ZeroPad2d((0, 1, 2, 0)), nn.Conv2d(4, 4, 3), nn.ReLU()),
+        *(nn.AvgPool2d(3, 2, 1), nn.Flatten(), nn.LazyLinear(5)),
+    )
+    shape = (1, 12, 12)
+    model(torch.rand(2, *shape))
+    settings = {"input_high": 255, "steps": 4, "weight_bits": 4, "rule": "lossless", "shape": shape}
+    network = integer_network(IntegerGraph(prepare(look_trained(model), 4, shape=shape), **settings), shape=shape)
+    again = integer_network(IntegerGraph(layers_of(network), **settings), shape=shape)
+    assert network.hash == again.hash
+    windows = {type(node).__name__: getattr(node, "padding", 0) for node in network}
+    assert windows["Conv2d"] == (2, 0, 0, 1) and windows["MaxPool"] == (1, 0) and windows["SumPool"] == 1
 
 
 def test_a_last_layer_of_another_scale_gives_the_same_answers_and_the_least_loss() -> None:
