@@ -31,7 +31,7 @@ GROUPS = {
     "quant": Group(
         ("quant/golden.py", "quant/kernels/*.py", "quant/kernels/rules/*.py", "quant/conversion/rounding.py",
          "quant/training/checkpoint.py"),
-        ("tests/quant/test_golden*.py", "tests/quant/test_integers.py", "tests/quant/test_nodes.py",
+        ("tests/quant/test_golden*.py", "tests/quant/test_integers.py", "tests/quant/test_nodes*.py",
          "tests/quant/test_checkpoint.py", "tests/quant/test_reals.py", "tests/quant/test_compiled.py"),
     ),
     "sim": Group(
