@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .layers import Layer
+from .layers import Layer, Weights
 from .repeat import repeated
 from .structure import Shape, check, size
 
@@ -18,6 +18,13 @@ class FloatGraph(NamedTuple):
 
     layers: list[Layer]
     shape: Shape | None
+
+    @property
+    def classes(self) -> int:
+        """How many logits it gives."""
+        last = self.layers[-1]
+        assert isinstance(last, Weights)
+        return len(last.weight)
 
     @classmethod
     def of(cls, layers: list[Layer], answer: str, shape: Shape | None = None) -> FloatGraph:

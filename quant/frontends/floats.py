@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -10,10 +11,18 @@ from torch import Tensor
 
 from .layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, Sum, Weights
 
-__all__ = ["results", "value_of"]
+__all__ = ["results", "single", "value_of"]
 
 CHUNK = 128
 """Images at a time, within a layer."""
+
+
+def single(layers: Sequence[Layer]) -> list[Layer]:
+    """``layers`` in single precision, in which images come."""
+    return [
+        replace(layer, weight=layer.weight.float(), bias=layer.bias.float()) if isinstance(layer, Weights) else layer
+        for layer in layers
+    ]
 
 
 @torch.no_grad()
