@@ -5,17 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 
 from .conversion.pixels import of_plain_pixels
 from .files.folders import portable
 from .files.pictures import Prepared
 from .files.texts import near
 from .frontends.float_graph import FloatGraph
-from .frontends.layers import Activation, Layer, Weights
+from .frontends.floats import single
+from .frontends.layers import Activation, Layer
 from .frontends.protocol import FrontEnd, FrontEndError
 from .images import Images, images, random_images
 from .ir.network import Network, NetworkError
@@ -23,7 +24,7 @@ from .methods.registry import CONVERSIONS, Conversion, ConversionError, Job, Lay
 from .seen import Seen
 from .tried import check_range, tried
 
-__all__ = ["ConversionError", "LayerLoss", "Result", "Step", "convert"]
+__all__ = ["Account", "ConversionError", "LayerLoss", "Result", "Step", "convert"]
 
 Step = Callable[[str, float, int], None]
 """Called as step(what is done, units done, units in all)."""
@@ -32,19 +33,27 @@ RANDOM = 64
 """Images in place of those that nobody gave."""
 
 
-@dataclass(frozen=True)
-class Result:
-    """The ``network``; by which ``method``; what its ``layers`` lost; ``accuracy`` (0..1) of "floats" and "integers" on
-    labelled test images; ``agreement``, the share of test images that both give one class; ``facts``, what the model
-    was taken to be, by what it is called; ``notes``, what its user should know."""
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """The account of a conversion: by which ``method``; what its ``layers`` lost; ``accuracy`` (0..1) of "floats" and
+    "integers" on labelled test images, empty without any; ``agreement``, the share of test images that both give one
+    class, None without any; ``facts``, what the model was taken to be, by what it is called; ``notes``, what its user
+    should know."""
 
-    network: Network
     method: str = ""
     layers: tuple[LayerLoss, ...] = ()
     accuracy: Mapping[str, float] = field(default_factory=dict)
     agreement: float | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """The ``network``, and the ``account`` of how it was made: an empty one where integers were read as they are."""
+
+    network: Network
+    account: Account = field(default_factory=Account)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,95 +78,128 @@ class Wanted:
     step: Step
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Case:
+    """A conversion before it begins: the ``graph``; ``shape`` (C, H, W) and largest pixel ``high`` of its image, and
+    what the model has ``seen`` of it; the ``method`` and its ``name``; ``floats``, the layers in single precision;
+    images."""
+
+    graph: FloatGraph
+    shape: tuple[int, int, int]
+    high: int
+    seen: Seen
+    name: str
+    method: Conversion
+    floats: Sequence[Layer]
+    calibrating: Images | None
+    testing: Images | None
+
+
 def convert(front_end: FrontEnd, model: Any, wanted: Wanted) -> Result:
     """Convert ``model``, which ``front_end`` takes. Raises ConversionError, DataError, UnsupportedLayer, NetworkError
     or FrontEndError, naming the option, the file or the layer."""
-    known = None
-    if wanted.calibrate is not None:
-        known = _images(wanted, wanted.calibrate, "train", wanted.count)
-    elif wanted.test is not None:
-        known = _images(wanted, wanted.test, "test", 1)
-    graph, known = _read(front_end, model, wanted, known)
-    calibrating = None if wanted.calibrate is None else known
+    graph, known = _read(front_end, model, wanted, _known(wanted))
     if isinstance(graph, Network):
         return Result(graph)
-    shape = graph.shape
-    if shape is None:
+    notes = list[str]()
+    case = _case(graph, known, wanted, notes)
+    facts = _facts(case, wanted)
+    made = conversion_of(case.name)(_job(case, wanted, facts, notes))
+    notes += made.notes
+    account = _tested(Account(method=case.name, layers=made.layers, facts=facts), made.network, case, wanted, notes)
+    return Result(made.network, replace(account, notes=tuple(notes)))
+
+
+def _known(wanted: Wanted) -> Images | None:
+    """Images that are there before the model is read: those to calibrate with, else one to test on."""
+    if wanted.calibrate is not None:
+        return _images(wanted, wanted.calibrate, "train", wanted.count)
+    if wanted.test is not None:
+        return _images(wanted, wanted.test, "test", 1)
+    return None
+
+
+def _case(graph: FloatGraph, known: Images | None, wanted: Wanted, notes: list[str]) -> _Case:
+    """Everything that is asked for, checked against the model and the images."""
+    if (shape := graph.shape) is None:
         raise ConversionError(
             "The shape (channels, height, width) of an image is not known; give images to calibrate with, or the shape "
             "(--input-shape)"
         )
-    name, method = _method(wanted.method, graph)
-    if unknown := [key for key in wanted.options if key not in method.options]:
-        raise ConversionError(
-            f"Method {name!r} has no {_option(unknown[0])}; it has {', '.join(map(_option, method.options))}"
-        )
-    seen, notes = wanted.seen.for_channels(shape[0]).then(graph.normalised), list[str]()
-    testing = _testing(wanted, calibrating, shape)
-    if testing is not None and testing.classes and len(testing.classes) != (classes := _classes(graph)):
-        notes.append(
-            f"{testing.name} has {len(testing.classes)} folders of classes, the network {classes} classes: the folders "
-            "are no labels, so there is no accuracy"
-        )
-        testing = replace(testing, labels=None)
+    name, method = _method(wanted, graph)
+    seen = wanted.seen.for_channels(shape[0]).then(graph.normalised)
+    calibrating = None if wanted.calibrate is None else known
+    testing = _testing(wanted, calibrating, graph, notes)
     given = calibrating or testing
     high = wanted.high or (given.high if given else (1 << (wanted.bits or 8)) - 1)
-    floats = _single(graph.layers)
+    floats = single(graph.layers)
     if testing is not None and wanted.seen.assumed:
         check_range(floats, testing, high, seen)
     if calibrating is None and method.calibrated:
-        calibrating = random_images(shape, high, RANDOM)
-        unknown = "" if testing else ", and without --test nothing measures how much"
-        wanted.notice(
-            "no images to calibrate with (--calibrate): random ones set the ranges of all layers, which real images "
-            f"fill otherwise; 8 bits may have room for that, fewer bits or few steps lose accuracy{unknown}"
-        )
-        notes.append("calibrated with random images, not with real ones")
-    layers, mean, std = floats if method.calibrated else graph.layers, *seen.of_unit()
-    if seen.plain:
+        calibrating = _random(shape, high, testing is not None, wanted, notes)
+    return _Case(graph=graph, shape=shape, high=high, seen=seen, name=name, method=method, floats=floats,
+                 calibrating=calibrating, testing=testing)  # fmt: skip
+
+
+def _random(shape: tuple[int, int, int], high: int, tested: bool, wanted: Wanted, notes: list[str]) -> Images:
+    """Random images to calibrate with, and the warning."""
+    unknown = "" if tested else ", and without --test nothing measures how much"
+    wanted.notice(
+        "no images to calibrate with (--calibrate): random ones set the ranges of all layers, which real images "
+        f"fill otherwise; 8 bits may have room for that, fewer bits or few steps lose accuracy{unknown}"
+    )
+    notes.append("calibrated with random images, not with real ones")
+    return random_images(shape, high, RANDOM)
+
+
+def _facts(case: _Case, wanted: Wanted) -> dict[str, str]:
+    """What the model is taken to be, in words."""
+    facts = {
+        "model": wanted.source,
+        "image": f"{'x'.join(map(str, case.shape))}, pixels 0..{case.high}",
+        "the model sees": str(case.seen),
+        "image files": "" if wanted.prepared == Prepared() else str(wanted.prepared),
+        "method": f"{case.name}: {case.method.title}",
+    }
+    if case.calibrating is not None and case.method.calibrated:
+        facts["calibrated with"] = f"{len(case.calibrating.pixels):,} of {case.calibrating.name}"
+    if case.testing is not None:
+        facts["tested on"] = f"{len(case.testing.pixels):,} of {case.testing.name}"
+    return facts
+
+
+def _job(case: _Case, wanted: Wanted, facts: Mapping[str, str], notes: list[str]) -> Job:
+    """The work of the method: layers as it takes them, and the pixels that it measures with."""
+    layers, mean, std = case.floats if case.method.calibrated else case.graph.layers, *case.seen.of_unit()
+    if case.seen.plain:
         mean = std = ()
-    elif not method.folds:
-        layers, padded = of_plain_pixels(layers, shape, mean, std)
+    elif not case.method.folds:
+        layers, padded = of_plain_pixels(layers, case.shape, mean, std)
         mean = std = ()
         if padded:
             notes.append(f"{', '.join(padded)}: the padding of 0 was the mean of the images, and is black now")
-    facts = {
-        "model": wanted.source,
-        "image": f"{'x'.join(map(str, shape))}, pixels 0..{high}",
-        "the model sees": str(seen),
-        "image files": "" if wanted.prepared == Prepared() else str(wanted.prepared),
-        "method": f"{name}: {method.title}",
-    }
-    meta = {"origin": wanted.source, "method": name, "image": facts["image"], "sees": facts["the model sees"]}
-    if calibrating is not None and method.calibrated:
-        facts["calibrated with"] = f"{len(calibrating.pixels):,} of {calibrating.name}"
-        meta["data"] = portable(calibrating.name)
-    job = Job(
-        layers=layers, shape=shape, input_high=high, mean=mean, std=std, options=wanted.options,
-        pixels=np.empty((0, *shape), np.int64) if calibrating is None else calibrating.pixels,
+    meta = {"origin": wanted.source, "method": case.name, "image": facts["image"], "sees": facts["the model sees"]}
+    if case.calibrating is not None and case.method.calibrated:
+        meta["data"] = portable(case.calibrating.name)
+    return Job(
+        layers=layers, shape=case.shape, input_high=case.high, mean=mean, std=std, options=wanted.options,
+        pixels=np.empty((0, *case.shape), np.int64) if case.calibrating is None else case.calibrating.pixels,
         meta=meta | wanted.prepared.meta | dict(wanted.meta or {}),
         progress=lambda share: wanted.step("converting", 100 * share, 100),
     )  # fmt: skip
-    made = conversion_of(name)(job)
-    notes += made.notes
-    if testing is None:
-        return Result(made.network, name, made.layers, facts=facts, notes=tuple(notes))
-    facts["tested on"] = f"{len(testing.pixels):,} of {testing.name}"
-    found = tried(made.network, floats, testing, seen,
-                  lambda done, total: wanted.step("comparing floats and integers", done, total))  # fmt: skip
-    if found.warning:
-        wanted.notice(found.warning)
-        notes.append(found.warning)
-    noise = tuple(LayerLoss(n.name, n.decibels, silent=n.silent) for n in found.layers)
-    return Result(made.network, name, made.layers or noise, found.accuracy, found.agreement, facts, tuple(notes))
 
 
-def _classes(graph: FloatGraph) -> int:
-    kinds = {layer.name: layer for layer in graph.layers}
-    last = graph.layers[-1]
-    while not isinstance(last, Weights):  # a sum of layers, over parts of what they take
-        last = kinds[last.sources[0]]
-    return len(last.weight)
+def _tested(account: Account, network: Network, case: _Case, wanted: Wanted, notes: list[str]) -> Account:
+    """``account`` with what the integers cost on test images, where there are any."""
+    if case.testing is None:
+        return account
+    step = partial(wanted.step, "comparing floats and integers")
+    costs = tried(network, case.floats, case.testing, case.seen, step)
+    if costs.warning:
+        wanted.notice(costs.warning)
+        notes.append(costs.warning)
+    noise = tuple(LayerLoss(n.name, n.decibels, silent=n.silent) for n in costs.layers)
+    return replace(account, layers=account.layers or noise, accuracy=costs.accuracy, agreement=costs.agreement)
 
 
 def _images(wanted: Wanted, source: Any, split: str, count: int | None) -> Images:
@@ -201,8 +243,10 @@ def _read(
     return graph, found
 
 
-def _method(name: str | None, graph: FloatGraph) -> tuple[str, Conversion]:
-    """The method that is asked for, or the first one for such activations; any is for a model that has none."""
+def _method(wanted: Wanted, graph: FloatGraph) -> tuple[str, Conversion]:
+    """The method that is asked for, or the first one for such activations; any is for a model that has none. It has all
+    options that are given."""
+    name = wanted.method
     activations = [layer for layer in graph.layers if isinstance(layer, Activation)]
     levels = any(layer.qcfs is not None for layer in activations)
     fitting = [key for key, method in CONVERSIONS.items() if method.levels == levels or not activations]
@@ -221,7 +265,12 @@ def _method(name: str | None, graph: FloatGraph) -> tuple[str, Conversion]:
             f"Method {name!r} is for models with ReLUs, and this one has activations with levels; take "
             f"{' or '.join(fitting)}"
         )
-    return name, CONVERSIONS[name]
+    method = CONVERSIONS[name]
+    if unknown := [key for key in wanted.options if key not in method.options]:
+        raise ConversionError(
+            f"Method {name!r} has no {_option(unknown[0])}; it has {', '.join(map(_option, method.options))}"
+        )
+    return name, method
 
 
 def _option(key: str) -> str:
@@ -229,30 +278,22 @@ def _option(key: str) -> str:
     return f"{key} (--{key.replace('_', '-')})"
 
 
-def _testing(wanted: Wanted, calibrating: Images | None, shape: tuple[int, int, int]) -> Images | None:
-    """The images to test on: those given, or the test images of the data that it is calibrated with."""
+def _testing(wanted: Wanted, calibrating: Images | None, graph: FloatGraph, notes: list[str]) -> Images | None:
+    """The images to test on: those given, or the test images of the data that it is calibrated with; without labels
+    where their folders cannot be the model's classes."""
     source = wanted.calibrate if wanted.test is None else wanted.test
     if source is None:
         return None
-    found = _images(replace(wanted, shape=shape), source, "test", wanted.test_count)
+    found = _images(replace(wanted, shape=graph.shape), source, "test", wanted.test_count)
     if calibrating is not None and found.high != calibrating.high and wanted.high is None:
         raise ConversionError(
             f"{found.name} has pixels 0..{found.high}, {calibrating.name} 0..{calibrating.high}; say one number of "
             "bits for both (--input-bits)"
         )
+    if found.classes and len(found.classes) != graph.classes:
+        notes.append(
+            f"{found.name} has {len(found.classes)} folders of classes, the network {graph.classes} classes: the "
+            "folders are no labels, so there is no accuracy"
+        )
+        found = replace(found, labels=None)
     return found
-
-
-def _single(layers: Sequence[Layer]) -> list[Layer]:
-    """``layers`` in single precision, in which images come."""
-    return [
-        replace(layer, weight=layer.weight.float(), bias=layer.bias.float()) if isinstance(layer, Weights) else layer
-        for layer in layers
-    ]
-
-
-def as_numbers(values: Sequence[float] | float | None) -> tuple[float, ...]:
-    """One number or several, as a tuple."""
-    if values is None:
-        return ()
-    return tuple(map(float, values)) if isinstance(values, Sequence | np.ndarray | torch.Tensor) else (float(values),)

@@ -7,14 +7,14 @@ A model does not say it. PyTorch's own way, ``ToTensor`` and then ``Normalize``,
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Seen", "SeenError"]
+__all__ = ["Seen", "SeenError", "as_numbers"]
 
 UNIT = (0.0, 1.0)
 
@@ -109,6 +109,13 @@ class Seen:
         if self._normalised:
             text = f"({text} - mean) / std, mean {_list(self.mean)}, std {_list(self.std)}"
         return f"{text} (assumed)" if self.assumed else text
+
+
+def as_numbers(values: Sequence[float] | float | None) -> tuple[float, ...]:
+    """One number or several, as a tuple."""
+    if values is None:
+        return ()
+    return tuple(map(float, values)) if isinstance(values, Sequence | np.ndarray | Tensor) else (float(values),)
 
 
 def _list(values: tuple[float, ...]) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .quant.convert import Account, Result
 from .quant.ir import netfile
 from .quant.ir.network import Network
 from .quant.ir.summary import as_html, as_text, html_table, text_table
@@ -16,34 +17,23 @@ from .quant.ir.summary import as_html, as_text, html_table, text_table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from .quant.convert import LayerLoss, Result
-
 __all__ = ["Converted"]
 
 
 @dataclass(frozen=True)
-class Converted(Network):
+class Converted(Network, Account):
     """An integer network with what its conversion found; every function that takes a Network takes it.
 
-    Attributes, beside those of a Network: ``method``; ``layers``, what each layer lost; ``accuracy`` (0..1) of "floats"
-    and "integers", empty without labelled images; ``agreement``, the share of test images for which the model and its
-    integers say the same class, None without any; ``facts``, what the model was taken to be; ``notes``, what may be
-    wrong with it.
+    Attributes: those of a Network, and those of ``quant.convert.Account``.
     """
-
-    method: str = ""
-    layers: tuple[LayerLoss, ...] = ()
-    accuracy: Mapping[str, float] = field(default_factory=dict)
-    agreement: float | None = None
-    facts: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, result: Result, before: Sequence[str] = ()) -> Converted:
         """The same of what ``quant.convert`` gives, with notes ``before`` its own."""
-        network = result.network
-        return cls(network.nodes, network.steps, network.meta, result.method, result.layers, result.accuracy,
-                   result.agreement, {k: v for k, v in result.facts.items() if v}, (*before, *result.notes))
+        network, account = result.network, result.account
+        facts = {key: value for key, value in account.facts.items() if value}
+        account = replace(account, facts=facts, notes=(*before, *account.notes))
+        return cls(network.nodes, network.steps, network.meta, **vars(account))
 
     @cached_property
     def network(self) -> Network:

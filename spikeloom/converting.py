@@ -70,10 +70,10 @@ def convert(
     NetworkError, all of them ValueErrors that name the option, file or layer, and the remedy.
     """
     from .converted import Converted
-    from .quant.convert import Wanted, as_numbers
+    from .quant.convert import Wanted
     from .quant.convert import convert as converted
     from .quant.frontends.protocol import find
-    from .quant.seen import Seen
+    from .quant.seen import Seen, as_numbers
 
     options = {"bits": bits, "weight_bits": weight_bits, "first_bits": first_bits, "last_bits": last_bits,
                "shortcut_bits": shortcut_bits, "steps": steps, "rule": rule, "strict": strict or None,

@@ -13,9 +13,10 @@ import pytest
 from tests.mutants import hook
 from tests.mutants.child import Child
 from tests.mutants.choice import choose, shares
+from tests.mutants.coverage import stale
 from tests.mutants.operators import mutated, mutations
 from tests.mutants.results import Result, Store
-from tests.mutants.table import GROUPS, equivalents
+from tests.mutants.table import ELSEWHERE, GROUPS, equivalents
 
 SOURCE = '''"""A text of 1 word."""
 from __future__ import annotations
@@ -122,8 +123,21 @@ def test_sources_and_tests_of_a_group_are_there(group: str) -> None:
     assert GROUPS[group].files() and all(list(hook.ROOT.glob(pattern)) for pattern in GROUPS[group].tests)
 
 
-def test_reasons_are_words() -> None:
+def test_what_runs_inside_a_simulator_needs_the_tests_that_start_it_alone(tmp_path: Path) -> None:
+    for source, names in ELSEWHERE.items():
+        for name in names:
+            file, _, test = name.partition("::")
+            assert f"def {test.partition('[')[0]}(" in (hook.ROOT / file).read_text()
+        files = {name.partition("::")[0] for name in names}
+        assert set(stale("sim", tmp_path / "none", [source])) == files
+        assert set(stale("sim", tmp_path / "none", [source, "sim/pool.py"])) > files
+
+
+def test_what_is_argued_is_there_and_has_words() -> None:
     assert all(len(reason.split()) > 3 for reason in equivalents().values())
+    names = {file: {m.name for m in mutations((hook.ROOT / file).read_text())}
+             for file, _ in equivalents() if file.endswith(".py")}  # fmt: skip
+    assert [(file, name) for file, name in equivalents() if file in names and name not in names[file]] == []
 
 
 def test_results_are_kept(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .layers import Layer, Shape, UnsupportedLayer
+from .layers import Layer, Shape, UnsupportedLayer, Weights
 from .repeat import repeated
 from .rewrites import Graph, rewritten
 from .structure import check, fitting, size
@@ -21,6 +21,14 @@ class FloatGraph(NamedTuple):
     layers: list[Layer]
     shape: Shape | None
     normalised: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+
+    @property
+    def classes(self) -> int:
+        """How many logits it gives."""
+        kinds, last = {layer.name: layer for layer in self.layers}, self.layers[-1]
+        while not isinstance(last, Weights):  # a sum of layers, over parts of what they take
+            last = kinds[last.sources[0]]
+        return len(last.weight)
 
     @classmethod
     def of(cls, layers: list[Layer], answer: str, shape: Shape | None = None) -> FloatGraph:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from .layers import IMAGE, Layer
+from .layers import IMAGE, Layer, Weights
 
-__all__ = ["results"]
+__all__ = ["results", "single"]
 
 CHUNK = 128
 """Images at a time, within a layer."""
+
+
+def single(layers: Sequence[Layer]) -> list[Layer]:
+    """``layers`` in single precision, in which images come."""
+    return [
+        replace(layer, weight=layer.weight.float(), bias=layer.bias.float()) if isinstance(layer, Weights) else layer
+        for layer in layers
+    ]
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import serial
-from link_faults import FAULTS, RESETS, received, schedule
+from link_faults import FAULTS, RESETS, Script, received, schedule
 from typer.testing import CliRunner
 
 from benchmarks.boards import ROOT, SHOWN
@@ -27,7 +27,8 @@ from spikeloom.link_frames import Frame, Parser, decode, encode, stuff, unstuff
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import IF, Flatten, Input, Linear, Readout
-from spikeloom.sim.board.simulation import CLOCK_HZ, BoardSim, build, play
+from spikeloom.sim.board.bench import QUIET_BITS
+from spikeloom.sim.board.simulation import CLOCK_HZ, CYCLES_PER_BIT, BoardSim, build, play
 
 pytestmark = pytest.mark.xdist_group("link")
 
@@ -38,9 +39,9 @@ def network(seed: int) -> Network:
         (
             Input(name="input", shape=(2, 3, 3), high=15),
             Flatten(name="flat", source="input"),
-            Linear(name="fc1", source="flat", weight=rng.integers(-7, 8, (4, 18)), weight_bits=4),
-            IF(name="if1", source="fc1", threshold=[40, 50, 60, 70], bias=[5, -5, 0, 9], v0=[20, 25, 30, 35]),
-            Linear(name="fc2", source="if1", weight=rng.integers(-7, 8, (3, 4)), weight_bits=4),
+            Linear(name="fc1", source="flat", weight=rng.integers(-7, 8, (16, 18)), weight_bits=4),
+            IF(name="if1", source="fc1", threshold=[40, 50, 60, 70] * 4, bias=[5, -5, 0, 9] * 4, v0=[20, 30] * 8),
+            Linear(name="fc2", source="if1", weight=rng.integers(-7, 8, (3, 16)), weight_bits=4),
             Readout(name="out", source="fc2", bias=[1, -2, 3]),
         ),
         steps=3,
@@ -49,7 +50,8 @@ def network(seed: int) -> Network:
 
 @pytest.fixture(scope="module")
 def design() -> Design:
-    return Design(network(1), auto(network(1)))
+    """One PE a layer: a core that computes for longer than a simulated board waits on a quiet line."""
+    return Design(network(1), auto(network(1), cycles=1000))
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +132,39 @@ def test_the_board_answers_like_the_golden_model(
     host.reset()
     assert host.counters().frames == 0
     same(host.classify(images[:3], window=1), expected[:3])
+
+
+def test_a_board_that_computes_while_its_line_is_quiet_goes_on(
+    port: serial.Serial, images: list[bytes], expected: list[BoardResult]
+) -> None:
+    host = Host(port, timeout=10)
+    results = host.classify(images[:2], window=1)
+    same(results, expected[:2])
+    assert results[0].latency > 2 * QUIET_BITS * CYCLES_PER_BIT
+    assert host.repeated == 0, "the simulation stood still until the host asked again"
+
+
+def test_a_script_is_played_at_its_times(board: Path, tmp_path: Path) -> None:
+    """The same request three times, 5,000 cycles apart, with a reset in the second reply and the end in the third."""
+    script, request, apart = Script(), encode(Frame(Kind.INFO, 7)), 5000
+    begins = [script.at + k * apart for k in range(3)]
+    for script.at in begins:
+        script.send(request)
+    reset, end = begins[1] + 760, begins[2] + 960
+    script.events += [(reset, 1, 1), (reset + 2, 1, 0)]
+    times, values, busy = play(board, *script.arrays(), end=end, work=tmp_path)
+    assert busy, "it ends in a reply"
+    # Inputs change in the middle of the low half of the clock, a quarter of a cycle before the edge that moves tx.
+    assert (times % 1 == pytest.approx(0.25)) and values.tolist() == [k % 2 for k in range(len(times))]
+    started = times[times < begins[0]]
+    first, second, third = (times[(times >= begin) & (times < begin + apart)] - begin for begin in begins)
+    reply = bytes(byte for time, byte in received(times, values) if begins[0] < time < begins[1])
+    assert [(frame.kind, frame.sequence) for frame in Parser().feed(reply)] == [(REPLY | Kind.INFO, 7)]
+    # The reset lets the line go high at the next edge of the clock, and the board starts as at first.
+    cut = first[first < 760].tolist()
+    expected = [*cut, *[760.25] * (len(cut) % 2), *(started + 762)]
+    assert second == pytest.approx(expected) and third == pytest.approx(first[first < 960])
+    assert started.size and 0 < len(cut) < len(third) < len(first)
 
 
 class Noisy:

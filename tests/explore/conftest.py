@@ -1,16 +1,20 @@
-"""What an exploration finds, from real designs of the digits network: the input of page, picture and tables."""
+"""What an exploration finds, from real designs of the digits network: the input of page, picture and tables; and a real
+browser with its page."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from page_window import Found, Open
 
 import spikeloom
+from spikeloom.browser import find_browser
+from spikeloom.explore import page
 from spikeloom.gen.cost.model import Area, area, total
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit.writer import performance
@@ -21,8 +25,6 @@ from spikeloom.quant import golden
 from spikeloom.quant.analysis import activity
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import IF, Synapse
-
-Found = dict[str, Any]
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 MHZ = 100.0
@@ -164,3 +166,44 @@ def found() -> Found:
     """Two networks of the same file, one with a name that must be escaped, in three forms."""
     file = MODELS / "digits-t4w4.safetensors"
     return explored([("digits-t4w4", file, "digits", (200, 1600, 6400)), ("<b>x</b>", file, "digits", (500,))])
+
+
+@pytest.fixture(scope="module")
+def text(found: Found) -> str:
+    return page.render(found)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = find_browser()
+    if program is None:
+        pytest.skip("no Chromium on this machine")
+    with sync.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def opened(browser: Any, text: str, tmp_path: Path) -> Iterator[Open]:
+    """Open the page in a window; at the end it must not have complained nor loaded anything but itself."""
+    contexts, complaints, requests = [], [], []
+
+    def open_page(made: str = text, fragment: str = "", **options: Any) -> Any:
+        file = tmp_path / "explore.html"
+        file.write_text(made, encoding="utf-8")
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        contexts.append(context)
+        window = context.new_page()
+        window.on("console", lambda message: complaints.append(message.text))
+        window.on("pageerror", lambda error: complaints.append(str(error)))
+        window.on("request", lambda request: requests.append(request.url))
+        window.goto(file.as_uri() + fragment)
+        return window
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+    assert [url for url in requests if not url.startswith(("file://", "data:", "blob:"))] == []

@@ -54,7 +54,10 @@ def main() -> int:
         importlib.import_module(name)
     store = Store(options.results)
     start = time.monotonic()
-    coverage = {group: _coverage(group, console) for group in dict.fromkeys(group_of(m.file) for m in mutants)}
+    sources: dict[str, set[str]] = {}
+    for mutant in mutants:
+        sources.setdefault(group_of(mutant.file), set()).add(mutant.file)
+    coverage = {group: _coverage(group, files, console) for group, files in sources.items()}
     reasons = equivalents()
     open_ones = [m for m in mutants if (m.file, m.mutation.name) not in reasons]
     todo = [m for m in open_ones if (known := store.get(m)) is None or (options.again and not known.killed)]
@@ -89,10 +92,10 @@ def _progress(console: Console) -> Progress:
     return Progress(*columns, console=console, auto_refresh=False)
 
 
-def _coverage(group: str, console: Console) -> Coverage:
-    """Measured where tests or sources have changed."""
+def _coverage(group: str, sources: set[str], console: Console) -> Coverage:
+    """Measured where tests or sources have changed, as far as mutants of ``sources`` need it."""
     path = BUILD / f"coverage-{group}.json"
-    if tests := stale(group, path):
+    if tests := stale(group, path, sources):
         console.print(f"{group}: {len(tests)} test files are run once to see what they reach")
 
         def work(folder: Path) -> int:
@@ -104,7 +107,7 @@ def _coverage(group: str, console: Console) -> Coverage:
         try:
             while (status := child.ended()) is None:
                 time.sleep(0.2)
-            if stale(group, path):
+            if stale(group, path, sources):
                 raise SystemExit(f"The tests of {group} could not be run (status {status}):\n{child.output()}")
             if status:
                 console.print(f"{group}: tests that fail without a mutant are left out:\n{child.output()}")

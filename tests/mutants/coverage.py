@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,9 @@ class Coverage:
         return sorted(found, key=lambda n: (self.seconds[n], n))
 
 
-def stale(group: str, path: Path) -> dict[str, str]:
-    """The test files of a group that were not measured as they and the sources are now, with their fingerprints."""
+def stale(group: str, path: Path, sources: Collection[str]) -> dict[str, str]:
+    """The test files of a group that were not measured as they and the sources are now, with their fingerprints: those
+    that any of ``sources`` needs. For what runs inside a simulator that is where its tests are."""
     common = hashlib.sha256()
     for file in GROUPS[group].files():
         common.update((hook.ROOT / file).read_bytes())
@@ -63,6 +64,9 @@ def stale(group: str, path: Path) -> dict[str, str]:
                 digest = common.copy()
                 digest.update(test.read_bytes())
                 found[test.relative_to(hook.ROOT).as_posix()] = digest.hexdigest()[:16]
+    if all(source in ELSEWHERE for source in sources):
+        wanted = {name.split("::")[0] for source in sources for name in ELSEWHERE[source]}
+        found = {file: mark for file, mark in found.items() if file in wanted}
     stored = _stored(path)
     return {file: mark for file, mark in found.items() if stored.get(file, {}).get("fingerprint") != mark}
 

@@ -31,7 +31,7 @@ GROUPS = {
     "quant": Group(
         ("quant/golden.py", "quant/kernels/*.py", "quant/kernels/rules/*.py", "quant/conversion/rounding.py",
          "quant/training/checkpoint.py"),
-        ("tests/quant/test_golden*.py", "tests/quant/test_integers.py", "tests/quant/test_nodes.py",
+        ("tests/quant/test_golden*.py", "tests/quant/test_integers.py", "tests/quant/test_nodes*.py",
          "tests/quant/test_checkpoint.py", "tests/quant/test_reals.py", "tests/quant/test_compiled.py"),
     ),
     "sim": Group(
@@ -45,7 +45,9 @@ GROUPS = {
 
 ELSEWHERE = {
     "sim/board/bench.py": ("tests/e2e/test_link.py::test_run_on_a_simulated_board",
-                           "tests/e2e/test_link.py::test_the_board_answers_like_the_golden_model"),
+                           "tests/e2e/test_link.py::test_the_board_answers_like_the_golden_model",
+                           "tests/e2e/test_link.py::test_a_board_that_computes_while_its_line_is_quiet_goes_on",
+                           "tests/e2e/test_link.py::test_a_script_is_played_at_its_times"),
     "sim/simulators/cocotb_bench.py": ("tests/sim/test_last.py::test_in_every_simulator[icarus]",
                                        "tests/sim/test_simulators.py::test_cocotb_equals_the_model[icarus",
                                        "tests/sim/test_simulators.py::test_broken_rules_are_seen_by_cocotb"),

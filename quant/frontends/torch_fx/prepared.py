@@ -116,11 +116,12 @@ def _average_pools(traced: fx.GraphModule) -> None:
     modules: dict[str, Any] = dict(traced.named_modules(remove_duplicate=False))
     for node in list(traced.graph.nodes):
         if node.target in MAX_POOLS:
-            given = Arguments(node)  # padding and the like were refused before
-            sizes = {key: given.take(key) for key in ("kernel_size", "stride")}
+            given = Arguments(node)  # dilation was refused before
+            sizes = {"kernel_size": given.take("kernel_size"), "stride": given.take("stride")}
+            sizes |= {"padding": given.take("padding", 0), "ceil_mode": given.take("ceil_mode", False)}
             _replace(node, traced.graph.call_function, F.avg_pool2d, **sizes)
         elif node.op == "call_module" and isinstance(pool := modules[str(node.target)], nn.MaxPool2d):
-            traced.add_submodule(str(node.target), nn.AvgPool2d(pool.kernel_size, pool.stride))
+            traced.add_submodule(str(node.target), nn.AvgPool2d(pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode))
 
 
 def _is_relu(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
