@@ -121,7 +121,8 @@ def _average_pools(traced: fx.GraphModule) -> None:
             sizes |= {"padding": given.take("padding", 0), "ceil_mode": given.take("ceil_mode", False)}
             _replace(node, traced.graph.call_function, F.avg_pool2d, **sizes)
         elif node.op == "call_module" and isinstance(pool := modules[str(node.target)], nn.MaxPool2d):
-            traced.add_submodule(str(node.target), nn.AvgPool2d(pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode))
+            settings = pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode
+            traced.add_submodule(str(node.target), nn.AvgPool2d(*settings))
 
 
 def _is_relu(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
