@@ -70,7 +70,8 @@ class Seen:
             if found is None:
                 raise ValueError
             low, high = (found[k] or found[k + 2] for k in (1, 2))
-            mean, std = (() if part in (None, "none") else tuple(map(float, part.split(", "))) for part in found.group(5, 6))
+            listed = ("" if part in (None, "none") else part for part in found.group(5, 6))
+            mean, std = (tuple(map(float, part.split(", "))) if part else () for part in listed)
             return cls((float(low), float(high)), mean, std, text.endswith(" (assumed)"))
         except ValueError as error:
             raise SeenError(

@@ -87,6 +87,7 @@ def report(
 def _images(network: Network, test: Any, count: int | None, notes: list[str],
             progress: Callable[[int, int], None]) -> Images:
     """The images to measure on, in the shape and with the pixels of ``network``."""
+    from .quant.data import DataError
     from .quant.files.pictures import Prepared
     from .quant.images import images, random_images
 
@@ -95,9 +96,12 @@ def _images(network: Network, test: Any, count: int | None, notes: list[str],
         notes.append("no images were given (--test): activations and membranes are those of random ones, which real "
                      "images may differ from, and there is no accuracy")
         return random_images(shape, high, RANDOM)
-    found = images(test, "test", count=count, bits=high.bit_length(),
-                   shape=shape if shape[1:] != (1, 1) else None,
-                   prepared=Prepared.of_meta(network.meta), progress=progress).shaped(shape)
+    try:
+        found = images(test, "test", count=count, bits=high.bit_length(), progress=progress,
+                       shape=shape if shape[1:] != (1, 1) else None, prepared=Prepared.of_meta(network.meta))
+        found = found.shaped(shape)
+    except DataError as error:
+        raise DataError(f"{error} (the network takes {'x'.join(map(str, shape))}, pixels 0..{high})") from None
     network.check_frames(found.pixels)
     if found.classes and len(found.classes) != network.classes:
         notes.append(f"{found.name} has {len(found.classes)} folders of classes, the network {network.classes} "
