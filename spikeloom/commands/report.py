@@ -20,7 +20,7 @@ __all__ = ["report"]
 def report(source: Annotated[Path, typer.Argument(metavar="NETWORK|DIR", help="Network file, or folder of a generated "
                                                                              "or built design.")],
            output: Annotated[Path | None, typer.Option("--output", "-o", help="Page to write; else NETWORK.html beside "
-                                                                              "the file, or DIR/report.html.")] = None,
+                                                                              "the file, or DIR/network.html.")] = None,
            test: Annotated[str | None, typer.Option(help="Images to measure on: digits, mnist:DIR, fashion:DIR, "
                                                          "cifar10:DIR, FILE.npz or a folder of image files; random "
                                                          "ones where left out.")] = None,
@@ -45,7 +45,7 @@ def report(source: Annotated[Path, typer.Argument(metavar="NETWORK|DIR", help="N
     if n is not None and test is None:
         raise typer.BadParameter("is for --test", param_hint="-n")
     if output is None:
-        output = source / "report.html" if source.is_dir() else source.with_suffix(".html")
+        output = source / "network.html" if source.is_dir() else source.with_suffix(".html")
     if not source.exists():
         raise FileNotFoundError(2, "no such file or folder; give a network file or a generated design", str(source))
     given = {"arguments": _arguments(arg or []), "mean": _numbers("--mean", mean), "std": _numbers("--std", std),

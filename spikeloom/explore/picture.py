@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, NullLocator
 
-from ..pictures import COLOURS
+from ..reports.pictures import COLOURS
 from ..quant.files.replacing import replacing
 
 __all__ = ["front", "write"]

@@ -175,7 +175,7 @@ def test_a_design_has_folds_and_what_was_built_of_it(design: Path, network: Netw
     assert ran.json["design"]["folds"] == contents["folds"] and ran.json["design"]["boards"] == [board]
     assert ran.json["design"]["interval_cycles"] == contents["predicted"]["interval_cycles"]
     assert "other/report.json is not shown: it was built of another network" in ran.err
-    text = (outer / "report.html").read_text(encoding="utf-8")
+    text = (outer / "network.html").read_text(encoding="utf-8")
     sections = dict(re.findall(r'<section id="(\w+)"[^>]*>(.*?)</section>', text, re.DOTALL))
     assert {"folds", "timeline", "area"} <= set(sections) and "toy-&lt;1&gt;, P1" in sections["area"]
     assert "12 %" in sections["area"] and f"{contents['predicted']['latency_cycles']:,}" in sections["summary"]
