@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from .files.shapes import ListOf, Number, Table, TableOf, Text, check
 from .files.texts import TextError, parse_json
@@ -76,7 +77,7 @@ def kept_layers(meta: Mapping[str, str]) -> tuple[LayerLoss, ...]:
     return tuple(layers)
 
 
-def _value(meta: Mapping[str, str], key: str, empty: object) -> object:
+def _value(meta: Mapping[str, str], key: str, empty: Any) -> Any:
     if key not in meta:
         return empty
     try:
