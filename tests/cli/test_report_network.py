@@ -197,6 +197,7 @@ def test_what_a_conversion_found_is_kept_and_measured_again(folder: Folder) -> N
     assert again.json["layers"] == made["layers"]
     text = file.with_suffix(".html").read_text(encoding="utf-8")
     assert "(0..1 - mean) / std, mean 0.4, std 0.25" in text and 'id="errors"' in text
+    assert text.count("signal to noise</th>") == 2 and "As the network keeps it of its conversion" in text
     wrong = folder.cli("report", file, "--test", folder.npz(), "--model", f"{folder.path / 'net.py'}:Net", "--weights",
                        "net.pt", "--mean", 0, "--std", 1, "--json")  # fmt: skip
     assert wrong.json["layers"] != made["layers"]
