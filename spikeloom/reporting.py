@@ -54,7 +54,7 @@ def report(
     ValueErrors that name the option, file or layer, and the remedy.
     """
     from .quant.analysis.histograms import measure, of_weights
-    from .reports.floats import Model, beside
+    from .reports.floats import Model, beside, opened
     from .reports.network import Report
     from .reports.source import ReportError, read
 
@@ -67,16 +67,16 @@ def report(
         raise ReportError(f"images (-n) must be 1 or more, not {images}")
     known = read(source)
     network, notes = known.made.network, list(known.notes)
+    floats = None if model is None else opened(network, Model(
+        source=model, weights=weights, arguments=arguments, mean=mean, std=std, pixel_range=pixel_range))
     seen = _images(network, test, images, notes, lambda done, total: step("reading test images", done, total))
     spread = measure(network, seen.pixels, progress=lambda done, total: step("golden model", done, total))
-    floats = None
-    if model is not None:
-        floats = beside(network, Model(source=model, weights=weights, arguments=arguments, mean=mean, std=std,
-                                       pixel_range=pixel_range), seen,
-                        lambda done, total: step("comparing floats and integers", done, total))  # fmt: skip
-        notes += floats.notes
+    compared = None
+    if floats is not None:
+        compared = beside(network, floats, seen, lambda done, total: step("comparing floats and integers", done, total))
+        notes += compared.notes
     found = Report(source=known, images=seen, invented=test is None, weights=of_weights(network), spread=spread,
-                   floats=floats, notes=tuple(notes), command=command,
+                   floats=compared, notes=tuple(notes), command=command,
                    date=datetime.now(UTC).isoformat(timespec="seconds"))
     if output is not None:
         step("drawing", 0, 0)

@@ -11,10 +11,12 @@ from ..quant.lost import LayerLoss
 from .source import ReportError
 
 if TYPE_CHECKING:
+    from ..quant.frontends.layers import Layer
     from ..quant.images import Images
     from ..quant.ir.network import Network
+    from ..quant.seen import Seen
 
-__all__ = ["Beside", "Model", "beside"]
+__all__ = ["Beside", "Model", "Opened", "beside", "opened"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +44,19 @@ class Beside:
     notes: tuple[str, ...]
 
 
-def beside(
-    network: Network, model: Model, images: Images, progress: Callable[[int, int], None] | None = None
-) -> Beside:
-    """``model`` and ``network`` on ``images``. Raises ReportError, SeenError and what reading a model raises
+@dataclass(frozen=True)
+class Opened:
+    """A float model that was read: ``layers`` of its graph, what it has ``seen``, ``notes`` for the user."""
+
+    layers: Sequence[Layer]
+    seen: Seen
+    notes: tuple[str, ...]
+
+
+def opened(network: Network, model: Model) -> Opened:
+    """Read ``model``, of which ``network`` was made. Raises ReportError, SeenError and what reading a model raises
     (:func:`spikeloom.api.convert`), naming the option or the layer."""
     from ..quant.frontends.layers import Weights
-    from ..quant.tried import tried
 
     layers = _layers(network, model)
     last = layers[-1]
@@ -56,17 +64,26 @@ def beside(
         has = f"{len(last.weight)} classes" if isinstance(last, Weights) else "no classes"
         raise ReportError(f"--model: has {has}, but the network {network.classes}; give the one that it was made of")
     seen, notes = _seen(network, model)
-    found = tried(network, layers, images, seen.for_channels(network.input.shape[0]), progress)
+    return Opened(layers, seen.for_channels(network.input.shape[0]), tuple(notes))
+
+
+def beside(
+    network: Network, model: Opened, images: Images, progress: Callable[[int, int], None] | None = None
+) -> Beside:
+    """``model`` and ``network`` on ``images``."""
+    from ..quant.tried import tried
+
+    found, notes = tried(network, model.layers, images, model.seen, progress), list(model.notes)
     if not found.layers:
         notes.append("no layer of the model has the name and the shape of a node of the network: their answers alone "
                      "are compared")
     if found.warning:
         notes.append(found.warning)
     lost = tuple(LayerLoss(layer.name, layer.decibels, silent=layer.silent) for layer in found.layers)
-    return Beside(lost, found.agreement, found.accuracy, str(seen), tuple(notes))
+    return Beside(lost, found.agreement, found.accuracy, str(model.seen), tuple(notes))
 
 
-def _layers(network: Network, model: Model) -> list[Any]:
+def _layers(network: Network, model: Model) -> list[Layer]:
     """The float graph, in single precision, in which images come."""
     import torch
 
@@ -94,7 +111,7 @@ def _layers(network: Network, model: Model) -> list[Any]:
             layer for layer in graph.layers]
 
 
-def _seen(network: Network, model: Model) -> tuple[Any, list[str]]:
+def _seen(network: Network, model: Model) -> tuple[Seen, list[str]]:
     """What the model sees: what is given, else what the network keeps of its conversion, else 0..1."""
     from ..quant.convert import as_numbers
     from ..quant.seen import Seen
