@@ -20,7 +20,8 @@ from .frontends.layers import Activation, Layer
 from .frontends.protocol import FrontEnd, FrontEndError
 from .images import Images, images, random_images
 from .ir.network import Network, NetworkError
-from .methods.registry import CONVERSIONS, Conversion, ConversionError, Job, LayerLoss, conversion_of
+from .lost import Account, LayerLoss
+from .methods.registry import CONVERSIONS, Conversion, ConversionError, Job, conversion_of
 from .seen import Seen
 from .tried import check_range, tried
 
@@ -31,21 +32,6 @@ Step = Callable[[str, float, int], None]
 
 RANDOM = 64
 """Images in place of those that nobody gave."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Account:
-    """The account of a conversion: by which ``method``; what its ``layers`` lost; ``accuracy`` (0..1) of "floats" and
-    "integers" on labelled test images, empty without any; ``agreement``, the share of test images that both give one
-    class, None without any; ``facts``, what the model was taken to be, by what it is called; ``notes``, what its user
-    should know."""
-
-    method: str = ""
-    layers: tuple[LayerLoss, ...] = ()
-    accuracy: Mapping[str, float] = field(default_factory=dict)
-    agreement: float | None = None
-    facts: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ A model does not say it. PyTorch's own way, ``ToTensor`` and then ``Normalize``,
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,6 +18,11 @@ from torch import Tensor
 __all__ = ["Seen", "SeenError", "as_numbers"]
 
 UNIT = (0.0, 1.0)
+
+_NUMBER = r"(-?[\d.]+(?:e[+-]?\d+)?)"
+_RANGE = rf"{_NUMBER}\.\.{_NUMBER}"
+_TEXT = re.compile(rf"(?:{_RANGE}|\({_RANGE} - mean\) / std, mean (.+?), std (.+?))(?: \(assumed\))?")
+"""What ``str`` of a :class:`Seen` gives."""
 
 
 class SeenError(ValueError):
@@ -55,6 +61,23 @@ class Seen:
                 f"{given} are of images in 0..1, but --pixel-range is "
                 f"{low:g},{high:g}; leave that out, or give mean and std of such numbers"
             )
+
+    @classmethod
+    def of_text(cls, text: str) -> Seen:
+        """What ``str`` of one says, as networks keep it. Raises SeenError where ``text`` is something else."""
+        found = _TEXT.fullmatch(text)
+        try:
+            if found is None:
+                raise ValueError
+            low, high = (found[k] or found[k + 2] for k in (1, 2))
+            listed = ("" if part in (None, "none") else part for part in found.group(5, 6))
+            mean, std = (tuple(map(float, part.split(", "))) if part else () for part in listed)
+            return cls((float(low), float(high)), mean, std, text.endswith(" (assumed)"))
+        except ValueError as error:
+            raise SeenError(
+                f"the network says {text[:80]!r} of what its model sees, which is no range; give --pixel-range, --mean "
+                f"and --std{f' ({error})' if isinstance(error, SeenError) else ''}"
+            ) from None
 
     def for_channels(self, channels: int) -> Seen:
         """With a mean and a std for each of ``channels``. Raises SeenError where there are others."""

@@ -12,6 +12,7 @@ from .converting import convert
 from .quant.data import DataError, is_folder
 from .quant.ir import netfile
 from .quant.ir.network import Network
+from .reporting import report
 
 if TYPE_CHECKING:
     from .gen.design import Design
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from .quant.training.train import Trained
     from .sim.verify import Outcome
 
-__all__ = ["Frames", "convert", "evaluate", "frames", "generate", "load", "save", "train", "verify"]
+__all__ = ["Frames", "convert", "evaluate", "frames", "generate", "load", "report", "save", "train", "verify"]
 
 
 MOST_WEIGHTS = 1 << 28

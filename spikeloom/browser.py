@@ -6,15 +6,18 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
 __all__ = ["SECTIONS", "check_page", "find_browser"]
 
 SECTIONS = ("summary", "network", "accuracy", "spikes", "timeline", "area", "verification", "reproduce")
-"""Identifiers of the sections of a report."""
+"""Identifiers of the sections of the report of a verified design."""
 
-_PICTURES = ("spikes", "timeline")
+PICTURES = ("spikes", "timeline")
+"""Those of them that are pictures."""
+
 _OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
             "--disable-background-networking", "--disable-component-update", "--enable-logging=stderr",
             "--virtual-time-budget=5000")
@@ -26,8 +29,10 @@ def find_browser() -> str | None:
     return next((path for name in names if (path := shutil.which(name))), None)
 
 
-def check_page(path: str | Path, *, timeout: float = 60.0) -> list[str] | None:
-    """Load the report ``path`` in Chromium; return what is wrong with it, or None where there is no browser."""
+def check_page(path: str | Path, sections: Sequence[str] = SECTIONS, pictures: Sequence[str] = PICTURES, *,
+               timeout: float = 60.0) -> list[str] | None:
+    """Load the report ``path`` in Chromium; return what is wrong with it, or None where there is no browser. All
+    ``sections`` must be there and hold text, ``pictures`` shapes too."""
     browser = find_browser()
     if browser is None:
         return None
@@ -41,15 +46,15 @@ def check_page(path: str | Path, *, timeout: float = 60.0) -> list[str] | None:
     if done.returncode:
         return [f"the browser ended with status {done.returncode}: {done.stderr.strip()[-500:]}"]
     said = [line.strip() for line in done.stderr.splitlines() if re.search(r":CONSOLE[:(]", line)]
-    return [f"the browser says: {line}" for line in said] + _missing(done.stdout)
+    return [f"the browser says: {line}" for line in said] + _missing(done.stdout, sections, pictures)
 
 
-def _missing(dom: str) -> list[str]:
+def _missing(dom: str, sections: Sequence[str] = SECTIONS, pictures: Sequence[str] = PICTURES) -> list[str]:
     page = _Page()
     page.feed(dom)
-    problems = [f"section {name!r} is missing" for name in SECTIONS if name not in page.text]
+    problems = [f"section {name!r} is missing" for name in sections if name not in page.text]
     problems += [f"section {name!r} is empty" for name, text in page.text.items() if not text.strip()]
-    problems += [f"section {name!r} has no picture" for name in _PICTURES
+    problems += [f"section {name!r} has no picture" for name in pictures
                  if name in page.text and not page.shapes[name]]
     return problems + [f"the page loads {url}" for url in page.loads]
 

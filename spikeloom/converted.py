@@ -9,22 +9,27 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .quant.convert import Account, Result
+from .quant.files.folders import portable
 from .quant.ir import netfile
 from .quant.ir.network import Network
 from .quant.ir.summary import as_html, as_text, html_table, text_table
+from .quant.lost import Account, kept, kept_accuracy, kept_layers
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from .quant.convert import Result
 
 __all__ = ["Converted"]
 
 
 @dataclass(frozen=True)
 class Converted(Network, Account):
-    """An integer network with what its conversion found; every function that takes a Network takes it.
+    """An integer network with what its conversion found; every function that takes a Network takes it. Its ``meta``
+    keeps accuracy and layers, for a report of the file.
 
-    Attributes: those of a Network, and those of ``quant.convert.Account``.
+    Attributes: those of a Network, and those of ``quant.lost.Account``.
     """
 
     @classmethod
@@ -32,8 +37,20 @@ class Converted(Network, Account):
         """The same of what ``quant.convert`` gives, with notes ``before`` its own."""
         network, account = result.network, result.account
         facts = {key: value for key, value in account.facts.items() if value}
+        meta = kept(account.accuracy, account.layers) | network.meta
+        if tested := facts.get("tested on"):
+            count, _, name = tested.partition(" of ")
+            meta.setdefault("tested", f"{count} of {portable(name)}")
         account = replace(account, facts=facts, notes=(*before, *account.notes))
-        return cls(network.nodes, network.steps, network.meta, **vars(account))
+        return cls(network.nodes, network.steps, meta, **vars(account))
+
+    @classmethod
+    def of_file(cls, network: Network) -> Converted:
+        """A ``network`` that was read, with what its ``meta`` keeps of its conversion or training. Raises LostError
+        where that is something else."""
+        meta = network.meta
+        account = Account(method=meta.get("method", ""), layers=kept_layers(meta), accuracy=kept_accuracy(meta))
+        return cls(network.nodes, network.steps, meta, **vars(account))
 
     @cached_property
     def network(self) -> Network:
@@ -88,12 +105,9 @@ class Converted(Network, Account):
         In a notebook it is shown where it is the last value of a cell; elsewhere ``plot().savefig("layers.png")``."""
         from matplotlib.figure import Figure
 
-        figure = Figure((7.0, 1.4 + 0.28 * max(4, len(self.layers))), layout="constrained")
+        figure = Figure((7.0, self._tall), layout="constrained")
         panels = figure.subplots(1, 2, width_ratios=[3, 1], squeeze=False)[0]
-        names, noise = [layer.name for layer in self.layers], [layer.decibels for layer in self.layers]
-        panels[0].barh(names, noise, color=["#d9822b" if name == self.worst else "#3f7fc1" for name in names])
-        panels[0].invert_yaxis()
-        panels[0].set_xlabel("signal to noise, dB")
+        self._draw_layers(panels[0])
         shares = dict(self.accuracy) or ({} if self.agreement is None else {"agreement": self.agreement})
         panels[1].bar(list(shares), [100 * share for share in shares.values()], color="#3a9d6e")
         panels[1].set_ylim(0, 100)
@@ -103,6 +117,26 @@ class Converted(Network, Account):
         for panel in panels:
             panel.spines[["top", "right"]].set_visible(False)
         return figure
+
+    def plot_layers(self) -> Figure:
+        """The picture of the layers alone."""
+        from matplotlib.figure import Figure
+
+        figure = Figure((5.4, self._tall), layout="constrained")
+        axes = figure.subplots()
+        self._draw_layers(axes)
+        axes.spines[["top", "right"]].set_visible(False)
+        return figure
+
+    @property
+    def _tall(self) -> float:
+        return 1.4 + 0.28 * max(4, len(self.layers))
+
+    def _draw_layers(self, axes: Axes) -> None:
+        names, noise = [layer.name for layer in self.layers], [layer.decibels for layer in self.layers]
+        axes.barh(names, noise, color=["#d9822b" if name == self.worst else "#3f7fc1" for name in names])
+        axes.invert_yaxis()
+        axes.set_xlabel("signal to noise, dB")
 
 
 def _decibels(value: float | None) -> str:

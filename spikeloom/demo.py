@@ -20,8 +20,8 @@ from .console import Step, figures_of, percent
 from .quant.data import load as load_data
 from .quant.files.replacing import replacing
 from .quant.recipe import read as read_recipe
-from .report import Findings
-from .report import write as write_report
+from .reports.verified import Findings
+from .reports.verified import write as write_report
 
 __all__ = ["CHECKS", "RECIPE", "Check", "run"]
 

@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "build" / "dist"
 PINS = ROOT / "constraints.txt"
-NEEDED = ["spikeloom/py.typed", "spikeloom/report.html", "spikeloom/sim/simulators/harness.cpp",
+NEEDED = ["spikeloom/py.typed", "spikeloom/reports/page.html", "spikeloom/sim/simulators/harness.cpp",
           "spikeloom/sim/simulators/recording.h", "spikeloom/hdl/verilog/adds.v", "spikeloom/examples/digits.toml",
           "spikeloom/models/digits-t4w4.safetensors"]  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Literal, NoReturn
+from typing import Any, ClassVar, Literal, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -15,10 +15,22 @@ from .signal import Signal
 from .span import Span
 from .windows import Windows, alike, each_way, whole_numbers
 
-__all__ = ["IMPLICIT", "Node", "by_channel", "multiplied"]
+__all__ = ["IMPLICIT", "Node", "Tested", "by_channel", "multiplied"]
 
 IMPLICIT = {"implicit": True}
 """Marks a field that files and hashes leave out at its default, so that those from before it came stay valid."""
+
+
+class Tested(NamedTuple):
+    """What a node compares before it decides: ``values`` (N, S, C, H, W), integers, where S is T if every time step has
+    a comparison of its own, else 1; the ``unit`` (C,) in which a channel counts them; a ``title`` with that unit; and
+    ``mark``, in units, with the words ``beyond`` for values of it and more."""
+
+    values: np.ndarray
+    unit: np.ndarray
+    title: str
+    mark: int
+    beyond: str
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -144,6 +156,11 @@ class Node:
         """What frames reach of it, before any frame: where it has branches, such as clamps, an object of a class of
         its own, which says which there are, how they are seen, and how a missed one is said in words."""
         return NodeReach(place)
+
+    def tested(self, current: np.ndarray, result: np.ndarray, steps: int) -> Tested | None:
+        """What it compares with its constants before it decides, for reports; None where it compares nothing.
+        ``current`` and ``result``, that of its source and its own, have an axis of time where they differ over it."""
+        return None
 
     def scalable(self, factor: np.ndarray) -> np.ndarray:
         """Factors (C,) up to ``factor`` by which the currents that it takes may be multiplied."""

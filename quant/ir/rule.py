@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
+from .node import by_channel
 from .reach.branches import Branches
 from .reach.node import NodeReach
 from .span import Span
@@ -48,6 +49,14 @@ class Rule(ABC):
     def reference(self, node: IF, currents: np.ndarray) -> np.ndarray:
         """The spikes (N, T, C, H, W) of ``currents`` (N, T, C, H, W), int64: the equation in plain NumPy, which shares
         no line with ``quant.kernels``."""
+
+    def membranes(self, node: IF, currents: np.ndarray, spikes: np.ndarray) -> np.ndarray:
+        """What is compared with the threshold, of ``currents`` and ``spikes`` (N, T, C, H, W), int64: the membrane of
+        every step, with the currents up to it and less a threshold for every spike before it."""
+        found = (currents + by_channel(node.bias)).cumsum(1)
+        found += node.v0.reshape(-1, *(node.v0.shape[1:] or (1, 1)))
+        found[:, 1:] -= spikes[:, :-1].cumsum(1, dtype=np.int64) * by_channel(node.threshold)
+        return found
 
     def most(self, node: IF, current: int, steps: int) -> np.ndarray:
         """The largest magnitude (C,) that a membrane can have with currents up to ``current``."""

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..lost import LayerLoss
+
 if TYPE_CHECKING:
     from ..frontends.layers import Layer
     from ..ir.network import Network
@@ -42,26 +44,6 @@ class Job:
     options: Mapping[str, Any]
     meta: dict[str, str]
     progress: Callable[[float], None] = lambda _share: None
-
-
-@dataclass(frozen=True)
-class LayerLoss:
-    """A layer in integers beside its floats: ``name``; ``decibels``, signal to noise of what it gives, with the errors
-    of all layers before it; ``before``, the least of what it takes; ``alone``, that of its floats put on its levels;
-    ``clipped``, share of the results above the highest level; ``silent``, share of the channels that give 0 for all
-    images. None where nobody measured it."""
-
-    name: str
-    decibels: float
-    before: float | None = None
-    alone: float | None = None
-    clipped: float | None = None
-    silent: float | None = None
-
-    @property
-    def added(self) -> float:
-        """The noise of its results less that of what it takes, both as shares of the signal."""
-        return 10 ** (-self.decibels / 10) - (0.0 if self.before is None else 10 ** (-self.before / 10))
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def explore(networks: Annotated[list[Path], typer.Argument(help="Network files: 
     from ..explore.options import Options
     from ..explore.output import TOOLS, write
     from ..quant.analysis.narrow import narrowed_files
-    from ..report import versions
+    from ..reports.page import versions
 
     start = time.perf_counter()
     options = Options(device=_device(device, board), data=data, images=n, skip=skip, form=form, clock=clock,

@@ -13,7 +13,7 @@ from .. import api
 from ..gen.folding.pareto import undominated
 from ..gen.lowering.counts import counted
 from ..gen.targets.fpga.devices import DEVICES, Device
-from ..report import versions
+from ..reports.page import versions
 from . import points as pts
 from .calibration import calibrate
 from .jobs import Job, run

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, NullLocator
 
-from ..pictures import COLOURS
 from ..quant.files.replacing import replacing
+from ..reports.pictures import COLOURS
 
 __all__ = ["front", "write"]
 

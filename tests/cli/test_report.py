@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 import spikeloom
-from spikeloom import report
 from spikeloom.browser import _missing, find_browser
 from spikeloom.demo import Check, run
 from spikeloom.gen.emit.writer import read
 from spikeloom.quant import golden
+from spikeloom.reports import verified as report
 from spikeloom.sim.predict import readout
 
 

@@ -73,6 +73,11 @@ OPTIONS: dict[str, dict[str, tuple[str, ...] | None]] = {
         "--std": ("0.2", "0"), "--pixel-range": ("0,255", "1,0"), "--input-shape": ("1,2,2", "4", "3,2"),
         "--input-bits": ("2", "8", "9"), "--resize": ("4", "4,4"), "--crop": ("4", "0"),
     },
+    "report": {
+        "--test": ("frames.npz", "wide.npz", "none", "text", "folder"), "-n": ("1", "3"), "--json": None,
+        "--model": ("net.py:net", "net.py:nett", "odd.py:net", "net.safetensors"), "--weights": ("text", "none"),
+        "--arg": ("width=4", "x"), "--mean": ("0.5", "120"), "--std": ("0.2", "0"), "--pixel-range": ("0,255", "1,0"),
+    },
     "train": {"--data": ("digits", "none"), "--held-out": ("1", "5000"), "--restart": None},
     "explore": {"--device": ("ecp5-1k",), "--board": ("de10-nano", "papilio"), "--fps": ("x", "-1"), "--skip": None},
 }  # fmt: skip
@@ -90,7 +95,7 @@ def write(rng: np.random.Generator, folder: Path) -> list[str]:
     source = {"train": "odd.toml", "convert": own} | dict.fromkeys(("verify", "synth", "build"), "design")
     good = source.get(command, "net.safetensors")
     words = [command] + ([] if command == "run" else [pick((good, good, good, "none", "text", "folder", "wide.npz"))])
-    if command in ("generate", "build", "train", "explore", "convert"):
+    if command in ("generate", "build", "train", "explore", "convert", "report"):
         words += ["-o", str(folder / "out")]
     if command == "verify":
         words += ["--simulator", "amaranth"]

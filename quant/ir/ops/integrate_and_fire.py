@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..bounds import flag, one_of, within
-from ..node import Node, multiplied
+from ..node import Node, Tested, multiplied
 from ..reach.branches import Near
 from ..reach.node import NodeReach, Place
 from ..rule import Rule
@@ -101,6 +101,13 @@ class IF(Node):
     ) -> Span | None:
         """The spikes of all steps together that its rule can give."""
         return self.fires.possible(self, spans[0], steps, sources[0].timed).total
+
+    def tested(self, current: np.ndarray, result: np.ndarray, steps: int) -> Tested:
+        """Its membranes, in thresholds."""
+        timed = current if current.ndim == 5 else np.repeat(current[:, None], steps, 1)
+        found = self.fires.membranes(self, timed.astype(np.int64), result)
+        when = "in every step" if found.shape[1] == steps > 1 else "of all steps"
+        return Tested(found, self.threshold, f"membrane {when}, in thresholds", 1, "at the threshold or above it")
 
     def reach(self, place: Place) -> NodeReach:
         """Both ways of the tests of its rule, and every threshold moved by one."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..bounds import within
-from ..node import Node, multiplied
+from ..node import Node, Tested, by_channel, multiplied
 from ..reach.branches import Branches
 from ..reach.node import NodeReach, Place
 from ..signal import Signal
@@ -78,6 +78,13 @@ class Requant(Node):
         """The ends, shifted and clamped."""
         low, high = (np.clip(self.shifted(end), self.lo, self.hi) for end in spans[0][:2])
         return Span(low, high)
+
+    def tested(self, current: np.ndarray, result: np.ndarray, steps: int) -> Tested:
+        """What it shifts, in steps of its result."""
+        x = current.astype(np.int64) - by_channel(self.bias)
+        x <<= by_channel(np.maximum(-self.shift, 0))
+        unit = np.int64(1) << np.maximum(self.shift, 0)
+        return Tested(x[:, None], unit, "before the quantiser, in its levels", self.hi + 1, "above the highest level")
 
     def scalable(self, factor: np.ndarray) -> np.ndarray:
         """Factors (C,) up to ``factor`` by which its currents may be multiplied: powers of two, for it shifts."""

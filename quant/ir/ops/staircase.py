@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..node import Node, multiplied
+from ..node import Node, Tested, by_channel, multiplied
 from ..reach.branches import Branches
 from ..reach.node import NodeReach, Place
 from ..signal import Signal
@@ -75,6 +75,13 @@ class Staircase(Node):
     def span(self, spans: Sequence[Span], sources: Sequence[Signal], steps: int) -> Span:
         """Those of the ends."""
         return Span(self.climbed(spans[0].low), self.climbed(spans[0].high))
+
+    def tested(self, current: np.ndarray, result: np.ndarray, steps: int) -> Tested:
+        """Its currents, in steps of mean height, such that the first threshold is its first level above ``low``."""
+        first, last = self.threshold[:, 0], self.threshold[:, -1]
+        unit = np.maximum((last - first) // max(1, self.threshold.shape[1] - 1), 1)
+        x = current.astype(np.int64) - by_channel(first - (self.low + 1) * unit)
+        return Tested(x[:, None], unit, "before the staircase, in steps of mean height", self.high, "beyond its steps")
 
     def scalable(self, factor: np.ndarray) -> np.ndarray:
         """Factors (C,) up to ``factor`` by which its currents may be multiplied: any."""

@@ -37,6 +37,11 @@ class Lossless(Rule):
             count += test(u, k * by_channel(node.threshold))
         return np.stack([(t < count).astype(np.int64) for t in range(steps)], 1)
 
+    def membranes(self, node: IF, currents: np.ndarray, spikes: np.ndarray) -> np.ndarray:
+        """u, once for all steps: (N, 1, C, H, W)."""
+        found = (currents + by_channel(node.bias)).sum(1, keepdims=True)
+        return found + node.v0.reshape(-1, *(node.v0.shape[1:] or (1, 1)))
+
     def possible(self, node: IF, current: Span, steps: int, timed: bool) -> Firing:
         """By the span of the sum over time."""
         v = node.v0.reshape(len(node.v0), -1)

@@ -1,9 +1,11 @@
-"""Pictures of the report as SVG: the spikes of one image, and when each stage is busy. Same input, same bytes."""
+"""Pictures of the reports as SVG, by matplotlib: the spikes of one image, when each stage is busy, which classes are
+taken for which. Same input, same bytes."""
 
 from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable
 from typing import Any
 
 import matplotlib
@@ -12,11 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from .gen.design import Design
-from .quant import execute
-from .quant.ir.network import Network
+from ..gen.design import Design
+from ..quant import execute
+from ..quant.ir.network import Network
 
-__all__ = ["raster", "timeline"]
+__all__ = ["confusion", "drawn", "raster", "timeline"]
 
 # Text and axes are drawn in this colour, which the page replaces by that of its text, light or dark.
 INK = "#010203"
@@ -28,13 +30,22 @@ STYLE: dict[Any, Any] = {
 # 5.4 inches are 389 points: text of 11 points stays near 11 pixels on a narrow phone.
 WIDTH = 5.4
 
+MOST_PANELS = 4
+"""Layers side by side; of more so many are drawn, from all over the network."""
+
+MOST_NUMBERS = 12
+"""Classes of a confusion matrix up to which every number is written into its cell."""
+
 
 def raster(network: Network, pixels: np.ndarray, label: int | None = None) -> str:
     """The image ``pixels`` (C, H, W) and the spikes of every layer of neurons: rows neurons, columns t = 1..T.
 
-    A quantised network has no spikes; its values are drawn, one column a layer.
+    A quantised network has no spikes; its values are drawn, one column a layer. Of more than :data:`MOST_PANELS`
+    layers so many are drawn.
     """
     layers = [node.name for node in network if node.activation]
+    places = np.linspace(0, len(layers) - 1, min(len(layers), MOST_PANELS)).round().astype(int)
+    layers = [layers[k] for k in places]
     result = execute.run(network, pixels[None])
     with matplotlib.rc_context(STYLE):
         figure = Figure((WIDTH, 5.2), layout="constrained")
@@ -44,8 +55,36 @@ def raster(network: Network, pixels: np.ndarray, label: int | None = None) -> st
         _logits(answer, result.logits[0])
         panels = bottom.subplots(1, max(1, len(layers)), squeeze=False)[0]
         for panel, name in zip(panels, layers, strict=False):
-            _neurons(panel, name, result[name][0], network)
+            _neurons(panel, name, result[name][0], network, "\n" if len(layers) > 2 else ": ")
         return _svg(figure, "raster")
+
+
+def confusion(table: np.ndarray) -> str:
+    """Images by their label, downwards, and by the class that the network says, to the right: ``table`` (K, K). Colours
+    are shares of a label's images."""
+    classes = len(table)
+    shares = table / np.maximum(table.sum(1, keepdims=True), 1)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((WIDTH, WIDTH - 0.6), layout="constrained")
+        axes = figure.subplots()
+        colours: Any = ListedColormap([f"#3f7fc1{k:02x}" for k in range(256)])
+        axes.imshow(shares, cmap=colours, vmin=0, vmax=1, interpolation="nearest")
+        if classes <= MOST_NUMBERS:
+            for label, said in np.argwhere(table):
+                axes.annotate(f"{table[label, said]:,}", (said, label), ha="center", va="center", fontsize=9)
+        if classes <= 2 * MOST_NUMBERS:
+            axes.set_xticks(range(classes))
+            axes.set_yticks(range(classes))
+        axes.set_xlabel("class that the network says")
+        axes.set_ylabel("label")
+        axes.tick_params(length=0)
+        return _svg(figure, "confusion")
+
+
+def drawn(plot: Callable[[], Figure], name: str) -> str:
+    """What ``plot`` gives, in the style of the pages; ``name`` begins the names in it."""
+    with matplotlib.rc_context(STYLE):
+        return _svg(plot(), name)
 
 
 def _image(axes: Axes, pixels: np.ndarray, high: int, label: int | None) -> None:
@@ -69,8 +108,8 @@ def _logits(axes: Axes, logits: np.ndarray) -> None:
     axes.tick_params(axis="x", length=0)
 
 
-def _neurons(axes: Axes, name: str, values: np.ndarray, network: Network) -> None:
-    """One layer: ``values`` (T, C, H, W) spikes or (C, H, W) values."""
+def _neurons(axes: Axes, name: str, values: np.ndarray, network: Network, colon: str) -> None:
+    """One layer: ``values`` (T, C, H, W) spikes or (C, H, W) values; ``colon`` stands behind its name."""
     channels, height, width = network.signals[name].shape
     neurons = channels * height * width
     values = values.reshape(-1, neurons).T
@@ -92,7 +131,7 @@ def _neurons(axes: Axes, name: str, values: np.ndarray, network: Network) -> Non
     else:
         axes.set_xticks([])
         rate = f"values {low}..{high}"
-    axes.set_title(f"{name}: {neurons} neurons\n{rate}")
+    axes.set_title(f"{name}{colon}{neurons} neurons\n{rate}")
     axes.tick_params(axis="y", length=0)
 
 
