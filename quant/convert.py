@@ -80,7 +80,8 @@ def convert(front_end: FrontEnd, model: Any, wanted: Wanted) -> Result:
     graph, known = _read(front_end, model, wanted, known)
     calibrating = None if wanted.calibrate is None else known
     if isinstance(graph, Network):
-        return Result(graph)
+        facts = {"model": wanted.source, "method": f"none: {front_end.name} reads integers as they are"}
+        return Result(graph, facts=facts | {key: text for key, text in graph.meta.items() if key != "origin"})
     shape = graph.shape
     if shape is None:
         raise ConversionError(
@@ -190,7 +191,9 @@ def _read(
         found = replace(found, name=f"{found.name}, grey as colours", pixels=found.pixels.repeat(3, 1))
     if isinstance(graph, Network):
         given = {"method": wanted.method, **wanted.options, "calibrate": wanted.calibrate, "test": wanted.test}
-        given |= {"mean": wanted.seen.mean or None, "meta": wanted.meta, "input_high": wanted.high}
+        given |= {"mean": wanted.seen.mean or None, "std": wanted.seen.std or None, "meta": wanted.meta}
+        given |= {"pixel_range": None if wanted.seen.plain else wanted.seen.pixels}
+        given |= {"input_high": wanted.high, "input_bits": wanted.bits}
         if more := [key for key, value in given.items() if value is not None]:
             raise FrontEndError(f"{front_end.name}: reads integers as they are; leave out {', '.join(more)}")
         return graph, found

@@ -1,0 +1,38 @@
+"""Files of ONNX: networks of floats, and of integers as QONNX writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ...ir.network import Network
+    from ..float_graph import FloatGraph
+
+__all__ = ["Onnx"]
+
+
+class Onnx:
+    """The front end of ``.onnx`` files: an integer network where the graph has the quantisers of QONNX, else a float
+    graph. See :mod:`~.file` for what is no such file, and :func:`~.walk.Walk.run` for what is refused by name."""
+
+    name = "onnx"
+    sources = "files *.onnx"
+
+    def takes(self, source: object) -> bool:
+        """Whether ``source`` is the name of such a file."""
+        return isinstance(source, str | Path) and Path(source).suffix.lower() == ".onnx"
+
+    def read(self, source: str | Path, shape: tuple[int, int, int] | None = None) -> FloatGraph | Network:
+        """The float graph, or the integer network, of the file ``source``. ``shape`` (C, H, W) of the image, where the
+        file leaves it open. Raises OnnxError for a file that is none, UnsupportedLayer and NetworkError."""
+        from .file import load
+        from .float_reader import FloatReader
+        from .graph import Graph
+        from .integer_reader import IntegerReader
+
+        graph = Graph.of(load(Path(source)), Path(source).name, shape)
+        with np.errstate(all="ignore"):  # what is not finite is refused by name
+            return IntegerReader(graph).network() if graph.quantised else FloatReader(graph).graph_of_floats()
