@@ -12,6 +12,7 @@ import pytest
 from spikeloom import api
 from spikeloom.converted import Converted
 from spikeloom.quant import golden
+from spikeloom.quant.ir.network import NetworkError
 
 pytest.importorskip("onnx", reason="the extra 'onnx' is not installed")
 pytest.importorskip("qonnx", reason="qonnx, the oracle, is not installed")
@@ -40,12 +41,24 @@ def test_integers_are_taken_as_they_are(cli: Callable[..., Any], tmp_path: Path)
     image = pixels((1, 1, 3, 4))
     assert np.array_equal(golden.run(network, image).logits * 0.125, executed(path, image)[output])
     assert str(tmp_path) not in str(network.meta) and network.meta["origin"] == "net.onnx"
-    for option, value, name in (("--method", "ptq", "method"), ("--bits", "4", "bits"), ("--mean", "0.5", "mean"),
-                                ("--std", "0.5", "std"), ("--pixel-range=-1,1", "", "pixel_range"),
-                                ("--input-bits", "4", "input_bits"), ("--test", "digits", "test")):  # fmt: skip
-        given = [option, value] if value else [option]
-        cli("convert", path, "-o", tmp_path / "other.safetensors", *given).refused(
-            "onnx: reads integers as they are; leave out", name)  # fmt: skip
+    np.savez(tmp_path / "images.npz", frames=image.astype(np.uint8))
+    for option, value, name in (("--method", "ptq", "method"), ("--bits", 4, "bits"), ("--steps", 4, "steps"),
+                                ("--test", tmp_path / "images.npz", "test")):  # fmt: skip
+        given = ("-o", tmp_path / "other.safetensors", option, value)
+        cli("convert", path, *given).refused("onnx: reads integers as they are; leave out", name)
+
+
+def test_what_a_file_of_integers_sees_is_said(tmp_path: Path) -> None:
+    """Bits of pixels, their range, mean and std: single floats, as what calls the graph would compute them."""
+    path, output = integers(tmp_path)
+    network = api.convert(path, input_bits=4, pixel_range=(-1, 1), mean=(0.1,), std=(0.7,))
+    assert network.meta["sees"] == "pixels 0..15 as -1..1, less 0.1, by 0.7" and network.input.high == 15
+    for image in pixels((8, 1, 1, 3, 4)) // 16:
+        x = image.astype(np.float32) / np.float32(15) * np.float32(2) + np.float32(-1)
+        wanted = executed(path, (x - np.float32(0.1)) / np.float32(0.7))
+        assert np.array_equal(golden.run(network, image).logits * 0.125, wanted[output])
+    with pytest.raises(NetworkError, match="net.onnx: mean has 3 values, but an image 1 channels"):
+        api.convert(path, mean=(0.1, 0.2, 0.3))
 
 
 def test_floats_are_quantised_by_a_method(cli: Callable[..., Any], tmp_path: Path) -> None:

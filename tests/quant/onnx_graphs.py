@@ -73,14 +73,15 @@ def floats(images: np.ndarray) -> np.ndarray:
 
 
 def executed(path: Path, images: np.ndarray) -> dict[str, np.ndarray]:
-    """All tensors of a QONNX graph for a batch of pixels as large as the graph says, by qonnx itself."""
+    """All tensors of a QONNX graph for a batch of pixels, or floats, as large as the graph says, by qonnx itself."""
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.core.onnx_exec import execute_onnx
     from qonnx.transformation.infer_shapes import InferShapes
 
     model = ModelWrapper(str(path)).transform(InferShapes())
+    x = images if images.dtype == np.float32 else floats(images)
     shape = model.get_tensor_shape(model.graph.input[0].name)
-    return execute_onnx(model, {model.graph.input[0].name: floats(images).reshape(shape)}, True)
+    return execute_onnx(model, {model.graph.input[0].name: x.reshape(shape)}, True)
 
 
 def runtime(path: Path, images: np.ndarray) -> np.ndarray:

@@ -112,6 +112,8 @@ def test_a_front_end_of_integers_gives_the_network(tmp_path: Path, monkeypatch: 
     assert api.convert(tmp_path / "model.safetensors").hash == network.hash
     with pytest.raises(FrontEndError, match="^integers: reads integers as they are; leave out steps, rule$"):
         api.convert(tmp_path / "model.safetensors", shape=SHAPE, steps=4, rule="causal")
+    with pytest.raises(FrontEndError, match="leave out std, pixel_range, input_bits$"):
+        api.convert(tmp_path / "model.safetensors", std=0.5, pixel_range=(-1, 1), input_bits=4)
 
 
 @pytest.mark.parametrize(("source", "name"), [("n.tflite", "'n.tflite'"), (Path("a/b.pt"), "'a/b.pt'"), ([1], "list")])

@@ -134,7 +134,8 @@ def two(built: Built) -> str:
 REFUSED: dict[str, tuple[Callable[[Built], str], str]] = {
     "operator": (lambda b: b.op("Sigmoid", conv(b, "x", 4, 2), name="s"), r"^s: Sigmoid is not supported; supported:"),
     "no name": (lambda b: b.op("Sigmoid", conv(b, "x", 4, 2), name=""), r"^out1: Sigmoid is not"),
-    "domain": (lambda b: b.op("Relu", "x", domain="com.x"), r"Relu0: Relu of the domain com.x is not"),
+    "domain": (lambda b: b.op("Relu", "x", domain="com.x"), r"Relu0: Relu of the domain 'com.x' is not"),
+    "kernel": (lambda b: conv(b, "x", 4, 2, kernel_shape=[2, 2]), r"with a kernel \[2, 2\]"),
     "stride": (lambda b: conv(b, "x", 4, 2, strides=[1, 2]), r"Conv0: Conv with strides=\[1, 2\] .*the same stride"),
     "pads": (lambda b: conv(b, "x", 4, 2, pads=[1, 1, 0, 0]), r"pads=\[1, 1, 0, 0\] .* the same padding on all sides"),
     "dilation": (lambda b: conv(b, "x", 4, 2, dilations=[2, 2]), r"dilations=\[2, 2\] .*supported: dilation 1"),
@@ -235,6 +236,7 @@ def test_graphs_that_cannot_be_read(tmp_path: Path) -> None:
     refused(lambda m: None, "has the operators of opset 6, supported: 7 to", opset=6)
     refused(lambda m: None, "leaves the shape of x open; say it", shape=("N", "F"))
     refused(lambda m: None, "an input of 3 dimensions", shape=(1, 3, 4))
+    refused(lambda m: m.graph.input[0].type.tensor_type.__setattr__("elem_type", 2), "x: an image of the type 2 is not")
     refused(lambda m: m.graph.output.append(m.graph.output[0]), "outputs out0, out0 are not supported; supported: one")
     refused(lambda m: m.graph.initializer[0].dims.append(99), "the tensor 'constant0' is damaged")
     refused(lambda m: m.functions.append(helper.make_function("d", "f", [], [], [], [])), "inline them first")

@@ -12,6 +12,7 @@ import pytest
 
 from spikeloom.quant import golden
 from spikeloom.quant.data import Dataset
+from spikeloom.quant.frontends.layers import UnsupportedLayer
 from spikeloom.quant.frontends.onnx import Onnx
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import Conv2d, Gain, Linear
@@ -20,7 +21,7 @@ from spikeloom.quant.ir.ops.staircase import Staircase
 onnx = pytest.importorskip("onnx", reason="the extra 'onnx' is not installed")
 pytest.importorskip("qonnx", reason="qonnx, the oracle, is not installed")
 
-from onnx_graphs import BREVITAS, Built, executed, pixels  # noqa: E402
+from onnx_graphs import BREVITAS, QONNX, Built, executed, pixels  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:Output shapes disagree")
 
@@ -33,15 +34,17 @@ def relation(network: Network) -> Callable[[np.ndarray], np.ndarray]:
     return lambda logits: unit * (logits + start)
 
 
-def compared(path: Path, images: np.ndarray, scales: dict[str, float]) -> Network:
-    """The network of a graph, whose activations (``scales``, by node) and logits are those of the graph."""
+def compared(path: Path, images: np.ndarray, scales: dict[str, float], zero: int = 0) -> Network:
+    """The network of a graph, whose activations (``scales``, by node, and ``zero`` point) and logits are those of the
+    graph."""
     network, wanted = Onnx().read(path), executed(path, images)
     names = {node.name: node.output[0] for node in onnx.load(path).graph.node}
     found = golden.run(network, images)
     for name, scale in scales.items():
         values, outputs = found[name], wanted[names[name]]
         assert len(np.unique(values)) > 1, name
-        assert np.array_equal((values.reshape(outputs.shape) * np.float32(scale)).astype(np.float32), outputs), name
+        values = (values.reshape(outputs.shape) - zero).astype(np.float32)
+        assert np.array_equal(values * np.float32(scale), outputs), name
     logits = wanted[onnx.load(path).graph.output[0].name]
     assert len(np.unique(logits)) > 5
     np.testing.assert_allclose(relation(network)(found.logits), logits, rtol=2e-5, atol=2e-5)
@@ -71,12 +74,14 @@ def test_every_rounding(tmp_path: Path, rounding: str) -> None:
 
 @pytest.mark.parametrize(
     "changed",
-    [{"bits": 2, "scale": 1.0}, {"bits": 1}, {"bits": 3, "signed": 0}, {"scale": 0.3}, {"weight_scale": 0.07}],
+    [{"bits": 2, "scale": 1.0}, {"bits": 1}, {"bits": 3, "signed": 0}, {"scale": 0.3}, {"weight_scale": 0.07},
+     {"signed": 0, "zero": 5}, {"zero": -3, "rounding": "FLOOR"}],
     ids=str,
 )
 def test_levels_and_scales(tmp_path: Path, changed: dict) -> None:
     built, output = mlp(np.random.default_rng(2), 200, **changed)
-    compared(built.save(tmp_path, output), pixels((200, 1, 5, 6)), {"act": changed.get("scale", 0.5)})
+    scales = {"act": changed.get("scale", 0.5)}
+    compared(built.save(tmp_path, output), pixels((200, 1, 5, 6)), scales, changed.get("zero", 0))
 
 
 def test_halves_are_rounded_as_the_graph_rounds_them(tmp_path: Path) -> None:
@@ -144,6 +149,57 @@ def test_all_pairs_of_a_sum(tmp_path: Path) -> None:
     x = built.quant(built.op("Add", one, other), 4, 0.11, signed=0, rounding="FLOOR", name="sum")
     output = built.op("MatMul", x, built.quant(np.arange(20).reshape(2, 10) - 7, 5))
     compared(built.save(tmp_path, output), images[:, :, None, None], {"sum": 0.11})
+
+
+def test_a_last_layer_with_whole_biases(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    built = Built(100, 6)
+    weight = built.quant(rng.normal(size=(10, 6)), 4, 0.5)
+    output = built.op("Gemm", built.quant("x", 4, 0.0625, signed=0), weight, rng.integers(-99, 99, 10) / 32, transB=1)
+    network = compared(built.save(tmp_path, output), pixels((100, 6, 1, 1)), {})
+    assert network.meta["logits"].endswith("(logit +0)") and len(np.unique(network["logits"].bias)) > 5
+
+
+def last(built: Built, x: str, **changed: Any) -> str:
+    """Ten classes of ``x``, quantised in 2 bits."""
+    x = built.op("Flatten", built.quant(x, 2, 0.5))
+    inputs = changed.get("inputs", 32)
+    return built.op("MatMul", x, built.quant(np.ones((inputs, 10)), 4, changed.get("scale", 0.5)))
+
+
+W = np.random.default_rng(0).integers(-7, 8, (2, 2, 3, 3)) / 4
+REFUSED: dict[str, tuple[Callable[[Built], str], str]] = {
+    "levels": (lambda b: b.quant("x", 6, 0.02, name="q"), "^q: Quant of 32 levels is .*supported: up to 16"),
+    "weights": (lambda b: b.op("Conv", b.quant("x", 2), W), "Conv1: Conv with weights that nothing quantises"),
+    "wide": (lambda b: b.op("Conv", b.quant("x", 2), b.quant(99 * W, 9, 0.25)), "weights, of more than 8 bits"),
+    "values": (lambda b: b.op("Conv", b.op("Conv", b.quant("x", 2), b.quant(W, 4)), b.quant(W, 4)),
+               "Conv4: Conv of numbers that are not quantised .*supported: a quantiser before it"),
+    "pool": (lambda b: last(b, b.op("MaxPool", b.op("Conv", b.quant("x", 2), b.quant(W, 4)), kernel_shape=[2, 2])),
+             "MaxPool3: MaxPool of numbers that are not quantised"),
+    "zero": (lambda b: b.op("Conv", b.quant("x", 2, zero=1.0), b.quant(W, 4), pads=[1, 1, 1, 1]), "has a zero point"),
+    "trunc": (lambda b: b.op("Trunc", b.quant("x", 4), 1.0, 0.0, 4.0, 2.0, domain=QONNX), "^Trunc1: Trunc is not"),
+    "rounding": (lambda b: b.quant("x", 2, rounding="NEAR"), "Quant with rounding_mode='NEAR' .*supported: ROUND, "),
+    "scale": (lambda b: b.quant("x", 2, -1.0), "Quant with a scale that is not positive"),
+    "bits": (lambda b: b.quant("x", 2.5), r"Quant of \[2.5\] bits"),  # type: ignore[arg-type]
+    "fraction": (lambda b: b.quant("x", 2, zero=0.5), "a zero point that is no whole number"),
+    "domain": (lambda b: b.op("Quant", "x", 1.0, 0.0, 2.0, domain="com.x"), "Quant of the domain 'com.x'"),
+    "classes": (lambda b: last(b, "x", inputs=128, scale=np.arange(1, 11) / 4), "of classes with several scales"),
+    "biases": (lambda b: b.op("Add", last(b, "x", inputs=128), np.arange(10) / 7), "biases that are no whole"),
+    "bent": (lambda b: b.op("Relu", last(b, "x", inputs=128)), "Relu that gives no line of sums"),
+    "channels": (lambda b: b.op("Conv", b.quant("x", 2, np.array([[[1.0]], [[2.0]]])), b.quant(W, 4)),
+                 "of channels with several scales"),
+    "rows": (lambda b: b.op("Conv", b.quant("x", 2), b.quant(W, 4, W * W + 1)), "several scales for one output"),
+    "units": (lambda b: last(b, b.op("Add", b.quant("x", 2, 0.5), b.quant("x", 2, 0.3))), "that is a whole multiple"),
+    "infinite": (lambda b: last(b, b.op("Mul", "x", np.float32(np.inf))), "a constant that is not finite"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_not_exact_is_refused(tmp_path: Path, name: str) -> None:
+    build, message = REFUSED[name]
+    built = Built(1, 2, 8, 8)
+    with pytest.raises(UnsupportedLayer, match=message):
+        Onnx().read(built.save(tmp_path, build(built)))
 
 
 def test_the_given_network_of_mnist(data_dir: Path, real: Callable[[str], Dataset]) -> None:

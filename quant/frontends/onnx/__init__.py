@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..protocol import Pixels
+
 if TYPE_CHECKING:
     from ...ir.network import Network
     from ..float_graph import FloatGraph
@@ -20,14 +22,18 @@ class Onnx:
 
     name = "onnx"
     sources = "files *.onnx"
+    reads_pixels = True
 
     def takes(self, source: object) -> bool:
         """Whether ``source`` is the name of such a file."""
         return isinstance(source, str | Path) and Path(source).suffix.lower() == ".onnx"
 
-    def read(self, source: str | Path, shape: tuple[int, int, int] | None = None) -> FloatGraph | Network:
+    def read(
+        self, source: str | Path, shape: tuple[int, int, int] | None = None, pixels: Pixels | None = None
+    ) -> FloatGraph | Network:
         """The float graph, or the integer network, of the file ``source``. ``shape`` (C, H, W) of the image, where the
-        file leaves it open. Raises OnnxError for a file that is none, UnsupportedLayer and NetworkError."""
+        file leaves it open; ``pixels``, what an integer network takes. Raises OnnxError for a file that is none,
+        UnsupportedLayer and NetworkError."""
         from .file import load
         from .float_reader import FloatReader
         from .graph import Graph
@@ -35,4 +41,6 @@ class Onnx:
 
         graph = Graph.of(load(Path(source)), Path(source).name, shape)
         with np.errstate(all="ignore"):  # what is not finite is refused by name
-            return IntegerReader(graph).network() if graph.quantised else FloatReader(graph).graph_of_floats()
+            if graph.quantised:
+                return IntegerReader(graph, pixels or Pixels()).network()
+            return FloatReader(graph).graph_of_floats()

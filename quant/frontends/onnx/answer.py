@@ -1,21 +1,37 @@
-"""The logits of a graph as those of a Readout."""
+"""Both ends of a QONNX graph: its image as pixels, its logits as those of a Readout."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ...ir.bounds import LARGEST
+from ...ir.bounds import LARGEST, NetworkError
 from ...ir.network import Network
 from ...ir.ops import Readout
 from ..layers import UnsupportedLayer
+from ..protocol import Pixels
 from .building import Building
 from .graph import Graph, Step
 from .numbers import HALF, Numbers
 
-__all__ = ["readout"]
+__all__ = ["readout", "seen"]
 
 
-def readout(building: Building, answer: Numbers, graph: Graph) -> Network:
+def seen(image: str, graph: Graph, pixels: Pixels) -> Numbers:
+    """The numbers of the image (N, C, H, W) of ``graph``, of ``pixels`` that the node ``image`` gives, rounded to
+    single floats after each step. Raises NetworkError for a mean or std of other channels."""
+    numbers = Numbers.of(image, (graph.shape[0], *graph.pixels), pixels.high).behind("Div", pixels.high)
+    if (pixels.black, pixels.white) != (0, 1):
+        numbers = numbers.behind("Mul", pixels.white - pixels.black).behind("Add", pixels.black)
+    for op, name, values in (("Sub", "mean", pixels.mean), ("Div", "std", pixels.std)):
+        if len(values) not in (0, 1, graph.pixels[0]):
+            of = f"{len(values)} values, but an image {graph.pixels[0]} channels"
+            raise NetworkError(f"{graph.file}: {name} has {of}")
+        if values:
+            numbers = numbers.behind(op, np.broadcast_to(np.array(values), graph.pixels[:1]))
+    return numbers
+
+
+def readout(building: Building, answer: Numbers, graph: Graph, pixels: Pixels) -> Network:
     """The network whose logits are those of ``answer`` less a number that is the same for all classes, by a positive
     one. Raises UnsupportedLayer where there are none such."""
     step = next(step for step in graph.steps if graph.answer in step.outputs)
@@ -36,11 +52,18 @@ def readout(building: Building, answer: Numbers, graph: Graph) -> Network:
                          bias=np.rint(bias - first).astype(np.int64)))  # fmt: skip
     meta = {
         "origin": graph.file,
-        "sees": "pixels 0..255 as 0..1",
+        "sees": _said(pixels),
         "logits": f"those of the graph are {unit:.9g} * (logit {first:+.9g})",
         "thresholds": f"{building.unsure} of {building.thresholds} lie where the rounding of floats decides",
     }
     return Network(building.needed(), 1, meta)
+
+
+def _said(pixels: Pixels) -> str:
+    text = f"pixels 0..{pixels.high} as {pixels.black:g}..{pixels.white:g}"
+    for word, values in (("less", pixels.mean), ("by", pixels.std)):
+        text += f", {word} {', '.join(f'{value:g}' for value in values)}" if values else ""
+    return text
 
 
 def _line(step: Step, answer: Numbers) -> tuple[np.ndarray, np.ndarray]:

@@ -18,16 +18,16 @@ __all__ = ["Building", "bits_of"]
 
 class Building:
     """The ``nodes`` of a network, by name, with their ``signals``; ``image`` is that of its Input, for images of
-    ``shape`` (C, H, W). ``unsure`` and ``thresholds``: how many thresholds lie where the rounding of floats decides,
-    and how many there are."""
+    ``shape`` (C, H, W) with pixels 0..``high``. ``unsure`` and ``thresholds``: how many thresholds lie where the
+    rounding of floats decides, and how many there are."""
 
     image = "image"
 
-    def __init__(self, shape: tuple[int, int, int]) -> None:
+    def __init__(self, shape: tuple[int, int, int], high: int) -> None:
         self.nodes = dict[str, Node]()
         self.signals = dict[str, Signal]()
         self.unsure = self.thresholds = 0
-        self.add(Input(name=self.image, shape=shape, high=255))
+        self.add(Input(name=self.image, shape=shape, high=high))
 
     def add(self, node: Node) -> str:
         """Take in a node behind those that it takes the results of; its name. Raises NetworkError."""

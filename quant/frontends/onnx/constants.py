@@ -82,7 +82,8 @@ def _squeezed(step: Step, x: Sequence[Any]) -> Any:
 
 
 def _reshaped(step: Step, x: Sequence[Any]) -> Any:
-    wanted = [x[0].shape[k] if n == 0 and not step.get("allowzero", 0) else n for k, n in enumerate(x[1].tolist())]
+    kept = not step.get("allowzero", 0)
+    wanted = [x[0].shape[k] if n == 0 and kept else n for k, n in enumerate(x[1].tolist())]
     return x[0].reshape(wanted)
 
 
@@ -101,6 +102,8 @@ def _sliced(step: Step, x: Sequence[Any]) -> Any:
 def _cast(step: Step, x: Sequence[Any]) -> Any:
     from onnx.helper import tensor_dtype_to_np_dtype
 
+    for known in ("saturate", "round_mode"):  # of types of 8 bits
+        step.get(known, 0)
     return x[0].astype(tensor_dtype_to_np_dtype(step.get("to", 1)))
 
 

@@ -32,8 +32,6 @@ class Made:
 class FloatReader(Walk[Made]):
     """Reads a graph without quantisers."""
 
-    floats = (1, 11)
-
     def __init__(self, graph: Graph) -> None:
         vector = len(graph.shape) == 2 and graph.pixels[1:] != (1, 1)
         super().__init__(graph, Made(self._first if vector else IMAGE, graph.shape))

@@ -15,13 +15,16 @@ from .file import OnnxError
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, ValueInfoProto
 
-__all__ = ["QONNX", "Graph", "Step"]
+__all__ = ["FLOATS", "QONNX", "QUANTISERS", "STANDARD", "Graph", "Step"]
 
 QONNX = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
 """Domains of the operators of QONNX, the newest first."""
 
 STANDARD = ("", "ai.onnx")
 """Domains of the operators of ONNX itself."""
+
+FLOATS = (1,)
+"""Types, as ONNX numbers them, of images and of what is computed from them: single floats."""
 
 QUANTISERS = ("Quant", "IntQuant", "BipolarQuant", "Trunc", "MultiThreshold")
 INTEGER_OPERATORS = ("QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "QGemm", "ConvInteger",
@@ -86,6 +89,9 @@ class Graph:
                 "logits"
             )
         shape = _image(images[0], given, file)
+        if (kind := images[0].type.tensor_type.elem_type) not in FLOATS:
+            raise UnsupportedLayer(f"{images[0].name}: an image of the type {kind} is not supported; supported: single "
+                                   "floats (1)")  # fmt: skip
         names: Counter[str] = Counter()
         opset = next(entry.version for entry in model.opset_import if entry.domain in STANDARD)
         steps = [_step(node, names, file, opset) for node in graph.node]
@@ -98,8 +104,8 @@ class Graph:
         takers = Counter(name for step in kept for name in step.inputs if name)
         takers[graph.output[0].name] += 1
         if plain := next((step for step in kept if step.op in INTEGER_OPERATORS), None):
-            plain.refuse("of a quantised graph", "floats, which spikeloom quantises itself, or the quantisers of QONNX "
-                         "(qonnx.transformation.qcdq_to_qonnx writes these in place of QuantizeLinear)")  # fmt: skip
+            plain.refuse("of a quantised graph", "floats, which spikeloom quantises itself; for values of up to 4 bits "
+                         "quantisers of QONNX, as qonnx.transformation.qcdq_to_qonnx writes them")  # fmt: skip
         pixels = given if len(shape) == 2 and given else (*shape[1:], 1, 1)[:3]
         quantised = any(step.op in QUANTISERS for step in kept)
         return cls(tuple(kept), images[0].name, shape, pixels, graph.output[0].name, constants, takers, quantised, file)

@@ -13,7 +13,8 @@ import numpy as np
 from ...ir.network import Network
 from ...ir.ops import Flatten, MaxPool, SumPool
 from ...ir.ops.staircase import MOST_THRESHOLDS
-from .answer import readout
+from ..protocol import Pixels
+from .answer import readout, seen
 from .building import Building
 from .constants import axes_of
 from .graph import Graph, Step
@@ -32,15 +33,15 @@ MOST_SAME = 1 << 10
 
 
 class IntegerReader(Walk[Numbers]):
-    """Reads a graph with quantisers. A pixel p of 0..255 is the number p / 255 of the graph's image."""
+    """Reads a graph with quantisers, whose image is what a model sees of ``pixels``."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.building = Building(graph.pixels)
-        image, shape = self.building.image, (graph.shape[0], *graph.pixels)
+    def __init__(self, graph: Graph, pixels: Pixels) -> None:
+        self.pixels, self.building = pixels, Building(graph.pixels, pixels.high)
+        image, numbers = self.building.image, seen(self.building.image, graph, pixels)
         if len(graph.shape) == 2 and math.prod(graph.pixels[1:]) > 1:
             image = self.building.add(Flatten(name=f"{image} as a vector", source=image))
-        shape = graph.shape if len(graph.shape) == 2 else shape
-        super().__init__(graph, Numbers.of(image, shape, 255).behind("Div", 255))
+            numbers = numbers.flattened(image, graph.shape, math.prod(graph.pixels[1:]))
+        super().__init__(graph, numbers.moved(image, graph.shape))
         self.products = Products(self.building)
         self.handlers = {
             "Quant": self._quant, "IntQuant": self._quant, "BipolarQuant": self._quant, "MatMul": self._matmul,
@@ -54,7 +55,7 @@ class IntegerReader(Walk[Numbers]):
 
     def network(self) -> Network:
         """The network. Raises UnsupportedLayer and NetworkError."""
-        return readout(self.building, self.run(), self.graph)
+        return readout(self.building, self.run(), self.graph, self.pixels)
 
     def _numbers(self, step: Step, x: Any) -> Numbers:
         if not isinstance(x, Numbers):
@@ -95,7 +96,8 @@ class IntegerReader(Walk[Numbers]):
         if self.building.values(node):
             node = self.building.gained(step.name, numbers.node, np.ones(len(numbers.unit), np.int64))
         self._finite(step, numbers)
-        found = stairs(numbers, quantiser)
+        signal = self.building.signals[node]
+        found = stairs(numbers, quantiser, (signal.low, signal.high))
         if found.threshold.shape[1] > MOST_THRESHOLDS:
             step.refuse(f"of {found.threshold.shape[1] + 1} levels", f"up to {MOST_THRESHOLDS + 1}, as 4 bits have; "
                         "more where a quantiser keeps the pixels of an image as they are")  # fmt: skip

@@ -27,19 +27,19 @@ class Stairs(NamedTuple):
     unsure: int
 
 
-def stairs(numbers: Numbers, quantiser: Quantiser) -> Stairs:
-    """The thresholds of ``quantiser``, with scales (C, 1), behind ``numbers``."""
-    most = numbers.reach
-    ends = np.array([[-most, most]]).repeat(len(numbers.unit), 0)
-    first, last = quantiser.levels(numbers.floats(ends)).T
+def stairs(numbers: Numbers, quantiser: Quantiser, ends: tuple[int, int]) -> Stairs:
+    """The thresholds of ``quantiser``, with scales (C, 1), behind ``numbers`` of sums between the ``ends``."""
+    both = np.array([ends]).repeat(len(numbers.unit), 0)
+    first, last = quantiser.levels(numbers.floats(both)).T
     turned = last < first
     low, high = min(int(np.minimum(first, last).min()), 0), max(int(np.maximum(first, last).max()), 1)
     wanted = np.arange(low + 1, high + 1)[None].repeat(len(turned), 0)
     sign = np.where(turned, -1, 1)[:, None]
+    both = np.sort(sign * both)
 
     def found(kind: type, moved: int) -> np.ndarray:
-        """The smallest turned sum in -most..most + 1 with each of the wanted levels."""
-        under, over = np.full(wanted.shape, -most - 1), np.full(wanted.shape, most + 1)
+        """The smallest turned sum with each of the wanted levels; one more than the highest where none has it."""
+        under, over = (np.broadcast_to(end[:, None], wanted.shape) for end in (both[:, 0] - 1, both[:, 1] + 1))
         while (over - under).max(initial=0) > 1:
             middle = (under + over) // 2
             x = numbers.floats(sign * middle, kind, moved)

@@ -10,11 +10,10 @@ import numpy as np
 
 from ..layers import UnsupportedLayer
 from .constants import FOLDS, axes_of, folded
-from .graph import QONNX, STANDARD, Graph, Step
+from .graph import FLOATS, QONNX, QUANTISERS, STANDARD, Graph, Step
 
 __all__ = ["Shaped", "Walk", "no_result"]
 
-DOMAINS = (*STANDARD, *QONNX)
 LAST = {"Softmax": -1, "LogSoftmax": -1, "ArgMax": 0}
 """What may follow the logits and changes no answer, with the axis that is meant where none is said."""
 
@@ -34,9 +33,6 @@ Handler = Callable[[Step, Sequence[Any]], Any]
 
 class Walk(Generic[T]):
     """Reads ``graph``: what ``handlers`` (by operator) make of each step, from the image on."""
-
-    floats: tuple[int, ...] = (1,)
-    """Types, as ONNX numbers them, to which the tensors of an image may be cast: single floats."""
 
     def __init__(self, graph: Graph, image: T) -> None:
         self.graph = graph
@@ -71,8 +67,8 @@ class Walk(Generic[T]):
 
     def _handled(self, step: Step, x: Sequence[Any]) -> Any:
         handler = self.handlers.get(step.op)
-        if step.domain not in DOMAINS:
-            step.refuse(f"of the domain {step.domain}", "operators of ONNX and QONNX")
+        if step.domain not in (QONNX if step.op in QUANTISERS else STANDARD):
+            step.refuse(f"of the domain {step.domain!r}", "operators of ONNX, quantisers of QONNX")
         if step.op in LAST:
             return self._last(step, x[0])
         if handler is None:
@@ -97,8 +93,11 @@ class Walk(Generic[T]):
             step.get("seed", 0)
             if len(x) > 2 and x[2] is not None and bool(np.any(x[2])):
                 step.refuse("in training", "a model exported in evaluation")
-        elif step.op == "Cast" and step.get("to", 1) not in self.floats:
-            step.refuse(f"to the type {step.get('to', 1)}", "single floats (1)")
+        elif step.op == "Cast":
+            for known in ("saturate", "round_mode"):  # of types of 8 bits
+                step.get(known, 0)
+            if step.get("to", 1) not in FLOATS:
+                step.refuse(f"to the type {step.get('to', 1)}", "single floats (1)")
         return self.same(step, x[0])
 
     def same(self, step: Step, x: T) -> T:

@@ -22,12 +22,12 @@ class Square(NamedTuple):
         return high, wide
 
 
-def windows_of(step: Step, size: tuple[int, ...], kernel: tuple[int, ...] | None = None, pad: int = 0) -> Square:
-    """The windows of a Conv (with its ``kernel``) or of a pool on a map of ``size``, with ``pad`` of a Pad before it.
-    Raises UnsupportedLayer for those that are not the same in both directions."""
-    kernel = tuple(step.get("kernel_shape", kernel or ()))
-    if len(size) != 2 or len(kernel) != 2:
-        step.refuse(f"of {len(size)} dimensions", "images of two dimensions")
+def windows_of(step: Step, size: tuple[int, ...], of_weights: tuple[int, ...] = (), pad: int = 0) -> Square:
+    """The windows of a Conv (with the kernel of its weights) or of a pool on a map of ``size``, with ``pad`` of a Pad
+    before it. Raises UnsupportedLayer for those that are not the same in both directions."""
+    kernel = tuple(step.get("kernel_shape", of_weights))
+    if len(size) != 2 or len(kernel) != 2 or (of_weights and kernel != of_weights):
+        step.refuse(f"of {len(size)} dimensions with a kernel {list(kernel)}", "images and kernels of two dimensions")
     strides = tuple(step.get("strides", (1, 1)))
     if min(*kernel, *strides) < 1:
         step.refuse(f"with kernel {list(kernel)} and strides={list(strides)}", "kernels and strides of 1 or more")
