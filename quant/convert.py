@@ -17,7 +17,7 @@ from .files.texts import near
 from .frontends.float_graph import FloatGraph
 from .frontends.floats import single
 from .frontends.layers import Activation, Layer
-from .frontends.protocol import FrontEnd, FrontEndError
+from .frontends.protocol import FrontEnd, FrontEndError, Pixels
 from .images import Images, images, random_images
 from .ir.network import Network, NetworkError
 from .lost import Account, LayerLoss
@@ -86,7 +86,9 @@ def convert(front_end: FrontEnd, model: Any, wanted: Wanted) -> Result:
     or FrontEndError, naming the option, the file or the layer."""
     graph, known = _read(front_end, model, wanted, _known(wanted))
     if isinstance(graph, Network):
-        return Result(graph)
+        facts = {"model": wanted.source, "method": f"none: {front_end.name} reads integers as they are"}
+        facts |= {key: text for key, text in graph.meta.items() if key != "origin"}
+        return Result(graph, Account(facts=facts))
     notes = list[str]()
     case = _case(graph, known, wanted, notes)
     facts = _facts(case, wanted)
@@ -205,14 +207,18 @@ def _read(
 ) -> tuple[FloatGraph | Network, Images | None]:
     """What the front end reads; grey images as three equal channels where the model takes colours."""
     shape = wanted.shape or (found.shape if found else None)
+    seen, more = wanted.seen, dict[str, Any]()
+    if reads_pixels := getattr(front_end, "reads_pixels", False):
+        high = wanted.high or (found.high if found else (1 << (wanted.bits or 8)) - 1)
+        more["pixels"] = Pixels(high, *seen.pixels, seen.mean, seen.std)
     try:
-        graph = front_end.read(model, shape)
+        graph = front_end.read(model, shape, **more)
     except NetworkError:
         if found is None or not found.files or wanted.shape is not None or found.shape[0] != 1:
             raise
         colours = (3, *found.shape[1:])
         try:
-            graph = front_end.read(model, colours)
+            graph = front_end.read(model, colours, **more)
         except NetworkError:
             graph = None
         if graph is None:
@@ -220,9 +226,12 @@ def _read(
         found = replace(found, name=f"{found.name}, grey as colours", pixels=found.pixels.repeat(3, 1))
     if isinstance(graph, Network):
         given = {"method": wanted.method, **wanted.options, "calibrate": wanted.calibrate, "test": wanted.test}
-        given |= {"mean": wanted.seen.mean or None, "meta": wanted.meta, "input_high": wanted.high}
-        if more := [key for key, value in given.items() if value is not None]:
-            raise FrontEndError(f"{front_end.name}: reads integers as they are; leave out {', '.join(more)}")
+        given |= {"meta": wanted.meta}
+        if not reads_pixels:
+            given |= {"mean": seen.mean or None, "std": seen.std or None, "input_high": wanted.high}
+            given |= {"pixel_range": None if seen.plain else seen.pixels, "input_bits": wanted.bits}
+        if unused := [key for key, value in given.items() if value is not None]:
+            raise FrontEndError(f"{front_end.name}: reads integers as they are; leave out {', '.join(unused)}")
         return graph, found
     if found is not None and graph.shape is not None:
         found = found.shaped(graph.shape)

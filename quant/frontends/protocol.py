@@ -8,12 +8,12 @@ group :data:`GROUP`, of this package (``pyproject.toml``) or of any other: ``doc
 from __future__ import annotations
 
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..ir.network import Network
 from .float_graph import FloatGraph
 
-__all__ = ["GROUP", "FrontEnd", "FrontEndError", "find"]
+__all__ = ["GROUP", "FrontEnd", "FrontEndError", "Pixels", "find"]
 
 GROUP = "spikeloom.frontends"
 """The group of entry points, each of which refers to the class of a front end."""
@@ -23,10 +23,23 @@ class FrontEndError(ValueError):
     """A source that no front end takes, or several; the message names the installed ones and the remedy."""
 
 
+class Pixels(NamedTuple):
+    """What a model sees of a pixel p in 0..``high``: (black + (white - black) * p / high - mean) / std, with a ``mean``
+    and a ``std`` for each channel, or one for all, or none."""
+
+    high: int = 255
+    black: float = 0.0
+    white: float = 1.0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+
 class FrontEnd(Protocol):
     """A class of these names, which is called without arguments.
 
     All that are installed are asked about every source: packages that reading alone needs are imported in :meth:`read`.
+    One that has ``reads_pixels = True`` is given a third argument to :meth:`read`, ``pixels`` (:class:`Pixels`), for
+    networks of integers in which they are used up.
     """
 
     @property

@@ -18,7 +18,7 @@ __all__ = ["convert"]
 
 def convert(source: Annotated[str, typer.Argument(help="file.py:NAME or package.module:NAME, a torch.nn.Module, a "
                                                        "class or a function that gives one: the file is executed; or a "
-                                                       "file for another front end, as NET.onnx.")],
+                                                       "file NET.onnx, or one for another front end.")],
             output: Annotated[Path, typer.Option("--output", "-o", help="Network file to write (.safetensors).")],
             weights: Annotated[Path | None, typer.Option(help="State dict (.pt, .pth, .safetensors) to load into it; "
                                                               "nothing in it is executed.")] = None,
@@ -56,11 +56,11 @@ def convert(source: Annotated[str, typer.Argument(help="file.py:NAME or package.
                                                                           "square.")] = None,
             threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch.")] = 1,
             json: JsonOption = False) -> None:
-    """Convert a trained PyTorch model to a network of integers, without training.
+    """Convert a trained model, of PyTorch or ONNX, to a network of integers, without training.
 
-    SOURCE is executed, as "python FILE" would: convert only what you trust. Spikeloom downloads nothing.
+    A SOURCE of Python is executed, as "python FILE" would: convert only what you trust. Spikeloom downloads nothing.
     """
-    need("torch")
+    need("torch", *(["onnx"] if source.lower().endswith(".onnx") else []))
     writable(output, folder=False)
     import torch
 

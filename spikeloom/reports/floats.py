@@ -113,8 +113,7 @@ def _layers(network: Network, model: Model) -> list[Layer]:
 
 def _seen(network: Network, model: Model) -> tuple[Seen, list[str]]:
     """What the model sees: what is given, else what the network keeps of its conversion, else 0..1."""
-    from ..quant.seen import as_numbers
-    from ..quant.seen import Seen
+    from ..quant.seen import Seen, as_numbers
 
     if model.mean is None and model.std is None and model.pixel_range is None:
         if text := network.meta.get("sees"):

@@ -23,6 +23,7 @@ EXPLORE = ("explore", "NETWORK", "-o", "OUT")
         ("optuna", "explore", (*EXPLORE, "--trials", "5")),
         ("torch", "train", ("train", "RECIPE", "-o", "OUT/net.safetensors")),
         ("torch", "train", ("convert", "net.py:Net", "-o", "OUT/net.safetensors")),
+        ("onnx", "onnx", ("convert", "net.onnx", "-o", "OUT/net.safetensors")),
         ("sklearn", "train", ("train", "RECIPE", "-o", "OUT/net.safetensors")),
         ("matplotlib", "report", ("demo", "-o", "OUT")),
         ("jinja2", "report", ("report", "NETWORK", "-o", "OUT/page.html")),

@@ -12,6 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "docs" / "tutorial").glob("*.md"))
+SLOW = ("onnx",)
+"""Pages that ``make regress`` runs."""
 BLOCK = re.compile(r"^```(\S+)(?: (\S+))?\n(.*?)^```$", re.M | re.S)
 """The language of a block, the file that it is, or "fails" where it should, and its text."""
 
@@ -31,7 +33,8 @@ def run(command: list[str], folder: Path, fails: bool = False) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [
+    pytest.param(page, id=page.stem, marks=[pytest.mark.slow] if page.stem in SLOW else []) for page in PAGES])
 def test_a_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
     found = blocks(page.read_text())
     assert len(found) > 5

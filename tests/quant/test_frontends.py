@@ -112,22 +112,24 @@ def test_a_front_end_of_integers_gives_the_network(tmp_path: Path, monkeypatch: 
     assert api.convert(tmp_path / "model.safetensors").hash == network.hash
     with pytest.raises(FrontEndError, match="^integers: reads integers as they are; leave out steps, rule$"):
         api.convert(tmp_path / "model.safetensors", shape=SHAPE, steps=4, rule="causal")
+    with pytest.raises(FrontEndError, match="leave out std, pixel_range, input_bits$"):
+        api.convert(tmp_path / "model.safetensors", std=0.5, pixel_range=(-1, 1), input_bits=4)
 
 
-@pytest.mark.parametrize(("source", "name"), [("net.onnx", "'net.onnx'"), (Path("a/b.pt"), "'a/b.pt'"), ([1], "list")])
+@pytest.mark.parametrize(("source", "name"), [("n.tflite", "'n.tflite'"), (Path("a/b.pt"), "'a/b.pt'"), ([1], "list")])
 def test_what_no_front_end_takes_is_refused(source: object, name: str) -> None:
     with pytest.raises(FrontEndError) as caught:
         api.convert(source, shape=SHAPE, **SETTINGS)
     assert str(caught.value) == (
-        f"{name}: is taken by no front end; installed: torch_fx (modules of PyTorch); convert it to one of these, or "
-        f"install or write its front end (docs/adding/frontend.md)"
+        f"{name}: is taken by no front end; installed: onnx (files *.onnx), torch_fx (modules of PyTorch); convert it "
+        f"to one of these, or install or write its front end (docs/adding/frontend.md)"
     )
 
 
 def test_a_front_end_that_cannot_be_imported_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, monkeypatch, "broken = no_such_module:Broken")
     with pytest.raises(FrontEndError, match=r"broken \(cannot be imported: No module named 'no_such_module'\)"):
-        find("net.onnx")
+        find("net.tflite")
     assert isinstance(find(in_torch()), TorchFx)
 
 

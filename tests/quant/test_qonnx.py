@@ -1,0 +1,239 @@
+"""QONNX graphs as integer networks, against qonnx's own execution of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikeloom.quant import golden
+from spikeloom.quant.data import Dataset
+from spikeloom.quant.frontends.layers import UnsupportedLayer
+from spikeloom.quant.frontends.onnx import Onnx
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.ops import Conv2d, Gain, Linear
+from spikeloom.quant.ir.ops.staircase import Staircase
+
+onnx = pytest.importorskip("onnx", reason="the extra 'onnx' is not installed")
+pytest.importorskip("qonnx", reason="qonnx, the oracle, is not installed")
+
+from onnx_graphs import BREVITAS, QONNX, Built, executed, pixels  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore:Output shapes disagree")
+
+
+def relation(network: Network) -> Callable[[np.ndarray], np.ndarray]:
+    """What the logits of the graph are, of those of the network: its meta says so."""
+    said = re.fullmatch(r"those of the graph are (\S+) \* \(logit (\S+)\)", network.meta["logits"])
+    assert said is not None
+    unit, start = map(float, said.groups())
+    return lambda logits: unit * (logits + start)
+
+
+def compared(path: Path, images: np.ndarray, scales: dict[str, float], zero: int = 0) -> Network:
+    """The network of a graph, whose activations (``scales``, by node, and ``zero`` point) and logits are those of the
+    graph."""
+    network, wanted = Onnx().read(path), executed(path, images)
+    names = {node.name: node.output[0] for node in onnx.load(path).graph.node}
+    found = golden.run(network, images)
+    for name, scale in scales.items():
+        values, outputs = found[name], wanted[names[name]]
+        assert len(np.unique(values)) > 1, name
+        values = (values.reshape(outputs.shape) - zero).astype(np.float32)
+        assert np.array_equal(values * np.float32(scale), outputs), name
+    logits = wanted[onnx.load(path).graph.output[0].name]
+    assert len(np.unique(logits)) > 5
+    np.testing.assert_allclose(relation(network)(found.logits), logits, rtol=2e-5, atol=2e-5)
+    assert np.array_equal(found.classes, logits.argmax(1))
+    return network
+
+
+def mlp(rng: np.random.Generator, images: int, opset: int = 13, **changed: Any) -> tuple[Built, str]:
+    """Two layers: bits of weights and activations, scales, and the rounding are ``changed``."""
+    size = {"bits": 4, "scale": 0.5, "weight_scale": 0.25, "rounding": "ROUND", "signed": 1, "zero": 0.0} | changed
+    built = Built(images, 1, 5, 6, opset=opset)
+    x = built.quant(built.op("Sub", built.op("Mul", "x", 2.0), 1.0), 3, 0.25, name="pixels")
+    x = built.op("Flatten", x)
+    weight = built.quant(rng.normal(size=(30, 16)), 4, 0.25)
+    x = built.norm(built.op("MatMul", x, weight), 16, rng, 1.0)
+    x = built.quant(x, size["bits"], size["scale"], size["zero"], size["signed"], rounding=size["rounding"], name="act")
+    weight = built.quant(rng.normal(size=(16, 10)), 4, size["weight_scale"])
+    return built, built.op("Add", built.op("Mul", built.op("MatMul", x, weight), 1.5), -0.7)
+
+
+@pytest.mark.parametrize("rounding", ["ROUND", "CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN"])
+def test_every_rounding(tmp_path: Path, rounding: str) -> None:
+    built, output = mlp(np.random.default_rng(1), 200, rounding=rounding)
+    network = compared(built.save(tmp_path, output), pixels((200, 1, 5, 6)), {"pixels": 0.25, "act": 0.5})
+    assert network.meta["thresholds"].startswith("0 of ")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"bits": 2, "scale": 1.0}, {"bits": 1}, {"bits": 3, "signed": 0}, {"scale": 0.3}, {"weight_scale": 0.07},
+     {"signed": 0, "zero": 5}, {"zero": -3, "rounding": "FLOOR"}],
+    ids=str,
+)
+def test_levels_and_scales(tmp_path: Path, changed: dict) -> None:
+    built, output = mlp(np.random.default_rng(2), 200, **changed)
+    scales = {"act": changed.get("scale", 0.5)}
+    compared(built.save(tmp_path, output), pixels((200, 1, 5, 6)), scales, changed.get("zero", 0))
+
+
+def test_halves_are_rounded_as_the_graph_rounds_them(tmp_path: Path) -> None:
+    """Sums of which every second one is a half of a level, and factors that turn them."""
+    for rounding in ("ROUND", "HALF_UP", "HALF_DOWN", "CEIL"):
+        built = Built(256, 4)
+        x = built.quant("x", 3, 1 / 4)
+        x = built.op("MatMul", x, built.quant(np.array([[1, -1, 1], [1, -1, 2], [1, 2, -1], [0, 1, 1]]), 4))
+        x = built.quant(built.op("Mul", x, np.array([1.0, -1.0, 0.5])), 4, 0.5, rounding=rounding, name="act")
+        output = built.op("MatMul", x, built.quant(np.arange(30).reshape(3, 10) % 7 - 3, 4))
+        network = compared(built.save(tmp_path, output), pixels((256, 4))[:, :, None, None], {"act": 0.5})
+        turned = next(node for node in network if isinstance(node, Linear))
+        assert turned.weight[1].tolist() == [1, 1, -2, -1]
+
+
+def test_bipolar_weights_and_activations(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    built = Built(300, 12)
+    x = built.op("BipolarQuant", built.op("Sub", "x", 0.5), np.float32(1), domain=BREVITAS)
+    for inputs, outputs in ((12, 9), (9, 8)):
+        weight = built.op("BipolarQuant", rng.normal(size=(outputs, inputs)), np.float32(0.5), domain=BREVITAS)
+        x = built.op("MatMul", x, built.op("Transpose", weight, perm=[1, 0]))
+        x = built.op("BipolarQuant", built.norm(x, outputs, rng, 2.0), np.float32(2), domain=BREVITAS)
+    output = built.op("MatMul", x, built.op("BipolarQuant", rng.normal(size=(8, 10)), np.float32(1), domain=BREVITAS))
+    network = compared(built.save(tmp_path, output), pixels((300, 12, 1, 1)), {})
+    steps = [node for node in network if isinstance(node, Staircase)]
+    assert len(steps) == 3 and all((node.threshold[:, 0] == node.threshold[:, 1]).all() for node in steps)
+
+
+def convolutional(rng: np.random.Generator, images: int) -> tuple[Built, str]:
+    """Convolutions, grouped and padded, with biases and scales for each channel, pools and a residual sum."""
+    built = Built(images, 2, 9, 9)
+    x = built.quant("x", 8, 1 / 255, signed=0)
+    weight = built.quant(rng.normal(size=(6, 2, 3, 3)), 4, rng.choice([0.125, 0.25, 0.5], (6, 1, 1, 1)))
+    x = built.op("Conv", x, weight, rng.normal(size=6), kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    x = one = built.quant(built.op("Relu", built.norm(x, 6, rng, 1.0)), 4, 0.25, signed=0, name="one")
+    weight = built.quant(rng.normal(size=(6, 1, 3, 3)), 3, 0.5)
+    x = built.op("Conv", x, weight, kernel_shape=[3, 3], pads=[1, 1, 1, 1], group=6)
+    x = built.quant(built.norm(x, 6, rng, 3.0), 3, 0.5, name="two")
+    x = built.quant(built.op("Add", x, one), 3, 0.5, name="sum")
+    x = built.op("MaxPool", x, name="pool", kernel_shape=[2, 2], strides=[2, 2])
+    weight = built.quant(rng.normal(size=(8, 6, 2, 2)), 3, 0.5)
+    x = built.quant(built.op("Clip", built.op("Conv", x, weight, strides=[2, 2]), -2.0, 3.0), 3, 1.0, name="clip")
+    x = built.op("Reshape", built.op("AveragePool", x, kernel_shape=[2, 2]), np.array([images, -1]))
+    return built, built.op("MatMul", x, built.quant(rng.normal(size=(8, 10)), 4, 0.25))
+
+
+def test_convolutions_pools_and_sums(tmp_path: Path) -> None:
+    built, output = convolutional(np.random.default_rng(4), 100)
+    scales = {"one": 0.25, "two": 0.5, "sum": 0.5, "pool": 0.5, "clip": 1.0}
+    network = compared(built.save(tmp_path, output), pixels((100, 2, 9, 9)), scales)
+    assert sorted(node.groups for node in network if isinstance(node, Conv2d)) == [1, 1, 6]
+    gains = [node for node in network if isinstance(node, Gain)]
+    assert sorted(np.unique(node.gain).tolist() for node in gains) == [[1], [2]], "0.5 are two times 0.25"
+
+
+def test_all_pairs_of_a_sum(tmp_path: Path) -> None:
+    """The 65,536 pairs of two tensors of 8 bits, added and quantised."""
+    a, b = np.meshgrid(np.arange(256), np.arange(256))
+    images = np.stack([a, b], -1).reshape(-1, 2)
+    built = Built(len(images), 2)
+    x = built.quant("x", 8, 1 / 255, signed=0)
+    one = built.quant(built.op("MatMul", x, np.array([[1.0, 0], [0, 0]])), 4, 1 / 15, signed=0)
+    other = built.quant(built.op("MatMul", x, np.array([[0.0, 0], [1, 0]])), 4, 2 / 15, signed=0)
+    x = built.quant(built.op("Add", one, other), 4, 0.11, signed=0, rounding="FLOOR", name="sum")
+    output = built.op("MatMul", x, built.quant(np.arange(20).reshape(2, 10) - 7, 5))
+    compared(built.save(tmp_path, output), images[:, :, None, None], {"sum": 0.11})
+
+
+def test_a_last_layer_with_whole_biases(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    built = Built(100, 6)
+    weight = built.quant(rng.normal(size=(10, 6)), 4, 0.5)
+    output = built.op("Gemm", built.quant("x", 4, 0.0625, signed=0), weight, rng.integers(-99, 99, 10) / 32, transB=1)
+    network = compared(built.save(tmp_path, output), pixels((100, 6, 1, 1)), {})
+    assert network.meta["logits"].endswith("(logit +0)") and len(np.unique(network["logits"].bias)) > 5
+
+
+def last(built: Built, x: str, **changed: Any) -> str:
+    """Ten classes of ``x``, quantised in 2 bits."""
+    x = built.op("Flatten", built.quant(x, 2, 0.5))
+    inputs = changed.get("inputs", 32)
+    return built.op("MatMul", x, built.quant(np.ones((inputs, 10)), 4, changed.get("scale", 0.5)))
+
+
+W = np.random.default_rng(0).integers(-7, 8, (2, 2, 3, 3)) / 4
+REFUSED: dict[str, tuple[Callable[[Built], str], str]] = {
+    "levels": (lambda b: b.quant("x", 6, 0.02, name="q"), "^q: Quant of 32 levels is .*supported: up to 16"),
+    "weights": (lambda b: b.op("Conv", b.quant("x", 2), W), "Conv1: Conv with weights that nothing quantises"),
+    "wide": (lambda b: b.op("Conv", b.quant("x", 2), b.quant(99 * W, 9, 0.25)), "weights, of more than 8 bits"),
+    "values": (lambda b: b.op("Conv", b.op("Conv", b.quant("x", 2), b.quant(W, 4)), b.quant(W, 4)),
+               "Conv4: Conv of numbers that are not quantised .*supported: a quantiser before it"),
+    "pool": (lambda b: last(b, b.op("MaxPool", b.op("Conv", b.quant("x", 2), b.quant(W, 4)), kernel_shape=[2, 2])),
+             "MaxPool3: MaxPool of numbers that are not quantised"),
+    "zero": (lambda b: b.op("Conv", b.quant("x", 2, zero=1.0), b.quant(W, 4), pads=[1, 1, 1, 1]), "has a zero point"),
+    "trunc": (lambda b: b.op("Trunc", b.quant("x", 4), 1.0, 0.0, 4.0, 2.0, domain=QONNX), "^Trunc1: Trunc is not"),
+    "rounding": (lambda b: b.quant("x", 2, rounding="NEAR"), "Quant with rounding_mode='NEAR' .*supported: ROUND, "),
+    "scale": (lambda b: b.quant("x", 2, -1.0), "Quant with a scale that is not positive"),
+    "bits": (lambda b: b.quant("x", 2.5), r"Quant of \[2.5\] bits"),  # type: ignore[arg-type]
+    "fraction": (lambda b: b.quant("x", 2, zero=0.5), "a zero point that is no whole number"),
+    "domain": (lambda b: b.op("Quant", "x", 1.0, 0.0, 2.0, domain="com.x"), "Quant of the domain 'com.x'"),
+    "classes": (lambda b: last(b, "x", inputs=128, scale=np.arange(1, 11) / 4), "of classes with several scales"),
+    "biases": (lambda b: b.op("Add", last(b, "x", inputs=128), np.arange(10) / 7), "biases that are no whole"),
+    "bent": (lambda b: b.op("Relu", last(b, "x", inputs=128)), "Relu that gives no line of sums"),
+    "channels": (lambda b: b.op("Conv", b.quant("x", 2, np.array([[[1.0]], [[2.0]]])), b.quant(W, 4)),
+                 "of channels with several scales"),
+    "rows": (lambda b: b.op("Conv", b.quant("x", 2), b.quant(W, 4, W * W + 1)), "several scales for one output"),
+    "units": (lambda b: last(b, b.op("Add", b.quant("x", 2, 0.5), b.quant("x", 2, 0.3))), "that is a whole multiple"),
+    "infinite": (lambda b: last(b, b.op("Mul", "x", np.float32(np.inf))), "a constant that is not finite"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_not_exact_is_refused(tmp_path: Path, name: str) -> None:
+    build, message = REFUSED[name]
+    built = Built(1, 2, 8, 8)
+    with pytest.raises(UnsupportedLayer, match=message):
+        Onnx().read(built.save(tmp_path, build(built)))
+
+
+def test_the_given_network_of_mnist(data_dir: Path, real: Callable[[str], Dataset]) -> None:
+    _given(data_dir, real("mnist"), 500)
+
+
+@pytest.mark.slow
+def test_the_given_network_on_all_images(data_dir: Path, real: Callable[[str], Dataset]) -> None:
+    assert _given(data_dir, real("mnist"), 10_000) == 0.9474
+
+
+def _given(data_dir: Path, data: Dataset, count: int) -> float:
+    """All logits of the network of the QONNX model zoo are the function of integers that the end of the graph is."""
+    path = data_dir / "weights" / "qonnx-TFC_1W2A.onnx"
+    if not path.is_file():
+        pytest.skip("no qonnx-TFC_1W2A.onnx in the folder that SPIKELOOM_DATA names")
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.core.onnx_exec import execute_onnx
+    from qonnx.transformation.infer_shapes import InferShapes
+
+    images = data.test_x[:count]
+    model = ModelWrapper(str(path))
+    model.set_tensor_shape("0", images.shape)
+    wanted = execute_onnx(model.transform(InferShapes()), {"0": images.astype(np.float32) / np.float32(255)}, True)
+    network = Onnx().read(path)
+    found = golden.run(network, images)
+    for name, tensor in (("Quant_13 as a vector", "39"), ("Quant_23", "49"), ("Quant_33", "59"), ("Quant_43", "69")):
+        assert np.array_equal(found[name].reshape(count, -1), wanted[tensor]), name
+    last = found.logits.astype(np.float32)
+    constants = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer}
+    mean, gain, shift = (constants[f"features.15.{name}"] for name in ("running_mean", "weight", "bias"))
+    end = (last - mean) / constants["84"] ** np.float32(0.5) * gain + shift
+    assert np.array_equal(end, wanted["82"])
+    np.testing.assert_allclose(relation(network)(found.logits), wanted["82"], rtol=0, atol=1e-6)
+    assert network.meta["thresholds"] == "0 of 386 lie where the rounding of floats decides"
+    assert np.array_equal(found.classes, wanted["82"].argmax(1))
+    return float((found.classes == data.test_y[:count]).mean())
