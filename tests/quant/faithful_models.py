@@ -141,7 +141,7 @@ def written_over(m: Any, x: Tensor) -> Tensor:
 def written_image(m: Any, x: Tensor) -> Tensor:
     y = m.conv(x)
     x += x
-    return m.fc(m.relu(y + m.conv2(x)).flatten(1))
+    return m.fc(m.relu(y + x).flatten(1))
 
 
 def in_turn(m: Any, x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from spikeloom.quant import golden
 from spikeloom.quant.conversion.integers import convert
 from spikeloom.quant.frontends.float_graph import FloatGraph
 from spikeloom.quant.frontends.floats import results
-from spikeloom.quant.frontends.layers import Activation, Layer, UnsupportedLayer, Weights
+from spikeloom.quant.frontends.layers import Activation, Layer, Sum, UnsupportedLayer, Weights
 from spikeloom.quant.frontends.torch_fx.graph import read, trace
 from spikeloom.quant.ir.network import NetworkError
 from spikeloom.quant.methods import qcfs
@@ -208,6 +208,10 @@ MODELS: dict[str, tuple[Forward, dict[str, nn.Module]]] = {
                                       A | {"p": POOL(7), "d": nn.Dropout(), "fc": Linear(147, 5)}),
     "adaptive, of a concatenation": (lambda m, x: m.fc(m.p(two(m, x)).flatten(1)),
                                      AB | {"p": POOL(3), "fc": Linear(63, 5)}),
+    "a sum of values": (lambda m, x: m.fc(F.relu(F.relu(m.a(x)) + F.relu(m.c(x))).flatten(1)),
+                        {"a": AB["a"], "c": conv(2, 3, 1), "fc": Linear(192, 5)}),
+    "a sum of the image with itself": (lambda m, x: m.fc(F.relu(m.a(x + x) + m.c(x)).flatten(1)),
+                                       {"a": AB["a"], "c": conv(2, 3, 1), "fc": Linear(192, 5)}),
     "strides of their own": (lambda m, x: m.fc(F.relu(m.a(x)).flatten(1)),
                              {"a": conv(2, 3, (3, 2), stride=(2, 1), padding=(0, 1)), "fc": Linear(81, 5)}),
     "dilation": (lambda m, x: m.fc(F.relu(m.a(x)).flatten(1)),
@@ -303,6 +307,14 @@ def test_lines_are_maps_of_one_row() -> None:
         read(model, (2, 4, 8))
     with pytest.raises(UnsupportedLayer, match="^mean: a pool over a whole map of unknown size"):
         read(model)
+
+
+def test_a_sum_of_values_has_weights() -> None:
+    forward, modules = MODELS["a sum of values"]
+    layers = read(Net(forward, **modules).eval(), SHAPE).layers
+    kinds = {layer.name: layer for layer in layers}
+    terms = [type(kinds[source]).__name__ for layer in layers if isinstance(layer, Sum) for source in layer.sources]
+    assert sorted(terms) == ["Shortcut", "Weights"]
 
 
 def test_batch_norm_of_what_many_take_is_computed_once() -> None:

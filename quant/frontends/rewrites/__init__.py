@@ -14,10 +14,11 @@ from .linears import linears
 from .norms import norms
 from .pads import pads
 from .parts import parts
+from .sums import sums
 
 __all__ = ["PASSES", "Graph", "rewritten"]
 
-PASSES = (pads, parts, norms, linears, activations, heads)
+PASSES = (pads, parts, norms, linears, activations, sums, heads)
 
 
 def rewritten(graph: Graph) -> Graph:
