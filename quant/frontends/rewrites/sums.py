@@ -27,7 +27,7 @@ def sums(graph: Graph) -> Graph:
 
 
 def _through(graph: Graph, layer: Sum, new: list[Layer]) -> str | None:
-    """Append the first source of ``layer``, through weights of 1, to ``new``; returns the name, None if there is none."""
+    """Append the first source of ``layer``, through weights of 1, to ``new``; returns the name, None where none can."""
     source = layer.sources[0]
     before = graph.kinds.get(source)
     if isinstance(before, Shortcut) and (before.stride, before.before, before.after) == (1, 0, 0):
