@@ -16,6 +16,7 @@ from golden_loops import Builder, compare, naive, probe
 from safetensors import safe_open
 
 from spikeloom.quant import golden, reference
+from spikeloom.quant.conversion.reals import layers_of
 from spikeloom.quant.ir import netfile
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import Conv2d, Flatten, Linear, MaxPool, NetworkError, Readout, Requant, SumPool
@@ -180,3 +181,18 @@ def test_times_read_and_spans_follow_the_windows() -> None:
 
 def _pixels(network: Network):
     return network.input.span([], [], 1)
+
+
+@pytest.mark.parametrize(
+    ("convolution", "pool", "message"),
+    [
+        (CONVOLUTIONS[0], POOLS[3], r"^Conv2d1: stride \(2, 1\) cannot be trained further; supported: one number"),
+        (CONVOLUTIONS[2], POOLS[3], r"^Conv2d1: padding \(0, 2, 1, 0\) cannot be trained further"),
+        (CONVOLUTIONS[4], POOLS[3], r"^Conv2d1: dilation 2 cannot be trained further; supported: 1"),
+        ({}, POOLS[0], r"^MaxPool3: kernel \(1, 2\) cannot be trained further"),
+        ({}, POOLS[3], r"^MaxPool3: a pool with padding 1 cannot be trained further; supported: 0"),
+    ],
+)
+def test_what_cannot_be_trained_further_is_named(convolution: Any, pool: Any, message: str) -> None:
+    with pytest.raises(NetworkError, match=message):
+        layers_of(network(convolution, MaxPool, pool, "lossless"))
