@@ -12,6 +12,7 @@ so floor(theta/2) is exactly a real theta/2 for the test ``>=``, and ceil(theta/
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -151,14 +152,14 @@ def _spiking(
     return nodes[len(before) :]
 
 
-def link(nodes: list[Node], name: str, source: str | None = None) -> dict[str, str]:
+def link(nodes: list[Node], name: str, source: str | None = None) -> dict[str, Any]:
     """The fields ``name`` (made unique) and ``source`` (the last one if left out) of a node that is to follow."""
     while any(name == node.name for node in nodes) or name == "readout":
         name += "_"
     return {"name": name, "source": nodes[-1].name if source is None else source}
 
 
-def _synapse(part: Synapses, weight: Tensor, fields: dict[str, str], bits: int) -> Node:
+def _synapse(part: Synapses, weight: Tensor, fields: dict[str, Any], bits: int) -> Node:
     w = _whole(part.name, "weight", weight)
     if w.ndim == 2:
         return Linear(**fields, weight=w, weight_bits=bits)

@@ -35,6 +35,7 @@ from ..ir.ops import (
     MaxPool,
     NetworkError,
     Node,
+    Pooling,
     Readout,
     SumPool,
     Synapse,
@@ -75,7 +76,7 @@ def layers_of(network: Network) -> list[Layer]:
         kinds = ", ".join(kind.__name__ for kind in WAYS_BACK)
         raise NetworkError(f"{other.name}: a {type(other).__name__} cannot be trained further; supported: {kinds}")
     for node in network:
-        _refuse_uneven(node)
+        _refuse_windows(node)
     worth = _worths(network)
     names = {node.name: IMAGE if isinstance(node, Input) else node.name for node in network}
     layers: list[Layer] = []
@@ -95,23 +96,26 @@ def layers_of(network: Network) -> list[Layer]:
                 layers.append(Flat(node.name, sources))
             case SumPool() | MaxPool():
                 kind = "average" if isinstance(node, SumPool) else "max"
-                layers.append(Pool(node.name, sources, kind, node.kernel, node.stride))
+                layers.append(Pool(node.name, sources, kind, _number(node, "kernel"), _number(node, "stride")))
     return layers
 
 
-def _refuse_uneven(node: Node) -> None:
+def _refuse_windows(node: Node) -> None:
     """Refuse windows that layers with real weights do not have."""
-    kept = {"Conv2d": ("stride", "padding"), "SumPool": ("kernel", "stride"), "MaxPool": ("kernel", "stride")}
-    for key in kept.get(type(node).__name__, ()):
-        if not isinstance(setting := getattr(node, key), int):
-            raise NetworkError(
-                f"{node.name}: {key} {setting} cannot be trained further; supported: one number for both directions "
-                "and all sides"
-            )
     if isinstance(node, Conv2d) and node.dilation != 1:
         raise NetworkError(f"{node.name}: dilation {node.dilation} cannot be trained further; supported: 1")
-    if isinstance(node, SumPool | MaxPool) and node.padding != 0:
+    if isinstance(node, Pooling) and node.padding != 0:
         raise NetworkError(f"{node.name}: a pool with padding {node.padding} cannot be trained further; supported: 0")
+
+
+def _number(node: Conv2d | Pooling, key: str) -> int:
+    """The setting ``key`` of the windows of ``node``, refused where it is not one number."""
+    if isinstance(setting := getattr(node, key), int):
+        return setting
+    raise NetworkError(
+        f"{node.name}: {key} {setting} cannot be trained further; supported: one number for both directions and all "
+        "sides"
+    )
 
 
 def _worths(network: Network) -> dict[str, float]:
@@ -153,7 +157,8 @@ def _weights(network: Network, node: Synapse, sources: tuple[str, ...], worth: d
     steps = network.steps if isinstance(taker, Readout) else 1
     bias = torch.from_numpy(taker.bias * one / steps if first else np.zeros(len(one))).float()
     if isinstance(node, Conv2d):
-        return Weights(node.name, sources, weight, bias, node.stride, node.padding, node.groups)
+        stride, padding = _number(node, "stride"), _number(node, "padding")
+        return Weights(node.name, sources, weight, bias, stride, padding, node.groups)
     assert isinstance(node, Linear)
     return Weights(node.name, sources, weight, bias)
 

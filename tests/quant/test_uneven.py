@@ -106,6 +106,7 @@ def test_file_and_hash_have_the_settings(tmp_path: Path) -> None:
 
 
 ONE = np.ones((1, 1, 1, 1), int)
+PLAIN = dict(kernel=2, stride=2)
 NINE = np.ones((1, 1, 3, 3), int)
 
 
@@ -186,9 +187,9 @@ def _pixels(network: Network):
 @pytest.mark.parametrize(
     ("convolution", "pool", "message"),
     [
-        (CONVOLUTIONS[0], POOLS[3], r"^Conv2d1: stride \(2, 1\) cannot be trained further; supported: one number"),
-        (CONVOLUTIONS[2], POOLS[3], r"^Conv2d1: padding \(0, 2, 1, 0\) cannot be trained further"),
-        (CONVOLUTIONS[4], POOLS[3], r"^Conv2d1: dilation 2 cannot be trained further; supported: 1"),
+        (CONVOLUTIONS[0], PLAIN, r"^Conv2d1: stride \(2, 1\) cannot be trained further; supported: one number"),
+        (CONVOLUTIONS[2], PLAIN, r"^Conv2d1: padding \(0, 2, 1, 0\) cannot be trained further"),
+        (CONVOLUTIONS[4], PLAIN, r"^Conv2d1: dilation 2 cannot be trained further; supported: 1"),
         ({}, POOLS[0], r"^MaxPool3: kernel \(1, 2\) cannot be trained further"),
         ({}, POOLS[3], r"^MaxPool3: a pool with padding 1 cannot be trained further; supported: 0"),
     ],

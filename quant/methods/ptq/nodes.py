@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from torch import Tensor
 
@@ -64,7 +65,7 @@ def _add(nodes: list[Node], node_of: Mapping[str, str], stage: Stage, found: Int
         nodes.append(form.node(link(nodes, stage.name, nodes[-1].name), found.step, found.bias))
 
 
-def _synapse(layer: Weights, weight: Tensor, fields: dict[str, str], bits: int) -> Node:
+def _synapse(layer: Weights, weight: Tensor, fields: dict[str, Any], bits: int) -> Node:
     w = weight.double().numpy()
     if w.ndim == 2:
         return Linear(**fields, weight=w, weight_bits=bits)
