@@ -12,6 +12,7 @@ so floor(theta/2) is exactly a real theta/2 for the test ``>=``, and ceil(theta/
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -149,16 +150,16 @@ def _add(nodes: list[Node], sums: Sequence[str], currents: Sequence[str]) -> Non
         nodes.append(Add(**link(nodes, name, source), other=other))
 
 
-def link(nodes: list[Node], name: str, source: str | None = None, *others: str) -> dict[str, str]:
+def link(nodes: list[Node], name: str, source: str | None = None, *others: str) -> dict[str, Any]:
     """The fields ``name`` (made unique), ``source`` (the last one if left out) and, of a second one, ``other`` of a
     node that is to follow."""
     while any(name == node.name for node in nodes) or name == "readout":
         name += "_"
-    fields = {"name": name, "source": nodes[-1].name if source is None else source}
+    fields: dict[str, Any] = {"name": name, "source": nodes[-1].name if source is None else source}
     return fields | dict(zip(("other",), others, strict=True)) if others else fields
 
 
-def _synapse(part: Synapses, weight: Tensor, fields: dict[str, str], bits: int) -> Node:
+def _synapse(part: Synapses, weight: Tensor, fields: dict[str, Any], bits: int) -> Node:
     return part.convolution.node(fields, _whole(part.name, "weight", weight), bits)
 
 

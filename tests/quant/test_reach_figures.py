@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from reach_loops import by_hand
-from reach_networks import pixels, quantised, reached, spiking, stairs
+from reach_networks import pixels, quantised, reached, spiking, stairs, swapped
 
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.ops import IF, Conv2d, Flatten, Input, Linear, Readout
+from spikeloom.quant.ir.ops import IF, Conv2d, Flatten, Input, Linear, MaxPool, Readout
 from spikeloom.quant.ir.reach.branches import FAR
 
 
+def uneven(seed: int) -> Network:
+    """The quantised network with dilation, and with padding that differs at the sides, of the maximum, too."""
+    network = quantised(seed, lo=0, hi=15)
+    conv, pool = network["conv"], network["pool"]
+    assert isinstance(conv, Conv2d) and isinstance(pool, MaxPool)
+    network = swapped(network, replace(conv, dilation=(2, 1), padding=(3, 1, 2, 0)))
+    return swapped(network, replace(pool, kernel=(3, 2), padding=(1, 0, 0, 0)))
+
+
 @pytest.mark.parametrize("counts", [False, True])
-@pytest.mark.parametrize("kind", ["values", "unsigned", "stairs", "causal", "lossless", "signed"])
+@pytest.mark.parametrize("kind", ["values", "unsigned", "uneven", "stairs", "causal", "lossless", "signed"])
 def test_figures_are_those_of_plain_loops(kind: str, counts: bool) -> None:
-    made = {"values": quantised(1), "unsigned": quantised(2, lo=0, hi=15), "stairs": stairs(1)}
+    made = {"values": quantised(1), "unsigned": quantised(2, lo=0, hi=15), "stairs": stairs(1), "uneven": uneven(1)}
     network = made[kind] if kind in made else spiking(3, kind)
     frames = pixels(network, 1, 3, share=0.15)
     reach = reached(network, frames, counts)

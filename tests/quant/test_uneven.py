@@ -105,6 +105,7 @@ def test_file_and_hash_have_the_settings(tmp_path: Path) -> None:
 
 
 ONE = np.ones((1, 1, 1, 1), int)
+PLAIN = dict(kernel=2, stride=2)
 NINE = np.ones((1, 1, 3, 3), int)
 
 

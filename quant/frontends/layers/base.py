@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -119,5 +119,5 @@ class Passing(Layer):
         return self.channels(offsets, cells)
 
     @abstractmethod
-    def node(self, fields: dict[str, str]) -> Node:
+    def node(self, fields: dict[str, Any]) -> Node:
         """The node of the integer network; ``fields`` has its name and its sources."""

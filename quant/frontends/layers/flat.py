@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +47,7 @@ class Flat(Passing):
     def channels(self, values: Sequence[Tensor], cells: int) -> Tensor:
         return values[0].repeat_interleave(cells) if values[0].ndim else values[0]
 
-    def node(self, fields: dict[str, str]) -> Flatten:
+    def node(self, fields: dict[str, Any]) -> Flatten:
         return Flatten(**fields)
 
 

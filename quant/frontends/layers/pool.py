@@ -142,7 +142,7 @@ class Pool(Passing):
             )
         return replace(self, padding=padding, ceil=False)
 
-    def node(self, fields: dict[str, str]) -> MaxPool | SumPool:
+    def node(self, fields: dict[str, Any]) -> MaxPool | SumPool:
         kind = MaxPool if self.rising else SumPool
         return kind(**fields, kernel=self.kernel, stride=self.stride, padding=self.padding)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch.nn.functional as F
@@ -48,7 +48,7 @@ class Shortcut(Currents):
         c, h, w = before[0]
         return self.before + c + self.after, -(-h // self.stride), -(-w // self.stride)
 
-    def node(self, fields: dict[str, str], gain: np.ndarray) -> Gain:
+    def node(self, fields: dict[str, Any], gain: np.ndarray) -> Gain:
         """The node of the integer network with a ``gain`` (Co,)."""
         return Gain(**fields, gain=gain, stride=self.stride, offset=self.before)
 

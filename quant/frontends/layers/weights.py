@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -75,7 +75,7 @@ class Convolution:
         """What windows of ``kernel`` (Ky, Kx) see of maps: (N, C * Ky * Kx, windows)."""
         return F.unfold(self.padded(x), kernel, dilation=self.dilation, stride=self.stride)
 
-    def node(self, fields: dict[str, str], weight: np.ndarray, bits: int) -> Conv2d | Linear:
+    def node(self, fields: dict[str, Any], weight: np.ndarray, bits: int) -> Conv2d | Linear:
         """The node of the integer network."""
         if weight.ndim == 2:
             return Linear(**fields, weight=weight, weight_bits=bits)

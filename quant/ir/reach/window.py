@@ -17,7 +17,7 @@ def taps(windows: Windows, active: np.ndarray) -> np.ndarray:
 
 def edges(windows: Windows, active: np.ndarray) -> np.ndarray:
     """Over which edges a window reached that held an input other than 0: top, bottom, left, right, (4, 1)."""
-    held = np.logical_or.reduce(_places(active.any(0), windows))
+    held = np.logical_or.reduce(_places(np.any(active, axis=(0,)), windows))
     found = []
     for axis, size in enumerate(active.shape[1:]):
         starts, lines = np.array(windows.starts(axis, size)), held.any(1 - axis)
