@@ -16,6 +16,7 @@ from .base import IMAGE, Currents, Layer, Passing, Shape, UnsupportedLayer, refu
 from .concat import Concat, Select
 from .flat import Flat
 from .norm import Norm
+from .pad import Pad
 from .pool import Pool
 from .resample import Resample
 from .shortcut import Shortcut
@@ -31,6 +32,7 @@ __all__ = [
     "Flat",
     "Layer",
     "Norm",
+    "Pad",
     "Passing",
     "Pool",
     "Resample",

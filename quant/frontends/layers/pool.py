@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from ...ir.ops import MaxPool, SumPool
 from ..torch_fx.registry import reads
 from .base import Passing, Shape, refuse
-from .flat import Flat
 from .resample import Resample
 from .windows import places
 
@@ -169,27 +168,6 @@ def _adaptive_max_module(call: Call) -> None:
 def _adaptive_max(call: Call) -> None:
     _values_alone(call, call.take("return_indices"))
     _adapted(call, "max", call.take("output_size"))
-
-
-@reads(torch.mean, "mean", arguments=("input", "dim", "keepdim"))
-def _mean(call: Call) -> None:
-    if call.take("dtype") is not None:
-        call.refuse("a mean in another type of numbers", "mean without dtype")
-    _over_all(call, "average", "mean")
-
-
-@reads(torch.amax, "amax", arguments=("input", "dim", "keepdim"))
-def _amax(call: Call) -> None:
-    _over_all(call, "max", "amax")
-
-
-def _over_all(call: Call, kind: str, word: str) -> None:
-    axes, keep = call.take("dim"), call.take("keepdim", False)
-    if not isinstance(axes, tuple | list) or sorted(a % 4 for a in axes) != [2, 3]:
-        call.refuse(f"{word} over {axes}", f"{word}((2, 3)), over the whole map")
-    _adapted(call, kind, 1)
-    if not keep:
-        call.put(Flat(f"{call.name}_flat", (call.result,)))
 
 
 def _pool(call: Call, kind: str, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool) -> Pool:

@@ -16,6 +16,8 @@ from ..torch_fx.registry import reads
 from .base import Currents, Shape
 from .concat import channels, selected
 from .flat import Flat
+from .over import part_of_maximum
+from .pad import Pad
 
 if TYPE_CHECKING:
     from ..torch_fx.call import Call
@@ -56,6 +58,8 @@ class Shortcut(Currents):
 def _strided(call: Call) -> None:
     """x[:, :, ::s, ::s], the beginning of a shortcut."""
     every, index = slice(None), call.take("index")
+    if part_of_maximum(call, index):
+        return None
     if callable(part := call.held(call.of)) and isinstance(index, int):
         return selected(call, call.holder(call.of), part(index))
     if index == (every, every, 0, 0):
@@ -70,12 +74,26 @@ def _strided(call: Call) -> None:
 
 @reads(F.pad, arguments=("input", "pad", "mode", "value"))
 def _padded(call: Call) -> None:
-    """F.pad(x, (0, 0, 0, 0, before, after)), the channels of zeros of a shortcut."""
+    """F.pad(x, (0, 0, 0, 0, before, after)), the channels of zeros of a shortcut, or (left, right, top, bottom)."""
     pad, mode, value = call.take("pad", ()), call.take("mode", "constant"), call.take("value")
-    if mode != "constant" or value not in (None, 0) or list(pad[:4]) != [0] * 4 or len(pad) != 6 or min(pad) < 0:
-        call.refuse(f"pad {tuple(pad)}", "F.pad(x, (0, 0, 0, 0, before, after)), channels of zeros, as a shortcut")
+    if mode != "constant" or value not in (None, 0):
+        call.refuse(f"padding of mode {mode!r} with {value or 0}", "zeros")
+    around, beside = tuple(pad[:4]), tuple(pad[4:])
+    if any(type(cells) is not int or cells < 0 for cells in pad) or len(around) != 4 or len(beside) not in (0, 2):
+        call.refuse(
+            f"pad {tuple(pad)}",
+            "F.pad(x, (left, right, top, bottom)) in front of a convolution, and, as a shortcut, channels of zeros, "
+            "F.pad(x, (0, 0, 0, 0, before, after))",
+        )
+    if any(around):
+        if any(beside):
+            call.refuse(f"pad {tuple(pad)}", "zeros around the map, or channels of zeros")
+        return call.put(Pad(call.name, (call.source,), around))
+    if not beside:
+        return call.hand_on()
     before = call.before
     if isinstance(before, Shortcut) and call.alone:
-        call.replace(replace(before, before=before.before + pad[4], after=before.after + pad[5]))
+        call.replace(replace(before, before=before.before + beside[0], after=before.after + beside[1]))
     else:
-        call.put(Shortcut(call.name, (call.source,), 1, pad[4], pad[5]))
+        call.put(Shortcut(call.name, (call.source,), 1, *beside))
+    return None

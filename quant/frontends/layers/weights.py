@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -124,30 +126,61 @@ class Weights(Currents):
 
 
 @reads(nn.Linear)
-def _linear(call: Call) -> None:
-    module = call.module
-    weight = module.weight.detach().clone()
-    call.put(Weights(call.name, (call.source,), weight, _bias(module.bias, weight)))
+def _linear_module(call: Call) -> None:
+    _linear(call, call.module.weight, call.module.bias)
+
+
+@reads(F.linear, arguments=("input", "weight", "bias"))
+def _linear_function(call: Call) -> None:
+    _linear(call, call.tensor("weight"), call.tensor("bias", None))
+
+
+@reads(operator.matmul, torch.matmul, torch.mm, "matmul", "mm", arguments=("input", "other"))
+def _product(call: Call) -> None:
+    """x @ w, of a vector and a matrix (in, out)."""
+    weight = call.tensor("other")
+    if weight.ndim != 2:
+        call.refuse(f"a product with a tensor of shape {tuple(weight.shape)}", "x @ w with a matrix (in, out)")
+    _linear(call, weight.T, None)
+
+
+def _linear(call: Call, weight: Tensor, bias: Tensor | None) -> None:
+    weight = weight.detach().clone(memory_format=torch.contiguous_format)
+    call.put(Weights(call.name, (call.source,), weight, _bias(bias, weight)))
 
 
 @reads(nn.Conv2d)
-def _convolution(call: Call) -> None:
+def _convolution_module(call: Call) -> None:
+    of = call.module
+    _convolution(call, of.weight, of.bias, of.stride, of.padding, of.dilation, of.groups, of.padding_mode)
+
+
+@reads(
+    F.conv2d, torch.conv2d, arguments=("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+)  # fmt: skip
+def _convolution_function(call: Call) -> None:
+    weight, bias = call.tensor("weight"), call.tensor("bias", None)
+    rest = call.take("stride", 1), call.take("padding", 0), call.take("dilation", 1), call.take("groups", 1)
+    _convolution(call, weight, bias, *rest, "zeros")
+
+
+def _convolution(
+    call: Call, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any, groups: int, around: str
+) -> None:
     """A convolution, grouped or not, with zeros around the map."""
-    module = call.module
-    if (dilation := call.number("dilation", module.dilation)) != 1:
+    if (dilation := call.number("dilation", dilation)) != 1:
         call.refuse(f"dilation={dilation}", "dilation=1")
-    padding = module.padding
+    kernel = weight.shape[2:]
     if isinstance(padding, str):
-        if padding == "same" and any(k % 2 == 0 for k in module.kernel_size):
+        if padding == "same" and any(k % 2 == 0 for k in kernel):
             call.refuse("padding='same' with an even kernel", "a number, or 'same' with an odd kernel")
-        padding = 0 if padding == "valid" else tuple(k // 2 for k in module.kernel_size)
+        padding = 0 if padding == "valid" else tuple(k // 2 for k in kernel)
     padding = call.number("padding", padding)
-    if module.padding_mode != "zeros" and padding:
-        call.refuse(f"padding_mode={module.padding_mode!r}", "padding_mode='zeros'")
-    weight = module.weight.detach().clone()
-    stride = call.number("stride", module.stride)
-    bias = _bias(module.bias, weight)
-    call.put(Weights(call.name, (call.source,), weight, bias, stride, padding, module.groups))
+    if around != "zeros" and padding:
+        call.refuse(f"padding_mode={around!r}", "padding_mode='zeros'")
+    weight = weight.detach().clone()
+    stride = call.number("stride", stride)
+    call.put(Weights(call.name, (call.source,), weight, _bias(bias, weight), stride, padding, groups))
 
 
 def _bias(bias: Tensor | None, weight: Tensor) -> Tensor:
@@ -155,10 +188,26 @@ def _bias(bias: Tensor | None, weight: Tensor) -> Tensor:
 
 
 @reads(nn.BatchNorm1d, nn.BatchNorm2d)
-def _norm(call: Call) -> None:
+def _norm_module(call: Call) -> None:
+    _norm(call, call.module)
+
+
+@reads(
+    F.batch_norm, arguments=("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+)  # fmt: skip
+def _norm_function(call: Call) -> None:
+    if call.take("training", False) is not False:
+        call.refuse("batch norm with the statistics of its images", "F.batch_norm(..., training=self.training)")
+    call.take("momentum")
+    names = "running_mean", "running_var", "weight", "bias"
+    norm = SimpleNamespace(**{name: call.tensor(name, None) for name in names}, eps=call.take("eps", 1e-5))
+    _norm(call, norm)
+
+
+def _norm(call: Call, norm: Any) -> None:
     """y = gamma * (x - mean) / sqrt(var + eps) + beta, computed in float64: part of the layer with weights before it, a
     layer of its own where there is none, or where something else takes that one's result."""
-    norm, before = call.module, call.before
+    before = call.before
     if norm.running_mean is None or norm.running_var is None:
         call.refuse("batch norm without running statistics", "track_running_stats=True")
     mean, var = norm.running_mean.double(), norm.running_var.double()
@@ -168,6 +217,6 @@ def _norm(call: Call) -> None:
     if not isinstance(before, Weights) or not call.alone:
         call.put(Norm(call.name, (call.source,), gain, beta - gain * mean))
         return
-    if norm.num_features != len(before.weight):
-        call.refuse(f"batch norm over {norm.num_features} channels behind {len(before.weight)}", "equal numbers")
+    if len(mean) != len(before.weight):
+        call.refuse(f"batch norm over {len(mean)} channels behind {len(before.weight)}", "equal numbers")
     call.replace(before.scaled(gain, beta, mean), fold=norm)

@@ -12,11 +12,12 @@ from .graph import Graph
 from .heads import heads
 from .linears import linears
 from .norms import norms
+from .pads import pads
 from .parts import parts
 
 __all__ = ["PASSES", "Graph", "rewritten"]
 
-PASSES = (parts, norms, linears, activations, heads)
+PASSES = (pads, parts, norms, linears, activations, heads)
 
 
 def rewritten(graph: Graph) -> Graph:

@@ -18,7 +18,7 @@ __all__ = ["linears"]
 
 def linears(graph: Graph) -> Graph:
     """``graph`` with an activation, or none at all, between every two layers with weights."""
-    for one in (_resampled, _composed, _averages_first, _one_pixel, _signed):
+    for one in (_resampled, _composed, _merged, _averages_first, _one_pixel, _signed):
         graph = one(graph)
     return graph
 
@@ -64,6 +64,24 @@ def _composed(graph: Graph) -> Graph:
     return graph
 
 
+def _merged(graph: Graph) -> Graph:
+    """Sums of two layers with weights that see the same, one layer."""
+    for both in graph.layers:
+        terms = [graph.kinds.get(source) for source in both.sources]
+        if not isinstance(both, Sum) or not all(isinstance(one, Weights) and graph.alone(one) for one in terms):
+            continue
+        one, other = (term for term in terms if isinstance(term, Weights))
+        same = one.sources == other.sources and one.convolution == other.convolution
+        if one is other or not same or one.weight.shape != other.weight.shape:
+            continue
+        weight, bias = one.weight.double() + other.weight.double(), one.bias.double() + other.bias.double()
+        kind = one.weight.dtype
+        made = replace(one, name=both.name, weight=weight.to(kind), bias=bias.to(kind))
+        left = [layer for layer in graph.layers if layer is not one and layer is not other]
+        return _merged(graph.changed(made if layer is both else layer for layer in left))
+    return graph
+
+
 def _averages_first(graph: Graph) -> Graph:
     """Average pools behind a convolution of 1x1, in front of it."""
     for pool in graph.layers:
@@ -100,27 +118,29 @@ def _one_pixel(graph: Graph) -> Graph:
 
 
 def _signed(graph: Graph) -> Graph:
-    """Values with a sign wherever something else than an activation, a sum or the answer takes currents."""
+    """Values with a sign wherever something else than an activation, a sum or the answer takes currents; sums take them
+    too where there are some."""
     new, renamed = list[Layer](), dict[str, str]()
     for layer in graph.layers:
-        sources = list(layer.sources)
-        for k, source in enumerate(sources):
-            before = graph.kinds.get(source)
-            if not isinstance(before, Weights | Sum) or isinstance(layer, Activation | Sum):
-                continue
-            if isinstance(layer, Passing) and layer.rising and _behind(graph, layer):
-                continue
-            if source not in renamed:
+        if isinstance(layer, Activation | Sum) or _moves(graph, layer):
+            continue
+        for source in layer.sources:
+            if isinstance(graph.kinds.get(source), Weights | Sum) and source not in renamed:
                 renamed[source] = graph.fresh(f"{source} values")
-                new.append(Activation(renamed[source], (source,), None, -math.inf, math.inf))
-            sources[k] = renamed[source]
-        new.append(replace(layer, sources=tuple(sources)))
-    return graph.changed(new) if renamed else graph
+    if not renamed:
+        return graph
+    for layer in graph.layers:
+        if not isinstance(layer, Activation) and not _moves(graph, layer):
+            layer = replace(layer, sources=tuple(renamed.get(source, source) for source in layer.sources))
+        new.append(layer)
+        if layer.name in renamed:
+            new.append(Activation(renamed[layer.name], (layer.name,), None, -math.inf, math.inf))
+    return graph.changed(new)
 
 
-def _behind(graph: Graph, pool: Passing) -> bool:
-    """Whether an activation alone takes ``pool``: it then moves in front (``structure.check``)."""
-    takers = graph.takers[pool.name]
-    return len(takers) == 1 and isinstance(takers[0], Activation)
+def _moves(graph: Graph, layer: Layer) -> bool:
+    """Whether ``layer`` is a pool of maxima that an activation alone takes, which moves in front (``structure``)."""
+    takers = graph.takers[layer.name]
+    return isinstance(layer, Passing) and layer.rising and len(takers) == 1 and isinstance(takers[0], Activation)
 
 

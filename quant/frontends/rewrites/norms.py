@@ -17,40 +17,67 @@ from .graph import Graph
 
 __all__ = ["norms"]
 
+FEW = 2
+"""Takers that currents are computed for, each with a factor of its own; for more of them they become values."""
+
 
 def norms(graph: Graph) -> Graph:
     """``graph`` without Norm."""
-    for norm in [layer for layer in graph.layers if isinstance(layer, Norm)]:
-        found = graph.kinds.get(norm.name)
-        if isinstance(found, Norm):
-            graph = _one(graph, found)
+    while (made := _normalised(graph)) is not None:
+        graph = made
+    while any(isinstance(layer, Norm) for layer in graph.layers):
+        graph = _some(graph)
     return graph
 
 
-def _one(graph: Graph, norm: Norm) -> Graph:
-    """``graph`` without ``norm``."""
-    source = norm.sources[0]
-    takers = graph.takers[norm.name]
-    if source == IMAGE and graph.takers[IMAGE] == [norm] and bool((norm.gain > 0).all()):
-        made = graph.changed((layer for layer in graph.layers if layer is not norm), {norm.name: IMAGE})
-        before = (torch.zeros_like(norm.gain), torch.ones_like(norm.gain))
-        if graph.normalised is not None:
-            before = tuple(torch.tensor(a, dtype=torch.float64) for a in graph.normalised)
-        std = 1 / norm.gain
-        mean = before[0] - before[1] * norm.bias * std
-        made.normalised = tuple(mean.tolist()), tuple((before[1] * std).tolist())
-        return made
-    new = list[Layer]()
-    before = graph.kinds.get(source)
-    if isinstance(before, Currents):
-        _scaled(graph, before, norm.gain, norm.bias, norm.name, new)
-    elif takers and all(_folds(layer, norm) for layer in takers):
-        changed = {layer.name: _before(layer, norm) for layer in takers if isinstance(layer, Weights)}
-        layers = [changed.get(layer.name, layer) for layer in graph.layers if layer is not norm]
-        return graph.changed(layers, {norm.name: source})
-    else:
-        new.append(graph.depthwise(norm.name, source, norm.gain, norm.bias))
-    return graph.changed([one for layer in graph.layers for one in (new if layer is norm else [layer])])
+def _normalised(graph: Graph) -> Graph | None:
+    """``graph`` without the norm of its image, None where there is none."""
+    norm = graph.takers[IMAGE][0] if len(graph.takers[IMAGE]) == 1 else None
+    if not isinstance(norm, Norm) or not bool((norm.gain > 0).all()):
+        return None
+    made = graph.changed((layer for layer in graph.layers if layer is not norm), {norm.name: IMAGE})
+    before = (torch.zeros_like(norm.gain), torch.ones_like(norm.gain))
+    if graph.normalised is not None:
+        before = tuple(torch.tensor(a, dtype=torch.float64) for a in graph.normalised)
+    std = 1 / norm.gain
+    mean = before[0] - before[1] * norm.bias * std
+    made.normalised = tuple(mean.tolist()), tuple((before[1] * std).tolist())
+    return made
+
+
+def _some(graph: Graph) -> Graph:
+    """``graph`` without the first norm, and without all others that have nothing to do with it or with each other."""
+    changed, renamed, touched = dict[str, list[Layer]](), dict[str, str](), set[str]()
+    for norm in graph.layers:
+        if not isinstance(norm, Norm):
+            continue
+        source, takers = norm.sources[0], graph.takers[norm.name]
+        before = graph.kinds.get(source)
+        near = {norm.name, source, *(layer.name for layer in takers)} - {IMAGE}
+        if near & touched or isinstance(before, Norm):
+            continue
+        if isinstance(before, Currents) and _cheap(graph, before):
+            changed[norm.name] = list[Layer]()
+            _scaled(graph, before, norm.gain, norm.bias, norm.name, changed[norm.name])
+            touched |= near - {source}
+        elif takers and all(_folds(layer, norm) for layer in takers):
+            changed |= {layer.name: [_before(layer, norm)] for layer in takers if isinstance(layer, Weights)}
+            changed[norm.name], renamed[norm.name] = [], source
+            touched |= near
+        else:
+            changed[norm.name] = [graph.depthwise(norm.name, source, norm.gain, norm.bias)]
+            touched |= near - {source}
+    layers = (one for layer in graph.layers for one in changed.get(layer.name, [layer]))
+    return graph.changed(layers, renamed)
+
+
+def _cheap(graph: Graph, layer: Currents) -> bool:
+    """Whether ``layer`` may be computed once more with other weights: not for each of many takers, and no chain of
+    sums, as the currents of a ResNet v2, which would be computed from its beginning for every block."""
+    if graph.alone(layer):
+        return True
+    nested = any(isinstance(graph.kinds.get(source), Sum) for source in layer.sources)
+    return len(graph.takers[layer.name]) <= FEW and not (isinstance(layer, Sum) and nested)
 
 
 def _folds(layer: Layer, norm: Norm) -> bool:
