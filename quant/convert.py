@@ -213,8 +213,8 @@ def _method(name: str | None, graph: FloatGraph) -> tuple[str, Conversion]:
         raise ConversionError(f"Method {name!r} is unknown{near(name, CONVERSIONS)}; there are {known}")
     if name not in fitting and not levels:
         raise ConversionError(
-            f"Method {name!r} is for models trained with QCFS activations, and this one has ReLUs; take "
-            f"{' or '.join(fitting)}, or train it with levels first (docs/training.md)"
+            f"Method {name!r} is for models trained with QCFS activations, and {activations[0].name} is "
+            f"{activations[0].called}; take {' or '.join(fitting)}, or train it with levels first (docs/training.md)"
         )
     if name not in fitting:
         raise ConversionError(

@@ -51,8 +51,11 @@ class QCFS(nn.Module):
     :func:`calibrate`). The learned parameter is log(lambda), so that lambda stays positive whatever the optimiser
     does (a plain one can train negative); keep it out of the weight decay, which would pull lambda towards 1. The
     gradient passes the floor unchanged (straight through) and is that of the clip elsewhere.
+    ``most``, the upper end of the clamp that it took the place of: :func:`calibrate` sets no lambda above it.
     Raises ValueError for levels < 1 or a threshold that is not positive.
     """
+
+    most = math.inf
 
     def __init__(self, levels: int, threshold: float = 8.0) -> None:
         super().__init__()

@@ -48,7 +48,7 @@ class Job:
 class LayerLoss:
     """A layer in integers beside its floats: ``name``; ``decibels``, signal to noise of what it gives, with the errors
     of all layers before it; ``before``, the least of what it takes; ``alone``, that of its floats put on its levels;
-    ``clipped``, share of the results above the highest level; ``silent``, share of the channels that give 0 for all
+    ``clipped``, share of the results beyond its levels; ``silent``, share of the channels that give 0 for all
     images. None where nobody measured it."""
 
     name: str

@@ -74,9 +74,10 @@ class QuantisedLayer(nn.Module):
         self.charge: nn.Parameter | None = None
         self.register_buffer("boost", None)
         if activation:
+            activation.check_unsigned("spiking neurons")
             if activation.qcfs is None:
                 raise UnsupportedLayer(
-                    f"{activation.name}: a ReLU has no threshold; supported: QCFS, put in with "
+                    f"{activation.name}: {activation.called} has no threshold; supported: QCFS, put in with "
                     f"quant.methods.qcfs.prepare(model, levels)"
                 )
             threshold = activation.qcfs.threshold.item()

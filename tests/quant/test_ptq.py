@@ -25,6 +25,7 @@ from spikeloom.quant.frontends.layers import Activation, Layer, UnsupportedLayer
 from spikeloom.quant.frontends.torch_fx.graph import trace
 from spikeloom.quant.ir.ops import IF, Conv2d, Gain, NetworkError, Requant
 from spikeloom.quant.methods.ptq import algorithm, clips, errors, forms, refit
+from spikeloom.quant.methods.ptq.levels import Levels
 from spikeloom.quant.methods.ptq.recipe import PtqRecipe
 from spikeloom.quant.methods.ptq.settle import Options
 from spikeloom.quant.methods.qcfs.algorithm import prepare
@@ -170,11 +171,12 @@ def test_a_shortcut_keeps_its_worth() -> None:
 
 def test_a_clip_has_the_least_error() -> None:
     x = torch.randn(20_000, 3, generator=torch.Generator().manual_seed(0)).relu() * torch.tensor([1.0, 2.0, 30.0])
-    found = clips.Clips(x, 7)
+    levels = Levels(0, 7, 0.0, torch.inf)
+    found = clips.Clips(x, levels)
     own, common = found.units(1.0), found.units(0.0)
     assert torch.allclose(own / own[0], torch.tensor([1.0, 2.0, 30.0]).double(), rtol=0.1) and len(common.unique()) == 1
     for unit in (own, common):
-        error = clips.rounding_error(x.double(), unit, 7).sum(0)
+        error = clips.rounding_error(x.double(), unit, levels).sum(0)
         assert torch.allclose(found.error(unit), error, rtol=0.02)
     for factor in (0.8, 1.25):
         assert (found.error(own * factor) > found.error(own)).all()
@@ -187,11 +189,12 @@ def test_the_refit_makes_up_for_what_inputs_lack() -> None:
     x = torch.rand(1, 4000, 6, generator=generator)
     weight = torch.randn(1, 4, 6, generator=generator).double()
     z = (x.double() @ weight.transpose(1, 2))[0].float()
-    v = refit.refitted(refit.Moments(0.8 * x), weight, z, 0 * z, torch.zeros(4).double(), torch.full((4,), 9.0), 0.0)
+    ends = torch.zeros(4), torch.full((4,), 9.0)
+    v = refit.refitted(refit.Moments(0.8 * x), weight, z, 0 * z, torch.zeros(4).double(), ends, 0.0)
     before, after = ((0.8 * x.double() @ w.transpose(1, 2))[0].relu() - z.relu() for w in (weight, v))
     assert after.square().sum() < 0.02 * before.square().sum()
     spoilt = torch.where(z < 0, z - 5 * torch.rand(z.shape, generator=generator), z)
-    v = refit.refitted(refit.Moments(x), weight, spoilt, 0 * z, torch.zeros(4).double(), torch.full((4,), 9.0), 0.0)
+    v = refit.refitted(refit.Moments(x), weight, spoilt, 0 * z, torch.zeros(4).double(), ends, 0.0)
     assert torch.allclose(v, weight, atol=0.2)
 
 

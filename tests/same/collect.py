@@ -60,8 +60,10 @@ RECIPES: dict[str, dict[str, Any]] = {
                          "tuning": {"images": 200, "held_out": 100, "epochs": 1}},
     "spiking_resnet": PLAIN | {"steps": 8, "weight_bits": 8, "images": 200, "compensation": 20, "factors": [0.8, 1.0]},
     "integernet": PLAIN | {"bits": 4, "epochs": 2},
+    "ptq values": PLAIN | {"form": "values", "images": 200},
+    "ptq spikes": PLAIN | {"form": "spikes", "steps": 7, "images": 200},
 }
-"""A short training by each method, on the digits."""
+"""A short training by each method, the first word, on the digits."""
 
 
 @dataclass(frozen=True)
@@ -133,15 +135,16 @@ def generated(path: Path, options: dict[str, Any]) -> Record:
     return found
 
 
-def recipe_of(method: str, folder: Path) -> Any:
-    """The recipe of a short training; weights that it starts from are random ones in ``folder``."""
+def recipe_of(name: str, folder: Path) -> Any:
+    """The recipe of a short training of that ``name``; weights that it starts from are random ones in ``folder``."""
     import torch
 
     from spikeloom.quant.models import build
     from spikeloom.quant.recipe import filled
 
-    entries: dict[str, Any] = COMMON | {"method": method} | RECIPES[method]
-    if method == "spiking_resnet":
+    method = name.split()[0]
+    entries: dict[str, Any] = COMMON | {"method": method} | RECIPES[name]
+    if method in ("spiking_resnet", "ptq"):
         torch.manual_seed(5)
         file = folder / "start.pt"
         torch.save(build("cnn", (1, 8, 8), 10, **entries["model_args"]).state_dict(), file)

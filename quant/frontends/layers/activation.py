@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..activations import QCFS
 from ..torch_fx.registry import reads
-from .base import Layer
+from .base import Layer, refuse
 
 if TYPE_CHECKING:
     from ..torch_fx.call import Call
@@ -39,6 +39,24 @@ class Activation(Layer):
     def signed(self) -> bool:
         """Whether it gives values below 0."""
         return self.low < 0
+
+    @property
+    def called(self) -> str:
+        """What messages call it."""
+        if self.qcfs is not None:
+            return type(self.qcfs).__name__
+        if (self.low, self.high) == (-math.inf, math.inf):
+            return "values with a sign (no activation)"
+        return "a ReLU" if (self.low, self.high) == (0, math.inf) else f"a clamp to {self.low:g}..{self.high:g}"
+
+    def check_unsigned(self, by: str) -> None:
+        """Raise UnsupportedLayer, by its name, where it gives values below 0; ``by``, what has none of them."""
+        if self.signed:
+            refuse(
+                self.name,
+                f"{self.called} with {by}",
+                "ReLU, ReLU6 and other clamps from 0 on, or method ptq with bits (--bits), whose values have a sign",
+            )
 
     def value(self, x: Sequence[Tensor]) -> Tensor:
         """What it gives, or what its own module computes."""

@@ -21,7 +21,7 @@ from .operations import check_layers
 from .reader import Reader
 from .tracing import evaluating, graph_of, plain, type_name
 
-__all__ = ["checked_images", "read", "trace"]
+__all__ = ["checked", "layers_of", "read", "trace"]
 
 
 def read(model: nn.Module, shape: tuple[int, int, int] | None = None) -> FloatGraph:
@@ -47,11 +47,18 @@ def trace(model: nn.Module, shape: tuple[int, int, int] | None = None) -> list[L
     return found.layers
 
 
-def checked_images(model: nn.Module, shape: tuple[int, int, int] | None = None) -> Tensor:
-    """Images that ``model``, as :func:`~.tracing.plain` makes it, was compared with its layers on, of ``shape`` or of
-    one that fits. Raises UnsupportedLayer and NetworkError as :func:`read` does."""
+def checked(model: nn.Module, shape: tuple[int, int, int] | None = None) -> tuple[list[Layer], Tensor]:
+    """The layers of ``model``, as :func:`~.tracing.plain` makes it, and images that it was compared with them on, of
+    ``shape`` or of one that fits. Raises UnsupportedLayer and NetworkError as :func:`read` does."""
     reader, tried = _checked(model, shape)
-    return images(model, reader.layers, tried)
+    layers, _, _ = rewritten(list(reader.layers.values()), reader.answer, tried)
+    return layers, images(model, reader.layers, tried)
+
+
+def layers_of(traced: fx.GraphModule) -> dict[fx.Node, Layer]:
+    """The layer that each operation of ``traced`` gives the result of."""
+    reading = _read(traced, traced.graph).reading
+    return {node: reading.layers[name] for name, node in reading.nodes.items()}
 
 
 def _checked(model: nn.Module, shape: tuple[int, int, int] | None) -> tuple[Reader, tuple[int, int, int]]:

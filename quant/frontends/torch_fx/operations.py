@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,12 +22,12 @@ __all__ = ["check_layers"]
 def check_layers(model: nn.Module, graph: fx.Graph, reading: Reading, x: Tensor) -> None:
     """Compare every operation of ``graph`` with the layer read from it, for images ``x``. Raises UnsupportedLayer,
     naming the first one that differs."""
-    thresholds = {
-        reading.nodes[layer.sources[0]]: layer.qcfs.threshold.item()
+    ends = {
+        reading.nodes[layer.sources[0]]: end
         for layer in reading.layers.values()
-        if isinstance(layer, Activation) and layer.qcfs is not None and layer.sources[0] in reading.nodes
+        if isinstance(layer, Activation) and layer.sources[0] in reading.nodes and math.isfinite(end := _end(layer))
     }
-    runner = _Runner(model, graph, set(reading.nodes.values()), thresholds)
+    runner = _Runner(model, graph, set(reading.nodes.values()), ends)
     with evaluating(model):
         try:
             runner.run(x.clone())
@@ -60,7 +61,7 @@ class _Runner(fx.Interpreter):
     """Executes a graph with the user's modules and functions on random numbers.
 
     ``computed``, what each operation gives for what it takes; ``seen``, what the others take of it: of the operations
-    ``last`` of a layer random numbers, as large as the threshold of the activation that takes them. A result that
+    ``last`` of a layer random numbers, as large as the end of the activation that takes them, ``ends``. A result that
     shares its memory with something else stays as it is, for writing over it is what may be wrong. ``at``: the
     operation it is at.
     """
@@ -68,10 +69,10 @@ class _Runner(fx.Interpreter):
     at: fx.Node | None
 
     def __init__(
-        self, model: nn.Module, graph: fx.Graph, last: set[fx.Node], thresholds: Mapping[fx.Node, float]
+        self, model: nn.Module, graph: fx.Graph, last: set[fx.Node], ends: Mapping[fx.Node, float]
     ) -> None:
         super().__init__(model, graph=graph)
-        self.last, self.thresholds, self.at = last, thresholds, None
+        self.last, self.ends, self.at = last, ends, None
         self.computed, self.seen = dict[fx.Node, Tensor](), dict[fx.Node, Tensor]()
         self.random = torch.Generator().manual_seed(SEED)
 
@@ -85,9 +86,16 @@ class _Runner(fx.Interpreter):
         taken = [self.env[k] for k in n.all_input_nodes if isinstance(self.env.get(k), Tensor)]
         if n in self.last and all(result.untyped_storage().data_ptr() != x.untyped_storage().data_ptr() for x in taken):
             noise = torch.randn(result.shape, generator=self.random, dtype=torch.float64).to(result.dtype)
-            result = noise * self.thresholds.get(n, 1.0)
+            result = noise * self.ends.get(n, 1.0)
         self.seen[n] = result.clone()
         return result
+
+
+def _end(activation: Activation) -> float:
+    """The upper end of an activation, infinite where it has none; of one without an upper end the lower one."""
+    if activation.qcfs is not None:
+        return activation.qcfs.threshold.item()
+    return activation.high if math.isfinite(activation.high) else -activation.low or math.inf
 
 
 def _expected(layer: Layer, x: list[Tensor]) -> Tensor:

@@ -1,13 +1,14 @@
 """A copy of a user's model with other activations, to be trained: what the methods' ``prepare`` share.
 
 The copy is a graph of torch.fx, which is what the model did when it was traced. So everything is settled before: what
-is on in training alone, what writes over a result that is read again, and that the copy, with plain ReLUs, gives what
-the model gives.
+is on in training alone, what writes over a result that is read again, and that the copy, with plain ReLUs and clamps,
+gives what the model gives.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -15,12 +16,11 @@ from typing import Any
 import torch.nn.functional as F
 from torch import fx, nn
 
-from ..layers import UnsupportedLayer, refuse
-from ..layers.activation import RELUS
+from ..layers import Activation, UnsupportedLayer, refuse
 from ..layers.pool import MAX_POOLS
 from .arguments import Arguments, in_place
 from .faithful import check_same
-from .graph import checked_images
+from .graph import checked, layers_of
 from .tracing import Constant, call_name, graph_of, plain, type_name, word
 from .unchanged import DROPOUTS
 
@@ -29,18 +29,22 @@ __all__ = ["prepared"]
 
 def prepared(
     model: nn.Module,
-    activation: Callable[[], nn.Module],
+    activation: Callable[[float], nn.Module],
     *,
     average_pools: bool = False,
     shape: tuple[int, int, int] | None = None,
 ) -> fx.GraphModule:
-    """A copy of ``model`` with an ``activation`` of its own for every ReLU, and with average pools for max-pools.
+    """A copy of ``model`` with an ``activation`` of its own for every ReLU and every clamp from 0 on, called with its
+    upper end, and with average pools for max-pools.
 
     ``shape`` as in :func:`~quant.methods.qcfs.prepare`. Raises UnsupportedLayer and NetworkError as ``graph.read``
-    does.
+    does, and for an activation that gives values below 0.
     """
     source = plain(model)
-    images = checked_images(source, shape)
+    layers, images = checked(source, shape)
+    for layer in layers:
+        if isinstance(layer, Activation):
+            layer.check_unsigned("activations that become spikes")
     try:
         model = copy.deepcopy(model)
     except Exception as error:  # deepcopy runs the user's code
@@ -52,10 +56,10 @@ def prepared(
         if isinstance(node.target, Constant):
             refuse(call_name(node), "a constant that the forward makes", "one of register_buffer, or a number")
     traced = fx.GraphModule(model, graph)
-    names = _own_activations(traced)
-    check_same(source, plain(traced), images, replaced=names)
-    for name in names:
-        traced.add_submodule(name, activation())
+    highs = _own_activations(traced)
+    check_same(source, plain(traced), images, replaced=highs)
+    for name, high in highs.items():
+        traced.add_submodule(name, activation(high))
     if average_pools:
         _average_pools(traced)
     traced.recompile()
@@ -86,30 +90,31 @@ def _graph(model: nn.Module) -> fx.Graph:
     return graph
 
 
-def _own_activations(traced: fx.GraphModule) -> list[str]:
-    """Give every ReLU of ``traced`` a module of its own, and every operation that writes over what it takes a result
-    of its own, which is what the operations behind it read. Returns the names of the modules."""
+def _own_activations(traced: fx.GraphModule) -> dict[str, float]:
+    """Give every ReLU and every clamp of ``traced`` a module of its own, and every operation that writes over what it
+    takes a result of its own, which is what the operations behind it read. Returns the upper ends of the modules, by
+    name."""
     modules: dict[str, nn.Module] = {n: m for n, m in traced.named_modules(remove_duplicate=False)}  # noqa: C416
-    names: list[str] = []
-    nodes = list(traced.graph.nodes)
+    highs: dict[str, float] = {}
+    layers, nodes = layers_of(traced), list(traced.graph.nodes)
     behind = {node: k for k, node in enumerate(nodes)}
     for k, node in enumerate(nodes):
         of, writes = node.args[0] if node.args else node.kwargs.get("input"), False
         if node.target is operator.iadd:
             node.target, writes = operator.add, True
-        elif _is_relu(node, modules):
+        elif isinstance(layer := layers.get(node), Activation) and layer.qcfs is None:
             of, writes = node.all_input_nodes[0], in_place(node, modules)
             name = _name(node)
-            while name in names or (name in modules and not isinstance(modules[name], nn.ReLU)):
+            while name in highs or (name in modules and not isinstance(modules[name], nn.ReLU | nn.Hardtanh)):
                 name += "_"
-            names.append(name)
-            traced.add_submodule(name, nn.ReLU())
+            highs[name] = layer.high
+            traced.add_submodule(name, nn.ReLU() if layer.high == math.inf else nn.Hardtanh(0.0, layer.high))
             node = _replace(node, traced.graph.call_module, name)
         if writes:
             assert isinstance(of, fx.Node)
             of.replace_all_uses_with(node, lambda user, k=k: behind.get(user, -1) > k)
     traced.recompile()
-    return names
+    return highs
 
 
 def _average_pools(traced: fx.GraphModule) -> None:
@@ -121,13 +126,6 @@ def _average_pools(traced: fx.GraphModule) -> None:
             _replace(node, traced.graph.call_function, F.avg_pool2d, **sizes)
         elif node.op == "call_module" and isinstance(pool := modules[str(node.target)], nn.MaxPool2d):
             traced.add_submodule(str(node.target), nn.AvgPool2d(pool.kernel_size, pool.stride))
-
-
-def _is_relu(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
-    """Whether ``node`` is a ReLU, as a module, a function or a method."""
-    if node.op == "call_module":
-        return isinstance(modules[str(node.target)], nn.ReLU)
-    return node.op in ("call_function", "call_method") and node.target in RELUS
 
 
 def _replace(node: fx.Node, call: Callable[..., fx.Node], target: Any, **settings: Any) -> fx.Node:

@@ -176,7 +176,7 @@ def prepare(
 
     ``model`` is made of Conv2d or Linear, batch norm (or none), sums of such branches (the authors' residual block: its
     shortcut is a 1x1 convolution, and there is one quantiser, behind the sum; shortcuts without weights get a gain a
-    channel), ReLU, pools, Flatten, and a last Linear. ``beta`` gives every SBN a learned one.
+    channel), ReLU or a clamp from 0 on, pools, Flatten, and a last Linear. ``beta`` gives every SBN a learned one.
     Its weights, biases and batch norms are left behind: the shift-based ones take their place, which also do the
     division of an average. ``shape`` (C, H, W) of the image is needed where a pool covers the whole map.
     Raises UnsupportedLayer, naming the module, for anything else, and NetworkError for ``bits`` outside 2..8.
@@ -187,8 +187,10 @@ def prepare(
     order: list[IntegerLayer | Passing] = []
     for layer in layers:
         last = layer is layers[-1]
-        if isinstance(layer, Activation) and layer.qcfs is not None:
-            raise UnsupportedLayer(f"{layer.name}: QCFS is not supported with IntegerNet; supported: ReLU")
+        if isinstance(layer, Activation):
+            layer.check_unsigned("IntegerNet")
+            if layer.qcfs is not None:
+                raise UnsupportedLayer(f"{layer.name}: QCFS is not supported with IntegerNet; supported: ReLU")
         if isinstance(layer, Activation) or last:
             weights, shortcuts, additions = terms_of(layer.name if last else layer.sources[0], kinds)
             if not weights:

@@ -1,4 +1,4 @@
-"""Post-training quantisation: a trained ReLU network becomes an integer one, without training and without a multiplier.
+"""Post-training quantisation: a trained network becomes an integer one, without training and without a multiplier.
 
 ``docs/ptq.md`` has the equations. Stage after stage (``stages``), with those before it in integers already, the clip
 of its activation is searched (``clips``), its weights are fitted to the float results and rounded (``refit``), and
@@ -69,12 +69,13 @@ def quantise(
     channel (None: pixels / ``input_high``).
 
     ``pixels`` (N, C, H, W), integers, are calibration images of the training split, of ``shape``. ``form`` "values":
-    T = 1, every activation is a ``Requant`` to 0..2^``bits`` - 1; "spikes": lossless neurons, T = ``steps``. Weights
-    get ``weight_bits`` bits, those of the first and the last layer ``first_bits`` and ``last_bits``, projections
-    ``shortcut_bits`` (None: 8). ``reconstruct``: epochs over the images in which gradients move all integers together
-    (``reconstruct.py``); ``options`` of the search. ``progress`` is called with the share that is done.
-    Raises UnsupportedLayer for an activation that is no ReLU, NetworkError for settings and images that do not fit and
-    for numbers that are not finite; both name the layer.
+    T = 1, every activation is a ``Requant`` of ``bits`` bits, to 0..2^bits - 1 or, where it gives values below 0, to
+    part of -2^(bits - 1)..2^(bits - 1) - 1; "spikes": lossless neurons, T = ``steps``. Weights get ``weight_bits``
+    bits, those of the first and the last layer ``first_bits`` and ``last_bits``, projections ``shortcut_bits`` (None:
+    8). ``reconstruct``: epochs over the images in which gradients move all integers together (``reconstruct.py``);
+    ``options`` of the search. ``progress`` is called with the share that is done.
+    Raises UnsupportedLayer for an activation that is no clamp, or has a sign where the form has none, NetworkError for
+    settings and images that do not fit and for numbers that are not finite; both name the layer.
     """
     levels, times = ((1 << bits) - 1, 1) if form == "values" else (steps, steps)
     for name, good, rule in (
@@ -89,8 +90,9 @@ def quantise(
         if not good:
             raise NetworkError(f"Post-training quantisation: {name} must be {rule}")
     images, image, paddings = prepared(layers, pixels, shape, input_high, mean, std)
-    stages = {stage.name: stage for stage in stages_of(layers, weight_bits, first_bits, last_bits, shortcut_bits)}
-    walk = _Walk(stages, image, Form(form, levels, times), options or Options(), paddings, keep=reconstruct > 0)
+    kind = Form(form, levels, times)
+    stages = {s.name: s for s in stages_of(layers, kind, weight_bits, first_bits, last_bits, shortcut_bits)}
+    walk = _Walk(stages, image, kind, options or Options(), paddings, keep=reconstruct > 0)
     done = progress or (lambda _share: None)
     ours = 0.5 if reconstruct else 1.0  # the share of the work that the search is
     with exact_math():
@@ -144,7 +146,7 @@ class _Walk:
             z = self.currents.pop(stage.currents)
             self.settled[name] = settle(stage, self.maps, z, self.form, self.options, self.generator)
             if self.keep:
-                self.wanted[name] = z if stage.last else z.clamp(min=0)
+                self.wanted[name] = stage.shown(z)
             self._run(stage, z)
         else:
             self._run(stage)

@@ -19,7 +19,7 @@ class LayerError:
     Attributes: ``name``; ``quantised_db``, signal to noise of the float results that are only put on the levels of the
     layer (None for the last layer, which has none); ``integers_db``, that of the integer network, with the errors of
     all layers before it; ``sources_db``, the least one of what it takes (None: the image); ``clipped``, share of the
-    results above the highest level; ``dead``, share of the channels whose integers are 0 for all images;
+    results beyond the highest level or the lowest; ``dead``, share of the channels whose integers are 0 for all images;
     ``range_used``, the mean over its channels of the largest weight, as a share of what its bits allow; ``padding_db``,
     signal to noise of zeros of the image in place of what the float network pads with (None where it does not differ).
     """

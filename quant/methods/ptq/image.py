@@ -49,7 +49,7 @@ def prepared(
         for layer in layers
         if isinstance(layer, Weights) and layer.sources[0] == IMAGE and layer.convolution.pads and any(mean)
     }
-    return images, Map.of(frames, high, 1 / (high * s), -m / s, False), wrong
+    return images, Map.of(frames, 0, high, 1 / (high * s), -m / s, False), wrong
 
 
 def _at_the_border(layer: Weights, black: Tensor, shape: tuple[int, int, int]) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...frontends.layers import Passing, Weights
 from ...kernels.exact import exact_dtype
 
-__all__ = ["CHUNK", "Map", "as_map", "inner_cells", "inputs_at", "passed", "places", "taken_at"]
+__all__ = ["CHUNK", "Map", "as_map", "inner_cells", "inputs_at", "passed", "places", "smallest", "taken_at"]
 
 CHUNK = 64
 """Images at a time."""
@@ -19,32 +19,43 @@ CHUNK = 64
 
 @dataclass(frozen=True)
 class Map:
-    """Integers ``x`` (N, C, H, W), of the smallest type, up to ``high``: the sums over time of values and spikes, of
-    which 1 is worth ``unit`` (C,) beside an ``offset`` (C,); double. ``timed``: of spikes, whose sum it is. What does
-    not change over time counts ``times`` times."""
+    """Integers ``x`` (N, C, H, W), of the smallest type, from ``low``, 0 or below, up to ``high``: the sums over time
+    of values and spikes, of which 1 is worth ``unit`` (C,) beside an ``offset`` (C,); double. ``timed``: of spikes,
+    whose sum it is. What does not change over time counts ``times`` times."""
 
     x: Tensor
+    low: int
     high: int
     unit: Tensor
     offset: Tensor
     timed: bool
 
     @classmethod
-    def of(cls, x: Tensor, high: int, unit: Tensor, offset: Tensor, timed: bool) -> Map:
-        """The map with ``x`` in the smallest type that holds 0..``high``."""
-        kinds = ((255, torch.uint8), (32767, torch.int16), ((1 << 31) - 1, torch.int32))
-        kind = next((kind for most, kind in kinds if high <= most), torch.int64)
-        return cls(x.to(kind), high, unit, offset, timed)
+    def of(cls, x: Tensor, low: int, high: int, unit: Tensor, offset: Tensor, timed: bool) -> Map:
+        """The map with ``x`` in the smallest type that holds ``low``..``high``."""
+        return cls(x.to(smallest(low, high)), low, high, unit, offset, timed)
+
+    @property
+    def magnitude(self) -> int:
+        """The largest of its integers without their sign."""
+        return max(-self.low, self.high)
+
+
+def smallest(low: int, high: int) -> torch.dtype:
+    """The smallest type of integers that holds ``low``..``high``."""
+    kinds = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+    ends = ((torch.iinfo(kind), kind) for kind in kinds)
+    return next(kind for end, kind in ends if end.min <= low and high <= end.max)
 
 
 def passed(layer: Passing, maps: Sequence[Map]) -> Map:
     """What ``layer`` makes of ``maps``, those of its sources."""
-    high, cells = layer.high([a.high for a in maps]), maps[0].x[0, 0].numel()
-    kind = exact_dtype(high)
+    high, low = layer.high([a.high for a in maps]), -layer.high([-a.low for a in maps])
+    kind, cells = exact_dtype(max(-low, high)), maps[0].x[0, 0].numel()
     chunks = zip(*(a.x.split(CHUNK) for a in maps), strict=True)
     x = torch.cat([layer.integers([part.to(kind) for part in parts]) for parts in chunks])
     unit, offset = layer.unit([a.unit for a in maps], cells), layer.offset([a.offset for a in maps], cells)
-    return Map.of(as_map(x), high, unit, offset, maps[0].timed)
+    return Map.of(as_map(x), low, high, unit, offset, maps[0].timed)
 
 
 def as_map(x: Tensor) -> Tensor:

@@ -55,4 +55,4 @@ def _add(nodes: list[Node], node_of: Mapping[str, str], stage: Stage, found: Int
     if stage.last:
         nodes.append(Readout(name="readout", source=nodes[-1].name, bias=found.bias.numpy()))
     else:
-        nodes.append(form.node(link(nodes, stage.name, nodes[-1].name), found.step, found.bias))
+        nodes.append(form.node(link(nodes, stage.name, nodes[-1].name), found.step, found.bias, found.lo, found.hi))

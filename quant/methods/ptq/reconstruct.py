@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -164,7 +164,7 @@ def _results(
         total = total + times * gain.float().view(-1, 1, 1) * layer.aligned(found[source])
     if stage.last:
         return total
-    return floor_ste(total / step.view(-1, 1, 1)).clamp(0, form.levels)
+    return floor_ste(total / step.view(-1, 1, 1)).clamp(mine.start.lo, mine.start.hi)
 
 
 def _span(stage: Stage, mine: _Learned, step: Tensor) -> Tensor:
@@ -181,4 +181,4 @@ def _integers(stage: object, mine: _Learned) -> Integers:
             w.round().clamp(-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
             for w, bits in zip(mine.weights, stage.bits, strict=True)
         ]
-        return Integers(weights, mine.start.gains, step.double(), bias, mine.start.unit)
+        return replace(mine.start, weights=weights, step=step.double(), bias=bias)

@@ -1,11 +1,11 @@
 """Weights that give the float results from quantised inputs: least squares, and rounding that makes up for its errors.
 
 For a layer with inputs q (n, integers) at many places, results z of the float network and an activation that is flat
-below 0 and above the clip, the weights V of least squares solve
+below an end e and above the clip (of a ReLU e = 0), the weights V of least squares solve
 
     minimise over V, b:  sum of (V q + b - t)^2 + ridge * sum over i of H_ii (V_i - W_i)^2,    H = sum of q q'
 
-with t = z inside, t = min(V q + b, 0) where z is below 0, and t = max(V q + b, clip) where it is above the clip: what
+with t = z inside, t = min(V q + b, e) where z is below e, and t = max(V q + b, clip) where it is above the clip: what
 the activation does not show costs nothing. t and V are found in turns, and each turn lowers the error.
 
 Rounding (GPTQ, Frantar et al., ICLR 2023): weight after weight is rounded, and those that are left take over the error,
@@ -17,7 +17,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["Moments", "hidden", "refitted", "rounded"]
+__all__ = ["Ends", "Moments", "hidden", "refitted", "rounded"]
+
+Ends = tuple[Tensor, Tensor]
+"""Below the first and above the second (Co,) an activation is flat."""
 
 TURNS = 8
 """Turns of the least squares."""
@@ -44,29 +47,30 @@ class Moments:
         return ((error @ self.h) * error).sum(2).clamp(min=0)
 
 
-def hidden(z: Tensor, found: Tensor, clip: Tensor | None) -> Tensor:
-    """What the results ``found`` are to be where the float network has ``z``, both (..., Co); ``clip`` (Co,), None for
-    a layer without activation."""
-    if clip is None:
+def hidden(z: Tensor, found: Tensor, ends: Ends | None) -> Tensor:
+    """What the results ``found`` are to be where the float network has ``z``, both (..., Co); ``ends`` of the
+    activation, None for a layer without one."""
+    if ends is None:
         return z
-    low = torch.where(z < 0, found.clamp(max=0), z)
+    bottom, clip = ends
+    low = torch.where(z < bottom, torch.minimum(found, bottom), z)
     return torch.where(z > clip, torch.maximum(found, clip), low)
 
 
 def refitted(
-    moments: Moments, weight: Tensor, z: Tensor, rest: Tensor, bias: Tensor, clip: Tensor | None, ridge: float
+    moments: Moments, weight: Tensor, z: Tensor, rest: Tensor, bias: Tensor, ends: Ends | None, ridge: float
 ) -> Tensor:
     """Weights V (G, R, n) of least squares, from the float ``weight`` (G, R, n) with its ``bias`` (Co,), the results
-    ``z`` (M, Co) of the float network, of which other layers give ``rest`` (M, Co), and the ``clip`` (Co,)."""
+    ``z`` (M, Co) of the float network, of which other layers give ``rest`` (M, Co), and the ``ends``."""
     groups, rows, _ = weight.shape
     damp = ridge * moments.diagonal + 1e-6 * moments.diagonal.mean(1, keepdim=True) + 1e-9
     factor = torch.linalg.cholesky(moments.h + torch.diag_embed(damp))
     v, pull = weight.double(), weight.double() * damp[:, None]
     b = bias + (v * moments.mean[:, None]).sum(2).flatten()  # at the mean of the inputs
-    turns, beyond = (1, 1.0) if clip is None else (TURNS, BEYOND)
+    turns, beyond = (1, 1.0) if ends is None else (TURNS, BEYOND)
     for _ in range(turns):
         found = (moments.q @ v.float().transpose(1, 2)).transpose(0, 1).flatten(1)
-        t = hidden(z, found + rest + b.float(), clip) - rest
+        t = hidden(z, found + rest + b.float(), ends) - rest
         middle = t.mean(0)
         aim = (t - middle).unflatten(1, (groups, rows)).permute(1, 2, 0)
         solved = torch.cholesky_solve(((aim @ moments.q).double() + pull).transpose(1, 2), factor).transpose(1, 2)

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from ...frontends.layers import Shortcut, Weights
 from .clips import Clips
-from .forms import CLIPPED, FEW_BITS, Form
+from .forms import CLIPPED, FEW_BITS, Form, counts, within
+from .levels import Levels
 from .maps import Map, inner_cells, inputs_at, places, taken_at
-from .refit import Moments, hidden, refitted, rounded
+from .refit import Ends, Moments, hidden, refitted, rounded
 from .stages import Stage
 
 __all__ = ["Integers", "Options", "settle"]
@@ -48,14 +49,16 @@ class Options:
 @dataclass(frozen=True)
 class Integers:
     """A settled stage: ``weights`` (Co, ...) of its terms and ``gains`` (Co,) of its shortcuts; with a = sums of both,
-    over time, its results are clamp(floor((a + bias) / step), 0, levels), each worth ``unit``; in the last stage a +
-    bias, worth ``unit``. All but weights (Co,), double."""
+    over time, its results are clamp(floor((a + bias) / step), ``lo``, ``hi``), each worth ``unit``; in the last stage
+    a + bias, worth ``unit``. All but weights (Co,), double."""
 
     weights: list[Tensor]
     gains: list[Tensor]
     step: Tensor
     bias: Tensor
     unit: Tensor
+    lo: int = 0
+    hi: int = 0
 
 
 class _Term:
@@ -82,9 +85,9 @@ class _Term:
         """The finest scale that holds ``v`` (Co,)."""
         return torch.maximum(self.v.amax(2) / self.high, self.v.amin(2) / self.low).flatten()
 
-    def refit(self, want: Tensor, rest: Tensor, bias: Tensor, clip: Tensor | None, ridge: float) -> None:
+    def refit(self, want: Tensor, rest: Tensor, bias: Tensor, ends: Ends | None, ridge: float) -> None:
         """Set ``v`` so that, with ``rest`` (M, Co) of other layers, it gives ``want`` (M, Co)."""
-        self.v = refitted(self.moments, self.v, want, rest, bias, clip, ridge)
+        self.v = refitted(self.moments, self.v, want, rest, bias, ends, ridge)
 
     def whole(self, scale: Tensor, compensated: bool) -> Tensor:
         """Integer weights (G, R, n) in units of ``scale`` (Co,)."""
@@ -123,9 +126,9 @@ def settle(
         for layer, bits in zip(stage.terms, stage.bits, strict=True)
     ]
     skips = [_Skip(layer, maps[layer.sources[0]], at, times[layer.sources[0]]) for layer in stage.shortcuts]
-    clips = None if stage.last else Clips(want.clamp(min=0), form.levels)
+    clips = None if stage.last else Clips(stage.shown(want), form.levels_of(stage.low, stage.high))
     unit = torch.ones(z.shape[1]).double() if clips is None else clips.units(options.share)
-    clip = None if clips is None else (unit * form.levels).float()
+    ends = None if clips is None else _ends(unit, clips.levels)
     bias = sum([t.bias for t in terms] + [s.offset for s in skips], torch.zeros(z.shape[1]).double())
     rest = sum([s.counts * s.unit.float() for s in skips], torch.zeros_like(want))
     scale = step = torch.ones_like(unit)
@@ -133,11 +136,12 @@ def settle(
     for k, term in enumerate(terms):
         beside = rest + sum([t.results(t.v) for t in terms[k + 1 :]], torch.zeros_like(want))
         if options.refit:
-            term.refit(want, beside, bias, clip, options.ridge)
+            term.refit(want, beside, bias, ends, options.ridge)
         if not k:
             finest = torch.stack([t.finest() for t in terms]).amax(0)
             source = skips[0].unit if skips else torch.zeros_like(unit)
-            scale, step = _grid(term, finest, source, unit, clips, form, options, (want > 0).double().mean(0))
+            active = torch.ones_like(unit) if ends is None else (want > ends[0]).double().mean(0)
+            scale, step = _grid(term, finest, source, unit, clips, form, options, active)
             gains = [torch.round(s.unit / scale) for s in skips]
             rest = sum([(g * scale).float() * s.counts for g, s in zip(gains, skips, strict=True)],
                        torch.zeros_like(want))
@@ -146,13 +150,21 @@ def settle(
         rest += term.results(whole * scale.view(*whole.shape[:2], 1))
     if not terms:
         source = skips[0].unit
-        scale, step = next(iter(form.grids(unit, source / 256, source, 8)))
+        widest = torch.inf if clips is None else clips.levels.widest
+        scale, step = next(iter(form.grids(unit, source / 256, source, 8, widest)))
         gains = [torch.round(s.unit / scale) for s in skips]
         rest = sum([(g * scale).float() * s.counts for g, s in zip(gains, skips, strict=True)], torch.zeros_like(want))
-    bias = _bias(want, rest, bias, clip)
-    if stage.last:
+    bias = _bias(want, rest, bias, ends)
+    if clips is None:
         return Integers(weights, gains, step, (bias / scale).round(), scale)
-    return Integers(weights, gains, *_fine(want, rest, bias, scale, _steps(step, gains, form), form))
+    levels = clips.levels
+    found = _fine(stage.shown(want), rest, bias, scale, _steps(step, gains, scale, levels, form), levels)
+    return Integers(weights, gains, *found, levels.lo, levels.hi)
+
+
+def _ends(unit: Tensor, levels: Levels) -> Ends:
+    """Below and above which (Co,) nothing shows of a layer whose ``levels`` are worth ``unit`` (Co,)."""
+    return (unit * levels.lo).float().clamp(min=levels.low), (unit * levels.hi).float().clamp(max=levels.high)
 
 
 def _grid(
@@ -166,7 +178,7 @@ def _grid(
         shares = CLIPPED if term.bits <= FEW_BITS else CLIPPED[:1]
         grids = [(common * share, torch.ones_like(finest)) for share in shares]
     else:
-        grids = list(form.grids(unit, finest, source, term.bits))
+        grids = list(form.grids(unit, finest, source, term.bits, clips.levels.widest))
     groups, rows, n = term.v.shape
     many = torch.cat([term.v / scale.view(groups, rows, 1) for scale, _ in grids], 1)
     if options.refit:
@@ -185,38 +197,39 @@ def _grid(
     return scale, step
 
 
-def _bias(want: Tensor, found: Tensor, bias: Tensor, clip: Tensor | None) -> Tensor:
+def _bias(want: Tensor, found: Tensor, bias: Tensor, ends: Ends | None) -> Tensor:
     """The bias (Co,) that goes with the results ``found`` (M, Co), which have none."""
     for _ in range(BIAS_TURNS):
-        bias = (hidden(want, found + bias.float(), clip) - found).double().mean(0)
+        bias = (hidden(want, found + bias.float(), ends) - found).double().mean(0)
     return bias
 
 
-def _steps(step: Tensor, gains: list[Tensor], form: Form) -> list[Tensor]:
+def _steps(step: Tensor, gains: list[Tensor], scale: Tensor, levels: Levels, form: Form) -> list[Tensor]:
     """The steps that are tried: thresholds near ``step`` (Co,), and those on the levels of the shortcut, which it then
-    keeps as they are."""
+    keeps as they are; none is worth more than ``levels`` allow."""
     if form.kind == "values":
         return [step]
     near = [(step * share).round().clamp(min=1) for share in THRESHOLDS]
-    return near + [torch.where(gain > 0, gain, step) for gain in gains]
+    near += [torch.where(gain > 0, gain, step) for gain in gains]
+    return [within(tried, scale, levels.widest) for tried in near]
 
 
 def _fine(
-    want: Tensor, found: Tensor, bias: Tensor, scale: Tensor, steps: list[Tensor], form: Form
+    aim: Tensor, found: Tensor, bias: Tensor, scale: Tensor, steps: list[Tensor], levels: Levels
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Step, bias in integers, and what a level is worth (Co,), such that the results come nearest to those of the float
-    network: the search of thresholds and offsets, each with the best worth of a level."""
-    some = slice(None, None, max(1, len(want) // FINE_PLACES))
-    aim, total = want[some].clamp(min=0), found[some] / scale.float()
+    """Step, bias in integers, and what a level is worth (Co,), such that the results come nearest to ``aim`` (M, Co),
+    those of the float network: the search of thresholds and offsets, each with the best worth of a level."""
+    some = slice(None, None, max(1, len(aim) // FINE_PLACES))
+    aim, total = aim[some], found[some] / scale.float()
     best = torch.full_like(bias, torch.inf)
     chosen = [steps[0], bias, scale * steps[0]]
     for tried in steps:
         for offset in OFFSETS:
             whole = (bias / scale + (0.5 + offset) * tried).round()
-            counts = form.counts(total + whole.float(), tried.float())
-            unit = (counts * aim).sum(0).double() / counts.square().sum(0).clamp(min=1)
-            unit = torch.where(unit > 0, unit, scale * tried)
-            lost = (counts * unit.float() - aim).square().sum(0).double()
+            y = counts(total + whole.float(), tried.float(), levels.lo, levels.hi)
+            unit = (y * aim).sum(0).double() / y.square().sum(0).clamp(min=1)
+            unit = torch.where(unit > 0, unit, scale * tried).clamp(max=levels.widest)
+            lost = (y * unit.float() - aim).square().sum(0).double()
             better = lost < best * 0.9999
             best = torch.where(better, lost, best)
             chosen = [torch.where(better, new, old) for new, old in zip((tried, whole, unit), chosen, strict=True)]

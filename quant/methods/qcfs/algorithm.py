@@ -27,18 +27,26 @@ def prepare(
     kind: type[QCFS] = QCFS,
     shape: tuple[int, int, int] | None = None,
 ) -> fx.GraphModule:
-    """A copy of ``model`` in which every ReLU is a QCFS of its own, also where one module or function served twice.
+    """A copy of ``model`` in which every ReLU is a QCFS of its own, also where one module or function served twice; so
+    is every clamp from 0 on, as ReLU6, whose upper end is the most that its lambda begins with.
 
     ``average_pools`` replaces max-pools by averages, as the authors do; ``kind`` is the activation of another method.
     The weights are copied, not shared. What could not be converted after the training is refused here: the model is
     compared with its layers on images of ``shape`` (C, H, W), or of one that fits. Raises UnsupportedLayer and
     NetworkError as ``torch_fx.graph.read`` does.
     """
-    return prepared(model, lambda: kind(levels, threshold), average_pools=average_pools, shape=shape)
+
+    def activation(high: float) -> QCFS:
+        made = kind(levels, min(threshold, high))
+        made.most = high
+        return made
+
+    return prepared(model, activation, average_pools=average_pools, shape=shape)
 
 
 def calibrate(model: nn.Module, x: Tensor, *, quantile: float = 0.999) -> None:
-    """Set every lambda of ``model`` to the ``quantile`` of what the layer gives for ``x``, negative values aside.
+    """Set every lambda of ``model`` to the ``quantile`` of what the layer gives for ``x``, negative values aside, but
+    not above the upper end of the clamp that it took the place of.
 
     One layer after the other, each with the layers before it already quantised. The model is left in training mode
     or evaluation mode as it was.
@@ -50,7 +58,8 @@ def calibrate(model: nn.Module, x: Tensor, *, quantile: float = 0.999) -> None:
         positive = args[0][args[0] > 0].float()
         if positive.numel():
             rank = max(1, math.ceil(quantile * positive.numel()))
-            module.log_threshold.copy_(positive.kthvalue(rank).values.log())  # type: ignore[operator]
+            found = positive.kthvalue(rank).values.clamp(max=module.most)  # type: ignore[arg-type]
+            module.log_threshold.copy_(found.log())  # type: ignore[operator]
 
     with torch.no_grad(), _hooked(model, watch):
         model(x)

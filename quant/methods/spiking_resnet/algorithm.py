@@ -84,13 +84,15 @@ def pool_neurons(layers: Sequence[Layer]) -> list[Layer]:
 
 
 def normalised(layers: Sequence[Layer], images: Tensor, percentile: float = 99.9) -> list[Layer]:
-    """``layers`` whose ReLUs have a threshold, the percentile of what they give for ``images`` (N, C, H, W) in 0..1.
+    """``layers`` whose ReLUs have a threshold, the percentile of what they give for ``images`` (N, C, H, W) in 0..1,
+    which of a clamp is never above its upper end.
 
-    Raises UnsupportedLayer for an activation that is no ReLU, and for one that gives nothing above 0.
+    Raises UnsupportedLayer for another activation than a clamp from 0 on, and for one that gives nothing above 0.
     """
     found = {}
     for layer, x in results(layers, images):
         if isinstance(layer, Activation):
+            layer.check_unsigned("the training-free conversion to spikes")
             if layer.qcfs is not None:
                 raise UnsupportedLayer(
                     f"{layer.name}: {type(layer.qcfs).__name__} is not supported by the training-free conversion; "
