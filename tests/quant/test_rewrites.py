@@ -75,6 +75,13 @@ def pre(m: Any, x: Tensor) -> Tensor:
     return m.fc(F.relu(m.n2(h + m.b(F.relu(m.n1(h))))).flatten(1))
 
 
+def chain(m: Any, x: Tensor) -> Tensor:
+    h = m.a(x)
+    for conv, norm in ((m.c0, m.n0), (m.c1, m.n1), (m.c2, m.n2), (m.c3, m.n3)):
+        h = h + conv(F.relu(norm(h)))
+    return m.fc(F.relu(m.n4(h)).flatten(1))
+
+
 def conv(*sizes: int, **settings: Any) -> Conv2d:
     return Conv2d(*sizes, **settings)  # type: ignore[arg-type]
 
@@ -200,6 +207,35 @@ MODELS: dict[str, tuple[Forward, dict[str, nn.Module]]] = {
     ),
     "global maximum": (lambda m, x: m.fc(F.adaptive_max_pool2d(F.relu(m.a(x)), 1).squeeze()), A | {"fc": Linear(3, 5)}),
     "global maximum by amax": (lambda m, x: m.fc(F.relu(m.a(x)).amax((2, 3))), A | {"fc": Linear(3, 5)}),
+    "logits of a concatenation": (
+        lambda m, x: torch.cat([m.fc(h := F.relu(m.a(x)).flatten(1)), m.fb(x.flatten(1)), m.fc(h)], 1),
+        A | {"fc": Linear(108, 5), "fb": Linear(128, 2)},
+    ),
+    "some of the logits": (lambda m, x: m.fc(F.relu(m.a(x)).flatten(1))[:, 1:4], A | {"fc": Linear(108, 5)}),
+    "many batch norms of one result": (
+        lambda m, x: m.fc(sum(F.relu(n(h)) for h in [m.a(x)] for n in (m.n, m.n1, m.n2)).flatten(1)),
+        A | {"n": BatchNorm2d(3), "n1": BatchNorm2d(3), "n2": BatchNorm2d(3), "fc": Linear(108, 5)},
+    ),
+    "a chain of pre-activations": (
+        chain,
+        A | {f"c{k}": conv(3, 3, 1) for k in range(4)} | {f"n{k}": BatchNorm2d(3) for k in range(5)}
+        | {"fc": Linear(108, 5)},
+    ),
+    "zeros around": (
+        lambda m, x: m.fc(F.relu(m.b(m.pad(F.relu(m.a(F.pad(x, (1, 1, 1, 1))))))).flatten(1)),
+        A | {"b": conv(3, 3, 5, padding=1), "pad": nn.ConstantPad2d(1, 0.0), "fc": Linear(192, 5)},
+    ),
+    "a difference of two": (lambda m, x: m.fc(F.relu(m.a(x) - m.b(x)).flatten(1)),
+                            {"a": AB["a"], "b": conv(2, 3, 1), "fc": Linear(192, 5)}),
+    "means one after the other": (lambda m, x: m.fc(F.relu(m.a(x)).mean(2, keepdim=True).mean(3, True).flatten(1)),
+                                  A | {"fc": Linear(3, 5)}),
+    "maxima one after the other": (lambda m, x: m.fc(F.relu(m.a(x)).max(3).values.max(dim=2)[0]),
+                                   A | {"fc": Linear(3, 5)}),
+    "a matrix": (lambda m, x: F.relu(m.a(x)).mean((2, 3)) @ m.fc.weight.t() + m.fc.bias, A | {"fc": Linear(3, 5)}),
+    "a leaky activation in place": (
+        lambda m, x: m.fc(F.max_pool2d(m.act(m.a(x)), 2).flatten(1)),
+        A | {"act": nn.LeakyReLU(0.2, inplace=True), "fc": Linear(27, 5)},
+    ),
     "adaptive, equal windows": (lambda m, x: m.fc(m.p(F.relu(m.a(x))).flatten(1)),
                                 A | {"p": POOL(2), "fc": Linear(12, 5)}),
     "adaptive, windows that overlap": (lambda m, x: m.fc(m.p(F.relu(m.a(x))).flatten(1)),
@@ -357,8 +393,6 @@ def test_batch_norm_of_what_many_take_is_computed_once() -> None:
          r"^view: makes vectors of 54, but relu"),
         (lambda m, x: m.fc(F.relu(m.g(two(m, x))).flatten(1)), AB | {"b": conv(2, 5, 1), "g": conv(8, 4, 1, groups=2),
          "fc": Linear(256, 5)}, r"^g: Weights of a concatenation"),
-        (lambda m, x: torch.cat([m.fc(h := F.relu(m.a(x)).flatten(1)), m.fc(h)], 1), A | {"fc": Linear(108, 5)},
-         r"^cat: logits that are a concatenation"),
     ],
 )  # fmt: skip
 def test_refused_by_name(forward: Forward, modules: dict[str, nn.Module], message: str) -> None:

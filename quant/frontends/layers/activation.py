@@ -95,6 +95,11 @@ def _clamp(call: Call) -> None:
     _clamped(call, call.take("min"), call.take("max"))
 
 
+@reads(torch.clamp_min, torch.clamp_min_, "clamp_min", "clamp_min_", arguments=("input", "min"))
+def _clamp_min(call: Call) -> None:
+    _clamped(call, call.take("min"), None)
+
+
 def _clamped(call: Call, low: Any, high: Any) -> None:
     low, high = -math.inf if low is None else low, math.inf if high is None else high
     if not all(isinstance(end, int | float) for end in (low, high)) or not low <= 0 < high:

@@ -143,13 +143,3 @@ def _transpose(call: Call) -> None:
     if not isinstance(groups, int) or set(axes) != {1, 2}:
         call.refuse("a transposition", "one of groups and channels in a channel shuffle, view - transpose(1, 2) - view")
     call.hold(shuffled(groups))
-
-
-@reads("contiguous", arguments=("input",))
-def _contiguous(call: Call) -> None:
-    if call.held(call.of) is not None:
-        call.hold(call.held(call.of))
-    else:
-        call.hand_on()
-
-

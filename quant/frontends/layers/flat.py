@@ -17,7 +17,10 @@ from .concat import selected
 if TYPE_CHECKING:
     from ..torch_fx.call import Call
 
-__all__ = ["Flat"]
+__all__ = ["PIXELS", "Flat"]
+
+PIXELS = "pixels"
+"""What a view holds that has put all pixels of a map on one axis (N, C, H*W)."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,11 @@ def _module(call: Call) -> None:
 @reads(torch.flatten, "flatten", arguments=("input", "start_dim", "end_dim"))
 def _function(call: Call) -> None:
     ends = call.take("start_dim", 0), call.take("end_dim", -1)
+    if ends in ((2, -1), (2, 3), (-2, -1)) and call.held(call.of) is None:
+        return call.hold(PIXELS)
     if ends != (1, -1):
         call.refuse(f"flatten({ends[0]}, {ends[1]})", "flatten(x, 1)")
-    call.put(Flat(call.name, (call.source,)))
+    return call.put(Flat(call.name, (call.source,)))
 
 
 @reads("view", "reshape", torch.reshape)
@@ -77,6 +82,8 @@ def _view(call: Call) -> None:
         call.hold(to[1])  # groups of channels
     elif len(to) == 4 and axes[0] == 0 and axes[2:] == [2, 3] and callable(rule):
         selected(call, call.holder(call.of), rule)
+    elif len(to) == 3 and axes[0] == 0 and (axes[1] == 1 or isinstance(to[1], int)) and to[2] == -1 and rule is None:
+        call.hold(PIXELS)
     elif len(to) == 2 and (axes[0] == 0 or to[0] == -1) and isinstance(to[1], int) and (to[1] > 0 or axes[0] == 0):
         call.put(Flat(call.name, (call.source,), numbers=max(to[1], 0)))
     else:

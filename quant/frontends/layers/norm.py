@@ -49,16 +49,9 @@ class Norm(Layer):
         return replace(self, gain=gain, bias=bias)
 
 
-@reads(operator.sub, operator.isub, torch.sub, "sub", "sub_", arguments=("input", "other"))
-def _difference(call: Call) -> None:
-    if (alpha := call.take("alpha", 1)) != 1:
-        call.refuse(f"a difference with alpha={alpha}", "a plain difference")
-    left, right = call.of, call.take("other")
-    if call.constant(left) is not None:
-        _put(call, right, -1.0, call.constant(left))
-    else:
-        value = _constant(call, right)
-        _put(call, left, 1.0, -value)
+@reads(operator.neg, torch.neg, torch.negative, "neg", "negative", arguments=("input",))
+def _negative(call: Call) -> None:
+    _put(call, call.of, -1.0, 0.0)
 
 
 @reads(operator.mul, operator.imul, torch.mul, "mul", "mul_", arguments=("input", "other"))
@@ -82,7 +75,7 @@ def _quotient(call: Call) -> None:
 def _constant(call: Call, value: Any) -> Tensor:
     found = call.constant(value)
     if found is None:
-        call.refuse("a product of two results, or a difference", "a number or a constant a channel, beside one result")
+        call.refuse("a product of two results, or a quotient", "a number or a constant a channel, beside one result")
     return found
 
 

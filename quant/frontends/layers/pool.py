@@ -15,7 +15,6 @@ from ...ir.ops import MaxPool, SumPool
 from ...ir.windows import Pair, Sides, Windows, alike, each_side, each_way
 from ..torch_fx.registry import reads
 from .base import Passing, Shape, refuse
-from .flat import Flat
 from .resample import Resample
 from .weights import padded
 
@@ -223,29 +222,6 @@ def _adaptive_max(call: Call) -> None:
     call.line(F.adaptive_max_pool1d)
     _values_alone(call, call.take("return_indices"))
     _adapted(call, "max", call.take("output_size"))
-
-
-@reads(torch.mean, "mean", arguments=("input", "dim", "keepdim"))
-def _mean(call: Call) -> None:
-    if call.take("dtype") is not None:
-        call.refuse("a mean in another type of numbers", "mean without dtype")
-    _over_all(call, "average", "mean")
-
-
-@reads(torch.amax, "amax", arguments=("input", "dim", "keepdim"))
-def _amax(call: Call) -> None:
-    _over_all(call, "max", "amax")
-
-
-def _over_all(call: Call, kind: str, word: str) -> None:
-    axes, keep = call.take("dim"), call.take("keepdim", False)
-    whole = [2] if call.reader.reading.lines else [2, 3]
-    given = [axes] if isinstance(axes, int) else axes
-    if not isinstance(given, tuple | list) or sorted(a % (len(whole) + 2) for a in given) != whole:
-        call.refuse(f"{word} over {axes}", f"{word}((2, 3)), over the whole map")
-    _adapted(call, kind, 1)
-    if not keep:
-        call.put(Flat(f"{call.name}_flat", (call.result,)))
 
 
 def _pool(call: Call, kind: str, kernel: Any, stride: Any, padding: Any, ceil: bool) -> Pool:

@@ -16,6 +16,7 @@ from ..torch_fx.registry import reads
 from .base import Currents, Shape
 from .concat import channels, selected
 from .flat import Flat
+from .over import part_of_maximum
 from .pad import zeros_around
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Shortcut(Currents):
 def _strided(call: Call) -> None:
     """x[:, :, ::s, ::s], the beginning of a shortcut."""
     every, index = slice(None), call.take("index")
+    if part_of_maximum(call, index):
+        return None
     if callable(part := call.held(call.of)) and isinstance(index, int):
         return selected(call, call.holder(call.of), part(index))
     if index == (every, every, 0, 0):
@@ -71,7 +74,7 @@ def _strided(call: Call) -> None:
 
 @reads(F.pad, arguments=("input", "pad", "mode", "value"))
 def _padded(call: Call) -> None:
-    """F.pad(x, (0, 0, 0, 0, before, after)), the channels of zeros of a shortcut."""
+    """F.pad(x, (0, 0, 0, 0, before, after)), the channels of zeros of a shortcut, or (left, right, top, bottom)."""
     pad, mode, value = call.take("pad", ()), call.take("mode", "constant"), call.take("value")
     if mode == "constant" and value in (None, 0) and len(pad) in (2, 4):
         return zeros_around(call, pad)

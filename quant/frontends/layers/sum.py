@@ -42,7 +42,24 @@ def _sum(call: Call) -> None:
     terms = call.of, call.take("other")
     for term, other in (terms, terms[::-1]):
         if (bias := call.constant(term)) is not None:
-            one = torch.ones(1, dtype=torch.float64)
-            call.put(Norm(call.name, (call.layer(other),), one.expand(bias.numel()).clone(), bias))
-            return
-    call.put(Sum(call.name, tuple(call.layer(term) for term in terms)))
+            return _affine(call, call.layer(other), 1.0, bias)
+    return call.put(Sum(call.name, tuple(call.layer(term) for term in terms)))
+
+
+@reads(operator.sub, operator.isub, torch.sub, torch.subtract, "sub", "sub_", arguments=("input", "other"))
+def _difference(call: Call) -> None:
+    if (alpha := call.take("alpha", 1)) != 1:
+        call.refuse(f"a difference with alpha={alpha}", "a plain difference")
+    left, right = call.of, call.take("other")
+    if (bias := call.constant(left)) is not None:
+        return _affine(call, call.layer(right), -1.0, bias)
+    if (bias := call.constant(right)) is not None:
+        return _affine(call, call.layer(left), 1.0, -bias)
+    _affine(call, call.layer(right), -1.0, torch.zeros(1, dtype=torch.float64), f"{call.name} negative")
+    return call.put(Sum(call.name, (call.layer(left), call.result)))
+
+
+def _affine(call: Call, source: str, gain: float, bias: Tensor, name: str = "") -> None:
+    """gain * x + bias, of a constant ``bias`` (1,) or (C,)."""
+    factor = torch.full((bias.numel(),), gain, dtype=torch.float64)
+    call.put(Norm(name or call.name, (source,), factor, bias))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -146,32 +148,63 @@ class Weights(Currents):
 
 
 @reads(nn.Linear)
-def _linear(call: Call) -> None:
-    module = call.module
-    weight = module.weight.detach().clone()
-    call.put(Weights(call.name, (call.source,), weight, _bias(module.bias, weight)))
+def _linear_module(call: Call) -> None:
+    _linear(call, call.module.weight, call.module.bias)
+
+
+@reads(F.linear, arguments=("input", "weight", "bias"))
+def _linear_function(call: Call) -> None:
+    _linear(call, call.tensor("weight"), call.tensor("bias", None))
+
+
+@reads(operator.matmul, torch.matmul, torch.mm, "matmul", "mm", arguments=("input", "other"))
+def _product(call: Call) -> None:
+    """x @ w, of a vector and a matrix (in, out)."""
+    weight = call.tensor("other")
+    if weight.ndim != 2:
+        call.refuse(f"a product with a tensor of shape {tuple(weight.shape)}", "x @ w with a matrix (in, out)")
+    _linear(call, weight.T, None)
+
+
+def _linear(call: Call, weight: Tensor, bias: Tensor | None) -> None:
+    weight = weight.detach().clone(memory_format=torch.contiguous_format)
+    call.put(Weights(call.name, (call.source,), weight, _bias(bias, weight)))
 
 
 @reads(nn.Conv2d, nn.Conv1d)
-def _convolution(call: Call) -> None:
+def _convolution_module(call: Call) -> None:
+    of = call.module
+    call.line(nn.Conv1d)
+    _convolution(call, of.weight, of.bias, of.stride, of.padding, of.dilation, of.groups, of.padding_mode)
+
+
+CONVOLVED = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+
+
+@reads(F.conv2d, torch.conv2d, F.conv1d, arguments=CONVOLVED)
+def _convolution_function(call: Call) -> None:
+    call.line(F.conv1d)
+    weight, bias = call.tensor("weight"), call.tensor("bias", None)
+    rest = call.take("stride", 1), call.take("padding", 0), call.take("dilation", 1), call.take("groups", 1)
+    _convolution(call, weight, bias, *rest, "zeros")
+
+
+def _convolution(
+    call: Call, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any, groups: int, around: str
+) -> None:
     """A convolution, grouped or not, with zeros around the map; a line is a map of one row."""
-    module, line = call.module, call.line(nn.Conv1d)
-    dilation, padding = call.pair("dilation", module.dilation, line=1), module.padding
+    weight = weight.detach().clone()
+    weight = weight[:, :, None] if call.lines else weight
+    dilation = call.pair("dilation", dilation, line=1)
     if padding == "same":
-        reach = zip(module.dilation, module.kernel_size, strict=True)
-        spare = [0] * line + [d * (k - 1) for d, k in reach]
+        spare = [d * (k - 1) for d, k in zip(each_way(dilation), weight.shape[2:], strict=True)]
         padding = alike([side for n in spare for side in (n // 2, n - n // 2)])  # the larger part behind
-    elif padding == "valid":
-        padding = 0
     else:
-        padding = call.pair("padding", padding, line=0)
-    if module.padding_mode != "zeros" and padding:
-        call.refuse(f"padding_mode={module.padding_mode!r}", "padding_mode='zeros'")
-    weight = module.weight.detach().clone()
-    weight = weight[:, :, None] if line else weight
-    stride = call.pair("stride", module.stride, line=1)
-    bias = _bias(module.bias, weight)
-    call.put(Weights(call.name, (call.source,), weight, bias, stride, padding, module.groups, dilation))
+        padding = 0 if padding == "valid" else call.pair("padding", padding, line=0)
+    if around != "zeros" and padding:
+        call.refuse(f"padding_mode={around!r}", "padding_mode='zeros'")
+    stride = call.pair("stride", stride, line=1)
+    call.put(Weights(call.name, (call.source,), weight, _bias(bias, weight), stride, padding, groups, dilation))
 
 
 def _bias(bias: Tensor | None, weight: Tensor) -> Tensor:
@@ -179,10 +212,26 @@ def _bias(bias: Tensor | None, weight: Tensor) -> Tensor:
 
 
 @reads(nn.BatchNorm1d, nn.BatchNorm2d)
-def _norm(call: Call) -> None:
+def _norm_module(call: Call) -> None:
+    _norm(call, call.module)
+
+
+@reads(
+    F.batch_norm, arguments=("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+)  # fmt: skip
+def _norm_function(call: Call) -> None:
+    if call.take("training", False) is not False:
+        call.refuse("batch norm with the statistics of its images", "F.batch_norm(..., training=self.training)")
+    call.take("momentum")
+    names = "running_mean", "running_var", "weight", "bias"
+    norm = SimpleNamespace(**{name: call.tensor(name, None) for name in names}, eps=call.take("eps", 1e-5))
+    _norm(call, norm)
+
+
+def _norm(call: Call, norm: Any) -> None:
     """y = gamma * (x - mean) / sqrt(var + eps) + beta, computed in float64: part of the layer with weights before it, a
     layer of its own where there is none, or where something else takes that one's result."""
-    norm, before = call.module, call.before
+    before = call.before
     if norm.running_mean is None or norm.running_var is None:
         call.refuse("batch norm without running statistics", "track_running_stats=True")
     mean, var = norm.running_mean.double(), norm.running_var.double()
@@ -192,6 +241,6 @@ def _norm(call: Call) -> None:
     if not isinstance(before, Weights) or not call.alone:
         call.put(Norm(call.name, (call.source,), gain, beta - gain * mean))
         return
-    if norm.num_features != len(before.weight):
-        call.refuse(f"batch norm over {norm.num_features} channels behind {len(before.weight)}", "equal numbers")
+    if len(mean) != len(before.weight):
+        call.refuse(f"batch norm over {len(mean)} channels behind {len(before.weight)}", "equal numbers")
     call.replace(before.scaled(gain, beta, mean), fold=norm)

@@ -18,7 +18,7 @@ __all__ = ["linears"]
 
 def linears(graph: Graph) -> Graph:
     """``graph`` with an activation, or none at all, between every two layers with weights."""
-    for one in (_resampled, _composed, _averages_first, _one_pixel, _signed):
+    for one in (_resampled, _composed, _merged, _averages_first, _one_pixel, _signed):
         graph = one(graph)
     return graph
 
@@ -61,6 +61,24 @@ def _composed(graph: Graph) -> Graph:
         kind = layer.weight.dtype
         both = replace(layer, sources=before.sources, weight=weight.to(kind), bias=bias.to(kind))
         return _composed(graph.changed(both if one is layer else one for one in graph.layers if one is not before))
+    return graph
+
+
+def _merged(graph: Graph) -> Graph:
+    """Sums of two layers with weights that see the same, one layer."""
+    for both in graph.layers:
+        terms = [graph.kinds.get(source) for source in both.sources]
+        if not isinstance(both, Sum) or not all(isinstance(one, Weights) and graph.alone(one) for one in terms):
+            continue
+        one, other = (term for term in terms if isinstance(term, Weights))
+        same = one.sources == other.sources and one.convolution == other.convolution
+        if one is other or not same or one.weight.shape != other.weight.shape:
+            continue
+        weight, bias = one.weight.double() + other.weight.double(), one.bias.double() + other.bias.double()
+        kind = one.weight.dtype
+        made = replace(one, name=both.name, weight=weight.to(kind), bias=bias.to(kind))
+        left = [layer for layer in graph.layers if layer is not one and layer is not other]
+        return _merged(graph.changed(made if layer is both else layer for layer in left))
     return graph
 
 
@@ -110,7 +128,7 @@ def _signed(graph: Graph) -> Graph:
         for source in layer.sources
         if isinstance(graph.kinds.get(source), Weights | Sum)
         and not isinstance(layer, Activation | Sum)
-        and not (isinstance(layer, Passing) and layer.rising and _behind(graph, layer))
+        and not _moves(graph, layer)
     }
     names = {source: graph.fresh(f"{source} values") for source in need}
     new = list[Layer]()
@@ -123,9 +141,9 @@ def _signed(graph: Graph) -> Graph:
     return graph.changed(new) if names else graph
 
 
-def _behind(graph: Graph, pool: Passing) -> bool:
-    """Whether an activation alone takes ``pool``: it then moves in front (``structure.check``)."""
-    takers = graph.takers[pool.name]
-    return len(takers) == 1 and isinstance(takers[0], Activation)
+def _moves(graph: Graph, layer: Layer) -> bool:
+    """Whether ``layer`` is a pool of maxima that an activation alone takes, which moves in front (``structure``)."""
+    takers = graph.takers[layer.name]
+    return isinstance(layer, Passing) and layer.rising and len(takers) == 1 and isinstance(takers[0], Activation)
 
 

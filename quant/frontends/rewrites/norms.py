@@ -12,21 +12,22 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..layers import IMAGE, Currents, Layer, Norm, Shortcut, Sum, Weights, refuse
+from ..layers import IMAGE, Currents, Flat, Layer, Norm, Pool, Shortcut, Sum, Weights, refuse
 from ..repeat import MOST
 from .graph import Graph
 
 __all__ = ["norms"]
+
+FEW = 2
+"""Takers that currents are computed for, each with a factor of its own; for more of them they become values."""
 
 
 def norms(graph: Graph) -> Graph:
     """``graph`` without Norm. Currents that several layers take, as the sums of ResNet v2, are computed once for each,
     up to :data:`MOST` times the weights of the model; beyond that, batch norm takes values with a sign."""
     limit = MOST * _weights(graph)
-    for norm in [layer for layer in graph.layers if isinstance(layer, Norm)]:
-        found = graph.kinds.get(norm.name)
-        if isinstance(found, Norm):
-            graph = _one(graph, found, limit)
+    while found := [layer for layer in graph.layers if isinstance(layer, Norm)]:
+        graph = _one(graph, found[0], limit)
     return graph
 
 
@@ -48,7 +49,8 @@ def _one(graph: Graph, norm: Norm, limit: int) -> Graph:
         made.normalised = tuple(mean.tolist()), tuple((before[1] * std).tolist())
         return made
     before = graph.kinds.get(source)
-    if isinstance(before, Currents):
+    few = isinstance(before, Sum) or len(graph.takers[source]) <= FEW
+    if isinstance(before, Currents) and few:
         new = list[Layer]()
         _scaled(graph, before, norm.gain, norm.bias, norm.name, new)
         made = graph.changed([one for layer in graph.layers for one in (new if layer is norm else [layer])])
@@ -58,6 +60,10 @@ def _one(graph: Graph, norm: Norm, limit: int) -> Graph:
         changed = {layer.name: _before(layer, norm) for layer in takers if isinstance(layer, Weights)}
         layers = [changed.get(layer.name, layer) for layer in graph.layers if layer is not norm]
         return graph.changed(layers, {norm.name: source})
+    if takers and all(_passes(layer) for layer in takers):
+        behind = {layer.name: _behind(graph, layer, norm) for layer in takers}
+        layers = [one for layer in graph.layers if layer is not norm for one in behind.get(layer.name, [layer])]
+        return graph.changed(layers)
     own = graph.depthwise(norm.name, source, norm.gain, norm.bias)
     return graph.changed([own if layer is norm else layer for layer in graph.layers])
 
@@ -65,6 +71,20 @@ def _one(graph: Graph, norm: Norm, limit: int) -> Graph:
 def _folds(layer: Layer, norm: Norm) -> bool:
     """Whether ``layer`` takes ``norm`` in."""
     return isinstance(layer, Weights) and (not layer.convolution.pads or not bool(norm.bias.any()))
+
+
+def _passes(layer: Layer) -> bool:
+    """Whether a factor and a term a channel may stand behind ``layer`` as well as before it."""
+    return isinstance(layer, Flat) or (isinstance(layer, Pool) and layer.adds and not layer.padding)
+
+
+def _behind(graph: Graph, layer: Layer, norm: Norm) -> list[Layer]:
+    """``layer``, of what ``norm`` takes, and the same norm behind it, which has its name."""
+    assert isinstance(layer, Flat | Pool)
+    _, high, wide = graph.shapes[norm.sources[0]]
+    gain, bias = layer.channels([norm.gain], high * wide), layer.offset([norm.bias], high * wide)
+    first = replace(layer, name=graph.fresh(f"{layer.name} first"), sources=norm.sources)
+    return [first, Norm(layer.name, (first.name,), gain, bias)]
 
 
 def _before(layer: Weights, norm: Norm) -> Weights:

@@ -43,7 +43,7 @@ def parts(graph: Graph) -> Graph:
     for layer in graph.layers:
         work.add(layer)
     if graph.answer not in work.made:
-        refuse(graph.answer, "logits that are a concatenation or a choice of channels", "a Linear as the last layer")
+        work.head(graph.answer)
     return graph.changed(work.layers)
 
 
@@ -101,10 +101,10 @@ class _Parts:
         terms, rows = list[Weights](), len(layer.weight)
         sources = dict.fromkeys(source for source, _ in given)
         for source in sources:
+            places = [(place, channel) for place, (of, channel) in enumerate(given) if of == source]
+            taken, at = (torch.tensor(part) for part in zip(*places, strict=True))
             weight = layer.weight.new_zeros(rows, self.channels[source], *layer.weight.shape[2:])
-            for place, (of, channel) in enumerate(given):
-                if of == source:
-                    weight[:, channel] += layer.weight[:, place]
+            weight.index_add_(1, at, layer.weight[:, taken])
             bias = torch.zeros_like(layer.bias) if terms else layer.bias
             name = layer.name if len(sources) == 1 else self.graph.fresh(f"{layer.name} ({source or 'image'})")
             terms.append(replace(layer, name=name, sources=(source,), weight=weight, bias=bias))
@@ -125,6 +125,23 @@ class _Parts:
                     self.put(self._shortcut(name, source, places, rows, old), rows)
                     terms.append(name)
         self._added(layer.name, terms, rows)
+
+    def head(self, name: str) -> None:
+        """Logits of several heads, or some of those of one: the sum of a Linear of each, with zeros for the others."""
+        cells, shape = self.cells[name], self.graph.shapes[name]
+        if shape[1:] != (1, 1):
+            refuse(name, f"logits that are maps of {shape[1]}x{shape[2]}", "vectors, torch.cat((a, b), 1) of Linears")
+        terms = list[str]()
+        sources = dict.fromkeys(source for source, _ in cells)
+        for source in sources:
+            weight = torch.zeros(len(cells), self.channels[source], dtype=self.graph.dtype)
+            for place, (of, channel) in enumerate(cells):
+                if of == source:
+                    weight[place, channel] = 1.0
+            term = name if len(sources) == 1 else self.graph.fresh(f"{name} ({source or 'image'})")
+            self.put(Weights(term, (source,), weight, weight.new_zeros(len(cells))), len(cells))
+            terms.append(term)
+        self._added(name, terms, len(cells))
 
     def _shortcut(self, name: str, source: str, places: dict[int, int], rows: int, old: str) -> Shortcut | Weights:
         count = self.channels[source]

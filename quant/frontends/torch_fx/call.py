@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
 from ...ir.windows import alike
 from ..layers.base import Layer, refuse
@@ -84,6 +84,17 @@ class Call:
         for anything else."""
         return self.reader.constant(value, self.name)
 
+    def tensor(self, key: str, *default: Any) -> Any:
+        """The argument ``key``, a tensor that the model holds or computes without its image; ``default`` where it is
+        not given. Raises UnsupportedLayer for anything else."""
+        value = self.given.take(key, *default)
+        if default and value is default[0]:
+            return value
+        found = self.reader.constants.get(value, value) if isinstance(value, fx.Node) else value
+        if not isinstance(found, Tensor):
+            self.refuse(f"{key} computed from the image", f"a parameter or a buffer for {key}")
+        return found
+
     def hold(self, what: Any) -> None:
         """It gives no layer yet: ``what`` it is of its source is for what takes it (:meth:`held`)."""
         self.reader.parts[self.node] = self.holder(self.of), what
@@ -134,7 +145,7 @@ class Call:
         """``layer``, under a name that is free, gives the result."""
         self.reader.put(self.node, layer)
 
-    def replace(self, layer: Layer, *, fold: nn.Module | None = None) -> None:
+    def replace(self, layer: Layer, *, fold: Any = None) -> None:
         """``layer`` takes the place of the source, and gives the result; ``fold``, the batch norm that went into it."""
         source = self.source
         self.reader.replace(self.node, source, layer)

@@ -89,11 +89,15 @@ def _checked(model: nn.Module, shape: tuple[int, int, int] | None) -> tuple[Read
 
 def _read(model: nn.Module, graph: fx.Graph) -> Reader:
     reader = Reader(dict(model.named_modules(remove_duplicate=False)))
+    reader.check_modules(graph)
     with evaluating(model):  # some weights are computed when they are looked at, and change in training
         for node in graph.nodes:
             if node.op == "output":
                 if not isinstance(node.args[0], fx.Node):
-                    raise UnsupportedLayer("output: several results are not supported; supported: the logits")
+                    raise UnsupportedLayer(
+                        "output: several results are not supported; supported: the logits, or those of several heads "
+                        "as one tensor, torch.cat((a, b), 1)"
+                    )
                 reader.answer = reader.layer(node.args[0], "output")
             else:
                 reader.read(node)

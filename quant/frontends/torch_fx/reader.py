@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, fx, nn
@@ -20,8 +21,9 @@ from .tracing import Constant, call_name, type_name
 __all__ = ["Reader", "Reading"]
 
 SUPPORTED = (
-    "Conv2d, Linear, BatchNorm1d, BatchNorm2d, ReLU, QCFS, AvgPool2d, MaxPool2d, AdaptiveAvgPool2d(1), Flatten, "
-    "Dropout, Identity, the sum of two branches and a final Softmax or LogSoftmax"
+    "Conv2d, Linear, BatchNorm1d, BatchNorm2d, ReLU, ReLU6, Hardtanh, LeakyReLU, PReLU, QCFS, AvgPool2d, MaxPool2d, "
+    "AdaptiveAvgPool2d, AdaptiveMaxPool2d, ZeroPad2d, ChannelShuffle, Flatten, Dropout, Identity, sums, "
+    "concatenations, splits and shuffles of channels, and a final Softmax, LogSoftmax or Sigmoid"
 )
 
 
@@ -36,7 +38,7 @@ class Reading:
     nodes: dict[str, fx.Node] = field(default_factory=dict)
     passed: dict[fx.Node, fx.Node] = field(default_factory=dict)
     softmax: dict[fx.Node, fx.Node] = field(default_factory=dict)
-    folds: dict[str, nn.Module] = field(default_factory=dict)
+    folds: dict[str, Any] = field(default_factory=dict)
     lines: bool = False
 
 
@@ -71,6 +73,10 @@ class Reader:
             self.constants[node] = self.attribute(str(node.target))
         elif isinstance(node.target, Constant):
             self.constants[node] = node.target.value
+        elif node.all_input_nodes and all(given in self.constants for given in node.all_input_nodes):
+            self.constants[node] = self._computed(node, name)
+        elif node.target is operator.getitem and not node.users:
+            return  # of a result in parts, one that nobody asked for
         elif not self.sizes.note(node):
             call = Call(self, node)
             self._reader(node)(call)
@@ -92,6 +98,17 @@ class Reader:
         *owner, name = path.split(".")
         return getattr(self.modules[".".join(owner)], name)
 
+    def _computed(self, node: fx.Node, name: str) -> Any:
+        """What ``node`` gives of parameters and buffers alone, as a weight that a forward makes of another."""
+        if in_place(node, self.modules):
+            refuse(name, "writing over a parameter or a buffer", "a forward that leaves them as they are")
+        args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda given: self.constants[given])
+        if node.op == "call_module":
+            return self.modules[str(node.target)](*args, **kwargs)
+        if node.op == "call_method":
+            return getattr(args[0], str(node.target))(*args[1:], **kwargs)
+        return node.target(*args, **kwargs)
+
     def constant(self, value: Any, name: str) -> Tensor | None:
         """See :meth:`Call.constant`."""
         if isinstance(value, fx.Node):
@@ -100,11 +117,14 @@ class Reader:
             return None
         found = torch.as_tensor(value, dtype=torch.float64).detach()
         shape = tuple(found.shape)
-        if found.numel() > 1 and not (len(shape) in (3, 4) and shape[-2:] == (1, 1) and found.numel() == shape[-3]):
+        channels = 0  # (n,) beside a vector, (C, 1, 1) beside a map; whether it fits is seen when it is compared
+        if len(shape) in (1, 2) or (len(shape) in (3, 4) and shape[-2:] == (1, 1)):
+            channels = shape[-1 if len(shape) < 3 else -3]
+        if found.numel() > 1 and found.numel() != channels:
             refuse(
                 name,
                 f"a parameter used outside a layer, of shape {shape},",
-                f"one number, one a channel, of shape (C, 1, 1), and {SUPPORTED}",
+                f"one number, one a channel, of shape (C, 1, 1), (n,) beside a vector, and {SUPPORTED}",
             )
         return found.reshape(-1)
 
@@ -128,18 +148,30 @@ class Reader:
         self.found[node], self.reading.softmax[node] = source, self._now(of)
 
     def _reader(self, node: fx.Node) -> Callable[[Call], None]:
-        """What reads ``node``; of a class of modules derived from another one, what reads that."""
-        module = self.modules[str(node.target)] if node.op == "call_module" else None
-        known = [READERS[kind] for kind in type(module).__mro__ if kind in READERS] if module is not None else []
-        if known or (module is None and node.target in READERS):
-            return known[0] if known else READERS[node.target]
+        """What reads ``node``."""
+        if (known := self._known(node)) is not None:
+            return known
         for given in node.all_input_nodes or [None]:
             self.layer(given, call_name(node))
-        return refuse(
-            call_name(node),
-            type_name(module) if module is not None else getattr(node.target, "__name__", str(node.target)),
-            SUPPORTED,
-        )
+        return self._refuse(node)
+
+    def _known(self, node: fx.Node) -> Callable[[Call], None] | None:
+        """What reads ``node``, if anything; of a class of modules derived from another one, what reads that."""
+        if node.op != "call_module":
+            return READERS.get(node.target)
+        kinds = type(self.modules[str(node.target)]).__mro__
+        return next((READERS[kind] for kind in kinds if kind in READERS), None)
+
+    def _refuse(self, node: fx.Node) -> NoReturn:
+        module = self.modules[str(node.target)] if node.op == "call_module" else None
+        what = type_name(module) if module is not None else getattr(node.target, "__name__", str(node.target))
+        refuse(call_name(node), what, SUPPORTED)
+
+    def check_modules(self, graph: fx.Graph) -> None:
+        """Raise UnsupportedLayer for the first module that nothing reads, whatever else there may be before it."""
+        for node in graph.nodes:
+            if node.op == "call_module" and self._known(node) is None:
+                self._refuse(node)
 
     def _now(self, node: fx.Node) -> fx.Node:
         """The operation whose result ``node`` holds by now."""

@@ -7,6 +7,7 @@ Only what PyTorch computes in a forward, as the weight of ``torch.nn.utils.weigh
 from __future__ import annotations
 
 import copy
+import inspect
 import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -131,7 +132,7 @@ def graph_of(model: nn.Module, *, training: bool = False) -> fx.Graph:
     fields = [(module, dict(vars(module))) for module in model.modules()]
     try:
         with evaluating(model, training=training):
-            graph = _Tracer().trace(model)
+            graph = _without_options(_Tracer().trace(model, _options(model)))
             for node in graph.nodes:
                 if node.op == "get_attr" and str(node.target).startswith("_tensor_constant"):
                     node.op, node.target = "call_function", Constant(getattr(model, str(node.target)))
@@ -145,6 +146,31 @@ def graph_of(model: nn.Module, *, training: bool = False) -> fx.Graph:
         for module, values in fields:  # what a forward keeps in its module would be a proxy now
             vars(module).clear()
             vars(module).update(values)
+
+
+def _options(model: nn.Module) -> dict[str, Any]:
+    """The defaults of all arguments of a forward that has some, but the first."""
+    arguments = list(inspect.signature(type(model).forward).parameters.values())[2:]
+    kinds = (type(None), bool, int, float, str)
+    return {one.name: one.default for one in arguments if isinstance(one.default, kinds)}
+
+
+def _without_options(graph: fx.Graph) -> fx.Graph:
+    """``graph`` without those arguments, and without what torch.fx puts there to compare them with their defaults."""
+    for given in [node for node in graph.nodes if node.op == "placeholder"][1:]:
+        if all(_compares(taker) for taker in given.users):
+            for taker in list(given.users):
+                for check in [*taker.users, taker]:
+                    graph.erase_node(check)
+            graph.erase_node(given)
+    return graph
+
+
+def _compares(node: fx.Node) -> bool:
+    """Whether ``node`` does nothing but hold an argument against its default."""
+    if node.target is operator.eq:
+        return all(_compares(taker) for taker in node.users)
+    return word(node) in ("_assert", "_assert_is_none")
 
 
 def type_name(module: nn.Module) -> str:

@@ -1,4 +1,5 @@
-"""Operations that change no answer and are left out: dropout, Identity and a final softmax or sigmoid, or its log."""
+"""Operations that change no answer and are left out: dropout, Identity, copies, and a final softmax or sigmoid, or its
+log."""
 
 from __future__ import annotations
 
@@ -30,6 +31,25 @@ def _dropout(call: Call) -> None:
         call.take(key)
     if call.take("training", True) is not False:
         call.refuse("dropout that is on in evaluation", "nn.Dropout, or F.dropout(x, p, self.training)")
+    call.hand_on()
+
+
+@reads("clone", "contiguous", torch.clone, arguments=("input",))
+def _copy(call: Call) -> None:
+    """A copy, also of what is no layer yet."""
+    call.take("memory_format")
+    if call.held(call.of) is not None:
+        call.hold(call.held(call.of))
+    else:
+        call.hand_on()
+
+
+@reads("detach", torch.detach, "float", "double", "cpu", arguments=("input",))
+@reads("to", "type_as", arguments=("input", "other", "dtype", "non_blocking", "copy"))
+def _converted(call: Call) -> None:
+    """The same numbers, which are compared with their type (``operations``)."""
+    for key in ("other", "dtype", "device", "non_blocking", "copy", "memory_format"):
+        call.take(key)
     call.hand_on()
 
 
