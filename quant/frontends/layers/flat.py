@@ -95,7 +95,8 @@ def _squeeze(call: Call) -> None:
     """Of a map of one pixel: one call for both axes, or two."""
     axes = call.take("dim")
     left = {2, 3} - ({axis % 4 for axis in axes} if isinstance(axes, tuple | list) else set[int]())
-    if axes is None or not left:
+    line = call.reader.reading.lines and axes in (-1, 2)
+    if axes is None or not left or line:
         call.put(Flat(call.name, (call.source,), single=True))
     elif isinstance(axes, int) and call.held(call.of) is None and axes in (-1, 3, -2, 2):
         call.hold("squeezed")
