@@ -74,7 +74,8 @@ def moved_by_one(reach: Reach, frames: np.ndarray) -> Iterator[tuple[str, np.nda
                 other = replace(node, bias=node.bias + move)
                 yield f"{node.name} bias {move}", branches["biases"].seen[d], changed(reach, frames, other)
         if isinstance(node, Staircase):
-            for k, d in np.ndindex(node.threshold.shape[1], 2):
+            few = np.unique(np.linspace(0, node.threshold.shape[1] - 1, 15).astype(int)).tolist()
+            for k, d in product(few, (0, 1)):
                 claim = branches["thresholds"].seen[d, k]
                 yield f"{node.name} threshold {k} {(1, -1)[d]}", claim, crossed(reach, frames, node, k, (1, -1)[d])
         if isinstance(node, Requant):
@@ -323,28 +324,34 @@ def alone(node: MaxPool, x: np.ndarray, counted: bool) -> np.ndarray:
     return found
 
 
-def stairs(seed: int, count: int = 7) -> Network:
-    """The quantised network with staircases, of which some thresholds are equal."""
+def stairs(seed: int, count: int = 7, valued: bool = False) -> Network:
+    """The quantised network with staircases, of which some thresholds are equal; ``valued``: few values, and in every
+    second one those of all channels."""
     network, rng = quantised(seed), np.random.default_rng(seed)
-    for node in network:
+    for k, node in enumerate(network):
         if isinstance(node, Requant):
             threshold = np.sort(rng.integers(-30, 31, (len(node.bias), count)))
-            other = Staircase(name=node.name, source=node.source, threshold=threshold, low=-(count // 2))
+            rows = (len(node.bias), count + 1)
+            values = rng.integers(-2, 3, rows[k % 2 :]) if valued else None
+            low = 0 if valued else -(count // 2)
+            other = Staircase(name=node.name, source=node.source, threshold=threshold, low=low, values=values)
             network = swapped(network, other)
     return network
 
 
-def test_staircases_moved_by_one() -> None:
-    for seed in range(6):
-        network = stairs(seed)
+@pytest.mark.parametrize(("count", "valued"), [(7, False), (7, True), (40, True)])
+def test_staircases_moved_by_one(count: int, valued: bool) -> None:
+    for seed in range(6 if count < 10 else 2):
+        network = stairs(seed, count, valued)
         frames = pixels(network, seed)
         agrees(reached(network, frames), frames)
 
 
 @pytest.mark.parametrize("counts", [False, True])
-@pytest.mark.parametrize("kind", ["values", "unsigned", "stairs", "causal", "lossless", "signed"])
+@pytest.mark.parametrize("kind", ["values", "unsigned", "stairs", "levels", "causal", "lossless", "signed"])
 def test_figures_are_those_of_plain_loops(kind: str, counts: bool) -> None:
-    made = {"values": quantised(1), "unsigned": quantised(2, lo=0, hi=15), "stairs": stairs(1)}
+    made = {"values": quantised(1), "unsigned": quantised(2, lo=0, hi=15)}
+    made |= {"stairs": stairs(1), "levels": stairs(2, 60, True)}
     network = made[kind] if kind in made else spiking(3, kind)
     frames = pixels(network, 1, 3, share=0.15)
     reach = reached(network, frames, counts)
