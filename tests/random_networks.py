@@ -69,13 +69,18 @@ def networks(draw: st.DrawFn) -> Network:
         weight = synapses[-1].weight
         scale = int(np.abs(weight).reshape(len(weight), -1).sum(1).max()) + 1
         if quantised and draw(st.integers(0, 2), label="staircase") == 0:
-            count = draw(st.sampled_from([1, 2, 7, 15]), label="thresholds")
+            count = draw(st.sampled_from([1, 2, 7, 15, 16, 40, 255]), label="thresholds")
+            rows = draw(st.sampled_from([None, (), (channels,)]), label="values")  # none, of all channels, of each
+            values = None if rows is None else rng.integers(-30, 31, (*rows, count + 1))
+            if values is not None:
+                values.flat[0] = 9  # not all 0
             nodes.append(
                 Staircase(
                     name=f"{name}_quant",
                     source=name,
                     threshold=np.sort(rng.integers(-scale, 2 * scale + 1, (channels, count))),
-                    low=draw(st.sampled_from([0, -(count // 2)]), label="low"),
+                    low=draw(st.sampled_from([0, -(count // 2)]), label="low") if rows is None else 0,
+                    values=values,
                 )
             )
             return

@@ -14,7 +14,7 @@ from ...quant.ir.node import Node
 from ..errors import PlanError
 from .fitting import divisors, numbers
 from .layers import StageNodes
-from .registry import tail_of
+from .registry import tail_of, tails
 
 __all__ = ["Chain", "shared_lanes"]
 
@@ -24,7 +24,8 @@ class Chain:
     """The cores of a stage behind its window, while they are put together.
 
     Parameters: ``layer``; ``synapse``, the array; ``started``, the node whose bias its accumulators begin with, if any.
-    Attributes: ``cores``, the array first; ``ranges`` (Co, 2) of what leaves the last of them.
+    Attributes: ``cores``, the array first; ``ranges`` (Co, 2) of what leaves the last of them; ``cycles`` between
+    currents.
     """
 
     layer: StageNodes
@@ -32,6 +33,7 @@ class Chain:
     started: Node | None
     cores: list[CoreSpec] = field(init=False)
     ranges: np.ndarray = field(init=False)
+    cycles: int = field(init=False, default=1)
 
     def __post_init__(self) -> None:
         self.cores, self.ranges = [self.synapse], self.synapse.ranges
@@ -57,6 +59,10 @@ class Chain:
 
     def share(self, cycles: int) -> None:
         """Let channels share what comes next, as far as ``cycles`` between currents allow."""
+        self.cycles = cycles
+        end = next((node for node in self.layer.nodes if type(node) in tails()), None)
+        if end is not None and not self.layer.shortcuts and tail_of(end).whole(self, end, cycles):
+            return
         lanes = self._lanes(cycles)
         worth = self.started is None or tail_of(self.started).shares or self.layer.shortcuts
         if lanes < self.synapse.outputs and worth:

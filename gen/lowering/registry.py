@@ -65,6 +65,11 @@ class Tail(ABC):
         """The bias (Co,) with which the accumulators of the array may begin, None where it has none to give."""
         return None
 
+    def whole(self, chain: Chain, node: Any, cycles: int) -> bool:
+        """Whether its core, where it follows the array directly, takes the currents of all outputs at once, and has
+        time for them within ``cycles``, so that nothing hands them out in parts before it."""
+        return False
+
     @abstractmethod
     def lower(self, chain: Chain, node: Any) -> None:
         """Append its cores to ``chain``."""

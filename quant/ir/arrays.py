@@ -12,7 +12,7 @@ from .bounds import NetworkError
 from .node import Node
 from .signal import Signal
 
-__all__ = ["Arrays", "array_fields", "check_shapes"]
+__all__ = ["Arrays", "array_fields", "check_shapes", "left_out"]
 
 INTEGERS = frozenset({"I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64"})
 """Types of arrays in files."""
@@ -40,7 +40,13 @@ class Arrays:
 @functools.cache
 def array_fields(kind: type[Node]) -> tuple[str, ...]:
     """The fields of a node type that are arrays."""
-    return tuple(f.name for f in fields(kind) if f.type == "np.ndarray")
+    return tuple(f.name for f in fields(kind) if f.type in ("np.ndarray", "np.ndarray | None"))
+
+
+@functools.cache
+def left_out(kind: type[Node]) -> frozenset[str]:
+    """Those of them that a node need not have, and a file then leaves out."""
+    return frozenset(f.name for f in fields(kind) if f.type == "np.ndarray | None")
 
 
 def check_shapes(

@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from ..files.replacing import replacing
 from ..files.shapes import Either, Integer, ListOf, Table, TableOf, Text, Truth, Value, check
 from ..files.texts import TextError, parse_json, shown
-from .arrays import Arrays, array_fields, check_shapes
+from .arrays import Arrays, array_fields, check_shapes, left_out
 from .bounds import MOST_PARAMETERS, text
 from .network import Network
 from .ops import NODE_TYPES, NetworkError, Node
@@ -125,10 +125,12 @@ def _network(header: dict[str, str], arrays: Arrays) -> Network:
         raise NetworkError(f"format version {entries['format']}, this program reads version {FORMAT}")
     check(entries, HEADER, "header", NetworkError)
     tables = [_entry(k, entry) for k, entry in enumerate(entries["nodes"])]
-    needed = {f"{entry['name']}/{key}": None for kind, entry in tables for key in array_fields(kind)}
+    needed = {
+        f"{entry['name']}/{key}": key not in left_out(kind) for kind, entry in tables for key in array_fields(kind)
+    }
     if foreign := [key for key in arrays.names if key not in needed]:
         raise NetworkError(f"array {shown(foreign[0])} belongs to no node; the file was changed or damaged")
-    if missing := [key for key in needed if key not in arrays.names]:
+    if missing := [key for key, must in needed.items() if must and key not in arrays.names]:
         raise NetworkError(f"array {shown(missing[0])} is missing; the file was changed or damaged")
     nodes: dict[str, Node] = {}
     signals: dict[str, Signal] = {}
@@ -139,7 +141,7 @@ def _network(header: dict[str, str], arrays: Arrays) -> Network:
             raise NetworkError(f"{name}: its source is {shown(unknown[0])}, which is not among the nodes before it")
         if name in nodes:
             raise NetworkError(f"{name}: names must be unique and not empty")
-        shapes = {key: arrays.shape(name, key) for key in array_fields(kind)}
+        shapes = {key: arrays.shape(name, key) for key in array_fields(kind) if f"{name}/{key}" in arrays.names}
         check_shapes(kind, entry, shapes, [signals[source] for source in sources])
         if (left := left - sum(map(math.prod, shapes.values()))) < 0:
             raise NetworkError(f"{name}: the arrays have more than {MOST_PARAMETERS:,} numbers up to here")

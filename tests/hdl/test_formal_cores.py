@@ -1,6 +1,7 @@
 """Proofs about the cores around synapses and neurons that never stall (``docs/formal.md``)."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,10 @@ from spikeloom.hdl.cores.readout.spec import ReadoutSpec
 from spikeloom.hdl.cores.requant.core import Requantiser
 from spikeloom.hdl.cores.requant.spec import RequantSpec
 from spikeloom.hdl.cores.staircase.core import StaircaseArray
+from spikeloom.hdl.cores.staircase.search import SearchSpec
+from spikeloom.hdl.cores.staircase.serial import SerialSpec
 from spikeloom.hdl.cores.staircase.spec import StaircaseSpec
+from spikeloom.hdl.cores.staircase.stairs import Stairs
 from spikeloom.hdl.streams.words import WordFormat
 
 
@@ -55,6 +59,58 @@ def test_staircase(groups: int, tmp_path: Path) -> None:
 
     bench = pipe_bench(StaircaseArray(spec), form, spec.latency, reference)
     proven(prove(bench, tmp_path, depth=spec.latency + 2 * groups + 3, induction=groups == 1), folder=tmp_path)
+
+
+def searched(kind: type[Stairs], groups: int, valued: bool, width: int = 1, **more: int) -> tuple[Stairs, Any]:
+    """A staircase of six thresholds a channel, some of which the range decides, with its reference."""
+    form = WordFormat(width, 1, -16, 15)
+    threshold = np.array([[-40, -9, -9, 0, 3, 11], [-16, 2, 4, 7, 15, 16]])[: groups * width]
+    values = np.array([[-5, 3, 3, 0, 7, -8, 1], [2, 2, -1, 6, 0, 4, -7]])[: groups * width] if valued else None
+    spec = kind(threshold=threshold, low=0 if valued else -2, values=values, i_format=form,
+                ranges=np.array([[-16, 15]] * len(threshold)), **more)  # fmt: skip
+
+    def value(bench: Bench, current: Value, c: int) -> Value:
+        result = Signal(signed(4), name=f"value_{c}")
+        levels = range(-2, 5) if values is None else values[c].tolist()
+        for k, level in enumerate(levels):  # the last one that it reaches
+            with bench.m.If(current.as_signed() >= int(threshold[c, k - 1]) if k else Const(1)):
+                bench.m.d.comb += result.eq(level)
+        return result[: spec.o_format.bits]
+
+    return spec, value
+
+
+@pytest.mark.parametrize("valued", [False, True])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_search(groups: int, valued: bool, tmp_path: Path) -> None:
+    spec, value = searched(SearchSpec, groups, valued)
+
+    def reference(bench: Bench, word: Value, valid: Value) -> tuple[Value, Value]:
+        group = per_group(bench, groups, valid)
+        return valid, word_from(bench.m, [value(bench, word, c) for c in range(groups)], group, "expected")
+
+    bench = pipe_bench(spec.core(), spec.i_format, spec.latency, reference)
+    proven(prove(bench, tmp_path, depth=spec.latency + 2 * groups + 3, induction=groups == 1), folder=tmp_path)
+
+
+@pytest.mark.parametrize(("lanes", "valued"), [(1, False), (1, True), (2, False)])
+def test_search_with_one_comparator(lanes: int, valued: bool, tmp_path: Path) -> None:
+    """Words as far apart as they must be, of one and of two parts."""
+    spec, value = searched(SerialSpec, 1, valued, lanes, lanes=1)
+    assert isinstance(spec, SerialSpec)
+    bits, since, stays = spec.i_format.bits, spec.turnaround, (spec.ratio - 1) * spec.cycles
+
+    def reference(bench: Bench, word: Value, valid: Value) -> tuple[Value, Value]:
+        part = Signal(range(since + 1), name="cycle_of_word")  # counted from 1 on, 0 where none is there
+        bench.m.d.sync += part.eq(Mux(valid, 1, Mux((part == 0) | (part == since), 0, part + 1)))
+        bench.assume(valid | (part == 0) | (part > stays) | (word == bench.past(word, "word")))
+        parts = [value(bench, word[c * bits : (c + 1) * bits], c) for c in range(lanes)]
+        which = Signal(range(2), name="part")
+        bench.m.d.comb += which.eq(Mux(valid, 0, part))
+        return valid | ((part > 0) & (part < lanes)), word_from(bench.m, parts, which, "expected")
+
+    bench = pipe_bench(spec.core(), spec.i_format, spec.latency, reference, spacing=since)
+    proven(prove(bench, tmp_path, depth=spec.latency + since + lanes + 4), folder=tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["sum", "max", "max_spikes"])

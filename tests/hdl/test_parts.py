@@ -23,7 +23,10 @@ from spikeloom.hdl.cores.pool.spec import PoolSpec
 from spikeloom.hdl.cores.readout.spec import ReadoutSpec
 from spikeloom.hdl.cores.requant.spec import RequantSpec
 from spikeloom.hdl.cores.serialiser.spec import SerialiserSpec
+from spikeloom.hdl.cores.staircase.search import SearchSpec
+from spikeloom.hdl.cores.staircase.serial import SerialSpec
 from spikeloom.hdl.cores.staircase.spec import StaircaseSpec
+from spikeloom.hdl.cores.staircase.stairs import Stairs
 from spikeloom.hdl.cores.synapse.spec import SynapseSpec
 from spikeloom.hdl.cores.window.core import Window
 from spikeloom.hdl.cores.window.spec import WindowSpec
@@ -48,11 +51,15 @@ def synapse(lanes: int = 4, steps: int = 2, words: int = 5, groups: int = 2, **c
     return SynapseSpec(**base | changes)
 
 
-def staircase(outputs: int, count: int) -> StaircaseSpec:
+def staircase(
+    outputs: int, count: int, kind: type[Stairs] = StaircaseSpec, values: bool = False, **more: int
+) -> Stairs:
     """Six channels, ``count`` thresholds each, no two of which are alike."""
-    threshold = np.sort(np.random.default_rng(5).permutation(np.arange(-90, 90))[: 6 * count].reshape(6, count))
-    form = WordFormat(outputs, 1, -100, 100)
-    return StaircaseSpec(threshold=threshold, low=0, i_format=form, ranges=np.tile([-100, 100], (6, 1)))
+    rng, reach = np.random.default_rng(5), 4 * count + 100
+    threshold = np.sort(rng.permutation(np.arange(-reach + 1, reach))[: 6 * count].reshape(6, count))
+    form = WordFormat(outputs, 1, -reach, reach)
+    return kind(threshold=threshold, low=0, values=rng.integers(-99, 99, (6, count + 1)) if values else None,
+                i_format=form, ranges=np.tile([-reach, reach], (6, 1)), **more)  # fmt: skip
 
 
 def window(**changes: Any) -> WindowSpec:
@@ -106,7 +113,16 @@ EXACT: dict[str, dict[str, Any]] = {
         "max_spikes": PoolSpec(kind="max_spikes", words=4, i_format=FOUR),
     },
     "readout": {"bias": readout(2, [3, -2, 0, 9]), "one at a time": readout(1, [3, -2, 0, 9])},
-    "staircase": {"groups": staircase(2, 3), "a count": staircase(1, 7)},
+    "staircase": {
+        "groups": staircase(2, 3),
+        "a count": staircase(1, 7),
+        "values": staircase(2, 3, values=True),
+        "search": staircase(2, 20, SearchSpec),
+        "search, block RAM": staircase(1, 130, SearchSpec),
+        "search, values": staircase(1, 40, SearchSpec, True),
+        "one comparator": staircase(6, 20, SerialSpec, lanes=3),
+        "one comparator, block RAM, values": staircase(3, 40, SerialSpec, True, lanes=1),
+    },
     "requant": {"bias": quantiser([5, -9, 0, 100], [0, 1, 2, 7], -7, 7)},
     "serialiser": {"two": SerialiserSpec(WordFormat(4, 2, -5, 9), 2), "one": SerialiserSpec(WordFormat(4, 1, 0, 1), 1)},
     "synapse": {

@@ -95,7 +95,9 @@ def naive_node(node: Node, x: np.ndarray, timed: bool, steps: int) -> tuple[np.n
         case Staircase():
             y = np.zeros_like(x)
             for c, i, j in np.ndindex(*x.shape):
-                y[c, i, j] = node.low + [int(x[c, i, j]) >= int(t) for t in node.threshold[c]].count(True)
+                k = [int(x[c, i, j]) >= int(t) for t in node.threshold[c]].count(True)
+                rows = node.values if node.values is None or node.values.ndim == 2 else [node.values] * len(x)
+                y[c, i, j] = node.low + k if rows is None else rows[c][k]
             return y, False
         case Readout():
             total = [sum(int(v) for v in (x[:, c, 0, 0] if timed else [x[c, 0, 0]])) for c in range(len(node.bias))]

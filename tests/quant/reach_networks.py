@@ -102,12 +102,16 @@ def spiking(seed: int = 0, rule: str = "causal", steps: int = 3) -> Network:
     ), steps=steps)  # fmt: skip
 
 
-def stairs(seed: int, count: int = 7) -> Network:
-    """The quantised network with staircases, of which some thresholds are equal."""
+def stairs(seed: int, count: int = 7, valued: bool = False) -> Network:
+    """The quantised network with staircases, of which some thresholds are equal; ``valued``: few values, and in every
+    second one those of all channels."""
     network, rng = quantised(seed), np.random.default_rng(seed)
-    for node in network:
+    for k, node in enumerate(network):
         if isinstance(node, Requant):
             threshold = np.sort(rng.integers(-30, 31, (len(node.bias), count)))
-            other = Staircase(name=node.name, source=node.source, threshold=threshold, low=-(count // 2))
+            rows = (len(node.bias), count + 1)
+            values = rng.integers(-2, 3, rows[k % 2 :]) if valued else None
+            low = 0 if valued else -(count // 2)
+            other = Staircase(name=node.name, source=node.source, threshold=threshold, low=low, values=values)
             network = swapped(network, other)
     return network

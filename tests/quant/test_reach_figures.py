@@ -25,9 +25,10 @@ def uneven(seed: int) -> Network:
 
 
 @pytest.mark.parametrize("counts", [False, True])
-@pytest.mark.parametrize("kind", ["values", "unsigned", "uneven", "stairs", "causal", "lossless", "signed"])
+@pytest.mark.parametrize("kind", ["values", "unsigned", "uneven", "stairs", "levels", "causal", "lossless", "signed"])
 def test_figures_are_those_of_plain_loops(kind: str, counts: bool) -> None:
     made = {"values": quantised(1), "unsigned": quantised(2, lo=0, hi=15), "stairs": stairs(1), "uneven": uneven(1)}
+    made |= {"levels": stairs(2, 60, True)}
     network = made[kind] if kind in made else spiking(3, kind)
     frames = pixels(network, 1, 3, share=0.15)
     reach = reached(network, frames, counts)

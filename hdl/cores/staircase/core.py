@@ -1,7 +1,7 @@
 """Staircase: a comparison for every threshold, registered, and the number of those that hold.
 
 Thresholds ascend, so the tests that hold come first. Bit b of their number says that it is in k..k + 2^b - 1 for some
-odd multiple k of 2^b: test k holds and test k + 2^b does not, counted from 1.
+odd multiple k of 2^b: test k holds and test k + 2^b does not, counted from 1. Of values, a table follows.
 """
 
 from __future__ import annotations
@@ -33,14 +33,28 @@ class StaircaseArray(Pipe):
         m = Module()
         spec, form = self.spec, self.spec.i_format
         group, _ = counter(m, spec.groups, self.i.valid, "group")
-        compared, values = Signal(), []
+        compared, values, table = Signal(), [], spec.value_table
+        later = Signal.like(group, name="later") if table is not None and table.depth > 1 << spec.count_bits else None
+        if later is not None:
+            m.d.sync += later.eq(group)
         for lane in range(spec.outputs):
             current = self.i.payload.word_select(lane, form.bits)
             reached = self._reached(m, current.as_signed() if form.signed else current, lane, group)
             value = Signal(shape_for(spec.o_format.low, spec.o_format.high), name=f"value_{lane}")
-            m.d.comb += value.eq(number(reached, spec.count_bits) + spec.low)
+            count = number(reached, spec.count_bits)
+            if table is None:
+                m.d.comb += value.eq(count + spec.low)
+            else:
+                index = count if later is None else Cat(count, later)
+                m.d.comb += value.eq(table.read(m, platform, lane, index, f"values_{lane}")[0])
             values.append(value)
-        m.d.sync += [compared.eq(self.i.valid), self.o.valid.eq(compared), self.o.payload.eq(Cat(values))]
+        m.d.sync += compared.eq(self.i.valid)
+        if table is not None and table.block:
+            read = Signal()
+            m.d.sync += [read.eq(compared), self.o.valid.eq(read)]
+            m.d.comb += self.o.payload.eq(Cat(values))
+        else:
+            m.d.sync += [self.o.valid.eq(compared), self.o.payload.eq(Cat(values))]
         return m
 
     def _reached(self, m: Module, current: Value, lane: int, group: Value) -> list[Value]:
