@@ -183,16 +183,19 @@ def spiking(seed: int = 0, rule: str = "causal", steps: int = 3) -> Network:
     ), steps=steps)  # fmt: skip
 
 
+LOW = [("causal", 0), ("lossless", 0), ("lossless", -2), ("lossless", -5), ("signed", 0)]
+
+
 @pytest.mark.parametrize("strict", [False, True])
-@pytest.mark.parametrize("rule", ["causal", "lossless", "signed"])
-def test_thresholds_moved_by_one(rule: str, strict: bool) -> None:
+@pytest.mark.parametrize(("rule", "low"), LOW)
+def test_thresholds_moved_by_one(rule: str, low: int, strict: bool) -> None:
     """Few frames, so that much shows nowhere; where only counts are compared, too."""
     for seed in range(8):
         network = spiking(seed, rule, steps=5)
         for name in ("if1", "if2"):
             node = network[name]
             assert isinstance(node, IF)
-            network = swapped(network, replace(node, strict=strict))
+            network = swapped(network, replace(node, strict=strict, low=low))
         frames = pixels(network, seed, 1, share=0.2)
         for counts in (False, True):
             agrees(reached(network, frames, counts), frames)
@@ -361,6 +364,24 @@ def test_figures_are_those_of_plain_loops(kind: str, counts: bool) -> None:
         assert np.array_equal(seen, expected), (name, kind)
     listed = {(n, k) for n, node in reach.nodes.items() for k in node.branches}
     assert listed - set(found) <= {(n, k) for n, _ in listed for k in ("thresholds", "biases", "inputs")}
+
+
+def test_tests_of_negative_counts_by_hand() -> None:
+    """Of counts -1..2 there are tests for 0, 1 and 2: threshold 5, and sums of -5, 0 and 9."""
+    one = np.ones((1, 1), int)
+    network = Network((
+        Input(name="input", shape=(1, 1, 1), high=14),
+        Linear(name="only", source="input", weight=one, weight_bits=2),
+        IF(name="if1", source="only", threshold=5 * one[0], bias=0 * one[0], v0=-5 * one[0], rule="lossless", low=-1),
+        Linear(name="last", source="if1", weight=one, weight_bits=2),
+        Readout(name="out", source="last", bias=one[0]),
+    ), steps=2)  # fmt: skip
+    node = reached(network, np.array([0, 7]).reshape(2, 1, 1, 1)).nodes["if1"]  # sums -5 and 9
+    tests, thresholds, near = node.branches["tests"], node.branches["thresholds"], node.near
+    assert near is not None and tests.can.all() and tests.can.shape == (2, 3, 1)
+    assert tests.seen[0, :, 0].tolist() == [True, True, True] and tests.seen[1, :, 0].tolist() == [True, True, False]
+    assert near.above[:, 0].tolist() == [9, 4, FAR] and near.below[:, 0].tolist() == [5, 10, 1]
+    assert thresholds.can.all() and thresholds.seen[:, 0].tolist() == [False, True]
 
 
 def test_nearest_distances() -> None:
