@@ -173,7 +173,7 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
         from .gen.folding.rates import WordRates
         from .quant import execute
 
-        measured = WordRates(network, execute.run(network, rates).outputs)
+        measured = WordRates(network, execute.run(network, rates).outputs, counts)
     design, log = designed(network, given, cycles, device, counts, measured)
     if axi and target == "asic":
         raise PlanError("The AXI core is for FPGAs only, its memories have initial values; leave out 'axi' or 'asic'")

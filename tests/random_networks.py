@@ -43,8 +43,8 @@ from spikeloom.sim.trace import Stimulus
 @st.composite
 def networks(draw: st.DrawFn) -> Network:
     """Convolutions (grouped and depthwise ones too), pools, residual blocks, one or two linear layers, one or two
-    read-outs; initial membranes of channels or single neurons; neurons of all rules, or lossless ones; T 1..16, or
-    quantised."""
+    read-outs; initial membranes of channels or single neurons; neurons of all rules, or lossless ones, with a lower
+    end too; T 1..16, or quantised."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="weights"))
     steps = draw(st.sampled_from([*range(1, 9), 12, 16]), label="T")
     quantised = steps == 1 and draw(st.booleans(), label="quantised")
@@ -101,6 +101,8 @@ def networks(draw: st.DrawFn) -> Network:
         v0 = threshold // 2
         if draw(st.integers(0, 3), label="v0 of every neuron") == 0:
             v0 = rng.integers(-scale, scale + 1, (channels, height, width))
+        rule = draw(st.sampled_from(rules))
+        low = draw(st.sampled_from([0, 0, -1, -steps]), label="low") if rule == "lossless" else 0
         nodes.append(
             IF(
                 name=f"{name}_if",
@@ -108,8 +110,9 @@ def networks(draw: st.DrawFn) -> Network:
                 threshold=threshold,
                 bias=rng.integers(-scale, scale + 1, channels) // 4,
                 v0=v0,
-                rule=draw(st.sampled_from(rules)),
+                rule=rule,
                 strict=draw(st.booleans()),
+                low=low,
             )
         )
 
@@ -212,7 +215,7 @@ def designs(draw: st.DrawFn) -> Design:
     if searched == "rates":
         rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="rates"))
         frames = rng.integers(0, network.input.high + 1, (3, *network.input.shape))
-        rates = WordRates(network, golden.run(network, frames * (rng.random(frames.shape) < 0.2)).outputs)
+        rates = WordRates(network, golden.run(network, frames * (rng.random(frames.shape) < 0.2)).outputs, counts)
     return search(network, performance(design)["interval"], counts=counts, rates=rates).design
 
 

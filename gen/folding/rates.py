@@ -22,17 +22,19 @@ class WordRates:
     """The activity of every stage with synapses on the frames of ``outputs``.
 
     Parameters: ``network``; ``outputs``, its results by node as the golden model gives them, of a few frames: spikes
-    (N, T, C, H, W), values (N, C, H, W), the input included.
+    (N, T, C, H, W), values (N, C, H, W), the input included; ``counts``, whether spikes travel as counts where they
+    can.
     Attributes: ``frames`` (N, C, H, W).
     """
 
-    def __init__(self, network: Network, outputs: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, network: Network, outputs: Mapping[str, np.ndarray], counts: bool = True) -> None:
         self.frames = np.asarray(outputs[network.input.name])
-        self._layers = {layer.name: layer for layer in layers(network) if head_of(layer).currents}
+        self._layers = {layer.name: layer for layer in layers(network, counts) if head_of(layer).currents}
         self._active: dict[str, np.ndarray] = {}
         self._costs: dict[tuple[str, int], np.ndarray] = {}
         for name, layer in self._layers.items():
-            x = np.asarray(outputs[layer.input]) != 0
+            x = np.asarray(outputs[layer.input])
+            x = x.sum(1) != 0 if layer.counts[0] else x != 0
             x = x.any(axis=1) if x.ndim == 5 else x
             # Element by element in the order of the stream: pixel by pixel, in a pixel channel by channel.
             self._active[name] = x.transpose(0, 2, 3, 1).reshape(len(x), -1)

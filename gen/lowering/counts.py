@@ -3,8 +3,8 @@
 A rule ``lossless`` and a read-out add the currents of all time steps up before anything else (``Node.adds_up``), and so
 do convolutions of shortcuts into them. Sums over time go through a synapse, a gain and a ``SumPool`` unchanged, since
 all of them are linear (``Node.passes_sums``). They go through a ``MaxPool`` of spikes as the maximum of the counts: its
-output spikes in step t when M_t > M_(t-1), M_t being the maximum of the running counts over the window. M_t rises by
-one at most, since a running count does, so the output has M_(T-1) spikes in all: the maximum of the counts.
+output in step t is M_t - M_(t-1), M_t being the maximum of the running counts over the window, so that of all steps is
+M_(T-1): the maximum of the counts.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ def sums_over_time(network: Network, name: str) -> bool:
 
 def counted(network: Network) -> set[str]:
     """The nodes whose spikes travel as counts: those that can (``Node.counts``), with counts of all spikes that they
-    take, all of whose takers add them up, where a count has fewer bits than T spikes."""
-    spikes = WordFormat(1, network.steps, 0, 1)
-    if spikes.summed.width >= spikes.width:
-        return set()
+    take, all of whose takers add them up, where a count has fewer bits than T spikes of a neuron."""
+    words = {low: WordFormat(1, network.steps, low, 1) for low in (-1, 0)}
+    shorter = {low: form.summed.width < form.width for low, form in words.items()}
     found, summed = set[str](), _summed(network)
     for node in network:
         taken = [source for source in node.sources if network.signals[source].kind == "spikes"]
-        spiking = network.signals[node.name].kind == "spikes"
+        signal = network.signals[node.name]
+        spiking = signal.kind == "spikes" and shorter[max(signal.low, -1)]
         if spiking and node.counts and node.name in summed and found.issuperset(taken):
             found.add(node.name)
     return found

@@ -68,8 +68,8 @@ def layers_of(network: Network) -> list[Layer]:
     """The layers of ``network``, which has IF neurons and one read-out, with real weights, for :class:`IntegerGraph`.
 
     Initial membranes are left behind: those of the graph are half a threshold (see :func:`keep_membranes`). Raises
-    NetworkError, naming the node, for kinds of nodes without a way back, such as a quantiser (Requant), and for
-    shortcuts whose gains are 0 or below.
+    NetworkError, naming the node, for kinds of nodes without a way back, such as a quantiser (Requant), for neurons
+    with a lower end, and for shortcuts whose gains are 0 or below.
     """
     if other := next((node for node in network if type(node) not in WAYS_BACK), None):
         kinds = ", ".join(kind.__name__ for kind in WAYS_BACK)
@@ -88,6 +88,11 @@ def layers_of(network: Network) -> list[Layer]:
             case Add():
                 layers.append(Sum(node.name, sources))
             case IF():
+                if node.low:
+                    raise NetworkError(
+                        f"{node.name}: neurons with a lower end (low = {node.low}) cannot be trained further; "
+                        "supported: low = 0"
+                    )
                 layers.append(Activation(node.name, sources, QCFS(network.steps, worth[node.name])))
             case Flatten():
                 layers.append(Flat(node.name, sources))

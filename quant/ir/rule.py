@@ -20,8 +20,9 @@ __all__ = ["Firing", "Rule"]
 
 class Firing(NamedTuple):
     """What neurons can do at all: ``spikes``, what those of every step can be (S = T); ``total``, those of all steps
-    together (S = 1); ``branches`` by kind, before any frame: ``tests`` (2, T, C), whether a test can fail, can hold;
-    ``thresholds`` (2, C), whether one higher, and lower, by one can change a spike; and those of the rule alone."""
+    together (S = 1); ``branches`` by kind, before any frame: ``tests`` (2, K, C), whether one of the K tests
+    (:meth:`Rule.tests`) can fail, can hold; ``thresholds`` (2, C), whether one higher, and lower, by one can change a
+    spike; and those of the rule alone."""
 
     spikes: Span
     total: Span
@@ -34,7 +35,8 @@ class Rule(ABC):
     A rule is a class in a file of its own, ``quant/ir/rules/<rule>.py``, whose docstring is its equation. Attributes:
     ``name``, the one that networks have for it; ``lowest``, its lowest spike, the highest being 1; ``adds_up``, whether
     it needs the sum of its currents over time alone; ``counts``, whether its spikes may travel as their sum over time;
-    ``folds``, whether a step depends on the steps before it alone, so that they may be computed one after the other.
+    ``folds``, whether a step depends on the steps before it alone, so that they may be computed one after the other;
+    ``falls``, whether it knows the field ``low`` of a node, the least number of spikes, of which negative ones are -1.
     ``membrane``, in words, and :meth:`most` say how far its membrane can go.
     """
 
@@ -43,6 +45,7 @@ class Rule(ABC):
     adds_up: ClassVar[bool] = False
     counts: ClassVar[bool] = False
     folds: ClassVar[bool] = False
+    falls: ClassVar[bool] = False
     membrane: ClassVar[str] = "|v0| + T * (|I| + |bias| + threshold)"
 
     @abstractmethod
@@ -63,6 +66,10 @@ class Rule(ABC):
         # In 64 bits: a network's numbers are up to 2^48, and the sum below holds no more than 200 of them.
         start = np.abs(node.v0).reshape(len(node.v0), -1).max(1)
         return start + steps * (current + np.abs(node.bias) + node.threshold)
+
+    def tests(self, node: IF, steps: int) -> int:
+        """How many spike tests a neuron has."""
+        return steps
 
     @abstractmethod
     def possible(self, node: IF, current: Span, steps: int, timed: bool) -> Firing:

@@ -13,7 +13,8 @@ class Signal:
     """What flows out of a node.
 
     Attributes: ``kind`` ("values", "spikes", "currents" or "logits"); ``shape`` (C, H, W); ``timed``, whether it
-    differs from time step to time step; ``low`` and ``high``, the range over all inputs, of one time step.
+    differs from time step to time step; ``low`` and ``high``, the range over all inputs, of one time step; ``ordered``,
+    of spikes of both signs, whether those of a neuron come first and are of one sign, so that their number tells them.
     """
 
     kind: Literal["values", "spikes", "currents", "logits"]
@@ -21,3 +22,4 @@ class Signal:
     timed: bool
     low: int
     high: int
+    ordered: bool = False

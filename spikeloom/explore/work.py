@@ -42,17 +42,17 @@ def opened(network: str, hash: str) -> Network:
 
 
 @lru_cache(maxsize=2)
-def _rates(network: str, hash: str, data: str, images: int) -> WordRates:
+def _rates(network: str, hash: str, data: str, images: int, counts: bool) -> WordRates:
     from ..quant import execute
 
     found = opened(network, hash)
-    return WordRates(found, execute.run(found, api.frames(found, data, images).pixels).outputs)
+    return WordRates(found, execute.run(found, api.frames(found, data, images).pixels).outputs, counts)
 
 
 @lru_cache(maxsize=4)
 def space(network: str, hash: str, counts: bool, logic: bool, data: str | None, images: int) -> Space:
     """The space of folds; with ``data`` stages may skip all-zero words, at the mean cycles of ``images`` of them."""
-    rates = None if data is None else _rates(network, hash, data, images)
+    rates = None if data is None else _rates(network, hash, data, images, counts)
     return Space(opened(network, hash), counts=counts, logic=logic, rates=rates)
 
 
@@ -84,7 +84,7 @@ def best(
     """The smallest design of one frame every ``cycles`` cycles, by the cycle law; the ``error`` where there is none."""
     from ..gen.errors import PlanError
 
-    rates = None if data is None else _rates(network, hash, data, images)
+    rates = None if data is None else _rates(network, hash, data, images, counts)
     try:
         found = search(opened(network, hash), cycles, device, counts=counts, rates=rates)
     except PlanError as error:
@@ -98,7 +98,7 @@ def measure(
 ) -> dict[str, Any]:
     """Cycles of a design by the cycle law, its area by the cost model, stage by stage (``.figures``)."""
     design = Design(opened(network, hash), parse_folds(folds, "folds"), counts)
-    return measured(design, _rates(network, hash, data, images).frames if data is not None else None)
+    return measured(design, _rates(network, hash, data, images, counts).frames if data is not None else None)
 
 
 def accuracy(*, network: str, hash: str, data: str, start: int, stop: int) -> dict[str, Any]:

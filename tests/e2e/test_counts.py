@@ -9,6 +9,8 @@ import pytest
 from spikeloom.gen.design import Design, Top
 from spikeloom.gen.emit import writer as emit
 from spikeloom.gen.folding.fold import Fold
+from spikeloom.gen.folding.rates import WordRates
+from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import (
@@ -43,8 +45,9 @@ FOLDS = {
 }
 
 
-def network(steps: int, rule: str = "lossless") -> Network:
-    """A convolution, a max-pool, a block with an identity shortcut and one with a convolution, a sum-pool."""
+def network(steps: int, rule: str = "lossless", low: int = 0, inner: str = "lossless") -> Network:
+    """A convolution, a max-pool, a block with an identity shortcut and one with a convolution, a sum-pool; lossless
+    neurons with the lower end ``low``, those inside the block of rule ``inner``."""
     rng = np.random.default_rng(steps)
     nodes: list[Node] = [Input(name="input", shape=(2, 6, 6), high=15)]
 
@@ -55,13 +58,15 @@ def network(steps: int, rule: str = "lossless") -> Network:
     def fire(name: str, level: int, rule: str) -> None:
         threshold = rng.integers(level, 2 * level, C)
         bias = rng.integers(-5, 6, C)
-        nodes.append(IF(name=name, source=nodes[-1].name, threshold=threshold, bias=bias, v0=threshold // 2, rule=rule))
+        constants = {"threshold": threshold, "bias": bias, "v0": threshold // 2}
+        end = low if rule == "lossless" else 0
+        nodes.append(IF(name=name, source=nodes[-1].name, **constants, rule=rule, low=end))
 
     conv("first", "input", 2, 3)
     fire("first_if", 60, rule)
     nodes.append(MaxPool(name="max", source="first_if", kernel=2, stride=2))
     conv("a", "max", C, 3)
-    fire("a_if", 12, "lossless")
+    fire("a_if", 12, inner)
     conv("b", "a_if", C, 3)
     nodes.append(Gain(name="skip", source="max", gain=rng.integers(5, 20, C)))
     nodes.append(Add(name="add", source="b", other="skip"))
@@ -103,6 +108,25 @@ def test_every_cycle(steps: int) -> None:
     check(design)
 
 
+@pytest.mark.parametrize(("steps", "low"), [(1, -1), (2, -2), (4, -4), (7, -3)])
+def test_every_cycle_of_both_signs(steps: int, low: int) -> None:
+    design = Design(network(steps, low=low), FOLDS)
+    form = WordFormat(1, 1, -steps, steps)
+    for boundary in design.boundaries:
+        if boundary.node in ("first_if", "max", "a_if", "b_if"):
+            assert boundary.format == replace(form, lanes=boundary.format.lanes), boundary.name
+    check(design)
+
+
+def test_spikes_of_both_signs_one_by_one() -> None:
+    """Without counts, and where causal neurons take what the pool gives; those are read as the spikes of ``signed``."""
+    check(Design(network(4, low=-3), FOLDS, counts=False))
+    mixed = network(4, low=-4, inner="causal")
+    design = Design(mixed, FOLDS | {"a": Fold(4, 2, 2)})
+    assert {b.format.steps for b in design.boundaries if b.node in ("first_if", "max")} == {4}
+    check(design)
+
+
 def test_without_counts_and_behind_causal_neurons() -> None:
     spikes = Design(network(4), FOLDS, counts=False)
     assert not any(spikes.summed(boundary) for boundary in spikes.boundaries)
@@ -117,6 +141,35 @@ def test_zero_counts_are_skipped() -> None:
     folds = FOLDS | {name: replace(FOLDS[name], skip=True) for name in ("a", "last")} | {"a": Fold(4, 1, 1, skip=True)}
     for counts in (True, False):
         check(Design(network(4), folds, counts))
+
+
+def test_a_sum_that_is_zero_over_time_alone_is_a_zero_word() -> None:
+    """Counts 2, -1, -1, 0 have the sum 0, their spikes -1 and 1: skipped as counts, not one by one."""
+    one = np.ones((2, 1, 1, 1), int)
+    v0 = np.array([[2, -1], [-1, 0]])[None].repeat(2, 0)
+    made = Network((
+        Input(name="input", shape=(1, 2, 2), high=1),
+        Conv2d(name="conv", source="input", weight=one, weight_bits=2),
+        IF(name="if", source="conv", threshold=one[:, 0, 0, 0], bias=0 * one[:, 0, 0, 0], v0=v0, rule="lossless",
+           low=-3),
+        SumPool(name="sum", source="if", kernel=2, stride=2),
+        Conv2d(name="next", source="sum", weight=one.repeat(2, 1), weight_bits=2),
+        IF(name="end", source="next", threshold=one[:, 0, 0, 0], bias=0 * one[:, 0, 0, 0], v0=one[:, 0, 0, 0],
+           rule="lossless"),
+        Flatten(name="flat", source="end"),
+        Linear(name="last", source="flat", weight=np.ones((2, 2), int), weight_bits=2),
+        Readout(name="out", source="last", bias=[0, 1]),
+    ), 3)  # fmt: skip
+    outputs = golden.run(made, np.zeros((1, 1, 2, 2), int)).outputs
+    assert outputs["sum"][0, :, 0, 0, 0].tolist() == [-1, 1, 0]
+    folds = {"conv": Fold(2, 1, 1), "sum": Fold(2, 2, 1), "next": Fold(2, 1, 1, skip=True), "last": Fold(2, 2, 1)}
+    for counts, share in ((True, 0.0), (False, 1.0)):
+        assert WordRates(made, outputs, counts).share("next", 1) == share
+        design = Design(made, folds, counts)
+        words = golden_words(design, outputs)
+        assert words["next.width"].any() != counts
+        for name, found in design.compute(np.zeros((1, 1, 2, 2), int)).items():
+            assert np.array_equal(found, words[name]), name
 
 
 def test_verilog_and_the_switch(tmp_path: Path) -> None:

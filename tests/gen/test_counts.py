@@ -1,5 +1,6 @@
 """Which boundaries carry counts of spikes, and that a spike max-pool has as many spikes as its busiest input."""
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -14,17 +15,19 @@ from spikeloom.hdl.cores.merge.spec import MergeSpec
 from spikeloom.hdl.cores.pool.spec import PoolSpec
 from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.ops import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout
+from spikeloom.quant.ir.ops import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, NetworkError, Node, Readout
 
 ONE = np.ones(2, int)
 
 
-def network(rules: tuple[Any, Any, Any], steps: int = 4, projection: bool = False) -> Network:
-    """A neuron ``a``, a pool, a neuron ``b``, and a neuron ``c`` of ``b`` and a shortcut from the pool; a read-out."""
+def network(rules: tuple[Any, Any, Any], steps: int = 4, projection: bool = False, low: int = 0) -> Network:
+    """A neuron ``a``, a pool, a neuron ``b``, and a neuron ``c`` of ``b`` and a shortcut from the pool; a read-out.
+    Lossless neurons have the lower end ``low``."""
     kernel = np.ones((2, 2, 1, 1), int)
 
     def fire(name: str, source: str, rule: Any) -> IF:
-        return IF(name=name, source=source, threshold=3 * ONE, bias=ONE, v0=ONE, rule=rule)
+        end = low if rule == "lossless" else 0
+        return IF(name=name, source=source, threshold=3 * ONE, bias=ONE, v0=ONE, rule=rule, low=end)
 
     shortcut: Node = Gain(name="skip", source="pool", gain=5 * ONE)
     if projection:
@@ -64,6 +67,30 @@ def test_what_is_counted(projection: bool) -> None:
     assert counted(network(("lossless",) * 3, 3)) == every
     assert counted(network(("lossless",) * 3, 2)) == set(), "a count of two spikes has as many bits as they have"
     assert not any(any(layer.counts) for layer in layers(network(("lossless",) * 3), counts=False))
+
+
+def test_what_is_counted_of_both_signs() -> None:
+    """Two bits a spike: a count is shorter from T = 2 on."""
+    every, rules = {"a", "pool", "b", "c", "flat"}, ("lossless",) * 3
+    assert [counted(network(rules, steps, low=-1)) for steps in (1, 2, 3)] == [set(), every, every]
+    mixed = network(rules, 2)
+    nodes = [replace(node, low=-2) if node.name == "c" else node for node in mixed]
+    assert counted(Network(tuple(nodes), 2)) == {"c", "flat"}
+    assert counted(network(("lossless", "causal", "lossless"), low=-4)) == {"b", "c", "flat"}
+
+
+def test_a_pool_of_spikes_of_both_signs() -> None:
+    """As counts, and one by one where causal neurons take them: a maximum either way, in one cycle."""
+    for rules, form in (
+        (("lossless", "lossless", "lossless"), WordFormat(2, 1, -4, 4)),
+        (("lossless", "causal", "lossless"), WordFormat(2, 4, -1, 1)),
+    ):
+        cut = layers(network(rules, low=-3))
+        stages = {layer.name: build_stage(layer, Fold(2, 2, layer.time_fold)) for layer in cut}
+        assert stages["pool"].cores[0] == PoolSpec(kind="max", words=4, i_format=form)
+        assert stages["first"].o_format == form == stages["second"].i_format
+    with pytest.raises(NetworkError, match=r"pool: MaxPool .* a gives -1\.\.1; of both signs only lossless neurons"):
+        network(("signed", "lossless", "lossless"))
 
 
 def test_the_words_of_counts() -> None:

@@ -113,9 +113,11 @@ def test_search_with_one_comparator(lanes: int, valued: bool, tmp_path: Path) ->
     proven(prove(bench, tmp_path, depth=spec.latency + since + lanes + 4), folder=tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["sum", "max", "max_spikes"])
-def test_pool_array(kind: str, tmp_path: Path) -> None:
-    form = WordFormat(1, 2, 0, 1) if kind == "max_spikes" else WordFormat(1, 1, -4, 3)
+VALUES, TRAIN, SIGNS = WordFormat(1, 1, -4, 3), WordFormat(1, 2, 0, 1), WordFormat(1, 2, -1, 1)
+
+
+@pytest.mark.parametrize(("kind", "form"), [("sum", VALUES), ("max", VALUES), ("max", SIGNS), ("max_spikes", TRAIN)])
+def test_pool_array(kind: Any, form: WordFormat, tmp_path: Path) -> None:
     spec = PoolSpec(kind=kind, words=3, i_format=form)
 
     def reference(bench: Bench, word: Value, valid: Value) -> tuple[Value, Value]:
@@ -137,7 +139,7 @@ def test_pool_array(kind: str, tmp_path: Path) -> None:
         if kind == "sum":
             return done, sum((w[0] for w in words), Const(0, signed(2)))[: spec.o_format.bits]
         if kind == "max":
-            return done, most([w[0] for w in words], "most")[: spec.o_format.bits]
+            return done, Cat(most([w[t] for w in words], f"most_{t}")[: form.bits] for t in range(form.steps))
         counts = [most([sum(w[: t + 1], Const(0)) for w in words], f"most_{t}") for t in range(2)]
         return done, Cat(counts[0] > 0, counts[1] > counts[0])
 

@@ -75,15 +75,16 @@ def test_synapse_array(scans: int, groups: int, signed_inputs: bool, target: Tar
     proven(prove(bench, tmp_path, depth=depth, target=target), folder=tmp_path)
 
 
-def neuron(rule: str, steps: int, groups: int = 1, counts: bool = False, constant: bool = False) -> NeuronSpec:
-    """Neurons of three time steps, of currents from -4 to 3."""
+def neuron(rule: str, steps: int, groups: int = 1, counts: bool = False, constant: bool = False,
+           low_end: int = 0) -> NeuronSpec:  # fmt: skip
+    """Neurons of two time steps, of currents from -4 to 3."""
     time_steps = 2
     low, high = (-4, 3) if rule != "lossless" or constant else (-8, 6)
     form = WordFormat(1, 1 if rule == "lossless" or constant else steps, low, high)
     level = {"threshold": [3, 4], "bias": [1, -1], "v0": [1, 2]}
     return NeuronSpec(**{name: np.array(v[:groups]) for name, v in level.items()}, rule=rule, strict=False,
                       time_steps=time_steps, i_format=form, ranges=np.array([[low, high]] * groups),
-                      constant=constant, counts=counts)  # fmt: skip
+                      constant=constant, counts=counts, low=low_end)  # fmt: skip
 
 
 def neuron_reference(spec: NeuronSpec) -> Reference:
@@ -108,8 +109,10 @@ def neuron_reference(spec: NeuronSpec) -> Reference:
         if spec.by_rule.adds_up:  # as many as fit into the sum, from the first step on
             total = currents[0] * (spec.time_steps if spec.constant else 1)
             v = levels["v0"] + total + levels["bias"] * spec.time_steps
-            spikes = [(v >= levels["threshold"] * (t + 1))[0] for t in range(spec.time_steps)]
-            count = sum(spikes, Const(0, 1))
+            up = [(v >= levels["threshold"] * (t + 1))[0] for t in range(spec.time_steps)]
+            down = [(v < levels["threshold"] * -t)[0] if t < -spec.low else Const(0, 1) for t in range(spec.time_steps)]
+            count = sum(up, Const(0, 1)) - sum(down, Const(0, 1))
+            spikes = [bit for u, d in zip(up, down, strict=True) for bit in (u | d, d)] if spec.low else up
         else:
             for t in range(spec.stages):
                 a = Signal(signed(10), name=f"v_{t}")
@@ -122,7 +125,7 @@ def neuron_reference(spec: NeuronSpec) -> Reference:
         with m.If(valid):
             m.d.sync += [kept.eq(v), count_kept.eq(count)]
         done = valid & (place % spec.scans == spec.scans - 1)
-        bits = 2 if spec.rule == "signed" else 1
+        bits = 2 if spec.rule == "signed" or spec.low else 1
         earlier = spec.time_steps - len(spikes) // bits
         with m.If(valid):
             m.d.sync += spikes_kept.eq(Cat(spikes))
@@ -144,6 +147,8 @@ NEURONS = {
     "lossless": neuron("lossless", 1, groups=2),
     "lossless, counts": neuron("lossless", 1, counts=True),
     "lossless, constant current": neuron("lossless", 1, constant=True),
+    "lossless with a lower end": neuron("lossless", 1, groups=2, low_end=-1),
+    "lossless with a lower end, counts": neuron("lossless", 1, counts=True, low_end=-2),
 }
 
 

@@ -29,6 +29,7 @@ def make(
     outputs: int = 2,
     seed: int = 0,
     counts: bool = False,
+    low: int = 0,
 ) -> NeuronSpec:
     rng = np.random.default_rng(seed)
     lossless = rule == "lossless"
@@ -47,6 +48,7 @@ def make(
         ranges=np.tile([form.low, form.high], (co, 1)),
         constant=constant,
         counts=counts,
+        low=low,
     )
 
 
@@ -59,8 +61,8 @@ def equations(spec: NeuronSpec, currents: np.ndarray, channel: int) -> list[int]
 
     if spec.by_rule.adds_up:
         total = v + sum(int(c) + bias for c in currents)
-        count = max(k for k in range(spec.time_steps + 1) if k == 0 or fires(total, k * theta))
-        return [int(t < count) for t in range(spec.time_steps)]
+        count = max(k for k in range(spec.low, spec.time_steps + 1) if k == spec.low or fires(total, k * theta))
+        return [int(t < count) - int(t < -count) for t in range(spec.time_steps)]
     spikes = []
     for current in currents:
         v += int(current) + bias
@@ -141,6 +143,39 @@ def test_counts_in_binary(rule: str, steps: int, parallel: int) -> None:
     assert np.array_equal(got, spec.compute(x))
     assert np.array_equal(got, spikes.compute(x).sum(-1, keepdims=True))
     assert {0, 1, steps} <= set(got.reshape(-1).tolist())
+
+
+@pytest.mark.parametrize(("steps", "low"), [(1, -1), (2, -1), (3, -3), (4, -2), (4, -4), (7, -7), (15, -1)])
+@pytest.mark.parametrize("constant", [False, True])
+def test_counts_below_zero(steps: int, low: int, constant: bool) -> None:
+    """Of both signs: as trains and in binary, strict and not, the same counts by the equations."""
+    strict = steps % 2 == 0
+    spec = make("lossless", strict, steps, constant=constant, low=low)
+    counts = make("lossless", strict, steps, constant=constant, low=low, counts=True)
+    form = spec.i_format
+    assert (spec.o_format.low, spec.o_format.high, counts.o_format) == (-1, 1, spec.o_format.summed)
+    x = np.random.default_rng(steps).integers(form.low, form.high + 1, (40 * spec.groups, 2, 1))
+    x[: 2 * spec.groups] = form.high
+    x[-2 * spec.groups :] = form.low
+    trains, went, cycles = run(spec, x)
+    numbers, _, _ = run(counts, x)
+    currents = x.reshape(-1)[:, None] if constant else np.eye(steps, dtype=int)[0] * x.reshape(-1)[:, None]
+    expected = [
+        equations(spec, np.broadcast_to(c, steps), k % len(spec.threshold)) for k, c in enumerate(currents)
+    ]
+    assert trains.reshape(-1, steps).tolist() == expected and np.array_equal(trains, spec.compute(x))
+    assert numbers.reshape(-1).tolist() == [sum(train) for train in expected]
+    assert np.array_equal(numbers, counts.compute(x)) and {low, 0, steps} <= set(numbers.reshape(-1).tolist())
+    assert cycles == [cycle + 1 for cycle in went]
+
+
+def test_only_lossless_neurons_have_a_lower_end() -> None:
+    for rule in ("causal", "signed"):
+        with pytest.raises(ValueError, match=f"The rule {rule} has no lower end, so low must be 0, not -1"):
+            make(rule, low=-1)
+    for low in (1, -5):
+        with pytest.raises(ValueError, match=rf"low must be in -4\.\.0, not {low}"):
+            make("lossless", low=low)
 
 
 def test_signed_neurons_do_not_count() -> None:

@@ -34,13 +34,13 @@ from spikeloom.hdl.streams.words import WordFormat
 
 
 def neuron(rule: str, steps: int = 3, parallel: int | None = None, constant: bool = False, outputs: int = 2,
-           counts: bool = False) -> NeuronSpec:  # fmt: skip
+           counts: bool = False, low: int = 0) -> NeuronSpec:  # fmt: skip
     """64 neurons, ``outputs`` at once: groups enough that no two bits of their levels are alike."""
     rng, once = np.random.default_rng(1), rule_of(rule).adds_up or constant
     form = WordFormat(outputs, 1 if once else parallel or steps, -200, 250)
     return NeuronSpec(threshold=rng.integers(60, 200, 64), bias=rng.integers(-40, 41, 64), v0=rng.integers(0, 60, 64),
                       rule=rule, strict=False, time_steps=steps, i_format=form, ranges=np.tile([-200, 250], (64, 1)),
-                      constant=constant, counts=counts)  # fmt: skip
+                      constant=constant, counts=counts, low=low)  # fmt: skip
 
 
 def synapse(lanes: int = 4, steps: int = 2, words: int = 5, groups: int = 2, **changes: Any) -> SynapseSpec:
@@ -106,6 +106,8 @@ EXACT: dict[str, dict[str, Any]] = {
         "lossless, constant": neuron("lossless", constant=True),
         "lossless, counts": neuron("lossless", counts=True),
         "lossless, one group": neuron("lossless", outputs=64),
+        "lossless, lower end": neuron("lossless", low=-2),
+        "lossless, lower end, counts": neuron("lossless", low=-3, counts=True),
     },
     "pool": {
         "sum": PoolSpec(kind="sum", words=4, i_format=WordFormat(2, 2, 0, 1)),

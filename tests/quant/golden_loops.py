@@ -70,11 +70,11 @@ def naive_node(node: Node, x: np.ndarray, timed: bool, steps: int) -> tuple[np.n
         case MaxPool() if not timed:
             return naive_pool(node, x, max), False
         case MaxPool():
-            trail, counts, before = [], np.zeros_like(x[0]), None
+            trail, counts, before = [], np.zeros_like(x[0]), 0
             for t in range(steps):
                 counts = counts + x[t]
                 now = naive_pool(node, counts, max)
-                trail.append((now > (0 if before is None else before)).astype(int))
+                trail.append(now - before)
                 before = now
             return np.array(trail), True
         case Flatten():
@@ -180,11 +180,10 @@ def naive_pool(node, s: np.ndarray, join) -> np.ndarray:
 def naive_neuron(node: IF, c: int, v: int, current: list[int]) -> list[int]:
     threshold, bias = int(node.threshold[c]), int(node.bias[c])
     if node.rule == "lossless":
-        u, count = v + sum(i + bias for i in current), 0
-        for k in range(1, len(current) + 1):
-            if u > k * threshold or (u == k * threshold and not node.strict):
-                count = k
-        return [1] * count + [0] * (len(current) - count)
+        u = v + sum(i + bias for i in current)
+        whole = -(-u // threshold) - 1 if node.strict else u // threshold
+        count = min(max(whole, node.low), len(current))
+        return [1] * count + [-1] * -count + [0] * (len(current) - abs(count))
     spikes = []
     for i in current:
         v += i + bias

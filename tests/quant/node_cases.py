@@ -37,7 +37,7 @@ ONE = {
     "Gain": Gain(name="gain", source="in", gain=[0, 5, -3], stride=2, offset=1),
     "Add": Add(name="add", source="gain", other="tap"),
     "Linear": Linear(name="linear", source="flat", weight=np.array([[-2, 1, 0, 1, 1, 1, 1, 1]]), weight_bits=2),
-    "IF": IF(name="if", source="conv", threshold=[3], bias=[-1], v0=[1], rule="lossless", strict=True),
+    "IF": IF(name="if", source="conv", threshold=[3], bias=[-1], v0=[1], rule="lossless", strict=True, low=-1),
     "Requant": Requant(name="requant", source="conv", bias=[-5], shift=[-2], lo=-7, hi=7),
     "Staircase": Staircase(name="staircase", source="conv", threshold=[[-9, 4, 4, 30]], low=-1),
     "SumPool": SumPool(name="sum", source="in", kernel=2, stride=1),

@@ -62,6 +62,11 @@ GOOD = {"name": "fire", "source": "conv", "threshold": [3, 4], "bias": [0, 0], "
         (lambda: IF(**{**GOOD, "bias": [0]}), r"fire: threshold, bias and v0 must have one value a channel"),
         (lambda: IF(**{**GOOD, "bias": [0.5, 0]}), r"fire: bias holds fractions"),
         (lambda: IF(**{**GOOD, "rule": "leaky"}), r"fire: rule must be 'causal', 'lossless' or 'signed', not 'leaky'"),
+        (
+            lambda: IF(**GOOD, low=-1),
+            r"fire: low must be 0 with rule 'causal', not -1; only rule 'lossless' has a lower end",
+        ),
+        (lambda: IF(**GOOD, rule="lossless", low=-0.5), r"fire: low must be an integer"),
         (lambda: Linear(name="fc", weight=[[1.0, np.nan]], weight_bits=4), r"fc: weight holds NaN or infinity"),
         (lambda: Linear(name="fc", weight=[[1, 8]], weight_bits=4), r"fc: weights must be in -8\.\.7 .*, found 1\.\.8"),
         (lambda: Linear(name="fc", weight=[[1]], weight_bits=9), r"fc: weight_bits must be in 2\.\.8, not 9"),

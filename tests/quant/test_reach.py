@@ -93,16 +93,19 @@ def test_quantisers_moved_by_one(options: dict[str, int]) -> None:
         agrees(reached(network, frames), frames)
 
 
+LOW = [("causal", 0), ("lossless", 0), ("lossless", -2), ("lossless", -5), ("signed", 0)]
+
+
 @pytest.mark.parametrize("strict", [False, True])
-@pytest.mark.parametrize("rule", ["causal", "lossless", "signed"])
-def test_thresholds_moved_by_one(rule: str, strict: bool) -> None:
+@pytest.mark.parametrize(("rule", "low"), LOW)
+def test_thresholds_moved_by_one(rule: str, low: int, strict: bool) -> None:
     """Few frames, so that much shows nowhere; where only counts are compared, too."""
     for seed in range(8):
         network = spiking(seed, rule, steps=5)
         for name in ("if1", "if2"):
             node = network[name]
             assert isinstance(node, IF)
-            network = swapped(network, replace(node, strict=strict))
+            network = swapped(network, replace(node, strict=strict, low=low))
         frames = pixels(network, seed, 1, share=0.2)
         for counts in (False, True):
             agrees(reached(network, frames, counts), frames)

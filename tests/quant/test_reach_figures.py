@@ -107,3 +107,21 @@ def test_what_cannot_be_is_told_apart() -> None:
     assert node["out"].branches["answers"].can.tolist() == [[True, False]]
     inputs = node["last"].branches["inputs"]
     assert inputs.can[0].tolist() == [False] * 9 + [True] * 9 and inputs.done
+
+
+def test_tests_of_negative_counts_by_hand() -> None:
+    """Of counts -1..2 there are tests for 0, 1 and 2: threshold 5, and sums of -5, 0 and 9."""
+    one = np.ones((1, 1), int)
+    network = Network((
+        Input(name="input", shape=(1, 1, 1), high=14),
+        Linear(name="only", source="input", weight=one, weight_bits=2),
+        IF(name="if1", source="only", threshold=5 * one[0], bias=0 * one[0], v0=-5 * one[0], rule="lossless", low=-1),
+        Linear(name="last", source="if1", weight=one, weight_bits=2),
+        Readout(name="out", source="last", bias=one[0]),
+    ), steps=2)  # fmt: skip
+    node = reached(network, np.array([0, 7]).reshape(2, 1, 1, 1)).nodes["if1"]  # sums -5 and 9
+    tests, thresholds, near = node.branches["tests"], node.branches["thresholds"], node.near
+    assert near is not None and tests.can.all() and tests.can.shape == (2, 3, 1)
+    assert tests.seen[0, :, 0].tolist() == [True, True, True] and tests.seen[1, :, 0].tolist() == [True, True, False]
+    assert near.above[:, 0].tolist() == [9, 4, FAR] and near.below[:, 0].tolist() == [5, 10, 1]
+    assert thresholds.can.all() and thresholds.seen[:, 0].tolist() == [False, True]

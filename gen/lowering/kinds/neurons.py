@@ -73,6 +73,7 @@ def neuron_cores(
         ranges=ranges,
         constant=constant,
         counts=counts,
+        low=neuron.low,
         initial=None if added is None else added.initial,
     )
     return [neurons] if added is None else [added, neurons]

@@ -56,7 +56,7 @@ class Pools(Head):
 
     def array(self, layer: StageNodes, node: Pooling, form: WordFormat) -> CoreSpec:
         """The core that makes a word of every window of ``node``, whose words are of ``form``. The maximum of spikes
-        that do not travel as counts is that of the running counts."""
-        spikes = layer.source.kind == "spikes" and not layer.counts[0]
+        that do not travel as counts is that of the running counts; of ordered ones it is that of every step."""
+        spikes = layer.source.kind == "spikes" and not layer.counts[0] and not layer.source.ordered
         kind = "sum" if isinstance(node, SumPool) else "max_spikes" if spikes else "max"
         return PoolSpec(kind=kind, words=node.area, i_format=form)

@@ -66,9 +66,10 @@ class Builder:
         return selected(self.m, travel.group, values, name)
 
     def level(self, levels: np.ndarray, stage: int, lane: int, travel: Travel, name: str) -> Value:
-        """The one of ``levels`` (T, Co) for this lane and this stage of the pipeline, group and scan in ``travel``."""
+        """The one of ``levels`` (T, Co), of each scan as many, for this lane and this stage of the pipeline, group and
+        scan in ``travel``."""
         spec = self.spec
-        steps = levels.reshape(spec.scans, spec.stages, spec.groups, spec.outputs)[:, stage, :, lane]
+        steps = levels.reshape(spec.scans, -1, spec.groups, spec.outputs)[:, stage, :, lane]
         if spec.scans == 1:
             return self.chosen(steps[0].tolist(), travel, name)
         padded = np.zeros((spec.scans, 1 << max(1, (spec.groups - 1).bit_length())), np.int64)

@@ -1,16 +1,16 @@
-"""Rule ``lossless``, which needs only the sum of the currents: s_t = [sum >= test_t] with
-test_t = (t+1)*threshold - v0 - T*bias, so the spikes come first, s_t = [t < count].
+"""Rule ``lossless``, which needs only the sum of the currents: the count reaches k where sum >= test_k with
+test_k = k*threshold - v0 - T*bias, for k in low+1..T; the spikes come first, s_t = sign(count) * [t < |count|].
 
-A strict test is the same one with test_t + 1, for all numbers are integers. Bit b of the count says that it is in
-k..k + 2^b - 1 for some odd multiple k of 2^b, which is s_(k-1) and not s_(k+2^b-1): for T = 4 a LUT for each of two
-bits, and the spike s_3 for the third.
+A strict test is the same one with test_k + 1, for all numbers are integers. So s_t = 1 where test t+1 holds, and -1
+where test -t fails. Bit b of the count, in two's complement with a lower end, says that it is in k..k + 2^b - 1 for
+some odd multiple k of 2^b: that test k holds and test k + 2^b fails. For T = 4 that is a LUT for each of two bits, and
+the test 4 for the third; the sign is that test 0 fails.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import zip_longest
 
 import numpy as np
 from amaranth import *
@@ -28,6 +28,12 @@ class Lossless(Rule):
 
     adds_up = True
     counts = True
+    falls = True
+
+    @property
+    def lowest(self) -> int:
+        """Negative ones with a lower end."""
+        return -1 if self.spec.low else 0
 
     @property
     def latency(self) -> int:
@@ -36,25 +42,30 @@ class Lossless(Rule):
 
     @cached_property
     def tests(self) -> np.ndarray:
-        """test_t."""
+        """test_k (T - low, Co)."""
         spec = self.spec
-        step = np.arange(1, spec.time_steps + 1)[:, None]
-        tests = step * spec.threshold - spec.v0 - spec.time_steps * spec.bias + int(spec.strict)
+        count = np.arange(spec.low + 1, spec.time_steps + 1)[:, None]
+        tests = count * spec.threshold - spec.v0 - spec.time_steps * spec.bias + int(spec.strict)
         return -(-tests // spec.time_steps) if spec.constant else tests  # T * I >= test, without the product
 
     def spikes(self, currents: np.ndarray) -> np.ndarray:
         """Model: all tests of one number."""
-        return (currents[:, :, :1] >= self.tests.T).astype(np.int64)
+        count = self.spec.low + (currents[:, :, :1] >= self.tests.T).sum(-1, keepdims=True)
+        return np.sign(count) * (np.arange(self.spec.time_steps) < np.abs(count))
 
     def parts(self) -> Parts:
         """The tests, which groups choose, and the bits of the count."""
         spec, parts = self.spec, Parts()
         parts.counter(spec.groups)
-        parts.registers(spec.o_format.width + 1)
-        if spec.counts:  # a bit out of every 2^b-th spike
-            spikes = spec.time_steps >> np.arange(spec.o_format.bits)
-            parts.logic["bit of count"] += spec.outputs * int((-(-(spikes - 1) // 3)).sum())
-        bits = np.full((spec.time_steps, spec.outputs), spec.i_format.bits)
+        if spec.counts:  # a bit out of every 2^b-th test
+            parts.registers(spec.o_format.width + 1)
+            tests = (spec.time_steps >> np.arange(spec.o_format.bits)) - (spec.low >> np.arange(spec.o_format.bits))
+            parts.logic["bit of count"] += spec.outputs * int((-(-(tests - 1) // 3)).sum())
+        else:  # the sign bit of a step that has no negative spike is 0
+            parts.registers(spec.outputs * (spec.time_steps - spec.low) + 1)
+        if spec.low and not spec.counts:
+            parts.logic["bit of count"] -= spec.outputs * spec.low
+        bits = np.full((spec.time_steps - spec.low, spec.outputs), spec.i_format.bits)
         parts.adders(bits, "test" if spec.groups == 1 else "chosen test")
         grouped = self.tests.reshape(-1, spec.groups, spec.outputs)
         parts.table(spec.groups, int(bits[grouped.min(1) != grouped.max(1)].sum()))
@@ -63,18 +74,31 @@ class Lossless(Rule):
     def circuit(self, build: Builder, travel: Travel, currents: list[list[Value]]) -> None:
         """One register, behind all tests at once."""
         spec = self.spec
-        spikes: list[Value] = [
-            c[0] >= build.level(self.tests, t, k, travel, f"test_{k}_{t}")
+        tests = [
+            [c[0] >= build.level(self.tests, t, k, travel, f"test_{k}_{t}") for t in range(len(self.tests))]
             for k, c in enumerate(currents)
-            for t in range(spec.time_steps)
         ]
-        if spec.counts:
-            lanes = [spikes[k * spec.time_steps :][: spec.time_steps] for k in range(spec.outputs)]
-            spikes = [_bit(lane, 1 << b) for lane in lanes for b in range(spec.o_format.bits)]
+        parts = _count if spec.counts else _train
+        spikes = [bit for passed in tests for bit in parts(passed, spec.low, spec.o_format.bits)]
         build.m.d.sync += [build.o.valid.eq(travel.valid), build.o.payload.eq(Cat(spikes))]
 
 
-def _bit(spikes: Sequence[Value], unit: int) -> Value:
-    """The bit of value ``unit`` of the count of ``spikes``, none of which follows a step without one."""
-    starts, ends = spikes[unit - 1 :: 2 * unit], [~s for s in spikes[2 * unit - 1 :: 2 * unit]]
-    return Cat(s & e for s, e in zip_longest(starts, ends, fillvalue=Const(1, 1))).any()
+def _train(passed: Sequence[Value], low: int, bits: int) -> list[Value]:
+    """The spikes, of ``bits`` bits each, where the tests of the counts from ``low`` + 1 on were ``passed``."""
+    rising = passed[-low:]
+    if bits == 1:
+        return list(rising)
+    falling = [*(~p for p in reversed(passed[:-low])), *[Const(0, 1)] * (len(rising) + low)]
+    return [bit for up, down in zip(rising, falling, strict=True) for bit in (up | down, down)]
+
+
+def _count(passed: Sequence[Value], low: int, bits: int) -> list[Value]:
+    """The bits of the count."""
+    high, found = low + len(passed), list[Value]()
+    for b in range(bits):
+        odd = [k for k in range(low >> b, (high >> b) + 1) if k & 1]  # it is k * 2^b..(k + 1) * 2^b - 1 then
+        ends = [(k << b, (k + 1) << b) for k in odd]
+        starts = [passed[k - low - 1] if k > low else Const(1, 1) for k, _ in ends]
+        stops = [~passed[k - low - 1] if k <= high else Const(1, 1) for _, k in ends]
+        found.append(Cat(s & e for s, e in zip(starts, stops, strict=True)).any())
+    return found

@@ -25,16 +25,21 @@ __all__ = ["Rule", "neuron_rule", "rule_names", "rule_of"]
 class Rule(ABC):
     """A rule, for the neurons of ``spec``.
 
-    Attributes: ``low``, the lowest of its spikes, the highest is 1; ``adds_up``, whether it takes the currents of all
-    time steps added up, in one word; ``counts``, whether the number of its spikes may leave instead of them.
+    Attributes: ``adds_up``, whether it takes the currents of all time steps added up, in one word; ``counts``, whether
+    the number of its spikes may leave instead of them; ``falls``, whether it knows a lower end (``low`` of the spec).
     """
 
-    low: ClassVar[int] = 0
     adds_up: ClassVar[bool] = False
     counts: ClassVar[bool] = False
+    falls: ClassVar[bool] = False
 
     def __init__(self, spec: NeuronSpec) -> None:
         self.spec = spec
+
+    @property
+    def lowest(self) -> int:
+        """The lowest of its spikes, the highest is 1."""
+        return 0
 
     @property
     @abstractmethod
@@ -49,7 +54,8 @@ class Rule(ABC):
     @property
     @abstractmethod
     def tests(self) -> np.ndarray:
-        """The spike tests (T, Co), with the bias moved into them: spike where the sum reaches this value."""
+        """The spike tests (T, Co), more with a lower end, with the bias moved into them: spike where the sum reaches
+        this value."""
 
     @abstractmethod
     def spikes(self, currents: np.ndarray) -> np.ndarray:

@@ -22,7 +22,10 @@ __all__ = ["Signed"]
 class Signed(Stepwise):
     """Spikes of both signs, as many as are right in the end."""
 
-    low = -1
+    @property
+    def lowest(self) -> int:
+        """A spike can be taken back."""
+        return -1
 
     @property
     def counting(self) -> bool:

@@ -38,6 +38,7 @@ class NeuronSpec(CoreSpec):
             behind that one.
         initial: (Co, 2), range of what the current of the first step has in addition (``hdl.cores.initial.spec``).
         counts: the words have the number of spikes of each neuron in binary, not the spikes; not with every rule.
+        low: the least number of spikes, of which negative ones are -1, in -T..0; 0 but for rule ``lossless``.
     """
 
     NAME: ClassVar[str] = "neuronarray"
@@ -53,6 +54,7 @@ class NeuronSpec(CoreSpec):
     constant: bool
     initial: np.ndarray | None = None
     counts: bool = False
+    low: int = 0
 
     def __post_init__(self) -> None:
         for what in ("threshold", "bias", "v0"):
@@ -76,6 +78,10 @@ class NeuronSpec(CoreSpec):
             raise ValueError(f"outputs={self.outputs} does not divide the {self.threshold.shape[0]} output channels")
         if self.counts and not kind.counts:
             raise ValueError(f"The rule {self.rule} does not count its spikes")
+        if self.low and not kind.falls:
+            raise ValueError(f"The rule {self.rule} has no lower end, so low must be 0, not {self.low}")
+        if not -self.time_steps <= self.low <= 0:
+            raise ValueError(f"low must be in {-self.time_steps}..0, not {self.low}")
 
     @cached_property
     def by_rule(self) -> Rule:
@@ -105,7 +111,7 @@ class NeuronSpec(CoreSpec):
     @property
     def o_format(self) -> WordFormat:
         """The spike words: ``outputs`` lanes, all time steps, or their number."""
-        spikes = WordFormat(self.outputs, self.time_steps, self.by_rule.low, 1)
+        spikes = WordFormat(self.outputs, self.time_steps, self.by_rule.lowest, 1)
         return spikes.summed if self.counts else spikes
 
     @property

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ..bounds import flag, one_of, within
-from ..node import Node, Tested, multiplied
+from ..node import IMPLICIT, Node, Tested, multiplied
 from ..reach.branches import Near
 from ..reach.node import NodeReach, Place
 from ..rule import Rule
@@ -26,7 +26,8 @@ class IF(Node):
 
     ``rule`` says when a neuron spikes, and is the name of one in ``quant.ir.rules``, whose class has the equation.
     ``strict`` replaces its tests ``>=`` by ``>`` (the dual-phase method). ``threshold`` > 0 and ``bias`` have shape
-    (C,), ``v0`` (C,) or, for an initial membrane of every neuron, (C, H, W).
+    (C,), ``v0`` (C,) or, for an initial membrane of every neuron, (C, H, W). ``low``, in -T..0 and 0 for all rules but
+    ``lossless``, is the least number of spikes, of which negative ones are -1.
     """
 
     takes: ClassVar = ("currents",)
@@ -37,13 +38,18 @@ class IF(Node):
     v0: np.ndarray
     rule: str = "causal"
     strict: bool = False
+    low: int = field(default=0, metadata=IMPLICIT)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._arrays("threshold", "bias", "v0")
+        self._integers("low")
         object.__setattr__(self, "strict", flag(self.name, "strict", self.strict))
         if not isinstance(self.rule, str) or self.rule not in RULES:
             self._fail(f"rule must be {one_of(RULES)}, not {self.rule!r}")
+        if self.low and not self.fires.falls:
+            falling = one_of(name for name, rule in RULES.items() if rule.falls)
+            self._fail(f"low must be 0 with rule {self.rule!r}, not {self.low}; only rule {falling} has a lower end")
         if (
             not self.threshold.shape == self.bias.shape == self.v0.shape[:1]
             or self.threshold.ndim != 1
@@ -65,6 +71,10 @@ class IF(Node):
         self._check_channels(self.threshold, source)
         if self.v0.ndim == 3 and self.v0.shape != source.shape:
             self._fail(f"v0 has shape {self.v0.shape}, but the neurons {source.shape}")
+        if not -steps <= self.low <= 0:
+            self._fail(f"low must be in -T..0, that is {-steps}..0, not {self.low}")
+        if self.low:  # rules with a lower end spike first and in one direction
+            return Signal("spikes", source.shape, True, -1, 1, ordered=True)
         return Signal("spikes", source.shape, True, self.fires.lowest, 1)
 
     def _check_inside(self, source: Signal, steps: int) -> None:
@@ -133,14 +143,14 @@ class IF(Node):
 
 
 class _NeuronReach(NodeReach):
-    """Branches ``tests`` (2, T, C): a test fails, and holds. Constants ``thresholds`` (2, C): whether one higher, and
+    """Branches ``tests`` (2, K, C): a test fails, and holds. Constants ``thresholds`` (2, C): whether one higher, and
     lower, by one changes a spike; further ones of the rule. How near membranes came to the tests is noted."""
 
     def __init__(self, node: IF, place: Place) -> None:
         super().__init__(place, valued=place.counted)
         self._node = node
         self.branches |= node.fires.possible(node, place.spans[0], place.steps, place.sources[0].timed).branches
-        self.near = Near.none(place.steps, len(node.threshold))
+        self.near = Near.none(node.fires.tests(node, place.steps), len(node.threshold))
 
     def observe(self, inputs: Sequence[np.ndarray], result: np.ndarray) -> None:
         self._node.fires.observe(self._node, inputs[0], result, self)

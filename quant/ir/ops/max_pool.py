@@ -21,10 +21,12 @@ __all__ = ["MaxPool"]
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MaxPool(Pooling):
     """Values: the maximum of the window. Spikes: with N_t the running count of a neuron's spikes up to step t and
-    M_t the maximum of N_t over the window, the output spikes at t when M_t > M_(t-1) (count gate, Spiking ResNet).
+    M_t the maximum of N_t over the window, the output at t is M_t - M_(t-1) (count gate, Spiking ResNet).
 
-    M_t rises by one at most, since a running count does, so there are as many output spikes as the busiest neuron of
-    the window has: it is not linear, but the sum over time of its result is the maximum of the sums.
+    M_t changes by one at most, since a running count does, so there are as many output spikes as the busiest neuron of
+    the window has: it is not linear, but the sum over time of its result is the maximum of the sums. Spikes of both
+    signs must be ordered: N_t is the count of the neuron clipped to -(t + 1)..t + 1, so M_t is the largest count
+    clipped, the result is ordered as well, and it is the maximum of the spikes in every step.
 
     Cells of the padding are values of 0, neurons without a spike: they are never above the others of their window where
     the source has nothing below 0, and another source is refused.
@@ -40,9 +42,10 @@ class MaxPool(Pooling):
     def _signal(self, sources: Sequence[Signal], steps: int) -> Signal:
         source = sources[0]
         shape = self._pooled(source)
-        if source.kind == "spikes" and (source.low, source.high) != (0, 1):
+        if source.kind == "spikes" and (source.low, source.high) != (0, 1) and not source.ordered:
             self._fail(
-                f"MaxPool on spikes takes single spikes, 0 or 1, but {self.source} gives {source.low}..{source.high}"
+                f"MaxPool on spikes takes single spikes, 0 or 1, but {self.source} gives {source.low}..{source.high}; "
+                "of both signs only lossless neurons give spikes that it takes"
             )
         if self.windows.padded and source.low < 0:
             self._fail(
@@ -57,17 +60,17 @@ class MaxPool(Pooling):
         if not timed[0]:
             return self.reference_step(x[0])
         most = self.windows.views(x[0].cumsum(1)).max((-2, -1))
-        return (np.diff(most, axis=1, prepend=0) > 0).astype(np.int64)
+        return np.diff(most, axis=1, prepend=0)
 
     def reference_step(self, x: np.ndarray) -> np.ndarray:
         """The maximum of the window."""
         return self.windows.views(x).max((-2, -1))
 
     def span(self, spans: Sequence[Span], sources: Sequence[Signal], steps: int) -> Span:
-        """That of the source; of the count gate, a running maximum, which rises in any step once a neuron of the window
-        can have had a spike."""
+        """That of the source; of the count gate of spikes, a running maximum, which rises in any step once a neuron of
+        the window can have had a spike."""
         low, high = spans[0].low, spans[0].high
-        if not sources[0].timed:
+        if not sources[0].timed or sources[0].ordered:
             return Span(low, high)
         return Span(low * (np.arange(len(low)) == 0)[:, None], np.maximum.accumulate(high))
 

@@ -42,9 +42,10 @@ class Watch:
         self._node, self._found = node, found
         self._look = np.any(found.branches["thresholds"].missed, axis=1)
 
-    def test(self, g: np.ndarray, t: int) -> None:
-        """Note the distances ``g`` (N, C, H, W) of step ``t``. As unsigned numbers the distances below the test come
-        after all others, in their order: one minimum and one maximum give the nearest on both sides."""
+    def test(self, g: np.ndarray, t: int, way: int = 1) -> None:
+        """Note the distances ``g`` (N, C, H, W) from test ``t``, that of step t of most rules. With ``way`` -1 it falls
+        where the threshold rises, with 0 it does not depend on it. As unsigned numbers the distances below the test
+        come after all others, in their order: one minimum and one maximum give the nearest on both sides."""
         tests, near, moved = self._found.branches["tests"], self._found.near, self.moved
         assert near is not None
         unsigned = g.view(np.uint32 if g.dtype == np.int32 else np.uint64)
@@ -58,10 +59,13 @@ class Watch:
         near.above[t] = np.minimum(near.above[t], np.where(holds, least.astype(np.int64), FAR))
         near.below[t] = np.minimum(near.below[t], np.where(fails, below, FAR))
         spent = self.number.view(unsigned.dtype)
-        if self._look[0]:
-            moved[0] |= unsigned <= spent
-        if self._look[1]:
-            moved[1] |= ~unsigned <= spent
+        if not way:
+            return
+        up, down = (0, 1)[::way]
+        if self._look[up]:
+            moved[up] |= unsigned <= spent
+        if self._look[down]:
+            moved[down] |= ~unsigned <= spent
 
     def close(self) -> None:
         """Note in which channels a threshold moved by one would have shown."""

@@ -15,7 +15,10 @@ def _lossless(node: IF, inputs: Inputs) -> Tensor:
     steps = inputs.steps
     u, threshold = membrane(node) + inputs.total() + steps * by_channel(node.bias), by_channel(node.threshold)
     fires = torch.gt if node.strict else torch.ge
-    count = torch.zeros_like(u)
-    for k in range(1, steps + 1):
+    count = torch.full_like(u, node.low)
+    for k in range(node.low + 1, steps + 1):
         count += fires(u, k * threshold)
-    return count if inputs.summed else (torch.arange(steps).view(-1, 1, 1, 1) < count[:, None]).long()
+    if inputs.summed:
+        return count
+    spikes = (torch.arange(steps).view(-1, 1, 1, 1) < count[:, None].abs()).long()
+    return spikes * count[:, None].sign() if node.low else spikes
