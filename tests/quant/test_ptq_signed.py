@@ -233,18 +233,27 @@ def test_no_level_is_wider_than_the_clamp_allows() -> None:
             assert kind == "spikes" or (step.log2() == step.log2().round()).all()
 
 
-def test_a_sign_needs_a_form_that_has_one() -> None:
+def test_a_sign_needs_a_bit() -> None:
     for layers, name in ((bottlenecks(), "linear"), (between(-1, 1), "one")):
-        with pytest.raises(UnsupportedLayer, match=rf"^{name}: .* with lossless spikes .* or method ptq with bits"):
-            quantise(layers, form="spikes", steps=7)
         with pytest.raises(UnsupportedLayer, match=rf"^{name}: .* in 1 bit is not supported; supported: 2 bits"):
             quantise(layers, bits=1)
     linear = quantise(bottlenecks(), bits=2).network["linear"]
     assert isinstance(linear, Requant) and (linear.lo, linear.hi) == (-2, 1)
 
 
-def test_verilog_of_values_with_a_sign(tmp_path: Path) -> None:
-    network = quantise(bottlenecks(), bits=4, weight_bits=4).network
+@pytest.mark.parametrize("settings", [{"steps": 15}, {"steps": 4, "reconstruct": 1}])
+def test_spikes_with_a_sign(settings: dict[str, Any], seen: dict[str, maps.Map]) -> None:
+    """Of linear layers and clamps lossless neurons with a lower end, whose counts the method computed."""
+    found = quantise(bottlenecks(), form="spikes", **settings)
+    lows = {node.name: node.low for node in found.network if isinstance(node, IF)}
+    assert lows["linear"] == lows["bottleneck"] == -settings["steps"] <= lows["tanh"] < 0 == lows["relu6"]
+    check_integers(found, seen)
+    assert all(layer.integers_db > (10 if settings["steps"] > 4 else 5) for layer in found.layers), found.layers
+
+
+@pytest.mark.parametrize("form", ["values", "spikes"])
+def test_verilog_of_results_with_a_sign(form: Any, tmp_path: Path) -> None:
+    network = quantise(bottlenecks(), form=form, bits=4, steps=4, weight_bits=4).network
     frames = pixels(2, seed=4)
     outputs = golden.run(network, frames).outputs
     assert all((outputs[name] < 0).any() for name in ("linear", "bottleneck", "tanh", "most"))

@@ -55,7 +55,7 @@ class Activation(Layer):
             refuse(
                 self.name,
                 f"{self.called} with {by}",
-                "ReLU, ReLU6 and other clamps from 0 on, or method ptq with bits (--bits), whose values have a sign",
+                "ReLU, ReLU6 and other clamps from 0 on, or method ptq, whose values and spikes have a sign",
             )
 
     def value(self, x: Sequence[Tensor]) -> Tensor:

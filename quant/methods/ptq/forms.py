@@ -48,15 +48,16 @@ class Form:
 
     def check(self, activation: Activation) -> None:
         """Raise UnsupportedLayer, naming the ``activation``, where its values have a sign and this form has none."""
-        if self.kind == "spikes":
-            activation.check_unsigned("lossless spikes")
-        elif activation.signed and self.levels < 2:
+        if self.kind == "values" and activation.signed and self.levels < 2:
             refuse(activation.name, f"{activation.called} in 1 bit", "2 bits or more (--bits), one of them the sign")
 
     def levels_of(self, low: float, high: float) -> Levels:
         """The levels that an activation which clamps to ``low``..``high`` may give."""
         half = self.levels // 2
-        return Levels(0, self.levels, low, high) if low == 0 else Levels(-half - 1, half, low, high)
+        if low == 0:
+            return Levels(0, self.levels, low, high)
+        least, most = (-self.levels, self.levels) if self.kind == "spikes" else (-half - 1, half)
+        return Levels(least, most, low, high)
 
     def grids(
         self, unit: Tensor, finest: Tensor, sources: Tensor, bits: int, widest: float = math.inf
@@ -89,7 +90,7 @@ class Form:
             return Requant(**fields, bias=-bias_, shift=shift, lo=lo, hi=hi)
         each = (bias_ - whole // 2) // self.steps
         v0 = bias_ - self.steps * each
-        return IF(**fields, threshold=whole, bias=each, v0=v0, rule="lossless", strict=False)
+        return IF(**fields, threshold=whole, bias=each, v0=v0, rule="lossless", strict=False, low=lo)
 
 
 def counts(total: Tensor, step: Tensor, lo: int, hi: int) -> Tensor:
