@@ -141,10 +141,11 @@ def _pools_last(layers: list[Layer]) -> list[Layer]:
             continue
         producer = next((a for a in layers if a.name == pool.sources[0]), None)
         users = [j for j, a in enumerate(layers) if pool.name in a.sources]
-        if not isinstance(producer, Weights | Sum) or len(users) != 1 or not isinstance(layers[users[0]], Activation):
+        behind = layers[users[0]] if len(users) == 1 else None
+        if not isinstance(producer, Weights | Sum) or not isinstance(behind, Activation) or not behind.rises:
             continue
         j = users[0]
-        activation = replace(layers[j], sources=pool.sources)
+        activation = replace(behind, sources=pool.sources)
         for i, other in enumerate(layers):
             if layers[j].name in other.sources:
                 swapped = tuple(pool.name if s == activation.name else s for s in other.sources)

@@ -14,6 +14,7 @@ import pkgutil
 from .activation import Activation
 from .base import IMAGE, Currents, Layer, Passing, Shape, UnsupportedLayer, refuse
 from .concat import Concat, Select
+from .curve import Curve
 from .flat import Flat
 from .norm import Norm
 from .pad import Pad
@@ -29,6 +30,7 @@ __all__ = [
     "Concat",
     "Convolution",
     "Currents",
+    "Curve",
     "Flat",
     "Layer",
     "Norm",

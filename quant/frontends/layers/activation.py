@@ -41,6 +41,11 @@ class Activation(Layer):
         return self.low < 0
 
     @property
+    def rises(self) -> bool:
+        """Whether it is a rising function, before which and behind which a maximum is the same."""
+        return True
+
+    @property
     def called(self) -> str:
         """What messages call it."""
         if self.qcfs is not None:

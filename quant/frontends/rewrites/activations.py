@@ -23,7 +23,7 @@ def activations(graph: Graph) -> Graph:
         before = graph.kinds.get(source)
         if not isinstance(layer, Activation) or isinstance(before, Weights | Sum) or _moves(graph, layer):
             new.append(layer)
-        elif layer.qcfs is None and layer.low <= least[source] and layer.high == math.inf:
+        elif type(layer) is Activation and layer.qcfs is None and layer.low <= least[source] and layer.high == math.inf:
             renamed[layer.name] = source
         else:
             c, unit = graph.shapes[source][0], graph.fresh(f"{layer.name} unit")
@@ -38,6 +38,7 @@ def _moves(graph: Graph, layer: Activation) -> bool:
     return (
         isinstance(pool, Passing)
         and pool.rising
+        and layer.rises
         and isinstance(graph.kinds.get(pool.sources[0]), Weights | Sum)
         and graph.takers[pool.name] == [layer]
     )

@@ -144,6 +144,6 @@ def _signed(graph: Graph) -> Graph:
 def _moves(graph: Graph, layer: Layer) -> bool:
     """Whether ``layer`` is a pool of maxima that an activation alone takes, which moves in front (``structure``)."""
     takers = graph.takers[layer.name]
-    return isinstance(layer, Passing) and layer.rising and len(takers) == 1 and isinstance(takers[0], Activation)
-
-
+    if not isinstance(layer, Passing) or not layer.rising or len(takers) != 1:
+        return False
+    return isinstance(takers[0], Activation) and takers[0].rises

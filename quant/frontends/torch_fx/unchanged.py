@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..layers.curve import sigmoid
 from .registry import reads
 
 if TYPE_CHECKING:
@@ -67,16 +68,24 @@ def _softmax(call: Call) -> None:
         call.refuse("a softmax in another type of numbers", "softmax without dtype")
 
 
-@reads(nn.Sigmoid, nn.LogSigmoid)
-@reads(torch.sigmoid, F.sigmoid, F.logsigmoid, "sigmoid")
+@reads(nn.Sigmoid)
+@reads(torch.sigmoid, F.sigmoid, "sigmoid")
 def _sigmoid(call: Call) -> None:
+    if all(user.op == "output" for user in call.node.users):
+        call.decide()
+    else:
+        sigmoid(call)
+
+
+@reads(nn.LogSigmoid)
+@reads(F.logsigmoid)
+def _log_sigmoid(call: Call) -> None:
     _final(call, 1)
 
 
 def _final(call: Call, axis: Any) -> None:
     if any(user.op != "output" for user in call.node.users):
-        word = "sigmoid" if "igmoid" in call.what else "softmax"
-        call.refuse(f"{word} inside the network", f"{word} as the last layer, where it changes no answer")
+        call.refuse("softmax inside the network", "softmax as the last layer, where it changes no answer")
     if axis not in (None, 1, -1):  # None is 1 for what a Linear gives
         call.refuse(f"softmax over axis {axis}", "softmax over the classes, axis 1")
     call.decide()

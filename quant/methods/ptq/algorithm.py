@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ...frontends.floats import results
-from ...frontends.layers import IMAGE, Layer, Passing
+from ...frontends.layers import IMAGE, Curve, Layer, Passing, refuse
 from ...ir.bounds import MOST_STEPS, NetworkError
 from ...ir.network import Network
 from ...kernels.exact import exact_math
@@ -91,6 +91,9 @@ def quantise(
             raise NetworkError(f"Post-training quantisation: {name} must be {rule}")
     images, image, paddings = prepared(layers, pixels, shape, input_high, mean, std)
     kind = Form(form, levels, times)
+    curved = next((layer for layer in layers if isinstance(layer, Curve)), None)
+    if reconstruct and curved is not None:
+        refuse(curved.name, f"{curved.called} with gradient reconstruction", "reconstruct=0, or ReLU and other clamps")
     stages = {s.name: s for s in stages_of(layers, kind, weight_bits, first_bits, last_bits, shortcut_bits)}
     walk = _Walk(stages, image, kind, options or Options(), paddings, keep=reconstruct > 0)
     done = progress or (lambda _share: None)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ...frontends.layers import Activation, refuse
+from ...frontends.layers import Activation, Curve, refuse
 from ...ir.ops import IF, Node, Requant
 from .levels import CLOSE, Levels
 
@@ -48,6 +48,8 @@ class Form:
 
     def check(self, activation: Activation) -> None:
         """Raise UnsupportedLayer, naming the ``activation``, where its values have a sign and this form has none."""
+        if self.kind == "spikes" and isinstance(activation, Curve):
+            refuse(activation.name, f"{activation.called} with spikes", "values (--bits), or ReLU and other clamps")
         if self.kind == "values" and activation.signed and self.levels < 2:
             refuse(activation.name, f"{activation.called} in 1 bit", "2 bits or more (--bits), one of them the sign")
 

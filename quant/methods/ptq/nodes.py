@@ -54,5 +54,7 @@ def _add(nodes: list[Node], node_of: Mapping[str, str], stage: Stage, found: Int
         nodes.append(Add(**link(nodes, name, source), other=other))
     if stage.last:
         nodes.append(Readout(name="readout", source=nodes[-1].name, bias=found.bias.numpy()))
+    elif found.stairs is not None:
+        nodes.append(found.stairs.node(link(nodes, stage.name, nodes[-1].name)))
     else:
         nodes.append(form.node(link(nodes, stage.name, nodes[-1].name), found.step, found.bias, found.lo, found.hi))

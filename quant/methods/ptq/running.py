@@ -28,7 +28,11 @@ def run_stage(stage: Stage, found: Integers, maps: dict[str, Map], form: Form) -
         for layer, gain in zip(stage.shortcuts, found.gains, strict=True):
             x = layer.value([maps[layer.sources[0]].x[some]]).double()
             total = total + _times(stage, maps[layer.sources[0]], form) * gain.view(-1, 1, 1) * x
-        parts.append(total if stage.last else counts(total, found.step.view(-1, 1, 1), found.lo, found.hi).to(kind))
+        if found.stairs is not None:
+            parts.append(found.stairs.results(total).to(kind))
+        else:
+            y = total if stage.last else counts(total, found.step.view(-1, 1, 1), found.lo, found.hi).to(kind)
+            parts.append(y)
     x = torch.cat(parts)
     return Map(x, found.lo, found.hi, found.unit, torch.zeros_like(found.unit), form.kind == "spikes")
 

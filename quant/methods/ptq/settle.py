@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ...frontends.layers import Shortcut, Weights
 from .clips import Clips
-from .forms import CLIPPED, FEW_BITS, Form, counts, within
+from .curves import Stairs
+from .forms import CLIPPED, FEW_BITS, Form, counts, divided, within
 from .levels import Levels
 from .maps import Map, inner_cells, inputs_at, places, taken_at
 from .refit import Ends, Moments, hidden, refitted, rounded
@@ -50,7 +51,7 @@ class Options:
 class Integers:
     """A settled stage: ``weights`` (Co, ...) of its terms and ``gains`` (Co,) of its shortcuts; with a = sums of both,
     over time, its results are clamp(floor((a + bias) / step), ``lo``, ``hi``), each worth ``unit``; in the last stage
-    a + bias, worth ``unit``. All but weights (Co,), double."""
+    a + bias, worth ``unit``; of a curve its ``stairs``, of a. All but weights (Co,), double."""
 
     weights: list[Tensor]
     gains: list[Tensor]
@@ -59,6 +60,7 @@ class Integers:
     unit: Tensor
     lo: int = 0
     hi: int = 0
+    stairs: Stairs | None = None
 
 
 class _Term:
@@ -126,9 +128,11 @@ def settle(
         for layer, bits in zip(stage.terms, stage.bits, strict=True)
     ]
     skips = [_Skip(layer, maps[layer.sources[0]], at, times[layer.sources[0]]) for layer in stage.shortcuts]
-    clips = None if stage.last else Clips(stage.shown(want), form.levels_of(stage.low, stage.high))
+    shown = stage.shown(want)
+    low = 0.0 if stage.curve is not None and bool((shown >= 0).all()) else stage.low
+    clips = None if stage.last else Clips(shown, form.levels_of(low, stage.high))
     unit = torch.ones(z.shape[1]).double() if clips is None else clips.units(options.share)
-    ends = None if clips is None else _ends(unit, clips.levels)
+    ends = None if clips is None or stage.curve is not None else _ends(unit, clips.levels)
     bias = sum([t.bias for t in terms] + [s.offset for s in skips], torch.zeros(z.shape[1]).double())
     rest = sum([s.counts * s.unit.float() for s in skips], torch.zeros_like(want))
     scale = step = torch.ones_like(unit)
@@ -141,7 +145,10 @@ def settle(
             finest = torch.stack([t.finest() for t in terms]).amax(0)
             source = skips[0].unit if skips else torch.zeros_like(unit)
             active = torch.ones_like(unit) if ends is None else (want > ends[0]).double().mean(0)
-            scale, step = _grid(term, finest, source, unit, clips, form, options, active)
+            if stage.curve is not None:
+                scale = divided(finest.clamp(min=1e-30), source)
+            else:
+                scale, step = _grid(term, finest, source, unit, clips, form, options, active)
             gains = [torch.round(s.unit / scale) for s in skips]
             rest = sum([(g * scale).float() * s.counts for g, s in zip(gains, skips, strict=True)],
                        torch.zeros_like(want))
@@ -158,8 +165,23 @@ def settle(
     if clips is None:
         return Integers(weights, gains, step, (bias / scale).round(), scale)
     levels = clips.levels
-    found = _fine(stage.shown(want), rest, bias, scale, _steps(step, gains, scale, levels, form), levels)
+    if stage.curve is not None:
+        most = _most(stage, maps, weights, gains)
+        stairs = Stairs.of(stage.curve.function, scale, bias, unit, most, levels.lo, levels.hi)
+        none = torch.zeros_like(bias)
+        return Integers(weights, gains, torch.ones_like(bias), none, stairs.unit, levels.lo, levels.hi, stairs)
+    found = _fine(shown, rest, bias, scale, _steps(step, gains, scale, levels, form), levels)
     return Integers(weights, gains, *found, levels.lo, levels.hi)
+
+
+def _most(stage: Stage, maps: Mapping[str, Map], weights: list[Tensor], gains: list[Tensor]) -> int:
+    """A bound of the currents of ``stage``, of either sign."""
+    most = torch.zeros(len(weights[0] if weights else gains[0])).double()
+    for layer, w in zip(stage.terms, weights, strict=True):
+        most = most + w.double().flatten(1).abs().sum(1) * maps[layer.sources[0]].magnitude
+    for layer, gain in zip(stage.shortcuts, gains, strict=True):
+        most = most + gain.abs() * maps[layer.sources[0]].magnitude
+    return int(most.max())
 
 
 def _ends(unit: Tensor, levels: Levels) -> Ends:

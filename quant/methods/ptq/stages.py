@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ...frontends.layers import Activation, Currents, Layer, Passing, Shortcut, Weights, refuse
+from ...frontends.layers import Activation, Currents, Curve, Layer, Passing, Shortcut, Weights, refuse
 from ...frontends.structure import terms_of
 from .forms import Form
 
@@ -21,7 +21,7 @@ class Stage:
 
     Attributes: ``terms``, the layers with weights, the largest kernel first, and ``bits`` of each; ``shortcuts``;
     ``sums``, the additions in their order; ``currents``, the layer whose result the activation takes; ``last``; the
-    activation clamps to ``low``..``high``.
+    activation clamps to ``low``..``high``, or is a ``curve``.
     """
 
     name: str
@@ -33,9 +33,12 @@ class Stage:
     last: bool
     low: float = -math.inf
     high: float = math.inf
+    curve: Curve | None = None
 
     def shown(self, z: Tensor) -> Tensor:
         """What of the results ``z`` the activation shows."""
+        if self.curve is not None:
+            return self.curve.function(z)
         return z if self.last else z.clamp(self.low, self.high)
 
     @property
@@ -81,7 +84,7 @@ def stages_of(
             bits = last_bits if last else first_bits if first else None
             widths = (bits or weight_bits, *[shortcut_bits or 8] * (len(terms) - 1))
             of = tuple(terms), widths[: len(terms)], tuple(shortcuts), tuple(sums), currents, last
-            found.append(Stage(layer.name, *of, *ends))
+            found.append(Stage(layer.name, *of, *ends, layer if isinstance(layer, Curve) else None))
         elif not isinstance(layer, Currents):
             refuse(layer.name, f"{type(layer).__name__} in post-training quantisation", "weights, sums, ReLU and pools")
     return found
