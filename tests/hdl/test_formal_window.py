@@ -33,7 +33,7 @@ WINDOWS = {
     "dilated": replace(PADDED, height=3, kernel=(2, 1), stride=(1, 1), padding=((1, 1), (0, 0)), dilation=(2, 1),
                        rows=3),
 }
-WINDOWS["columns, dilated"] = replace(WINDOWS["dilated"], columns=True)
+WINDOWS["columns, dilated"] = replace(WINDOWS["dilated"], kernel=(2, 2), padding=((1, 1), (1, 0)), columns=True)
 
 
 def window_bench(window: Window, stall: int, kept_memory: bool = False) -> Bench:
@@ -121,7 +121,9 @@ DEPTH = 15
 
 
 @pytest.mark.parametrize("target", ["fpga", "asic"])
-@pytest.mark.parametrize("form", WINDOWS)
+@pytest.mark.parametrize(
+    "form", [pytest.param(form, marks=[pytest.mark.slow] * ("dilated" in form)) for form in WINDOWS]
+)
 def test_window(form: str, target: Target, tmp_path: Path) -> None:
     spec = WINDOWS[form]
     bench = window_bench(Window(spec), 8 if spec.chunk else 3, target == "fpga")
