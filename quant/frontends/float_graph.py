@@ -41,18 +41,17 @@ def plain(
 ) -> tuple[list[Layer], str, tuple[tuple[float, ...], tuple[float, ...]] | None]:
     """``layers`` rewritten, the one that gives the logits, and how the image is normalised (``rewrites``).
 
-    Without a ``shape`` of the image, sizes that fit stand in for it, and nothing is rewritten that can stay as it is.
+    Without a ``shape`` of the image, sizes that fit stand in for it. Nothing is rewritten that can stay as it is.
     """
-    if shape is None:
-        try:
-            check(layers, answer)
-        except UnsupportedLayer:
+    try:
+        check(layers if shape is None else size(layers, shape), answer)
+    except UnsupportedLayer:
+        if shape is None:
             for layer in layers:
                 layer.sized([])  # which is refused where the sizes of maps decide
             shape = fitting(layers)
-            if shape is None:
-                raise
-        else:
-            return layers, answer, None
-    graph = rewritten(Graph(layers, answer, shape))
-    return graph.layers, graph.answer, graph.normalised
+        if shape is None:
+            raise
+        graph = rewritten(Graph(layers, answer, shape))
+        return graph.layers, graph.answer, graph.normalised
+    return layers, answer, None

@@ -1,8 +1,8 @@
 """A factor and a term a channel, of batch norm or of arithmetic with constants, as part of a layer with weights.
 
-Behind weights and sums of them it goes into these, before weights without padding into those. Between values and an
-activation it is a layer with weights of its own, one a channel, as batch norm in front of an activation needs it
-(DenseNet, ResNet v2). Of the image it is its normalisation.
+Behind weights and sums of them it goes into these, before weights without padding into those, also through a
+flattening. Between values and an activation it is a layer with weights of its own, one a channel, as batch norm in
+front of an activation needs it (DenseNet, ResNet v2). Of the image it is its normalisation.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..layers import IMAGE, Currents, Layer, Norm, Shortcut, Sum, Weights, refuse
+from ..layers import IMAGE, Currents, Flat, Layer, Norm, Shortcut, Sum, Weights, refuse
 from .graph import Graph
 
 __all__ = ["norms"]
@@ -23,11 +23,22 @@ FEW = 2
 
 def norms(graph: Graph) -> Graph:
     """``graph`` without Norm."""
+    graph = _doubled(graph)
     while (made := _normalised(graph)) is not None:
         graph = made
     while any(isinstance(layer, Norm) for layer in graph.layers):
         graph = _some(graph)
     return graph
+
+
+def _doubled(graph: Graph) -> Graph:
+    """``graph`` with a factor of 2 for a sum of a result with itself."""
+    changed = dict[str, Layer]()
+    for layer in graph.layers:
+        if isinstance(layer, Sum) and len(set(layer.sources)) == 1:
+            gain = torch.full((graph.shapes[layer.name][0],), float(len(layer.sources)), dtype=torch.float64)
+            changed[layer.name] = Norm(layer.name, layer.sources[:1], gain, torch.zeros_like(gain))
+    return graph.changed(changed.get(layer.name, layer) for layer in graph.layers) if changed else graph
 
 
 def _normalised(graph: Graph) -> Graph | None:
@@ -64,6 +75,9 @@ def _some(graph: Graph) -> Graph:
             changed |= {layer.name: [_before(layer, norm)] for layer in takers if isinstance(layer, Weights)}
             changed[norm.name], renamed[norm.name] = [], source
             touched |= near
+        elif len(takers) == 1 and isinstance(takers[0], Flat):
+            changed |= {norm.name: [], takers[0].name: _behind(graph, takers[0], norm)}
+            touched |= near
         else:
             changed[norm.name] = [graph.depthwise(norm.name, source, norm.gain, norm.bias)]
             touched |= near - {source}
@@ -78,6 +92,14 @@ def _cheap(graph: Graph, layer: Currents) -> bool:
         return True
     nested = any(isinstance(graph.kinds.get(source), Sum) for source in layer.sources)
     return len(graph.takers[layer.name]) <= FEW and not (isinstance(layer, Sum) and nested)
+
+
+def _behind(graph: Graph, flat: Flat, norm: Norm) -> list[Layer]:
+    """``norm``, which ``flat`` takes, behind it."""
+    cells = graph.shapes[flat.name][0] // graph.shapes[norm.name][0]
+    first = replace(flat, name=graph.fresh(f"{flat.name} first"), sources=norm.sources)
+    gain, bias = (a.repeat_interleave(cells) for a in (norm.gain, norm.bias))
+    return [first, Norm(flat.name, (first.name,), gain, bias)]
 
 
 def _folds(layer: Layer, norm: Norm) -> bool:
