@@ -57,9 +57,9 @@ def leaves():
     raise SystemExit(2)
 
 
-class Sigmoid(Net):
+class Softmax(Net):
     def forward(self, x):
-        return self.last(torch.sigmoid(self.conv(x)).flatten(1))
+        return self.last(torch.softmax(self.conv(x), 1).flatten(1))
 '''
 
 SPIKING = ("--method", "spiking", "--steps", 4)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from .layers import Layer, Shape, UnsupportedLayer, Weights
 from .repeat import repeated
 from .rewrites import Graph, rewritten
+from .rewrites.sums import sums
 from .structure import check, fitting, size
 
 __all__ = ["FloatGraph", "plain"]
@@ -49,18 +50,17 @@ def plain(
 ) -> tuple[list[Layer], str, tuple[tuple[float, ...], tuple[float, ...]] | None]:
     """``layers`` rewritten, the one that gives the logits, and how the image is normalised (``rewrites``).
 
-    Without a ``shape`` of the image, sizes that fit stand in for it, and nothing is rewritten that can stay as it is.
+    Without a ``shape`` of the image, sizes that fit stand in for it. Nothing is rewritten that can stay as it is.
     """
-    if shape is None:
-        try:
-            check(layers, answer)
-        except UnsupportedLayer:
+    try:
+        check(layers if shape is None else size(layers, shape), answer)
+    except UnsupportedLayer:
+        if shape is None:
             for layer in layers:
                 layer.sized([])  # which is refused where the sizes of maps decide
             shape = fitting(layers)
-            if shape is None:
-                raise
-        else:
-            return layers, answer, None
-    graph = rewritten(Graph(layers, answer, shape))
-    return graph.layers, graph.answer, graph.normalised
+        if shape is None:
+            raise
+        graph = rewritten(Graph(layers, answer, shape))
+        return graph.layers, graph.answer, graph.normalised
+    return layers if shape is None else sums(Graph(layers, answer, shape)).layers, answer, None

@@ -30,10 +30,11 @@ def generate(cli, network: Path, tmp_path: Path, *more: object):
 
 
 def test_unsupported_layer():
-    model = nn.Sequential(nn.Conv2d(2, 4, 3, dilation=2), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
+    conv = nn.Conv2d(2, 4, 3, padding=1, padding_mode="reflect")
+    model = nn.Sequential(conv, nn.ReLU(), nn.Flatten(), nn.Linear(256, 3))
     with pytest.raises(UnsupportedLayer) as caught:
         convert(model, shape=(2, 8, 8), input_high=15, steps=4, weight_bits=4)
-    assert explain(caught.value) == "0: dilation=2 is not supported; supported: dilation=1"
+    assert explain(caught.value) == "0: padding_mode='reflect' is not supported; supported: padding_mode='zeros'"
 
 
 @pytest.mark.parametrize("value", [0, -7])

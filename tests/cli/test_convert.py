@@ -91,7 +91,7 @@ def test_every_form_of_a_source(folder: Folder) -> None:
         ("net.py:table", ("net.py:table: gives a OrderedDict, not a torch.nn.Module", "--weights")),
         ("net.py:broken", ("net.py:broken: ", "net.py, line 37, in broken: return nn.Conv2d(1, 4, (3, 3, 3))(",)),
         ("net.py:leaves", ("ends the program (2)", "line 41, in leaves: raise SystemExit(2)", "__main__")),
-        ("net.py:Sigmoid", ("sigmoid inside the network is not supported; supported: sigmoid as the last layer",)),
+        ("net.py:Softmax", ("softmax inside the network is not supported; supported: softmax as the last layer",)),
         ("bad.py:Net", ("SyntaxError", "bad.py, line 2: class Net(:")),
         ("lost.py:Net", ("ModuleNotFoundError: No module named 'nowhere'", "lost.py, line 1: import nowhere")),
         ("inner.py:Net", ("relative import", "package.module:NAME")),

@@ -27,19 +27,6 @@ def refused(pattern: str, *shape: int, into: dict[str, Case] = REFUSED) -> Calla
     return known
 
 
-@refused(r"^act1: Tanh is not supported; supported: .*ReLU6, Hardtanh", 1, 16, 16)
-class LeNet5(nn.Module):
-    """The activation of 1998."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1, self.act1, self.pool = nn.Conv2d(1, 6, 5, padding=2), nn.Tanh(), nn.AvgPool2d(2)
-        self.fc = nn.Linear(384, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.pool(self.act1(self.conv1(x))).flatten(1))
-
-
 @refused(r"^mul: a product of two results.*is not supported; supported: a number or a constant a channel", 3, 12, 12)
 class SqueezeExcite(nn.Module):
     """Channels weighted by what the map itself says."""
@@ -103,10 +90,6 @@ def way(forward: Callable[[nn.Module, Tensor], object], **layers: nn.Module) -> 
 
 IMAGE, CONV, FC = (3, 8, 8), nn.Conv2d(3, 4, 3), nn.Linear(144, 5)
 MORE |= {
-    "SiLU": (sequence(CONV, nn.SiLU(), nn.Flatten(), FC), IMAGE, r"^1: SiLU is not supported; supported: .*ReLU"),
-    "GELU": (way(lambda m, x: m.fc(F.gelu(m.a(x)).flatten(1)), a=CONV, fc=FC), IMAGE, r"^gelu: gelu is not supp"),
-    "sigmoid inside": (sequence(CONV, nn.Sigmoid(), nn.Flatten(), FC), IMAGE,
-                       r"^1: sigmoid inside the network is not supported; supported: sigmoid as the last layer"),
     "attention": (way(lambda m, x: m.fc(m.mha(*[m.a(x).flatten(2).transpose(1, 2)] * 3)[0].mean(1)), a=CONV,
                       mha=nn.MultiheadAttention(4, 2, batch_first=True), fc=nn.Linear(4, 5)), IMAGE,
                   r"^mha: MultiheadAttention is not supported; supported: Conv2d"),

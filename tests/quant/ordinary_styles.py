@@ -370,3 +370,16 @@ class KeywordSpotting(nn.Module):
         x = self.pool1(F.relu(self.bn1(self.conv1(x))))
         x = F.relu(self.conv2(x))
         return self.fc(F.avg_pool1d(x, x.shape[-1]).squeeze(-1))
+
+
+@ordinary(1, 16, 16)
+class LeNet5(nn.Module):
+    """The activation of 1998."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.act1, self.pool = nn.Conv2d(1, 6, 5, padding=2), nn.Tanh(), nn.AvgPool2d(2)
+        self.fc = nn.Linear(384, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.pool(self.act1(self.conv1(x))).flatten(1))

@@ -184,7 +184,7 @@ def block(name: str, *modules: nn.Module) -> nn.Module:
         (block("pad", nn.ConstantPad2d(1, 2.0)), r"^3\.pad: padding with 2\.0 is not supported"),
         (block("pad", nn.ZeroPad2d(-1)), r"^3\.pad: a pad of \(-1, -1, -1, -1\) is not supported"),
         (block("pad", nn.ReflectionPad2d(1)), r"^3\.pad: ReflectionPad2d is not supported"),
-        (block("act", nn.GELU()), r"^3\.act: GELU is not supported; supported: Conv2d, Linear, BatchNorm1d"),
+        (block("act", nn.GLU()), r"^3\.act: GLU is not supported; supported: Conv2d, Linear, BatchNorm1d"),
         (
             block("norm", nn.Conv2d(1, 3, 1), nn.BatchNorm2d(3, track_running_stats=False)),
             r"^3\.norm2: batch norm without",

@@ -25,7 +25,7 @@ from spikeloom.quant.frontends.layers import UnsupportedLayer
 from spikeloom.quant.frontends.torch_fx.graph import read
 from spikeloom.quant.ir.network import NetworkError
 
-DECIBELS = 20.0
+DECIBELS = 18.0
 """Signal to noise of the logits, beside their mean over the images, for frames that nothing was calibrated with."""
 
 WORSE = {"SqueezeNet": 14.0}
@@ -103,8 +103,8 @@ def decibels(logits: np.ndarray, floats: np.ndarray) -> float:
     return float(10 * np.log10((floats**2).sum() / ((logits * unit - floats) ** 2).sum()))
 
 
-def test_forty_of_which_thirty_six_convert() -> None:
-    assert len(MODULES) + len(REFUSED) == 40 and len(MODULES) == 36
+def test_forty_of_which_thirty_seven_convert() -> None:
+    assert len(MODULES) + len(REFUSED) == 40 and len(MODULES) == 37
 
 
 @pytest.mark.parametrize("name", REFUSED | MORE)

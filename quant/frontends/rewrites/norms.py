@@ -1,8 +1,8 @@
 """A factor and a term a channel, of batch norm or of arithmetic with constants, as part of a layer with weights.
 
-Behind weights and sums of them it goes into these, before weights without padding into those. Between values and an
-activation it is a layer with weights of its own, one a channel, as batch norm in front of an activation needs it
-(DenseNet, ResNet v2). Of the image it is its normalisation.
+Behind weights and sums of them it goes into these, before weights without padding into those, also through a
+flattening. Between values and an activation it is a layer with weights of its own, one a channel, as batch norm in
+front of an activation needs it (DenseNet, ResNet v2). Of the image it is its normalisation.
 """
 
 from __future__ import annotations
@@ -25,10 +25,20 @@ FEW = 2
 def norms(graph: Graph) -> Graph:
     """``graph`` without Norm. Currents that several layers take, as the sums of ResNet v2, are computed once for each,
     up to :data:`MOST` times the weights of the model; beyond that, batch norm takes values with a sign."""
-    limit = MOST * _weights(graph)
+    limit, graph = MOST * _weights(graph), _doubled(graph)
     while found := [layer for layer in graph.layers if isinstance(layer, Norm)]:
         graph = _one(graph, found[0], limit)
     return graph
+
+
+def _doubled(graph: Graph) -> Graph:
+    """``graph`` with a factor of 2 for a sum of a result with itself."""
+    changed = dict[str, Layer]()
+    for layer in graph.layers:
+        if isinstance(layer, Sum) and len(set(layer.sources)) == 1:
+            gain = torch.full((graph.shapes[layer.name][0],), float(len(layer.sources)), dtype=torch.float64)
+            changed[layer.name] = Norm(layer.name, layer.sources[:1], gain, torch.zeros_like(gain))
+    return graph.changed(changed.get(layer.name, layer) for layer in graph.layers) if changed else graph
 
 
 def _weights(graph: Graph) -> int:
