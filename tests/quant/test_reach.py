@@ -183,7 +183,8 @@ def spiking(seed: int = 0, rule: str = "causal", steps: int = 3) -> Network:
     ), steps=steps)  # fmt: skip
 
 
-LOW = [("causal", 0), ("lossless", 0), ("lossless", -2), ("lossless", -5), ("signed", 0)]
+WHOLE = pytest.param("lossless", -5, marks=pytest.mark.slow)
+LOW = [("causal", 0), ("lossless", 0), ("lossless", -2), WHOLE, ("signed", 0)]
 
 
 @pytest.mark.parametrize("strict", [False, True])
