@@ -108,7 +108,10 @@ def test_every_cycle(steps: int) -> None:
     check(design)
 
 
-@pytest.mark.parametrize(("steps", "low"), [(1, -1), (2, -2), (4, -4), (7, -3)])
+LONG = [pytest.param(*ends, marks=pytest.mark.slow) for ends in ((1, -1), (4, -4), (7, -3))]
+
+
+@pytest.mark.parametrize(("steps", "low"), [(2, -2), *LONG])
 def test_every_cycle_of_both_signs(steps: int, low: int) -> None:
     design = Design(network(steps, low=low), FOLDS)
     form = WordFormat(1, 1, -steps, steps)
@@ -118,12 +121,15 @@ def test_every_cycle_of_both_signs(steps: int, low: int) -> None:
     check(design)
 
 
-def test_spikes_of_both_signs_one_by_one() -> None:
-    """Without counts, and where causal neurons take what the pool gives; those are read as the spikes of ``signed``."""
+@pytest.mark.slow
+def test_spikes_of_both_signs_without_counts() -> None:
     check(Design(network(4, low=-3), FOLDS, counts=False))
-    mixed = network(4, low=-4, inner="causal")
-    design = Design(mixed, FOLDS | {"a": Fold(4, 2, 2)})
-    assert {b.format.steps for b in design.boundaries if b.node in ("first_if", "max")} == {4}
+
+
+def test_spikes_of_both_signs_for_causal_neurons() -> None:
+    """They take them one by one, from the pool, as they take those of rule ``signed``."""
+    design = Design(network(3, low=-2, inner="causal"), FOLDS | {"a": Fold(4, 2, 1)})
+    assert {b.format.steps for b in design.boundaries if b.node in ("first_if", "max")} == {3}
     check(design)
 
 
@@ -163,7 +169,7 @@ def test_a_sum_that_is_zero_over_time_alone_is_a_zero_word() -> None:
     outputs = golden.run(made, np.zeros((1, 1, 2, 2), int)).outputs
     assert outputs["sum"][0, :, 0, 0, 0].tolist() == [-1, 1, 0]
     folds = {"conv": Fold(2, 1, 1), "sum": Fold(2, 2, 1), "next": Fold(2, 1, 1, skip=True), "last": Fold(2, 2, 1)}
-    for counts, share in ((True, 0.0), (False, 1.0)):
+    for counts, share in ((True, 0.5), (False, 1.0)):  # of two words, one ends the walk
         assert WordRates(made, outputs, counts).share("next", 1) == share
         design = Design(made, folds, counts)
         words = golden_words(design, outputs)

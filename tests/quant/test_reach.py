@@ -93,7 +93,8 @@ def test_quantisers_moved_by_one(options: dict[str, int]) -> None:
         agrees(reached(network, frames), frames)
 
 
-LOW = [("causal", 0), ("lossless", 0), ("lossless", -2), ("lossless", -5), ("signed", 0)]
+WHOLE = pytest.param("lossless", -5, marks=pytest.mark.slow)
+LOW = [("causal", 0), ("lossless", 0), ("lossless", -2), WHOLE, ("signed", 0)]
 
 
 @pytest.mark.parametrize("strict", [False, True])
