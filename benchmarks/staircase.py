@@ -38,7 +38,8 @@ ROWS = [
     *((63, form, CHANNELS, False) for form in SEARCHES),
     *((255, form, channels, False) for channels in (1, CHANNELS) for form in SEARCHES),
     (15, "comparators", CHANNELS, True),
-    *((255, form, CHANNELS, True) for form in SEARCHES),
+    (255, "pipeline", CHANNELS, True),
+    (255, "one comparator", 1, True),
 ]
 """K, circuit, channels of the lane, whether with values."""
 

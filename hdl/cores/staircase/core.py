@@ -33,7 +33,8 @@ class StaircaseArray(Pipe):
         m = Module()
         spec, form = self.spec, self.spec.i_format
         group, _ = counter(m, spec.groups, self.i.valid, "group")
-        compared, values, table = Signal(), [], spec.value_table
+        compared, values = Signal(), []
+        table = spec.value_table
         later = Signal.like(group, name="later") if table is not None and table.depth > 1 << spec.count_bits else None
         if later is not None:
             m.d.sync += later.eq(group)
