@@ -157,7 +157,7 @@ def test_a_last_layer_with_whole_biases(tmp_path: Path) -> None:
     weight = built.quant(rng.normal(size=(10, 6)), 4, 0.5)
     output = built.op("Gemm", built.quant("x", 4, 0.0625, signed=0), weight, rng.integers(-99, 99, 10) / 32, transB=1)
     network = compared(built.save(tmp_path, output), pixels((100, 6, 1, 1)), {})
-    assert network.meta["logits"].endswith("(logit +0)") and len(np.unique(network["logits"].bias)) > 5
+    assert network.meta["logits"].endswith("(logit +0)") and len(np.unique(network.readouts[-1].bias)) > 5
 
 
 def last(built: Built, x: str, **changed: Any) -> str:
