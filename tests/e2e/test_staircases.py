@@ -33,12 +33,12 @@ def network(count: int, rows: str = "none", shortcut: bool = False) -> Network:
         threshold = np.sort(rng.integers(-scale, scale, (4, count)))
         return Staircase(name=name, source=source, threshold=threshold, low=-1 if shape is None else 0, values=values)
 
-    nodes: list[Node] = [Input(name="input", shape=(2, 3, 3), high=15), conv("first", "input", 2),
+    nodes: list[Node] = [Input(name="input", shape=(2, 2, 2), high=15), conv("first", "input", 2),
                          stairs("levels", "first", 90), conv("second", "levels", 4)]  # fmt: skip
     if shortcut:
         nodes += [Gain(name="skip", source="levels", gain=rng.integers(1, 5, 4)),
                   Add(name="sum", source="second", other="skip")]  # fmt: skip
-    last = rng.integers(-3, 4, (3, 36))
+    last = rng.integers(-3, 4, (3, 16))
     nodes += [stairs("more", nodes[-1].name, 60 * count), Flatten(name="flat", source="more"),
               Linear(name="last", source="flat", weight=last, weight_bits=3),
               Readout(name="out", source="last", bias=rng.integers(-3, 4, 3))]  # fmt: skip
@@ -54,9 +54,9 @@ def circuits(design: Design) -> list[str]:
 CASES = {
     "comparators and a table": (network(15, "each"), Fold(2, 1, 1), Fold(4, 4, 1), [COMPARED, COMPARED]),
     "a pipeline, a comparator a lane": (network(40), Fold(4, 6, 1), Fold(1, 1, 1), [PIPELINE, SERIAL]),
-    "parts of a word": (network(16, "one"), Fold(2, 1, 1), Fold(2, 1, 1), [SERIAL, SERIAL]),
+    "parts of a word": (network(63, "one"), Fold(1, 1, 1), Fold(2, 1, 1), [SERIAL, SERIAL]),
     "a shortcut": (network(40, "each", True), Fold(1, 1, 1), Fold(2, 1, 1), [SERIAL, PIPELINE]),
-    "words that are skipped": (network(20), Fold(1, 1, 1), Fold(2, 1, 1, skip=True), [SERIAL, SERIAL]),
+    "words that are skipped": (network(40), Fold(1, 1, 1), Fold(1, 1, 1, skip=True), [SERIAL, SERIAL]),
 }
 """The network, the folds of its convolutions, and the circuits of its staircases."""
 
@@ -69,7 +69,7 @@ def test_every_circuit_in_a_design(name: str, tmp_path: Path) -> None:
     net, first, second, expected = CASES[name]
     design = Design(net, {"first": first, "second": second, "last": Fold(1, 4, 1)})
     assert circuits(design) == expected
-    frames = np.random.default_rng(1).integers(0, 16, (2, 2, 3, 3))
+    frames = np.random.default_rng(1).integers(0, 16, (2, 2, 2, 2))
     pauses = {} if name in QUICK else {"pauses": 0.3, "seed": 1}
     outcome = verify(design, emit.write(design, tmp_path), tmp_path, frames, simulator="amaranth", **pauses)
     assert outcome.passed, "\n".join(map(str, outcome.differences))
@@ -79,7 +79,7 @@ def test_fifteen_thresholds_are_compared_as_before_search_came(tmp_path: Path) -
     """Also where one comparator would have time for all of them."""
     folds = {"first": Fold(1, 1, 1), "second": Fold(1, 1, 1), "last": Fold(1, 1, 1)}
     assert circuits(Design(network(15), folds)) == [COMPARED] * 2
-    assert circuits(Design(network(16), folds)) == [SERIAL] * 2
+    assert circuits(Design(network(40), folds)) == [SERIAL] * 2
 
 
 def test_a_fold_with_as_many_words_as_a_search_needs() -> None:
