@@ -169,7 +169,8 @@ def last(built: Built, x: str, **changed: Any) -> str:
 
 W = np.random.default_rng(0).integers(-7, 8, (2, 2, 3, 3)) / 4
 REFUSED: dict[str, tuple[Callable[[Built], str], str]] = {
-    "levels": (lambda b: b.quant("x", 6, 0.02, name="q"), "^q: Quant of 32 levels is .*supported: up to 16"),
+    "levels": (lambda b: b.quant(b.op("Conv", b.quant("x", 2), b.quant(W, 4)), 10, 0.01, name="q"),
+               "^q: Quant of \\d+ levels is .*supported: up to 256"),
     "weights": (lambda b: b.op("Conv", b.quant("x", 2), W), "Conv1: Conv with weights that nothing quantises"),
     "wide": (lambda b: b.op("Conv", b.quant("x", 2), b.quant(99 * W, 9, 0.25)), "weights, of more than 8 bits"),
     "values": (lambda b: b.op("Conv", b.op("Conv", b.quant("x", 2), b.quant(W, 4)), b.quant(W, 4)),

@@ -99,7 +99,7 @@ class IntegerReader(Walk[Numbers]):
         signal = self.building.signals[node]
         found = stairs(numbers, quantiser, (signal.low, signal.high))
         if found.threshold.shape[1] > MOST_THRESHOLDS:
-            step.refuse(f"of {found.threshold.shape[1] + 1} levels", f"up to {MOST_THRESHOLDS + 1}, as 4 bits have; "
+            step.refuse(f"of {found.threshold.shape[1] + 1} levels", f"up to {MOST_THRESHOLDS + 1}, as 8 bits have; "
                         "more where a quantiser keeps the pixels of an image as they are")  # fmt: skip
         self.building.turn(step, node, found.turned)
         self.building.staircase(step.name, node, found)
