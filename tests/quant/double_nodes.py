@@ -21,10 +21,10 @@ def evaluated(node: Node, x: list[Tensor]) -> Tensor:
             return torch.stack(x).sum(0)
         case Conv2d():
             inside = F.pad(x[0], sides(node.padding))
-            weight, dilation = torch.from_numpy(node.weight).double(), getattr(node, "dilation", 1)
+            weight, dilation = torch.tensor(node.weight).double(), getattr(node, "dilation", 1)
             return F.conv2d(inside, weight, stride=node.stride, dilation=dilation, groups=node.groups)
         case Linear():
-            return (x[0].flatten(1) @ torch.from_numpy(node.weight).double().T)[:, :, None, None]
+            return (x[0].flatten(1) @ torch.tensor(node.weight).double().T)[:, :, None, None]
         case Gain():
             some = x[0][:, :, :: node.stride, :: node.stride]
             after = len(node.gain) - node.offset - some.shape[1]
@@ -39,13 +39,13 @@ def evaluated(node: Node, x: list[Tensor]) -> Tensor:
         case Requant():
             return ((x[0] - channels(node.bias)) * 2.0 ** -channels(node.shift)).floor().clamp(node.lo, node.hi)
         case Readout():
-            return x[0].flatten(1) + torch.from_numpy(node.bias)
+            return x[0].flatten(1) + torch.tensor(node.bias)
     raise AssertionError(node)
 
 
 def channels(numbers: Any) -> Tensor:
     """(C,) as (C, 1, 1)."""
-    return torch.from_numpy(numbers).double().view(-1, 1, 1)
+    return torch.tensor(numbers).double().view(-1, 1, 1)
 
 
 def padded(node: Any, x: Tensor) -> Tensor:
