@@ -89,4 +89,6 @@ def runtime(path: Path, images: np.ndarray) -> np.ndarray:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return session.run(None, {session.get_inputs()[0].name: images})[0]
+    found = session.run(None, {session.get_inputs()[0].name: images})[0]
+    assert isinstance(found, np.ndarray)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -74,7 +75,7 @@ def sequence(*layers: nn.Module) -> Callable[[], nn.Module]:
 class Way(nn.Module):
     """A forward of its own over a few layers."""
 
-    def __init__(self, forward: Callable[[nn.Module, Tensor], object], **layers: nn.Module) -> None:
+    def __init__(self, forward: Callable[[Any, Tensor], object], **layers: nn.Module) -> None:
         super().__init__()
         self.way = forward
         for name, layer in layers.items():
@@ -84,7 +85,7 @@ class Way(nn.Module):
         return self.way(self, x)
 
 
-def way(forward: Callable[[nn.Module, Tensor], object], **layers: nn.Module) -> Callable[[], nn.Module]:
+def way(forward: Callable[[Any, Tensor], object], **layers: nn.Module) -> Callable[[], nn.Module]:
     return lambda: Way(forward, **layers)
 
 

@@ -169,6 +169,9 @@ class HelperMethods(nn.Module):
 class NormalisedInside(nn.Module):
     """Mean and deviation of the image as buffers, subtracted and divided in forward."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))

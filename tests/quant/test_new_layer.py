@@ -49,7 +49,7 @@ class Mass(Passing):
         c, h, w = before[0]
         return c, h // 2, w // 2
 
-    def node(self, fields: dict[str, str]) -> SumPool:
+    def node(self, fields: dict[str, Any]) -> SumPool:
         return SumPool(**fields, kernel=2, stride=2)
 
 

@@ -6,12 +6,14 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from spikeloom.quant.frontends.float_graph import FloatGraph
 from spikeloom.quant.frontends.floats import results
 from spikeloom.quant.frontends.layers import UnsupportedLayer
 from spikeloom.quant.frontends.onnx import Onnx
@@ -23,10 +25,17 @@ from spikeloom.quant.ir.bounds import NetworkError
 onnx = pytest.importorskip("onnx", reason="the extra 'onnx' is not installed")
 pytest.importorskip("onnxruntime", reason="onnxruntime, the oracle, is not installed")
 
-from onnx import TensorProto, helper  # noqa: E402
+from onnx import ModelProto, TensorProto, helper  # noqa: E402
 from onnx_graphs import Built, runtime  # noqa: E402
 
 RNG = np.random.default_rng(0)
+
+
+def floats(path: Path, shape: tuple[int, int, int] | None = None) -> FloatGraph:
+    """The float graph of a file."""
+    graph = Onnx().read(path, shape)
+    assert isinstance(graph, FloatGraph)
+    return graph
 
 
 def weight(*shape: int) -> np.ndarray:
@@ -82,7 +91,7 @@ def test_against_onnx_runtime(tmp_path: Path, build: Callable[[Built], str], ops
     built = Built("N", 2, 18, 18, opset=opset)
     path = built.save(tmp_path, build(built))
     images = np.random.default_rng(1).uniform(0, 1, (6, 2, 18, 18)).astype(np.float32)
-    graph = Onnx().read(path)
+    graph = floats(path)
     *_, (_, logits) = results(graph.layers, torch.from_numpy(images))
     logits = {"Softmax": logits.softmax(1), "LogSoftmax": logits.log_softmax(1)}.get(built.nodes[-1].op_type, logits)
     wanted = runtime(path, images)
@@ -95,7 +104,8 @@ def model() -> nn.Module:
     net = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
                         nn.Conv2d(4, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(),
                         nn.Linear(8, 10), nn.Softmax(1))  # fmt: skip
-    net[1].running_mean.normal_()
+    norm: Any = net[1]
+    norm.running_mean.normal_()
     return net.eval()
 
 
@@ -109,7 +119,7 @@ def test_what_pytorch_exports(tmp_path: Path, dynamo: bool) -> None:
         torch.onnx.export(net, (torch.zeros(1, 1, 12, 12),), str(path), dynamo=dynamo, verbose=False)
     assert (tmp_path / "net.onnx.data").is_file() == dynamo
     images = torch.from_numpy(np.random.default_rng(1).uniform(0, 1, (6, 1, 12, 12)).astype(np.float32))
-    *_, (_, logits) = results(Onnx().read(path).layers, images)
+    *_, (_, logits) = results(floats(path).layers, images)
     torch.testing.assert_close(logits.softmax(1), net(images), rtol=1e-4, atol=1e-5)
     if dynamo:
         (tmp_path / "net.onnx.data").unlink()
@@ -120,8 +130,8 @@ def test_what_pytorch_exports(tmp_path: Path, dynamo: bool) -> None:
 def test_a_vector_takes_the_pixels_of_a_map(tmp_path: Path) -> None:
     built = Built(1, 12)
     path = built.save(tmp_path, built.op("Gemm", "x", weight(12, 10)))
-    assert Onnx().read(path).shape == (12, 1, 1)
-    graph = Onnx().read(path, (1, 3, 4))
+    assert floats(path).shape == (12, 1, 1)
+    graph = floats(path, (1, 3, 4))
     assert graph.shape == (1, 3, 4) and [layer.name for layer in graph.layers] == ["image as a vector", "Gemm0"]
     with pytest.raises(NetworkError, match=r"net.onnx: x has shape 12, but images are 1x4x4; export it for"):
         Onnx().read(path, (1, 4, 4))
@@ -177,7 +187,7 @@ def test_what_is_refused_names_the_node_and_the_remedy(tmp_path: Path, name: str
         Onnx().read(built.save(tmp_path, build(built)))
 
 
-def dense(**changed: object) -> Built:
+def dense(**changed: Any) -> Built:
     built = Built(*changed.get("shape", (1, 12)), opset=int(str(changed.get("opset", 13))))
     built.op("Gemm", "x", weight(12, 10))
     return built
@@ -225,7 +235,7 @@ def test_every_damaged_byte_is_an_error_or_a_graph(tmp_path: Path, kind: str) ->
 
 
 def test_graphs_that_cannot_be_read(tmp_path: Path) -> None:
-    def refused(change: Callable[[onnx.ModelProto], object], message: str, **changed: object) -> None:
+    def refused(change: Callable[[ModelProto], object], message: str, **changed: Any) -> None:
         made = dense(**changed).model("out0")
         change(made)
         (tmp_path / "net.onnx").write_bytes(made.SerializeToString())
@@ -242,7 +252,7 @@ def test_graphs_that_cannot_be_read(tmp_path: Path) -> None:
     refused(lambda m: m.functions.append(helper.make_function("d", "f", [], [], [], [])), "inline them first")
     refused(lambda m: m.graph.sparse_initializer.append(onnx.SparseTensorProto()), "sparse weights, supported: dense")
 
-    def outside(made: onnx.ModelProto, place: str) -> None:
+    def outside(made: ModelProto, place: str) -> None:
         tensor = made.graph.initializer[0]
         tensor.data_location = TensorProto.EXTERNAL
         tensor.external_data.append(onnx.StringStringEntryProto(key="location", value=place))

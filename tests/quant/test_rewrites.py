@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -83,12 +83,12 @@ def chain(m: Any, x: Tensor) -> Tensor:
 
 
 def conv(*sizes: int, **settings: Any) -> Conv2d:
-    return Conv2d(*sizes, **settings)  # type: ignore[arg-type]
+    return Conv2d(*sizes, **settings)
 
 
 AB = {"a": conv(2, 3, 3, padding=1), "b": conv(2, 4, 1)}
 A, POOL = {"a": conv(2, 3, 3)}, nn.AdaptiveAvgPool2d
-MODELS: dict[str, tuple[Forward, dict[str, nn.Module]]] = {
+MODELS: dict[str, tuple[Forward, Mapping[str, nn.Module]]] = {
     "a Linear over a concatenation": (lambda m, x: m.fc(two(m, x).flatten(1)), AB | {"fc": Linear(448, 5)}),
     "a convolution over a concatenation": (
         lambda m, x: m.fc(F.max_pool2d(F.relu(m.c(two(m, x))), 2).flatten(1)),
@@ -213,7 +213,7 @@ MODELS: dict[str, tuple[Forward, dict[str, nn.Module]]] = {
     ),
     "some of the logits": (lambda m, x: m.fc(F.relu(m.a(x)).flatten(1))[:, 1:4], A | {"fc": Linear(108, 5)}),
     "many batch norms of one result": (
-        lambda m, x: m.fc(sum(F.relu(n(h)) for h in [m.a(x)] for n in (m.n, m.n1, m.n2)).flatten(1)),
+        lambda m, x: m.fc(cast(Tensor, sum(F.relu(n(h)) for h in [m.a(x)] for n in (m.n, m.n1, m.n2))).flatten(1)),
         A | {"n": BatchNorm2d(3), "n1": BatchNorm2d(3), "n2": BatchNorm2d(3), "fc": Linear(108, 5)},
     ),
     "a chain of pre-activations": (
@@ -395,7 +395,7 @@ def test_batch_norm_of_what_many_take_is_computed_once() -> None:
          "fc": Linear(256, 5)}, r"^g: Weights of a concatenation"),
     ],
 )  # fmt: skip
-def test_refused_by_name(forward: Forward, modules: dict[str, nn.Module], message: str) -> None:
+def test_refused_by_name(forward: Forward, modules: Mapping[str, nn.Module], message: str) -> None:
     with pytest.raises((UnsupportedLayer, NetworkError), match=message):
         read(Net(forward, **modules).eval(), SHAPE)
 

@@ -31,7 +31,7 @@ def network(threshold: object, **fields: object) -> Network:
 
 def kept(**fields: object) -> Staircase:
     """The staircase of two channels and two thresholds with ``fields``."""
-    return Staircase(name="s", source="conv", threshold=[[1, 5], [-2, 9]], **fields)  # pyright: ignore[reportArgumentType]
+    return Staircase(name="s", source="conv", threshold=[[1, 5], [-2, 9]], **fields)
 
 
 def test_a_node_without_values_is_written_as_before_they_came() -> None:

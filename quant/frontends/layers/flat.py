@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +77,7 @@ def _view(call: Call) -> None:
     to = call.take("shape") or call.rest()
     to = list(to[0]) if len(to) == 1 and isinstance(to[0], tuple | list) else to
     axes = [call.sizes.axis(size) for size in to]
-    rule = call.held(call.of)
+    rule: Callable[[int], Sequence[int]] | str | int | None = call.held(call.of)
     if len(to) == 5 and axes[0] == 0 and isinstance(to[1], int) and axes[3:] == [2, 3] and rule is None:
         call.hold(to[1])  # groups of channels
     elif len(to) == 4 and axes[0] == 0 and axes[2:] == [2, 3] and callable(rule):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +60,8 @@ def _strided(call: Call) -> None:
     every, index = slice(None), call.take("index")
     if part_of_maximum(call, index):
         return None
-    if callable(part := call.held(call.of)) and isinstance(index, int):
+    part: Callable[[int], Callable[[int], Sequence[int]]] | str | int | None = call.held(call.of)
+    if callable(part) and isinstance(index, int):
         return selected(call, call.holder(call.of), part(index))
     if index == (every, every, 0, 0):
         return call.put(Flat(call.name, (call.source,), single=True))

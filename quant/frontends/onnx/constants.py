@@ -87,12 +87,16 @@ def _reshaped(step: Step, x: Sequence[Any]) -> Any:
     return x[0].reshape(wanted)
 
 
+def _listed(array: Any) -> Any:
+    return None if array is None else array.tolist()
+
+
 def _sliced(step: Step, x: Sequence[Any]) -> Any:
     if len(x) < 3:
         starts, ends = step.get("starts", ()), step.get("ends", ())
         axes, steps = step.get("axes", None), None
     else:
-        starts, ends, axes, steps = (None if v is None else v.tolist() for v in (*x[1:], None, None)[:4])
+        starts, ends, axes, steps = map(_listed, (*x[1:], None, None)[:4])
     places = [slice(None)] * x[0].ndim
     for k, axis in enumerate(range(len(starts)) if axes is None else axes):
         places[axis] = slice(starts[k], ends[k], steps[k] if steps else 1)

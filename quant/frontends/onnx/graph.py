@@ -106,7 +106,8 @@ class Graph:
         if plain := next((step for step in kept if step.op in INTEGER_OPERATORS), None):
             plain.refuse("of a quantised graph", "floats, which spikeloom quantises itself; for values of up to 4 bits "
                          "quantisers of QONNX, as qonnx.transformation.qcdq_to_qonnx writes them")  # fmt: skip
-        pixels = given if len(shape) == 2 and given else (*shape[1:], 1, 1)[:3]
+        c, h, w = (*shape[1:], 1, 1)[:3]
+        pixels = given if len(shape) == 2 and given else (c, h, w)
         quantised = any(step.op in QUANTISERS for step in kept)
         return cls(tuple(kept), images[0].name, shape, pixels, graph.output[0].name, constants, takers, quantised, file)
 
@@ -174,7 +175,7 @@ def _check(node: NodeProto, name: str, file: str, opset: int) -> None:
     needed = [entry for entry in schema.inputs if entry.option == OpSchema.FormalParameterOption.Single]
     fits = schema.min_input <= len(node.input) <= schema.max_input and all(node.input[: len(needed)])
     for attribute in node.attribute:
-        known = schema.attributes.get(attribute.name)
+        known: Any = schema.attributes.get(attribute.name)
         if known is not None and int(known.type) != attribute.type:
             raise OnnxError(f"{file}: {name}: the attribute {attribute.name} of {node.op_type} is of the wrong type; "
                             "export it again")  # fmt: skip

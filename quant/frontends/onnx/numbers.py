@@ -95,9 +95,9 @@ class Numbers:
 
     def flattened(self, node: str, shape: tuple[int, ...], size: int) -> Numbers:
         """A map of ``size`` pixels a channel as a vector."""
-        parts = (v.repeat(size) for v in (self.unit, self.offset, self.error))
+        unit, offset, error = (v.repeat(size) for v in (self.unit, self.offset, self.error))
         rises = (Rise(r.op, tuple(c.repeat(size) if c.size > 1 else c for c in r.constants)) for r in self.rises)
-        return Numbers.of(node, shape, self.reach, *parts, tuple(rises))
+        return Numbers.of(node, shape, self.reach, unit, offset, error, tuple(rises))
 
     def unflattened(self, node: str, shape: tuple[int, ...]) -> Numbers | None:
         """The same before :meth:`flattened`, of the map ``shape`` that ``node`` gives; None where the pixels of one
@@ -108,7 +108,8 @@ class Numbers:
         if any((row != row[:, :1]).any() for row in rows):
             return None
         rises = (Rise(r.op, tuple(c[::size] if c.size > 1 else c for c in r.constants)) for r in self.rises)
-        return Numbers.of(node, shape, self.reach, *(v[:, 0] for v in rows[:3]), tuple(rises))
+        unit, offset, error = (v[:, 0] for v in rows[:3])
+        return Numbers.of(node, shape, self.reach, unit, offset, error, tuple(rises))
 
     @classmethod
     def levels(cls, node: str, shape: tuple[int, ...], reach: int, unit: np.ndarray, offset: np.ndarray) -> Numbers:
@@ -120,8 +121,8 @@ class Numbers:
     def of(cls, node: str, shape: tuple[int, ...], reach: int, unit: Any = 1.0, offset: Any = 0.0, error: Any = 0.0,
            rises: Sequence[Rise] = ()) -> Numbers:  # fmt: skip
         """Numbers with one unit, offset and error, or one a channel."""
-        parts = (np.broadcast_to(np.asarray(v, np.float64), shape[1:2]) for v in (unit, offset, error))
-        return cls(node, shape, reach, *parts, tuple(rises))
+        unit, offset, error = (np.broadcast_to(np.asarray(v, np.float64), shape[1:2]) for v in (unit, offset, error))
+        return cls(node, shape, reach, unit, offset, error, tuple(rises))
 
 
 def power_of_two(x: np.ndarray) -> bool:

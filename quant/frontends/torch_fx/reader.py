@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, fx, nn
+from torch.fx.node import map_arg
 
 from ..layers import IMAGE, Layer, UnsupportedLayer, refuse
 from . import unchanged  # noqa: F401  registers its readers
@@ -102,11 +103,12 @@ class Reader:
         """What ``node`` gives of parameters and buffers alone, as a weight that a forward makes of another."""
         if in_place(node, self.modules):
             refuse(name, "writing over a parameter or a buffer", "a forward that leaves them as they are")
-        args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda given: self.constants[given])
+        args, kwargs = map_arg((node.args, node.kwargs), lambda given: self.constants[given])
         if node.op == "call_module":
             return self.modules[str(node.target)](*args, **kwargs)
         if node.op == "call_method":
             return getattr(args[0], str(node.target))(*args[1:], **kwargs)
+        assert not isinstance(node.target, str)  # a function
         return node.target(*args, **kwargs)
 
     def constant(self, value: Any, name: str) -> Tensor | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -83,6 +84,6 @@ class Stairs:
         ]
         return torch.stack(found, 1)
 
-    def node(self, fields: dict[str, str]) -> Node:
+    def node(self, fields: dict[str, Any]) -> Node:
         """The node of the network."""
         return Staircase(**fields, threshold=self.thresholds.numpy(), values=self.values.numpy())
