@@ -85,7 +85,9 @@ class SerialSpec(Tree):
         parts, width = Parts(), self.lanes * self.i_format.bits
         for count in (self.cycles, self.ratio, self.ratio, self.groups if self.rows > 1 else 1):
             parts.counter(count)
-        parts.registers(3 + (self.ratio > 1) + width + self.lanes * self.node_bits)
+        # Block RAM takes the next node before it is registered, so that nothing reads the highest bit.
+        kept = self.node_bits - self.table.block
+        parts.registers(3 + (self.ratio > 1) + width + self.lanes * kept)
         parts.mux(self.ratio, width)
         parts.adders(np.full(self.lanes, self.i_format.bits), "test")
         self.table.add_parts(parts)
