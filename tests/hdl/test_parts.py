@@ -118,7 +118,6 @@ EXACT: dict[str, dict[str, Any]] = {
     "staircase": {
         "groups": staircase(2, 3),
         "a count": staircase(1, 7),
-        "values": staircase(2, 3, values=True),
         "search": staircase(2, 20, SearchSpec),
         "search, block RAM": staircase(1, 130, SearchSpec),
         "search, values": staircase(1, 40, SearchSpec, True),
@@ -148,6 +147,7 @@ EXACT: dict[str, dict[str, Any]] = {
 
 NEAR: dict[str, dict[str, Any]] = {
     "initial": {"two steps": initial(i_format=WordFormat(2, 2, -9, 8))},
+    "staircase": {"values": staircase(2, 3, values=True)},
     "merge": {
         "a step each": merge(),
         "added up": merge(i_format=ONE, shortcut_format=FOUR),

@@ -251,7 +251,7 @@ def test_spikes_with_a_sign(settings: dict[str, Any], seen: dict[str, maps.Map])
     assert all(layer.integers_db > (10 if settings["steps"] > 4 else 5) for layer in found.layers), found.layers
 
 
-@pytest.mark.parametrize("form", ["values", "spikes"])
+@pytest.mark.parametrize("form", [pytest.param("values", marks=pytest.mark.slow), "spikes"])
 def test_verilog_of_results_with_a_sign(form: Any, tmp_path: Path) -> None:
     network = quantise(bottlenecks(), form=form, bits=4, steps=4, weight_bits=4).network
     frames = pixels(2, seed=4)

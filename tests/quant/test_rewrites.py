@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -35,7 +36,7 @@ class Net(nn.Module):
         super().__init__()
         self.way = forward
         for name, module in modules.items():
-            self.add_module(name, module)
+            self.add_module(name, copy.deepcopy(module))
         random = torch.Generator().manual_seed(0)
         for module in self.modules():
             for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):

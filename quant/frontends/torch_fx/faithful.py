@@ -31,7 +31,7 @@ __all__ = ["as_map", "check_forward", "check_fused", "check_repeated", "check_re
 
 IMAGES = 2
 
-DEPTH = 100
+DEPTH = 10
 """Rewritten layers are compared as a whole: errors of rounding of so many layers may add up."""
 
 
