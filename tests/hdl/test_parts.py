@@ -58,7 +58,7 @@ def staircase(
     rng, reach = np.random.default_rng(5), 4 * count + 100
     threshold = np.sort(rng.permutation(np.arange(-reach + 1, reach))[: 6 * count].reshape(6, count))
     form = WordFormat(outputs, 1, -reach, reach)
-    return kind(threshold=threshold, low=0, values=rng.integers(-99, 99, (6, count + 1)) if values else None,
+    return kind(threshold=threshold, low=0, values=rng.integers(-255, 256, (6, count + 1)) if values else None,
                 i_format=form, ranges=np.tile([-reach, reach], (6, 1)), **more)  # fmt: skip
 
 
@@ -116,6 +116,7 @@ EXACT: dict[str, dict[str, Any]] = {
     },
     "readout": {"bias": readout(2, [3, -2, 0, 9]), "one at a time": readout(1, [3, -2, 0, 9])},
     "staircase": {
+        "values": staircase(2, 3, values=True),
         "groups": staircase(2, 3),
         "a count": staircase(1, 7),
         "search": staircase(2, 20, SearchSpec),
@@ -147,7 +148,6 @@ EXACT: dict[str, dict[str, Any]] = {
 
 NEAR: dict[str, dict[str, Any]] = {
     "initial": {"two steps": initial(i_format=WordFormat(2, 2, -9, 8))},
-    "staircase": {"values": staircase(2, 3, values=True)},
     "merge": {
         "a step each": merge(),
         "added up": merge(i_format=ONE, shortcut_format=FOUR),
