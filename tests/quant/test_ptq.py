@@ -203,10 +203,33 @@ def test_rounding_with_compensation_loses_less() -> None:
     mixed = torch.randn(2, 500, 12, generator=generator) @ torch.randn(2, 12, 12, generator=generator)
     moments = refit.Moments(mixed + 3)
     v = torch.randn(2, 5, 12, generator=generator).double() * 2.5
-    found = refit.rounded(moments, v, -8, 7)
+    found, loss = refit.rounded(moments, v, -8, 7)
     assert torch.equal(found, found.round()) and found.min() >= -8 and found.max() <= 7
     plain = v.round().clamp(-8, 7)
-    assert moments.loss(found.double() - v).sum() < 0.7 * moments.loss(plain - v).sum()
+    assert loss.sum() < 0.7 * moments.loss(plain - v).sum()
+
+
+def test_rounding_in_blocks_is_rounding_one_after_the_other() -> None:
+    """More columns than a block has; the reference inverts H, as the paper does, in double precision."""
+    generator = torch.Generator().manual_seed(3)
+    n = 2 * refit.BLOCK + 9
+    mixed = torch.randn(2, 900, n, generator=generator) @ torch.randn(2, n, n, generator=generator)
+    moments = refit.Moments(mixed)
+    v = torch.randn(2, 5, n, generator=generator).double() * 4
+    found, loss = refit.rounded(moments, v, -8, 7)
+    damp = refit.DAMP * moments.diagonal.mean(1)[:, None]
+    of_errors = moments.loss(found.double() - v) + damp * (found.double() - v).square().sum(2)
+    assert torch.allclose(loss, of_errors, rtol=1e-3)
+    for group in range(2):
+        order = moments.diagonal[group].argsort(descending=True)
+        h = (moments.h[group] + damp[group] * torch.eye(n).double())[order][:, order]
+        inverse = torch.linalg.cholesky(torch.linalg.inv(h), upper=True)
+        left = v[group][:, order].clone()
+        for k in range(n):
+            error = (left[:, k] - left[:, k].round().clamp(-8, 7)) / inverse[k, k]
+            left[:, k] = left[:, k].round().clamp(-8, 7)
+            left[:, k + 1 :] -= error[:, None] * inverse[k, k + 1 :]
+        assert (left == found[group][:, order]).double().mean() > 0.98  # what float leaves of a half may go either way
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,14 @@ below an end e and above the clip (of a ReLU e = 0), the weights V of least squa
 with t = z inside, t = min(V q + b, e) where z is below e, and t = max(V q + b, clip) where it is above the clip: what
 the activation does not show costs nothing. t and V are found in turns, and each turn lowers the error.
 
-Rounding (GPTQ, Frantar et al., ICLR 2023): weight after weight is rounded, and those that are left take over the error,
-with the inverse of H. Means are taken out of q and z first, for the bias is free. Arrays have a leading axis of groups.
+Rounding (GPTQ, Frantar et al., ICLR 2023, in the form of Babai's nearest plane): weight after weight is rounded, and
+those that are left take over the error, with a factor of H. Means are taken out of q and z first, for the bias is free.
+Arrays have a leading axis of groups.
 """
 
 from __future__ import annotations
+
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -32,6 +35,9 @@ falls)."""
 DAMP = 0.003
 """Added to the diagonal of H for the rounding, as a share of its mean."""
 
+BLOCK = 64
+"""Columns that are rounded before their errors go to all others."""
+
 
 class Moments:
     """Second moments of inputs ``q`` (G, M, n): ``h`` (G, n, n) around the means ``mean`` (G, n), double."""
@@ -41,6 +47,19 @@ class Moments:
         self.q = q - self.mean[:, None].float()
         self.h = (self.q.transpose(1, 2) @ self.q).double()
         self.diagonal = self.h.diagonal(dim1=1, dim2=2)
+
+    @cached_property
+    def factor(self) -> tuple[Tensor, Tensor, Tensor]:
+        """``order`` (G, n) of the inputs, those of the largest moments last; U (G, n, n), float, and D (G, n), double,
+        of their damped moments U' D U in that order."""
+        order = self.diagonal.argsort(1)
+        n = order.shape[1]
+        h = self.h.gather(1, order[:, :, None].expand(-1, n, n)).gather(2, order[:, None].expand(-1, n, n))
+        damp = DAMP * self.diagonal.mean(1).clamp(min=1e-9)
+        h.diagonal(dim1=1, dim2=2).add_(damp[:, None])
+        upper = torch.linalg.cholesky(h, upper=True)
+        roots = upper.diagonal(dim1=1, dim2=2).clone()
+        return order, (upper / roots[:, :, None]).float(), roots.square()
 
     def loss(self, error: Tensor) -> Tensor:
         """Sum of squares (G, R) that weights wrong by ``error`` (G, R, n) make, but for their mean."""
@@ -78,19 +97,27 @@ def refitted(
     return v
 
 
-def rounded(moments: Moments, v: Tensor, low: int, high: int) -> Tensor:
+def rounded(moments: Moments, v: Tensor, low: int, high: int) -> tuple[Tensor, Tensor]:
     """Whole weights low..high near ``v`` (G, R, n), which is in units of their scale: the columns with the largest
-    moments first."""
-    order = moments.diagonal.argsort(1, descending=True)
+    moments first; and the loss (G, R) of each row, see :meth:`Moments.loss`.
+
+    With H = U' D U, U upper triangular with ones in its diagonal, the loss of the errors e is the sum over k of
+    D_k (sum over j >= k of U_kj e_j)^2. The last column is rounded first, and each one before it takes over the sum of
+    the errors behind it, so that one square is left of it. Blocks of columns take over those of blocks behind at once.
+    """
+    order, upper, pivots = moments.factor
     groups, rows, n = v.shape
-    across = order[:, None].expand(groups, rows, n)
-    damp = DAMP * moments.diagonal.mean(1).clamp(min=1e-9)[:, None, None] * torch.eye(n, dtype=torch.float64)
-    h = (moments.h + damp).gather(1, order[:, :, None].expand(-1, n, n)).gather(2, order[:, None].expand(-1, n, n))
-    upper = torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(h)), upper=True).float()
-    left = v.gather(2, across).float().clone()
-    for k in range(n):
-        whole = left[:, :, k].round().clamp(low, high)
-        error = (left[:, :, k] - whole) / upper[:, k, k, None]
-        left[:, :, k] = whole
-        left[:, :, k + 1 :] -= error[:, :, None] * upper[:, None, k, k + 1 :]
-    return torch.empty_like(left).scatter_(2, across, left)
+    across = order[:, :, None].expand(groups, n, rows)
+    left = v.transpose(1, 2).gather(1, across).float()
+    error, loss = torch.zeros_like(left), torch.zeros(groups, rows, dtype=torch.float64)
+    for end in range(n, 0, -BLOCK):
+        first = max(0, end - BLOCK)
+        aim = left[:, first:end] + upper[:, first:end, end:] @ error[:, end:]
+        for k in range(end - 1, first - 1, -1):
+            mine = aim[:, k - first]
+            error[:, k] = left[:, k] - mine.round().clamp(low, high)
+            aim[:, : k - first] += upper[:, first:k, k, None] * error[:, None, k]
+        off = aim - left[:, first:end] + error[:, first:end]
+        loss += (off.double().square() * pivots[:, first:end, None]).sum(1)
+    whole = torch.empty_like(left).scatter_(1, across, left - error)
+    return whole.round().transpose(1, 2), loss

@@ -94,7 +94,7 @@ class _Term:
     def whole(self, scale: Tensor, compensated: bool) -> Tensor:
         """Integer weights (G, R, n) in units of ``scale`` (Co,)."""
         v = self.v / scale.view(*self.v.shape[:2], 1)
-        return rounded(self.moments, v, self.low, self.high) if compensated else v.round().clamp(self.low, self.high)
+        return rounded(self.moments, v, self.low, self.high)[0] if compensated else v.round().clamp(self.low, self.high)
 
 
 class _Skip:
@@ -204,10 +204,10 @@ def _grid(
     groups, rows, n = term.v.shape
     many = torch.cat([term.v / scale.view(groups, rows, 1) for scale, _ in grids], 1)
     if options.refit:
-        whole = rounded(term.moments, many, term.low, term.high)
+        _, lost = rounded(term.moments, many, term.low, term.high)
     else:
-        whole = many.round().clamp(term.low, term.high)
-    lost = term.moments.loss(whole.double() - many).view(groups, len(grids), rows).transpose(0, 1).flatten(1)
+        lost = term.moments.loss(many.round().clamp(term.low, term.high) - many)
+    lost = lost.view(groups, len(grids), rows).transpose(0, 1).flatten(1)
     lost = torch.stack([x * scale.square() for x, (scale, _) in zip(lost, grids, strict=True)])
     lost = lost / term.moments.q.shape[1]
     if clips is None:
