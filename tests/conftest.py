@@ -11,12 +11,15 @@ import pytest
 from spikeloom.quant.data import Dataset, load
 from spikeloom.quant.files.folders import data_folder
 
+# What tests build is built once for a run and the next ones, and is not mixed with what users build.
+os.environ.setdefault("SPIKELOOM_CACHE", str(Path(__file__).resolve().parents[1] / "build" / "test-cache"))
+
 # Several tests run at once: threads of PyTorch that wait for each other would take the processors from them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--cases", type=int, default=40, help="random designs of the hypothesis suite")
+    parser.addoption("--cases", type=int, default=24, help="random designs of the hypothesis suite")
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,7 @@ def no_packages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_packages")
 def test_without_da4ml_the_record_says_why(tmp_path: Path) -> None:
     subject = measure_da4ml(WORKS["A"](), tmp_path / "design", tmp_path / "venv")

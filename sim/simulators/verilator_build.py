@@ -6,6 +6,7 @@ settings that models of several files need, and this way the run-time library is
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
@@ -31,7 +32,10 @@ VERILATOR_OPTIONS = (
     *("-Wno-fatal", "-Wno-lint", "-Wno-style", "--quiet-stats"),
 )
 RANDOM_START = ("--x-assign", "unique", "--x-initial", "unique")
-UNIT_BYTES = 200_000  # generated C++ in one run of the compiler: one run for small designs, all cores for large ones
+SMALL_BYTES = 400_000
+"""So much generated C++ goes through the compiler in one run: it reads Verilator's headers for as long as it works."""
+UNIT_BYTES = 200_000
+"""Of larger designs in one run each, on all cores."""
 
 
 def build_model(
@@ -102,11 +106,8 @@ def _units(folder: Path, optimize: str) -> list[tuple[Path, str]]:
     for path in HARNESS:
         shutil.copy(path, folder)
     files = sorted(path for path in folder.glob("Vdesign*.cpp"))
-    if sum(path.stat().st_size for path in files) <= UNIT_BYTES:
-        # The compiler reads Verilator's headers for longer than it works on a small design: once is enough, and the
-        # harness is worth more optimisation than a large design.
-        level = "-O2" if optimize == "-O1" else optimize
-        return [(_unit(folder / "unit.cpp", [folder / "harness.cpp", *files]), level)]
+    if sum(path.stat().st_size for path in files) <= SMALL_BYTES:
+        return [(_unit(folder / "unit.cpp", [folder / "harness.cpp", *files]), optimize)]
     units = [(folder / "harness.cpp", "-O2")]
     # What runs once only, and is often the larger part, is not worth the compiler's time.
     for kind, level in (("slow", "-O0"), ("fast", optimize)):
@@ -141,17 +142,20 @@ def _runtime_objects(root: Path, folder: Path, cache: Path, command: list[str], 
     library = cache / f"runtime-{_hash(key, *names)}"
     if library.is_dir():
         os.utime(library)
-    else:
-        with tempfile.TemporaryDirectory(prefix="building-", dir=cache) as building:
-            finished = Path(building).resolve() / "finished"
-            finished.mkdir()
-            _compile_all(
-                [
-                    ([*command, "-O1", "-c", root / "include" / f"{name}.cpp", "-o", finished / f"{name}.o"], name)
-                    for name in names
-                ]
-            )
-            _publish(finished, library)
+        return [library / f"{name}.o" for name in names]
+    with (cache / "runtime.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process that builds the same is nearly done with it
+        if not library.is_dir():
+            with tempfile.TemporaryDirectory(prefix="building-", dir=cache) as building:
+                finished = Path(building).resolve() / "finished"
+                finished.mkdir()
+                _compile_all(
+                    [
+                        ([*command, "-O1", "-c", root / "include" / f"{name}.cpp", "-o", finished / f"{name}.o"], name)
+                        for name in names
+                    ]
+                )
+                _publish(finished, library)
     return [library / f"{name}.o" for name in names]
 
 

@@ -31,6 +31,10 @@ def of_data(name: str) -> list:
     return [pytest.param(path, id=path.stem) for path, network in MODELS.items() if network.meta["data"] == name]
 
 
+QUICK = "mnist-qcfs-t4w4"
+"""The committed network of real data that "make test" verifies; "make regress" does all."""
+
+
 def test_every_committed_network_is_tested() -> None:
     assert MODELS and {network.meta["data"] for network in MODELS.values()} <= {"digits", "mnist", "fashion", "cifar10"}
     for path, network in MODELS.items():
@@ -56,7 +60,10 @@ def test_committed_networks(path: Path, tmp_path: Path) -> None:
     assert (golden.run(network, frames).classes == labels).mean() >= 0.97
 
 
-@pytest.mark.parametrize("path", of_data("mnist") + of_data("fashion"))
+@pytest.mark.parametrize("path", [
+    pytest.param(*p.values, id=p.id, marks=[] if p.id == QUICK else [pytest.mark.slow])
+    for p in of_data("mnist") + of_data("fashion")
+])  # fmt: skip
 def test_committed_networks_for_mnist_and_fashion(path: Path, real: Callable[[str], Dataset], tmp_path: Path) -> None:
     network = MODELS[path]
     images = real(network.meta["data"]).test_x[:20]
@@ -92,7 +99,9 @@ def test_committed_networks_for_cifar10(
     assert np.array_equal(run.answers, golden.run(network, images).classes)
 
 
-@pytest.mark.parametrize(("key", "cycles"), [("mlp", 700), ("mlp", 64), ("cnn", 600)])
+@pytest.mark.parametrize(
+    ("key", "cycles"), [("mlp", 700), pytest.param("mlp", 64, marks=pytest.mark.slow), ("cnn", 600)]
+)
 def test_workloads(key: str, cycles: int, tmp_path: Path) -> None:
     network = from_workload(WORKLOADS, key)
     frames, _, expected = workload_frames(WORKLOADS, key)

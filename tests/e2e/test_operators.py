@@ -173,9 +173,10 @@ def test_sixteen_steps_in_parallel(rule: str) -> None:
     check(network, smallest(network) | {"two": Fold(2, 2, 1 if rule == "lossless" else 16)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "steps"),
-    [("causal", 4), *(pytest.param(*p, marks=pytest.mark.slow) for p in (("causal", 1), ("signed", 1), ("signed", 2)))],
+    [("causal", 4), ("causal", 1), ("signed", 1), ("signed", 2)],
 )
 def test_sixty_four_steps_in_series(rule: str, steps: int) -> None:
     m = Maker((1, 2, 3))
@@ -235,7 +236,7 @@ def test_latency_is_that_of_the_slowest_output() -> None:
     assert emit.performance(design)["latency"] == max(ends.values()) + 1 > min(ends.values()) + 1
 
 
-@pytest.mark.parametrize("simulator", ["verilator", "cocotb"])
+@pytest.mark.parametrize("simulator", ["verilator", pytest.param("cocotb", marks=pytest.mark.slow)])
 def test_several_outputs_in_emitted_verilog(simulator: str, tmp_path: Path) -> None:
     network = three_readouts()
     design = Design(network, auto(network, 200))

@@ -59,10 +59,11 @@ def converted(method: str) -> Network:
     return integer_network(graph, shape=data.shape, rule="lossless" if method == "qcfs_lossless" else "causal")
 
 
-SLOW = ["fast_snn", "qcfs_lossless", "dual_phase", "spiking_resnet", "integernet"]
+METHODS = ("qcfs", "qcfs_lossless", "dual_phase", "fast_snn", "spiking_resnet", "integernet")
 
 
-@pytest.mark.parametrize("method", ["qcfs", *(pytest.param(m, marks=pytest.mark.slow) for m in SLOW)])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_ends_in_gates(method: str, tmp_path: Path) -> None:
     network, (_, data, _) = converted(method), small_digits()
     design = Design(network, auto(network, 8000))

@@ -139,7 +139,8 @@ def test_a_sum_that_is_narrower_than_its_addends_say(rule: Any, bits: int) -> No
     check(design)
 
 
-@pytest.mark.parametrize("outputs", [pytest.param(1, marks=pytest.mark.slow), 4])
+@pytest.mark.slow
+@pytest.mark.parametrize("outputs", [1, 4])
 def test_folded_steps(outputs: int) -> None:
     """A window that is scanned for one time step after the other picks the steps of the shortcut's words."""
     made = network(steps=2, channels=8, shortcuts=[("gain", 4)])

@@ -15,6 +15,8 @@ from PIL import Image
 
 from spikeloom.explore import page, picture, tables
 
+pytestmark = pytest.mark.xdist_group("page")
+
 
 class Loads(HTMLParser):
     """Collects what the tags of a page load; what stands in scripts is text."""

@@ -9,6 +9,8 @@ from page_window import Found, Open, comes, ids, place, shown, shows
 
 from spikeloom.explore import page
 
+pytestmark = pytest.mark.xdist_group("page")
+
 
 @pytest.mark.parametrize("chart", ["front", "roofline"])
 def test_a_click_on_a_point_shows_its_fold(opened: Open, found: Found, chart: str) -> None:

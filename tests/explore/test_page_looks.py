@@ -6,9 +6,12 @@ import copy
 import re
 from pathlib import Path
 
+import pytest
 from page_window import Found, Open, ids, place, shows
 
 from spikeloom.explore import page
+
+pytestmark = pytest.mark.xdist_group("page")
 
 
 def sparse(found: Found) -> Found:

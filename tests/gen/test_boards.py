@@ -236,6 +236,7 @@ def test_what_cannot_be_built(tiny: Design, tmp_path: Path) -> None:
     assert not (tmp_path / f"{NAME}.bin").exists()
 
 
+@pytest.mark.slow
 def test_too_large_a_design_is_refused_with_what_it_needs(tmp_path: Path) -> None:
     (tmp_path / "big.v").write_text(
         "module top(input uart_0__rx__io, clk12_0__io, button_0__io, output uart_0__tx__io, led_0__io, led_1__io);\n"

@@ -115,13 +115,13 @@ def test_too_small_a_device_names_the_resource() -> None:
     rng = np.random.default_rng(3)
     wide = Network(
         (
-            Input(name="input", shape=(2048, 1, 1), high=1),
-            Linear(name="fc", source="input", weight=rng.integers(-7, 8, (512, 2048)), weight_bits=4),
-            Readout(name="out", source="fc", bias=np.arange(512)),
+            Input(name="input", shape=(512, 1, 1), high=1),
+            Linear(name="fc", source="input", weight=rng.integers(-7, 8, (256, 512)), weight_bits=4),
+            Readout(name="out", source="fc", bias=np.arange(256)),
         ),
         1,
     )
-    with pytest.raises(PlanError, match=r"fits ecp5-12k: .* takes 2\d\d block RAMs of 28; choose a larger device"):
+    with pytest.raises(PlanError, match=r"fits ecp5-12k: .* takes \d\d block RAMs of 28; choose a larger device"):
         Design(wide, auto(wide, device="ecp5-12k"))
 
 

@@ -187,7 +187,8 @@ COLUMNS = {"ice40": ("SB_LUT4", "SB_CARRY", "SB_DFF", "SB_RAM40_4K", "no LUT RAM
            "ecp5": ("LUT4", "CCU2C", "TRELLIS_FF", "DP16KD", "TRELLIS_DPR16X4")}  # fmt: skip
 
 
-@pytest.mark.parametrize(("device", "command"), [("ice40", "synth_ice40 -device u"), ("ecp5", "synth_ecp5")])
+@pytest.mark.parametrize(("device", "command"), [
+    pytest.param("ice40", "synth_ice40 -device u", marks=pytest.mark.slow), ("ecp5", "synth_ecp5")])
 def test_size_is_that_of_the_document(device: str, command: str, tmp_path: Path) -> None:
     core = LinkCore(LinkSpec(BitRate(24e6, 1e6), bytes(range(1, 9)), frame_bytes=64, input_high=15, classes=10))
     (tmp_path / "top.v").write_text(module(core, "link"))

@@ -137,7 +137,7 @@ def test_stage_follows_the_law(geometry: str, shares: tuple[float, float]) -> No
     check(stage(spec), x, shares)
 
 
-@pytest.mark.parametrize(("scans", "span"), [(1, 1), (1, 5), (2, 2)])
+@pytest.mark.parametrize(("scans", "span"), [(1, 1), pytest.param(1, 5, marks=pytest.mark.slow), (2, 2)])
 @pytest.mark.parametrize("density", [0.0, 1.0])
 def test_all_zero_and_all_dense(density: float, scans: int, span: int) -> None:
     spec = window(channels=16, groups=8, scans=scans, span=span, credits=16)

@@ -40,6 +40,7 @@ class Stopped(Exception):
     """Raised after an epoch, which is then not in the checkpoint yet."""
 
 
+@pytest.mark.slow
 def test_a_training_killed_at_any_moment_ends_with_the_same_weights(tmp_path: Path) -> None:
     script = [sys.executable, str(HERE / "killed_training.py"), str(tmp_path)]
     done = subprocess.run(script, capture_output=True, text=True, timeout=300, check=False)

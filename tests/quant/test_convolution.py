@@ -206,7 +206,7 @@ def in_a_process(program: str, widest: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("widest", ["DEFAULT", "AVX2", "SSE41"])
+@pytest.mark.parametrize("widest", ["DEFAULT", "AVX2", pytest.param("SSE41", marks=pytest.mark.slow)])
 def test_no_gradient_is_wrong_and_no_memory_damaged(widest):
     folder = str(Path(__file__).parent)
     in_a_process(f"import sys; sys.path.insert(0, {folder!r}); import test_convolution as t; "

@@ -86,7 +86,8 @@ def test_too_many_thresholds_make_levels_coarser() -> None:
     assert stairs.thresholds.shape[1] <= MOST and stairs.unit.item() > 0.01
 
 
-@pytest.mark.parametrize(("name", "bits"), [("SiLU", 3), pytest.param("sigmoid", 8, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "bits"), [("SiLU", 3), ("sigmoid", 8)])
 def test_verilog(name: str, bits: int, tmp_path: Path) -> None:
     _, found = quantised(CURVES[name], bits, weight_bits=4)
     assert sum(isinstance(node, Staircase) for node in found.network) == 2

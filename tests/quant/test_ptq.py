@@ -365,7 +365,8 @@ def test_refusals_name_layer_rule_and_remedy() -> None:
         refused(layers, match, NetworkError, **settings)
 
 
-@pytest.mark.parametrize("settings", [FORMS[1], pytest.param(FORMS[2], marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", FORMS[1:3])
 def test_verilog_of_a_quantised_network(settings: dict[str, Any], tmp_path: Path) -> None:
     network = quantise(model(Separable), **settings).network
     api.generate(network, tmp_path / "design")

@@ -72,7 +72,7 @@ def origins(layers: list[Layer]) -> dict[str, str]:
     return {layer.name: layer.repeats for layer in layers if layer.repeats}
 
 
-@pytest.mark.parametrize("rule", ["lossless", "causal"])
+@pytest.mark.parametrize("rule", ["lossless", pytest.param("causal", marks=pytest.mark.slow)])
 def test_the_integers_are_those_of_the_model(rule: Any, tmp_path: Path) -> None:
     """Lossless: the very logits of the QCFS model, run as it is written; both rules: the cores and the Verilog."""
     torch.manual_seed(0)

@@ -19,7 +19,9 @@ TESTS = [
 ]
 
 
-@pytest.mark.parametrize(("onednn", "torch"), [("AVX2", "avx2"), ("SSE41", "default")])
+@pytest.mark.parametrize(
+    ("onednn", "torch"), [("AVX2", "avx2"), pytest.param("SSE41", "default", marks=pytest.mark.slow)]
+)
 def test_training_is_right(onednn, torch, tmp_path):
     limits = {"ONEDNN_MAX_CPU_ISA": onednn, "ATEN_CPU_CAPABILITY": torch, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp", str(tmp_path / "tests")]

@@ -18,6 +18,7 @@ from spikeloom.quant.training.workers import Workers, joined
 SCRIPT = Path(__file__).parent / "two_workers.py"
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_model(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

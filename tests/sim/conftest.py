@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 import pytest
 from sim_pipeline import PORTS, Pipeline, emit
 
+from spikeloom.sim.simulators.cache import cache_folder
 from spikeloom.sim.simulators.verilator import VerilatorModel
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of built programs, shared by all workers of a run."""
+def cache() -> Path:
+    """Return the folder of built programs, which commands of the tests use too."""
     missing = [name for name in ("g++", "make", "perl") if shutil.which(name) is None]
     if missing:
         pytest.skip(f"no {', '.join(missing)} on this machine")
-    base = tmp_path_factory.getbasetemp()
-    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "sim-cache"
+    return cache_folder()
+
+
+@pytest.fixture
+def own_cache(cache: Path, tmp_path: Path) -> Path:
+    """A folder of built programs that has Verilator's library and no design."""
+    folder = tmp_path / "own cache"
+    folder.mkdir()
+    for library in cache.glob("runtime-*"):
+        shutil.copytree(library, folder / library.name)
+    return folder
 
 
 @pytest.fixture(scope="session")

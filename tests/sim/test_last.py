@@ -52,7 +52,9 @@ def broken(outcome: Outcome) -> tuple[Kind, str, int, str]:
     return first.kind, first.boundary, first.word, first.text
 
 
-@pytest.mark.parametrize(("name", "word"), [("never", 2), ("always", 0), ("a word early", 1)])
+@pytest.mark.parametrize(("name", "word"), [
+    ("a word early", 1), *(pytest.param(*p, marks=pytest.mark.slow) for p in (("never", 2), ("always", 0)))
+])  # fmt: skip
 def test_a_wrong_mark_is_seen(name: str, word: int, tried: Callable[..., Outcome]) -> None:
     assert broken(tried(WRONG[name])) == (Kind.RULE, "last", word, VIOLATIONS["last"])
 

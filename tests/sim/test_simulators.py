@@ -59,8 +59,10 @@ def test_verilator_equals_the_model(stimulus: Stimulus, built: VerilatorModel, t
     assert_same(built.run(stimulus, tmp_path), model(stimulus))
 
 
-@pytest.mark.parametrize("name", ["steady", "resets"])
-@pytest.mark.parametrize("simulator", ["verilator", pytest.param("icarus", marks=needs_icarus)])
+@pytest.mark.parametrize(("simulator", "name"), [
+    ("verilator", "resets"), pytest.param("verilator", "steady", marks=pytest.mark.slow),
+    *(pytest.param("icarus", name, marks=needs_icarus) for name in ("steady", "resets")),
+])  # fmt: skip
 def test_cocotb_equals_the_model(simulator: str, name: str, verilog: Path, cocotb_dir: Path, cache: Path) -> None:
     stimulus = STIMULI[name]
     assert_same(run_cocotb(verilog, PORTS, stimulus, cocotb_dir, simulator)[0], model(stimulus))
@@ -87,7 +89,9 @@ def test_run_stream_gives_the_ports() -> None:
 BLOCKED = Stimulus(random_stimulus(7, 3000, 3000, source=0, sink=0).words, 3000, sink_pauses=np.ones(3000, bool))
 
 
-@pytest.mark.parametrize(("flaw", "cycles"), [("valid", [5, 7, 9]), ("payload", [5, 6, 7])])
+@pytest.mark.parametrize(
+    ("flaw", "cycles"), [("valid", [5, 7, 9]), pytest.param("payload", [5, 6, 7], marks=pytest.mark.slow)]
+)
 def test_broken_rules_are_seen(flaw: str, cycles: list[int], cache: Path, tmp_path: Path) -> None:
     design = Pipeline(flaw)
     built = VerilatorModel.build(emit(design, tmp_path), PORTS, cache)

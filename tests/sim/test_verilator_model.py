@@ -15,13 +15,14 @@ from spikeloom.sim.simulators.verilator import VerilatorModel
 from spikeloom.sim.trace import SimulationError, Stimulus
 
 
-def test_cache_holds_what_was_built(built: VerilatorModel, verilog: Path, cache: Path, tmp_path: Path) -> None:
-    again = VerilatorModel.build(verilog, PORTS, cache)
-    assert (again.program, again.build_seconds) == (built.program, 0.0)
+def test_cache_holds_what_was_built(verilog: Path, own_cache: Path, tmp_path: Path) -> None:
+    built = VerilatorModel.build(verilog, PORTS, own_cache)
+    again = VerilatorModel.build(verilog, PORTS, own_cache)
+    assert built.build_seconds > 0 and (again.program, again.build_seconds) == (built.program, 0.0)
     changed = tmp_path / PORTS.verilog
     changed.write_text(verilog.read_text().replace("level != 2'h2", "level == 2'h0", 1))
     assert changed.read_text() != verilog.read_text()
-    other = VerilatorModel.build(changed, PORTS, cache)
+    other = VerilatorModel.build(changed, PORTS, own_cache)
     assert other.program != built.program and other.build_seconds > 0
     stimulus = random_stimulus(7, 50, 200, source=0, sink=0)
     traces = [model.run(stimulus, tmp_path / "run") for model in (built, other)]
