@@ -59,7 +59,7 @@ def each_side(setting: int | Sequence[int]) -> tuple[tuple[int, int], tuple[int,
 @dataclass(frozen=True)
 class Windows:
     """Windows of ``kernel`` (Ky, Kx) cells, ``dilation`` cells apart, moved by ``stride`` over a map with ``padding``
-    cells of 0 around it, ((top, bottom), (left, right)); what is left over at the end of a line is left out."""
+    cells around it, ((top, bottom), (left, right)); what is left over at the end of a line is left out."""
 
     kernel: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
@@ -108,10 +108,14 @@ class Windows:
                 "padding"
             )
 
-    def views(self, x: np.ndarray) -> np.ndarray:
-        """The windows of ``x`` (..., H, W) with their padding, (..., rows, columns, Ky, Kx)."""
+    def views(self, x: np.ndarray, pad: np.ndarray | None = None) -> np.ndarray:
+        """The windows of ``x`` (..., H, W) with their padding, (..., rows, columns, Ky, Kx): zeros, or ``pad`` (...),
+        of the type of ``x``."""
         (sy, sx), (dy, dx) = self.stride, self.dilation
         around = np.pad(x, [(0, 0)] * (x.ndim - 2) + list(self.padding)) if self.padded else x
+        if pad is not None:
+            inside = np.pad(np.ones(x.shape[-2:], bool), self.padding)
+            around = np.where(inside, around, np.asarray(pad, x.dtype)[..., None, None])
         return sliding_window_view(around, self.extent, (-2, -1))[..., ::sy, ::sx, ::dy, ::dx]
 
     def times_read(self, size: tuple[int, int]) -> np.ndarray:

@@ -11,7 +11,7 @@ from ..ir.ops import Conv2d, Linear, Synapse
 from ..ir.signal import Signal
 from ..ir.windows import Pair, each_way
 from .exact import exact_dtype
-from .registry import step_kernel
+from .registry import by_channel, step_kernel
 
 __all__ = ["convolve"]
 
@@ -21,7 +21,12 @@ def _conv2d(node: Conv2d, x: Tensor, source: Signal) -> Tensor:
     weight = torch.from_numpy(node.weight.copy())
     (top, bottom), (left, right) = node.windows.padding
     stride, padding, dilation = each_way(node.stride), (top, left), each_way(node.dilation)
-    if (top, left) != (bottom, right):
+    if node.pad is not None:
+        high, wide = x.shape[2:]
+        framed = by_channel(node.pad).to(x.dtype).expand(len(x), -1, top + high + bottom, left + wide + right).clone()
+        framed[:, :, top : top + high, left : left + wide] = x
+        x, padding = framed, (0, 0)
+    elif (top, left) != (bottom, right):
         x, padding = F.pad(x, (left, right, top, bottom)), (0, 0)
     return convolve(x, weight, stride, padding, exact_dtype(_most(node, source)), node.groups, dilation)
 

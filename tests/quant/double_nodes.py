@@ -20,7 +20,8 @@ def evaluated(node: Node, x: list[Tensor]) -> Tensor:
         case Input() | Add():
             return torch.stack(x).sum(0)
         case Conv2d():
-            inside = F.pad(x[0], sides(node.padding))
+            zero = 0 if node.pad is None else channels(node.pad)
+            inside = F.pad(x[0] - zero, sides(node.padding)) + zero
             weight, dilation = torch.tensor(node.weight).double(), getattr(node, "dilation", 1)
             return F.conv2d(inside, weight, stride=node.stride, dilation=dilation, groups=node.groups)
         case Linear():

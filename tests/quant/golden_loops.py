@@ -119,9 +119,14 @@ def lines(setting, axis: int) -> tuple[int, int]:
 
 def naive_conv(node: Conv2d, s: np.ndarray) -> np.ndarray:
     co, ci, ky, kx = node.weight.shape
-    _, high, wide = s.shape
+    channels, high, wide = s.shape
     (top, bottom), (left, right) = lines(node.padding, 0), lines(node.padding, 1)
     (down, along), (dy, dx) = both(node.stride), both(node.dilation)
+    pad = [0] * channels if node.pad is None else node.pad.tolist()
+
+    def cell(c: int, y: int, x: int) -> int:
+        return int(s[c, y, x]) if 0 <= y < high and 0 <= x < wide else pad[c]
+
     out = []
     for o in range(co):
         rows = []
@@ -129,9 +134,8 @@ def naive_conv(node: Conv2d, s: np.ndarray) -> np.ndarray:
             rows.append(
                 [
                     sum(
-                        int(node.weight[o, i, a, b]) * int(s[o // (co // node.groups) * ci + i, y + a * dy, x + b * dx])
+                        int(node.weight[o, i, a, b]) * cell(o // (co // node.groups) * ci + i, y + a * dy, x + b * dx)
                         for i, a, b in product(range(ci), range(ky), range(kx))
-                        if 0 <= y + a * dy < high and 0 <= x + b * dx < wide
                     )
                     for x in range(-left, wide + right - (kx - 1) * dx, along)
                 ]

@@ -101,6 +101,8 @@ def met(node: Conv2d, x: np.ndarray, shape: tuple[int, int, int]) -> tuple[np.nd
         places = [(a, b, y + a * dy, left + b * dx) for a in range(kernel[0]) for b in range(kernel[1])]
         inside = [place for place in places if 0 <= place[2] < h and 0 <= place[3] < w]
         some = [(a, b, k) for a, b, i, j in inside for k in range(c) if x[frame][..., k, i, j].any()]
+        if node.pad is not None:
+            some += [(a, b, k) for a, b, i, j in places if (a, b, i, j) not in inside for k in np.flatnonzero(node.pad)]
         for a, b, k in some:
             taps[a * kernel[1] + b, k] = True
         if some:

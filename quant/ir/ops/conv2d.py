@@ -22,7 +22,8 @@ class Conv2d(Synapse):
     every step, where g = co // (Co / ``groups``) is the group of the output channel.
 
     ``weight`` has shape (Co, Ci, Ky, Kx) with Ci input channels a group (one: depthwise); positions outside the input
-    count as 0. ``stride`` (sy, sx) and ``dilation`` (dy, dx) may differ in the two directions, ``padding`` (top,
+    count as ``pad``, a value for each of the groups * Ci input channels, that the input can have; without it as 0. Only
+    what does not change over time has one, and zeros are kept as None. ``stride`` (sy, sx) and ``dilation`` (dy, dx) may differ in the two directions, ``padding`` (top,
     bottom, left, right) at the sides; each is one number where all of its are alike.
     """
 
@@ -30,6 +31,7 @@ class Conv2d(Synapse):
     padding: Sides = 0
     groups: int = field(default=1, metadata=IMPLICIT)
     dilation: Pair = field(default=1, metadata=IMPLICIT)
+    pad: np.ndarray | None = field(default=None, metadata=IMPLICIT)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -43,6 +45,25 @@ class Conv2d(Synapse):
         if self.groups < 1 or len(self.weight) % self.groups:
             self._fail(f"groups must divide the {len(self.weight)} output channels, not be {self.groups}")
         self._check_padding(self.windows)
+        if self.pad is not None:
+            self._check_pad()
+
+    def _check_pad(self) -> None:
+        """Refuse a ``pad`` that no input could have; keep zeros as None."""
+        self._arrays("pad")
+        pad, channels = self.pad, self.weight.shape[1] * self.groups
+        assert pad is not None
+        if pad.shape != (channels,):
+            self._fail(f"pad must have a value for each of the {channels} input channels, not shape {pad.shape}")
+        if not pad.any():
+            object.__setattr__(self, "pad", None)
+        elif not self.windows.padded:
+            self._fail("has pad, but padding = 0, so that nothing would stand around the map; leave one of them out")
+
+    @property
+    def around(self) -> np.ndarray | None:
+        """The values of ``pad``."""
+        return self.pad
 
     @property
     def windows(self) -> Windows:
@@ -58,11 +79,23 @@ class Conv2d(Synapse):
                 f"{source.shape[0]}"
             )
         self.windows.check(self.name, source.shape)
+        if self.pad is None:
+            return
+        if source.kind == "spikes":
+            self._fail(
+                f"has pad, what stands around values, but {self.source} gives spikes, around which there are none; "
+                "leave pad out"
+            )
+        if self.pad.min() < source.low or self.pad.max() > source.high:
+            self._fail(
+                f"pad must be in {source.low}..{source.high}, the range of {self.source}, found "
+                f"{self.pad.min()}..{self.pad.max()}; clip it"
+            )
 
     def reference_step(self, x: np.ndarray) -> np.ndarray:
         """Windows as rows of a matrix, times the weights, group by group."""
         outputs, inputs = self.weight.shape[:2]
-        windows = self.windows.views(x)
+        windows = self.windows.views(x, self.pad)
         n, _, height, width = windows.shape[:4]
         found, per_group = [], outputs // self.groups
         for g in range(self.groups):
@@ -75,8 +108,10 @@ class Conv2d(Synapse):
     def array_shape(
         cls, field: str, shape: tuple[int, ...], entry: Mapping[str, Any], source: tuple[int, int, int]
     ) -> tuple[bool, str]:
-        """(Co, Ci, Ky, Kx), of kernels that fit into the padded map."""
+        """(Co, Ci, Ky, Kx), of kernels that fit into the padded map; (C,) of what stands around it."""
         c, groups = source[0], entry.get("groups", 1)
+        if field == "pad":
+            return shape == (c,), f"({c},)"
         room = zip(source[1:], each_side(entry.get("padding", 0)), each_way(entry.get("dilation", 1)), strict=True)
         rows, columns = ((n + sum(max(0, side) for side in sides) - 1) // max(1, apart) + 1 for n, sides, apart in room)
         fits = len(shape) == 4 and shape[1] * groups == c and shape[2] <= rows and shape[3] <= columns

@@ -50,6 +50,11 @@ class Synapse(Node, ABC):
         """The windows from which it computes one output pixel each."""
         return Windows((1, 1))
 
+    @property
+    def around(self) -> np.ndarray | None:
+        """What its windows see around the map, a value for each input channel (C,); None for zeros."""
+        return None
+
     @abstractmethod
     def _check_inputs(self, source: Signal) -> None:
         """Refuse a source that its weights do not fit."""
@@ -68,12 +73,13 @@ class Synapse(Node, ABC):
             part.sum(2).reshape(groups, -1, taps.shape[1]) for part in (np.maximum(taps, 0), np.minimum(taps, 0))
         )
         low, high = spans[0].always
-        low, high = (x.reshape(groups, -1, 1) for x in (np.minimum(low, 0), np.maximum(high, 0)))  # 0: the padding
+        low, high = (x.reshape(groups, -1, 1) for x in (np.minimum(low, 0), np.maximum(high, 0)))  # 0: zero padding
         lowest, highest = positive @ low + negative @ high, positive @ high + negative @ low
         return Span(lowest.reshape(1, -1), highest.reshape(1, -1), np.gcd.reduce(taps.reshape(len(taps), -1), axis=1))
 
     def fan_out(self, shape: tuple[int, int, int]) -> np.ndarray:
-        """Synapses (C, H, W) that each element of a source of ``shape`` reaches; there are none on padding."""
+        """Synapses (C, H, W) that each element of a source of ``shape`` reaches; there are none on padding, whatever
+        stands there: it is a constant."""
         outputs = len(self.weight) * self.weight.shape[1] // shape[0]
         return np.broadcast_to(outputs * self.windows.times_read(shape[1:]), shape)
 
@@ -99,21 +105,21 @@ class _SynapseReach(NodeReach):
 
     def __init__(self, node: Synapse, place: Place) -> None:
         super().__init__(place)
-        self._windows = node.windows
+        self._windows, self._pad = node.windows, node.around
         low, high = place.spans[0].always
         active = np.broadcast_to(((low < 0) | (high > 0))[:, None, None], place.sources[0].shape)
-        self.branches["inputs"] = Branches.of(taps(node.windows, active))
+        self.branches["inputs"] = Branches.of(taps(node.windows, active, self._pad))
         if node.windows.padded:
-            self.branches["padding"] = Branches.of(edges(node.windows, active))
+            self.branches["padding"] = Branches.of(edges(node.windows, active, self._pad))
 
     def observe(self, inputs: Sequence[np.ndarray], result: np.ndarray) -> None:
-        zero, windows = zero_windows(self._windows, inputs[0], self.place.signal.shape)
+        zero, windows = zero_windows(self._windows, inputs[0], self.place.signal.shape, self._pad)
         self.windows = self.windows[0] + zero, self.windows[1] + windows
 
     def meet(self, active: Sequence[np.ndarray]) -> None:
         for kind, met in (("inputs", taps), ("padding", edges)):
             if kind in self.branches and not self.branches[kind].done:
-                self.branches[kind].seen |= met(self._windows, active[0])
+                self.branches[kind].seen |= met(self._windows, active[0], self._pad)
 
     def texts(self, kind: str) -> list[str]:
         branches = self.branches[kind]
