@@ -19,7 +19,7 @@ from spikeloom.gen.folding.rates import WordRates
 from spikeloom.gen.lowering.layers import layers
 from spikeloom.gen.lowering.plan import build_stage, fold_choices
 from spikeloom.quant import golden
-from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.network import Network, Signal
 from spikeloom.quant.ir.ops import (
     IF,
     Add,
@@ -42,9 +42,9 @@ from spikeloom.sim.trace import Stimulus
 
 @st.composite
 def networks(draw: st.DrawFn) -> Network:
-    """Convolutions (grouped and depthwise ones too), pools, residual blocks, one or two linear layers, one or two
-    read-outs; initial membranes of channels or single neurons; neurons of all rules, or lossless ones, with a lower
-    end too; T 1..16, or quantised."""
+    """Convolutions (grouped and depthwise ones too, of values with other numbers than 0 around them), pools, residual
+    blocks, one or two linear layers, one or two read-outs; initial membranes of channels or single neurons; neurons of
+    all rules, or lossless ones, with a lower end too; T 1..16, or quantised."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="weights"))
     steps = draw(st.sampled_from([*range(1, 9), 12, 16]), label="T")
     quantised = steps == 1 and draw(st.booleans(), label="quantised")
@@ -59,8 +59,22 @@ def networks(draw: st.DrawFn) -> Network:
     def synapse(kind: type, name: str, weight_shape: tuple[int, ...], source: str = "", **geometry: Any) -> None:
         bits = draw(st.integers(2, 8), label=f"{name} bits")
         top = (1 << (bits - 1)) - 1
-        weight = rng.integers(-top - (bits > 2), top + 1, weight_shape)
-        nodes.append(kind(name=name, source=source or nodes[-1].name, weight=weight, weight_bits=bits, **geometry))
+        weight, source = rng.integers(-top - (bits > 2), top + 1, weight_shape), source or nodes[-1].name
+        if np.any(geometry.get("padding", 0)):
+            geometry["pad"] = around(name, source)
+        nodes.append(kind(name=name, source=source, weight=weight, weight_bits=bits, **geometry))
+
+    def around(name: str, source: str) -> np.ndarray | None:
+        """What stands around the result of ``source``: zeros, or of values numbers that it can have, all alike too."""
+        signals: dict[str, Signal] = {}
+        for node in nodes:
+            signals[node.name] = node.signal([signals[before] for before in node.sources], steps)
+        found = signals[source]
+        kinds = ["", "", "alike", "each"] if found.kind == "values" else [""]
+        if not (kind := draw(st.sampled_from(kinds), label=f"{name} pad")):
+            return None
+        numbers = rng.integers(found.low, found.high + 1, found.shape[0])
+        return numbers if kind == "each" else np.full_like(numbers, numbers[0])
 
     def answer(channels: int, height: int = 1, width: int = 1) -> None:
         name = nodes[-1].name
@@ -157,7 +171,7 @@ def networks(draw: st.DrawFn) -> Network:
         if draw(st.booleans(), label="pool"):
             last = nodes[-1]
             summing = getattr(last, "rule", "") == "signed" or draw(st.booleans())
-            low = getattr(last, "lo", getattr(last, "low", 0))
+            low = getattr(last, "lo", getattr(last, "lowest", getattr(last, "low", 0)))
             windows = random_windows.pool(draw, (h, w), padded=summing or low == 0)
             geometry = {"kernel": windows.kernel, "stride": windows.stride, "padding": sum(windows.padding, ())}
             nodes.append((SumPool if summing else MaxPool)(name=f"pool{k}", source=last.name, **geometry))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from amaranth import *
@@ -37,16 +37,17 @@ def ram(
     depth: int,
     attrs: Mapping[str, str] | None = None,
     *,
+    init: Sequence[int] = (),
     name: str = "memory",
     domain: Literal["sync", "comb"] = "sync",
 ) -> tuple[Port, Port]:
     """Add a memory as submodule ``name``; return its write port and its read port.
 
     ``domain`` of the read port: in the next cycle ("sync", where ``en`` is high) or at once ("comb"). On an FPGA it
-    starts with zeros; on an ASIC with anything, as ``ram.v`` or ``register_file.v``.
+    starts with ``init``, zeros behind it; on an ASIC with anything, as ``ram.v`` or ``register_file.v``.
     """
     if not isinstance(platform, Library) or not is_asic(platform):
-        m.submodules[name] = memory = Memory(shape=width, depth=depth, init=[], attrs=dict(attrs or {}))
+        m.submodules[name] = memory = Memory(shape=width, depth=depth, init=list(init), attrs=dict(attrs or {}))
         write = memory.write_port()
         read = memory.read_port(domain=domain)
         return write, read

@@ -1,5 +1,5 @@
 """Proofs about windows and whole stages: every word of the walk in its place, none that is skipped was not zero, the
-padding is zero whatever the memory holds, and nothing stops for ever."""
+padding is what stands there whatever the memory holds, and nothing stops for ever."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +33,15 @@ WINDOWS = {
     "dilated": replace(PADDED, height=3, kernel=(2, 1), stride=(1, 1), padding=((1, 1), (0, 0)), dilation=(2, 1),
                        rows=3),
 }
+WINDOWS |= {
+    "pad": replace(PADDED, pad=(2,)),
+    "pad, columns": replace(PADDED, columns=True, pad=(2,)),
+    "pad, words differ": replace(PADDED, channels=2, height=1, kernel=(2, 2), padding=((1, 0), (1, 0)), pad=(2, 1)),
+    "pad, channels": replace(PADDED, channels=2, height=1, kernel=(2, 1), padding=((1, 0), (0, 0)), pad=(2, 1),
+                             order="channels", groups=2),
+    "pad, columns, words differ": replace(PADDED, channels=2, height=1, padding=((1, 0), (1, 0)), pad=(3, 1),
+                                          columns=True),
+}
 WINDOWS["columns, dilated"] = replace(WINDOWS["dilated"], kernel=(2, 2), padding=((1, 1), (1, 0)), columns=True)
 
 
@@ -48,7 +57,8 @@ def window_bench(window: Window, stall: int, kept_memory: bool = False) -> Bench
         m.d.comb += Assume(bench.running | ~window.i.valid, None)
     hold, back = bench.free(1, "hold"), bench.free(1, "back")
     m.d.comb += [window.hold.eq(hold), window.taken.eq(back)]
-    walk = spec.compute(np.arange(1, spec.i_words + 1).reshape(-1, 1, 1))[:, :, 0]  # 0: padding
+    walk = replace(spec, pad=()).compute(np.arange(1, spec.i_words + 1).reshape(-1, 1, 1))[:, :, 0]  # 0: padding
+    pads = spec.compute(np.zeros((spec.i_words, 1, 1), int))[:, :, 0]  # what stands there
     result = spec.scan_words * spec.scans
 
     def cyclic(step: Value, count: int, name: str) -> tuple[Signal, Signal]:
@@ -98,7 +108,8 @@ def window_bench(window: Window, stall: int, kept_memory: bool = False) -> Bench
     for lane in range(walk.shape[1]):
         walked = word_from(m, [Const(int(w), 4) for w in walk[:, lane]], place, f"walked_{lane}")
         part = data[lane * BITS :][:BITS]
-        bench.rule(f"padding is zero, lane {lane}", ~out.valid | (walked != 0) | (part == 0))
+        around = word_from(m, [Const(int(w), BITS) for w in pads[:, lane]], place, f"around_{lane}")
+        bench.rule(f"padding is what stands there, lane {lane}", ~out.valid | (walked != 0) | (part == around))
         same = (walked == marked + 1) & (frame_o == frame)
         bench.rule(f"the word in its place, lane {lane}", ~out.valid | ~same | (part == kept))
     waiting, whole = Signal(4, name="waiting"), Signal(name="whole")

@@ -89,10 +89,30 @@ UNEVEN = {
 }
 """Windows that differ in the two directions or at the sides, or whose kernel rows or columns lie apart."""
 
+PADS = {
+    "pad": dict(padding=around(1), pad=(1, 3, 1, 3)),
+    "pad, words differ": dict(padding=around(1), pad=(3, 1, 0, 2), groups=2),
+    "pad, one word a pixel": dict(i_format=WordFormat(4, 1, 0, 3), padding=((2, 1), (1, 0)), pad=(3, 0, 1, 2), rows=4),
+    "pad, signed": dict(i_format=WordFormat(2, 1, -2, 1), padding=around(1), pad=(-2, 1, 0, -1)),
+    "pad beside alone": dict(padding=((0, 0), (1, 1)), pad=(1, 2, 3, 0)),
+    "pad below alone": dict(padding=((0, 2), (0, 0)), pad=(1, 2, 3, 0)),
+    "pad, columns": dict(columns=True, padding=around(1), pad=(1, 3, 1, 3), rows=4),
+    "pad, columns, words differ": dict(columns=True, padding=((2, 1), (1, 0)), pad=(3, 1, 0, 2), groups=2),
+    "pad, columns, dilated": dict(columns=True, dilation=(2, 2), padding=((3, 1), (1, 2)), pad=(3, 1, 0, 2)),
+    "pad, channels": dict(order="channels", padding=around(1), pad=(3, 1, 0, 2), stride=(2, 2)),
+    "pad, parts": dict(order="channels", channels=12, part=3, groups=2, padding=around(1),
+                       pad=(3, 1, 0, 2, 1, 1, 2, 2, 3, 3, 0, 0)),
+    "pad, dilated": dict(dilation=(2, 3), padding=((3, 2), (2, 1)), pad=(3, 1, 0, 2), rows=7),
+}
+"""Windows with a value for each channel around the frame."""
+
+ALL = GEOMETRIES | UNEVEN | PADS
+
 PAUSES = ((0.0, 0.0), (0.6, 0.0), (0.0, 0.6), (0.3, 0.3))
 PAUSED = [
     *((g, shares) for shares in PAUSES for g in GEOMETRIES if "scans" not in g),
-    *(pytest.param(g, shares, marks=[pytest.mark.slow] * (shares != PAUSES[-1])) for shares in PAUSES for g in UNEVEN),
+    *(pytest.param(g, shares, marks=[pytest.mark.slow] * (shares != PAUSES[-1]))
+      for shares in PAUSES for g in UNEVEN | PADS),
 ]
 
 
@@ -103,16 +123,16 @@ def stage(spec: WindowSpec) -> StageSpec:
     )
 
 
-@pytest.mark.parametrize("geometry", GEOMETRIES | UNEVEN)
+@pytest.mark.parametrize("geometry", ALL)
 def test_walk_against_naive_loops(geometry: str) -> None:
-    spec = window(**(GEOMETRIES | UNEVEN)[geometry])
+    spec = window(**ALL[geometry])
     form, words = spec.i_format, spec.pixel_words
-    x = np.random.default_rng(0).integers(0, 4, (2 * spec.i_words, form.lanes, 1))
+    x = np.random.default_rng(0).integers(form.low, form.high + 1, (2 * spec.i_words, form.lanes, 1))
     frames = x.reshape(2, spec.height, spec.width, words, form.lanes, 1)
-    zero, expected = np.zeros((form.lanes, 1), int), []
+    pad, expected = np.array(spec.pad or [0] * spec.channels).reshape(words, form.lanes, 1), []
 
     def word(frame: np.ndarray, y: int, xx: int, c: int) -> np.ndarray:
-        return frame[y, xx, c] if 0 <= y < spec.height and 0 <= xx < spec.width else zero
+        return frame[y, xx, c] if 0 <= y < spec.height and 0 <= xx < spec.width else pad[c]
 
     for frame in frames:
         for oy in range(spec.o_size[0]):
@@ -140,9 +160,10 @@ def test_walk_against_naive_loops(geometry: str) -> None:
 
 @pytest.mark.parametrize(("geometry", "shares"), PAUSED)
 def test_stage_follows_the_law(geometry: str, shares: tuple[float, float]) -> None:
-    spec = stage(window(**(GEOMETRIES | UNEVEN)[geometry]))
+    spec = stage(window(**ALL[geometry]))
     rng = np.random.default_rng(7)
-    x = rng.integers(0, 4, (3 * spec.window.i_words, spec.i_format.lanes, 1))
+    form = spec.i_format
+    x = rng.integers(form.low, form.high + 1, (3 * spec.window.i_words, form.lanes, 1))
     words, (_, expected) = spec.i_format.pack(x), spec.compute(x)
     source, sink = (random_pauses(rng, 1500, share) for share in shares)
     i, o = Link(source=Gate(source)), Link(sink=Gate(sink))
@@ -187,6 +208,10 @@ def test_elaborates_twice_alike() -> None:
         (dict(padding=around(2)), r"padding must be smaller than the kernel, not \(\(2, 2\), \(2, 2\)\)"),
         (dict(padding=((0, 0), (0, 3)), dilation=(1, 2)), "padding must be smaller than the kernel, not "),
         (dict(order="channels", part=3), "part=3 does not divide the 2 words of a pixel"),
+        (dict(padding=around(1), pad=(1, 2)), "pad must have a value for each of the 4 channels of words of one time"),
+        (dict(padding=around(1), pad=(1, 2, 3, 4)), r"Elements must be in 0\.\.3, found 1\.\.4"),
+        (dict(padding=around(1), pad=(1,) * 4, i_format=WordFormat(2, 2, 0, 3)), "of one time step, not 4 in words of"),
+        (dict(padding=around(1), pad=(1,) * 4, chunk=2), "where the cells around the frame are zero only, not with"),
     ],
 )
 def test_errors_name_the_rule(changes: dict, message: str) -> None:

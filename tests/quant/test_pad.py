@@ -40,7 +40,8 @@ def network(steps: int = 3, pad: Any = PAD, fire: str = "causal", pool: bool = F
     groups = geometry.get("groups", 1)
     b.add(Conv2d, weight=b.weights(4, 4 // groups, 3, 3), weight_bits=3, pad=pad, **geometry).fire(4, rule=fire)
     b.add(Flatten)
-    return b.add(Linear, weight=b.weights(3, probe(b, steps)), weight_bits=3).add(Readout, bias=[0, 1, 2]).network(steps)
+    b.add(Linear, weight=b.weights(3, probe(b, steps)), weight_bits=3)
+    return b.add(Readout, bias=[0, 1, 2]).network(steps)
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)

@@ -44,8 +44,10 @@ class Synapses(Head):
             groups.check(layer, fold)
         refuse_undivided(layer, fold, _column_inputs(layer))
         if fold.skip and self.chunk(layer, fold.inputs) == 1:
-            remedy, channels = "leave skip out", layer.channels[1]
-            if layer.groups > 1:
+            remedy, channels, node = "leave skip out", layer.channels[1], layer.nodes[0]
+            if isinstance(node, Conv2d) and node.pad is not None:
+                reason = "the cells around its map are not zero (pad), and a word that is no zero is not skipped"
+            elif layer.groups > 1:
                 reason = "a grouped convolution walks a part of a pixel only"
             else:
                 reason = f"inputs={fold.inputs} does not cut the {channels} channels of a pixel into an even number of "
@@ -55,9 +57,10 @@ class Synapses(Head):
             raise PlanError(f"{layer.name}: fold skip=true does not fit, {reason}; {remedy}")
 
     def chunk(self, layer: StageNodes, inputs: int) -> int:
-        """As many as divide the words of a pixel."""
-        channels = layer.channels[1]
-        return 1 if layer.groups > 1 or inputs > channels else chunk_for(channels // inputs)
+        """As many as divide the words of a pixel; none where the cells around the map are not zero."""
+        channels, node = layer.channels[1], layer.nodes[0]
+        whole = layer.groups > 1 or inputs > channels or (isinstance(node, Conv2d) and node.pad is not None)
+        return 1 if whole else chunk_for(channels // inputs)
 
     def lower(self, layer: StageNodes, fold: Fold) -> tuple[WindowGeometry, list[CoreSpec]]:
         """The window of the kernel; the array; the cores behind it."""
@@ -123,6 +126,7 @@ def _geometry(layer: StageNodes, fold: Fold, columns: bool) -> WindowGeometry:
         kernel=node.windows.kernel,
         stride=node.windows.stride,
         padding=node.windows.padding,
+        pad=() if node.pad is None else tuple(node.pad.tolist()),
         dilation=node.windows.dilation,
         columns=columns,
     )

@@ -5,7 +5,7 @@ position and hands out one word a cycle (``walk``, ``readers``): for synapses al
 (``order="taps"``), again for every group of outputs and every group of time steps; for pools and grouped convolutions
 one part of the channels after the other (``order="channels"``). A row of the ring carries the cells of the padding on
 its left and right, and where there is padding above or below the frame one slot stays empty: they are never written, so
-the zeros around the image cost no logic.
+the zeros around the image, or what else stands there (``pad``), cost no logic.
 
 What comes behind never stalls. Instead the last word of a result is held back until a slot of the FIFO at the end of
 the stage is free for it: ``credits`` results at most are on their way or waiting.

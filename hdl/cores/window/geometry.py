@@ -40,6 +40,7 @@ class WindowGeometry:
         channels, height, width: of the input frame; ``lanes`` divides ``channels``. A vector is one pixel.
         kernel: (rows, columns) of the windows; ``dilation``, from one to the next; ``stride``, from window to window.
         padding: around the frame, ((top, bottom), (left, right)).
+        pad: what stands there, a value of a word's range for each channel, in words of one time step; without it zeros.
         order: "taps": all words of a window, kernel row by kernel row; "channels": those of a part of the channels,
             then those of the next.
         part: words of a pixel that are walked together with order "channels": one, or those of a group of a grouped
@@ -60,6 +61,7 @@ class WindowGeometry:
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
     padding: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
+    pad: tuple[int, ...] = ()
     dilation: tuple[int, int] = (1, 1)
     order: Literal["taps", "channels"] = "taps"
     groups: int = 1
@@ -83,6 +85,18 @@ class WindowGeometry:
             )
         if self.chunk and (self.columns or self.order != "taps"):
             raise ValueError("Words can be skipped where a window is walked tap by tap only")
+        if self.pad:
+            self._check_pad()
+
+    def _check_pad(self) -> None:
+        if len(self.pad) != self.channels or self.i_format.steps != 1:
+            raise ValueError(
+                f"pad must have a value for each of the {self.channels} channels of words of one time step, not "
+                f"{len(self.pad)} in words of {self.i_format.steps}"
+            )
+        self.i_format.checked(np.array(self.pad))
+        if self.chunk:
+            raise ValueError("Words can be skipped where the cells around the frame are zero only, not with pad")
 
     @property
     def extent(self) -> tuple[int, int]:
@@ -101,6 +115,16 @@ class WindowGeometry:
     def padded(self) -> bool:
         """Whether there is padding on any side."""
         return any(map(any, self.padding))
+
+    @property
+    def pad_words(self) -> list[int]:
+        """The bits of the words of a pixel around the frame."""
+        form = self.i_format
+        if not self.pad:
+            return [0] * self.pixel_words
+        mask = (1 << form.bits) - 1
+        words = [self.pad[first : first + form.lanes] for first in range(0, self.channels, form.lanes)]
+        return [sum((value & mask) << (form.bits * lane) for lane, value in enumerate(word)) for word in words]
 
     @property
     def margin(self) -> int:
@@ -198,7 +222,12 @@ class WindowGeometry:
         lanes, steps = words.shape[1:]
         (kh, kw), (sy, sx), (dy, dx) = self.kernel, self.stride, self.dilation
         x = words.reshape(-1, self.height, self.width, self.pixel_words, lanes, steps)
-        x = np.pad(x, ((0, 0), *self.padding, (0, 0), (0, 0), (0, 0)))
+        (above, _), (left, _) = self.padding
+        size = self.height + sum(self.padding[0]), self.width + sum(self.padding[1])
+        pad = np.array(self.pad or [0] * self.channels, x.dtype).reshape(self.pixel_words, lanes, 1)
+        around = np.broadcast_to(pad, (len(x), *size, self.pixel_words, lanes, steps)).copy()
+        around[:, above : above + self.height, left : left + self.width] = x
+        x = around
         x = np.lib.stride_tricks.sliding_window_view(x, self.extent, axis=(1, 2))[:, ::sy, ::sx]
         x = x[..., ::dy, ::dx]  # n y x c lane t ky kx
         if self.order == "channels":

@@ -61,6 +61,10 @@ def window_parts(spec: WindowSpec) -> Parts:
         parts.registers(slot_bits + spec.kernel[0])
         parts.mux(spec.rows, spec.kernel[0] * width)
         parts.logic["row mask"] += spec.kernel[0] * width if over else 0
+        if len(set(spec.pad_words)) > 1:
+            parts.counter(spec.pixel_words)
+            parts.table(spec.pixel_words, width)
+            parts.registers(width)
     else:
         slots = spec.rows + (1 if over else 0)
         depth = ((slots - 1) << index_bits(cells)) + cells

@@ -41,7 +41,7 @@ class Words:
 def dense(m: Module, place: Place, store: Store, flags: Flags) -> Words:
     """Hand out every word of the walk."""
     walk, writer, spec = place.walk, store.writer, store.spec
-    data = store.columns(place) if spec.columns else store.ring(place.at)
+    data = store.columns(place) if spec.columns else store.ring(place.at, walk)
     credit = credits(m, spec.credits, walk.moves & walk.final, flags.taken)
     held = walk.ending & walk.first_scan & flags.hold
     m.d.comb += [
@@ -60,7 +60,7 @@ def sparse(m: Module, place: Place, store: Store, flags: Flags) -> Words:
     walked = Signal.like(writer.rows)  # as ``rows``, for the walk, which runs before what is handed out
     m.d.sync += walked.eq(walked + writer.row_done - Mux(walk.row_ends, walk.freed, 0))
     row = row_counter(m, rows, spec.scans, walk.moves, walk.ends["ky"], "row")
-    data = store.ring(sparse.o.payload.at)
+    data = store.ring(sparse.o.payload.at, walk)
     m.d.comb += [
         sparse.write.en.eq(writer.written),
         sparse.write.at.eq(Cat(writer.cell, writer.slot)),

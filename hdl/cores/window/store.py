@@ -1,7 +1,7 @@
 """The memory of a window: all rows in one, or a memory for each row where whole kernel columns are read.
 
-Cells around the image are never written. On an FPGA they hold zeros from the start; where memories start with anything
-(target ``asic``) they are masked instead.
+Cells around the image are never written. On an FPGA they hold what stands there, zeros or ``spec.pad``, from the start;
+where memories start with anything (target ``asic``) they are masked instead.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from amaranth.lib import stream
 
 from ...memory.ram import ram
 from ...memory.rom import UNCHECKED, selected
+from ...streams.counter import counter
 from ...verilog.library import is_asic
 from .spec import WindowSpec
-from .walk import Place
+from .walk import Place, Walk
 from .writer import Writer
 
 __all__ = ["Store"]
@@ -25,37 +26,53 @@ class Store:
 
     def __init__(self, m: Module, platform: object, spec: WindowSpec, writer: Writer, i: stream.Interface) -> None:
         self.m, self.platform, self.spec, self.writer, self.i = m, platform, spec, writer, i
+        self._around: Signal | None = None
 
     @property
     def depth(self) -> int:
         """Words of a ring. A slot takes a power of two of cells, so that an address is slot and cell side by side.
-        There is no slot of zeros where the padding is masked."""
+        There is no slot of padding where that is masked."""
         cells = self.spec.cells
-        slots = self.spec.rows + (1 if any(self.spec.padding[0]) and not is_asic(self.platform) else 0)
-        return ((slots - 1) << (cells - 1).bit_length()) + cells
+        return ((self.slots - 1) << (cells - 1).bit_length()) + cells
 
-    def ring(self, at: Value) -> Value:
-        """All rows in one memory; return the word at address ``at``, one cycle later. The slot past the last row is
-        never written and holds the zeros of the padded rows."""
+    @property
+    def slots(self) -> int:
+        """Row slots of a ring, that of padding included."""
+        return self.spec.rows + (1 if any(self.spec.padding[0]) and not is_asic(self.platform) else 0)
+
+    @property
+    def slot_start(self) -> list[int]:
+        """What a row slot holds at the start, up to its last cell: in every cell what would stand there around the
+        frame; nothing where that is zero."""
+        spec = self.spec
+        return [spec.pad_words[cell % spec.pixel_words] for cell in range(spec.cells)] if spec.pad else []
+
+    def ring(self, at: Value, walk: Walk) -> Value:
+        """All rows in one memory; return the word at address ``at``, of ``walk``, one cycle later. The slot past the
+        last row is never written and holds the words of the padded rows."""
         m, spec, writer = self.m, self.spec, self.writer
         style = {} if self.depth * spec.i_format.width <= 1024 else {"ram_style": "block"}
         style |= UNCHECKED
-        write, read = ram(m, self.platform, spec.i_format.width, self.depth, style)
+        gap = [0] * ((1 << (spec.cells - 1).bit_length()) - spec.cells)
+        start = ((self.slot_start + gap) * self.slots)[: self.depth] if spec.pad else []
+        write, read = ram(m, self.platform, spec.i_format.width, self.depth, style, init=start)
         m.d.comb += [write.en.eq(writer.written), write.data.eq(self.i.payload)]
         m.d.comb += write.addr.eq(Cat(writer.cell, writer.slot))
         m.d.comb += [read.en.eq(1), read.addr.eq(at)]
-        return self.masked(read.data, spec.outside(at))
+        return self.masked(read.data, spec.outside(at), walk)
 
     def columns(self, place: Place) -> Value:
         """A memory for each row; return the cells of all kernel rows side by side, one cycle later."""
         m, spec, writer, walk = self.m, self.spec, self.writer, place.walk
         rows = []
         for k in range(spec.rows):
-            write, read = ram(m, self.platform, spec.i_format.width, spec.cells, UNCHECKED, name=f"row_{k}")
+            start = {"init": self.slot_start, "name": f"row_{k}"}
+            write, read = ram(m, self.platform, spec.i_format.width, spec.cells, UNCHECKED, **start)
             m.d.comb += [write.en.eq(writer.written & (writer.slot == k)), write.data.eq(self.i.payload)]
             m.d.comb += write.addr.eq(writer.cell)
             m.d.comb += [read.en.eq(1), read.addr.eq(place.cell)]
-            rows.append(self.masked(read.data, spec.outside(place.cell)) if any(spec.padding[1]) else read.data)
+            beside = any(spec.padding[1])
+            rows.append(self.masked(read.data, spec.outside(place.cell), walk) if beside else read.data)
         # ``first`` is the slot that the first kernel row would have; rows outside the frame are masked.
         first = Signal(range(spec.rows))
         first_later = Signal(range(spec.rows))
@@ -75,12 +92,28 @@ class Store:
             for slot in range(spec.rows):
                 with m.Case(slot):
                     m.d.comb += [word.eq(rows[(slot + k * apart) % spec.rows]) for k, word in enumerate(words)]
-        return Cat(Mux(inner_later[k], word, 0) for k, word in enumerate(words))
+        around = self.around(walk)
+        return Cat(Mux(inner_later[k], word, around) for k, word in enumerate(words))
 
-    def masked(self, word: Value, outside: Value) -> Value:
-        """``word``, read from a cell of which ``outside`` said one cycle before whether it lies around the image."""
+    def around(self, walk: Walk) -> Value | int:
+        """The word around the frame at the word of ``walk`` of one cycle before."""
+        m, spec = self.m, self.spec
+        if len(set(spec.pad_words)) == 1:
+            return spec.pad_words[0]
+        if self._around is None:
+            beside = spec.pixel_words // spec.pixel_parts
+            word, _ = counter(m, beside, walk.moves, "pixel_word")
+            at = Signal(range(spec.pixel_words), name="around_at")
+            m.d.comb += at.eq(walk.value["channel"] * beside + word)
+            self._around = Signal(spec.i_format.width, name="around")
+            m.d.sync += self._around.eq(selected(m, at, spec.pad_words, "around_word"))
+        return self._around
+
+    def masked(self, word: Value, outside: Value, walk: Walk) -> Value:
+        """``word`` of ``walk``, read from a cell of which ``outside`` said one cycle before whether it lies around the
+        image."""
         if not self.spec.padded or not is_asic(self.platform):
             return word
         later = Signal(name="outside")
         self.m.d.sync += later.eq(outside)
-        return Mux(later, 0, word)
+        return Mux(later, self.around(walk), word)

@@ -76,8 +76,8 @@ def _loops(spec: WindowSpec, unit: int) -> list[tuple[str, int]]:
 class Place:
     """Where the word of ``walk`` lies, in cells of ``walk.unit`` words.
 
-    Attributes: ``walk``; ``cell``; ``slot``, its row slot, or that of zeros for a padded row; ``base``, the slot of the
-    first input row of the window.
+    Attributes: ``walk``; ``cell``; ``slot``, its row slot, or that of the padding for a padded row; ``base``, the slot
+    of the first input row of the window.
     """
 
     def __init__(self, m: Module, walk: Walk) -> None:
@@ -122,7 +122,7 @@ class Place:
             m.d.comb += beyond.eq(self.slot + walk.offset)
             self.slot = Mux(beyond >= spec.rows, beyond - spec.rows, beyond)[: len(self.slot)]
         if any(spec.padding[0]) and not spec.columns:
-            self.slot = Mux(in_frame, self.slot, spec.rows)  # a slot that holds zeros
+            self.slot = Mux(in_frame, self.slot, spec.rows)  # a slot that is never written
 
     @property
     def at(self) -> Value:

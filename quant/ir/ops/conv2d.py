@@ -21,10 +21,11 @@ class Conv2d(Synapse):
     """I[co, y, x] = sum over ci, ky, kx of weight[co, ci, ky, kx] * s[g*Ci + ci, y*sy + ky*dy - top, x*sx + ...],
     every step, where g = co // (Co / ``groups``) is the group of the output channel.
 
-    ``weight`` has shape (Co, Ci, Ky, Kx) with Ci input channels a group (one: depthwise); positions outside the input
-    count as ``pad``, a value for each of the groups * Ci input channels, that the input can have; without it as 0. Only
-    what does not change over time has one, and zeros are kept as None. ``stride`` (sy, sx) and ``dilation`` (dy, dx) may differ in the two directions, ``padding`` (top,
-    bottom, left, right) at the sides; each is one number where all of its are alike.
+    ``weight`` has shape (Co, Ci, Ky, Kx) with Ci input channels a group (one: depthwise). Positions outside the input
+    count as ``pad``, a value for each of the groups * Ci input channels that the input can have; without it as 0. Only
+    what does not change over time has one, and zeros are kept as None. ``stride`` (sy, sx) and ``dilation`` (dy, dx)
+    may differ in the two directions, ``padding`` (top, bottom, left, right) at the sides; each is one number where all
+    of its are alike.
     """
 
     stride: Pair = 1
