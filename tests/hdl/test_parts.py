@@ -62,6 +62,9 @@ def staircase(
                 i_format=form, ranges=np.tile([-reach, reach], (6, 1)), **more)  # fmt: skip
 
 
+PAD = (9, 0, 15, 3, 1, 8)
+
+
 def window(**changes: Any) -> WindowSpec:
     base: dict[str, Any] = dict(i_format=WordFormat(2, 2, 0, 1), channels=6, height=5, width=6, kernel=(3, 3),
                                 padding=((1, 1), (1, 1)), order="taps", groups=2, scans=1, credits=3,
@@ -177,6 +180,8 @@ NEAR: dict[str, dict[str, Any]] = {
         "skipping": window(channels=8, chunk=4),
         "skipping, no padding": window(channels=8, chunk=2, padding=((0, 0), (0, 0))),
         "columns, above": window(columns=True, padding=((1, 0), (0, 0)), stride=(1, 2)),
+        "pad": window(i_format=WordFormat(2, 1, 0, 15), pad=PAD),
+        "pad, columns": window(i_format=WordFormat(2, 1, 0, 15), columns=True, pad=PAD),
         "dilated": window(dilation=(2, 2), rows=6),
     },
 }
