@@ -162,10 +162,9 @@ def _job(case: _Case, wanted: Wanted, facts: Mapping[str, str], notes: list[str]
     if case.seen.plain:
         mean = std = ()
     elif not case.method.folds:
-        layers, padded = of_plain_pixels(layers, case.shape, mean, std)
+        layers, around = of_plain_pixels(layers, case.shape, mean, std, case.high)
         mean = std = ()
-        if padded:
-            notes.append(f"{', '.join(padded)}: the padding of 0 was the mean of the images, and is black now")
+        notes += [f"{each} ({each.off:.2g} off)" for each in around]
     meta = {"origin": wanted.source, "method": case.name, "image": facts["image"], "sees": facts["the model sees"]}
     if case.calibrating is not None and case.method.calibrated:
         meta["data"] = portable(case.calibrating.name)

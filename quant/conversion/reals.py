@@ -141,7 +141,8 @@ def _weights(network: Network, node: Synapse, sources: tuple[str, ...], worth: d
     steps = network.steps if isinstance(taker, Readout) else 1
     bias = torch.from_numpy(taker.bias * one / steps if first else np.zeros(len(one))).float()
     if isinstance(node, Conv2d):
-        return Weights(node.name, sources, weight, bias, node.stride, node.padding, node.groups, node.dilation)
+        pad = () if node.pad is None else tuple((node.pad * worth[node.source]).tolist())
+        return Weights(node.name, sources, weight, bias, node.stride, node.padding, node.groups, node.dilation, pad)
     assert isinstance(node, Linear)
     return Weights(node.name, sources, weight, bias)
 

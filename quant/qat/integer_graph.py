@@ -101,6 +101,9 @@ class IntegerGraph(nn.Module):
                 self.order.append(stage)
             elif isinstance(layer, Passing):
                 self.order.append(layer)
+        scales = self.scales()
+        for stage in (layer for layer in self.order if isinstance(layer, QuantisedLayer)):
+            stage.pad_with_integers(scales.units, scales.highs, scales.timed)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Pixels as integers (N, C, H, W) to logits (N, classes); see the class."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..conversion.rounding import LayerIntegers, Term, half_threshold, layer_integers, round_ste
-from ..frontends.layers import Activation, Shortcut, UnsupportedLayer, Weights
+from ..frontends.layers import Activation, Shortcut, UnsupportedLayer, Weights, refuse
 from ..ir.ops import NetworkError
 from ..training.convolution import conv2d
 from .firing import over_channels
@@ -105,6 +105,19 @@ class QuantisedLayer(nn.Module):
     def parts(self) -> list[Synapses]:
         """The synapses, for the type checker."""
         return [s for s in self.synapses if isinstance(s, Synapses)]
+
+    def pad_with_integers(
+        self, units: Mapping[str, Tensor], highs: Mapping[str, int], timed: Mapping[str, bool]
+    ) -> None:
+        """Let its weights see integers around maps of pixels too; ``units``, ``highs`` and ``timed`` as in
+        :class:`IntegerGraph`. Raises UnsupportedLayer for maps of spikes."""
+        for part in self.parts:
+            if not part.convolution.pad:
+                continue
+            if timed[part.source]:
+                refuse(part.name, "padding of spikes with another number than 0", "pixels, or sums of them, there")
+            zero = torch.tensor(part.convolution.pad, dtype=torch.float64) / units[part.source].detach().cpu().double()
+            part.convolution = part.convolution.nearest(zero, 0, highs[part.source])
 
     def integers(self, units: Mapping[str, Tensor], highs: Mapping[str, int], steps: int) -> LayerIntegers:
         """Integers of a spiking stage; ``units`` and ``highs`` as in :class:`IntegerGraph`."""

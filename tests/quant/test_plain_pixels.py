@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import nn
 from spikeloom.quant.analysis.errors import compare, float_classes
 from spikeloom.quant.conversion.pixels import of_plain_pixels
 from spikeloom.quant.frontends.floats import results
-from spikeloom.quant.frontends.layers import UnsupportedLayer
+from spikeloom.quant.frontends.layers import UnsupportedLayer, Weights
 from spikeloom.quant.frontends.torch_fx.graph import read
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import Input, Linear, Readout, Requant
@@ -44,25 +45,51 @@ def test_layers_take_plain_pixels(name: str) -> None:
     model = nn.Sequential(*MODELS[name]()).double().eval()
     layers, x = read(model, SHAPE).layers, torch.rand(5, *SHAPE, dtype=torch.float64)
     mean, std = (torch.tensor(v, dtype=torch.float64).view(-1, 1, 1) for v in (MEAN, STD))
-    plain, padded = of_plain_pixels(layers, SHAPE, MEAN, STD)
+    plain, around = of_plain_pixels(layers, SHAPE, MEAN, STD, 255)
     with torch.no_grad():
         want = model((x - mean) / std)
-    assert torch.allclose(logits(plain, x), want, atol=1e-9) and not padded
+    assert torch.allclose(logits(plain, x), want, atol=1e-9) and not around
     assert not torch.allclose(logits(layers, x), want, atol=1e-2)
 
 
-def test_padding_that_was_the_mean_is_named() -> None:
+def padding(pool: bool = False) -> nn.Sequential:
+    """A first layer with padding, behind a pool or not."""
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(4, 6, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(216, 3)).eval()
+    first = [nn.AvgPool2d(2)] if pool else []
+    size = 54 if pool else 216
+    return nn.Sequential(*first, nn.Conv2d(4, 6, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(size, 3)).eval()
+
+
+@pytest.mark.parametrize("pool", [False, True])
+def test_padding_is_the_mean(pool: bool) -> None:
+    """Where the mean is a pixel, in 0..255 or as a sum of four of them, nothing is lost; the type is that of a file."""
+    mean = (20 / 255, 0.0, 1.0, 128 / 255) if not pool else (20.25 / 255, 0.0, 1.0, 128.75 / 255)
+    model = padding(pool).double()
+    layers, x = read(model, SHAPE).layers, torch.rand(5, *SHAPE, dtype=torch.float64)
+    m, s = (torch.tensor(v, dtype=torch.float64).view(-1, 1, 1) for v in (mean, STD))
+    plain, around = of_plain_pixels(layers, SHAPE, mean, STD, 255)
+    assert not around and torch.allclose(logits(plain, x), model((x - m) / s), atol=1e-9)
+    zeros, around = of_plain_pixels(layers, SHAPE, (0.0,) * 4, STD, 255)  # zero stays zero
+    assert not around and all(not layer.pad for layer in zeros if isinstance(layer, Weights))
+
+
+def test_what_rounding_leaves_of_the_mean_is_named() -> None:
+    """At the border, and no more of it than half a pixel makes; a mean that no pixel has is the nearest one."""
+    model = padding()
     layers, x = read(model, SHAPE).layers, torch.rand(5, *SHAPE)
     mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (MEAN, STD))
-    plain, padded = of_plain_pixels(layers, SHAPE, MEAN, STD)
-    assert padded == [layers[0].name]
-    for (layer, got), (_, want) in zip(results(plain, x), results(layers, (x - mean) / std), strict=True):
-        if layer.name == padded[0]:
-            inner = np.s_[:, :, 1:-1, 1:-1]
-            assert torch.allclose(got[inner], want[inner], atol=1e-5) and not torch.allclose(got, want, atol=1e-2)
-    assert of_plain_pixels(layers, SHAPE, (0.0,) * 4, STD)[1] == []  # zero stays zero
+    plain, (around,) = of_plain_pixels(layers, SHAPE, MEAN, STD, 255)
+    assert (around.name, around.pad) == (layers[0].name, (26, 128, 0, 230)) and around.off == pytest.approx(51)
+    assert str(around) == "0: pads with 26, 128, 0, 230 in place of 25.5, 127.5, -51, 229.5, the 0 of the model"
+    (_, got), (_, want) = (next(iter(results(each, y))) for each, y in ((plain, x), (layers, (x - mean) / std)))
+    inner = np.s_[:, :, 1:-1, 1:-1]
+    assert torch.allclose(got[inner], want[inner], atol=1e-5) and not torch.allclose(got, want, atol=1e-2)
+    inside, _ = of_plain_pixels(layers, SHAPE, (0.1, 0.5, 0.2, 0.9), STD, 255)
+    black = [replace(inside[0], pad=()), *inside[1:]]
+    shown = (x - torch.tensor((0.1, 0.5, 0.2, 0.9)).view(-1, 1, 1)) / std
+    (_, want) = next(iter(results(layers, shown)))
+    near, far = ((next(iter(results(one, x)))[1] - want).square().sum() for one in (inside, black))
+    assert near < far / 1000
 
 
 def test_an_image_that_goes_around_the_first_layer_is_refused() -> None:
@@ -75,7 +102,7 @@ def test_an_image_that_goes_around_the_first_layer_is_refused() -> None:
             return self.last(torch.relu(self.conv(x) + x).flatten(1))
 
     with pytest.raises(UnsupportedLayer, match="Shortcut of a normalised image is not supported"):
-        of_plain_pixels(read(Around().eval(), SHAPE).layers, SHAPE, MEAN, STD)
+        of_plain_pixels(read(Around().eval(), SHAPE).layers, SHAPE, MEAN, STD, 255)
 
 
 def test_what_a_model_sees() -> None:

@@ -263,7 +263,7 @@ def test_padding_of_the_image_is_measured() -> None:
     assert found[0].padding_db is not None and 0 < found[0].padding_db < 40
     assert all(layer.padding_db is None for layer in found[1:])
     assert all(layer.padding_db is None for layer in quantise(model()).layers)
-    assert "zero pixels as padding" in errors.table(found)
+    assert "whole pixels as padding" in errors.table(found)
 
 
 def test_an_image_that_is_added_up_keeps_its_mean() -> None:

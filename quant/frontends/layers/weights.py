@@ -29,13 +29,15 @@ __all__ = ["Convolution", "Weights", "padded"]
 class Convolution:
     """How weights are applied: (Co, Ci / groups, Ky, Kx) as kernels that move over a map, (out, in) to a vector.
 
-    What takes float graphs applies weights of its own, rounded or trained, by this alone.
+    ``pad``: what windows see beyond the map, a number for each channel of the input, worth as much as those in it;
+    empty for zeros. What takes float graphs applies weights of its own, rounded or trained, by this alone.
     """
 
     stride: Pair = 1
     padding: Sides = 0
     groups: int = 1
     dilation: Pair = 1
+    pad: tuple[float, ...] = ()
 
     def __call__(
         self, x: Tensor, weight: Tensor, bias: Tensor | None = None, by: Callable[..., Tensor] = F.conv2d
@@ -43,7 +45,7 @@ class Convolution:
         """The currents (N, Co, H, W) or (N, out) of ``x``; ``by`` convolves as ``F.conv2d`` does."""
         if weight.ndim == 2:
             return F.linear(x, weight, bias)
-        if isinstance(self.padding, tuple) and len(self.padding) == 4:
+        if self.pad or (isinstance(self.padding, tuple) and len(self.padding) == 4):
             return self.unpadded(self.padded(x), weight, bias, by)
         settings = {"stride": self.stride, "padding": self.padding, "groups": self.groups}
         return by(x, weight, bias, **settings, dilation=self.dilation)
@@ -55,7 +57,7 @@ class Convolution:
 
     @property
     def pads(self) -> bool:
-        """Whether windows reach beyond the map, where they see zeros."""
+        """Whether windows reach beyond the map, where they see zeros, or ``pad``."""
         return self.padding != 0
 
     @property
@@ -63,26 +65,39 @@ class Convolution:
         """Whether its result is not a number for every one of the map."""
         return self.stride != 1 or self.pads
 
-    def padded(self, x: Tensor, value: float = 0.0) -> Tensor:
+    def padded(self, x: Tensor) -> Tensor:
         """Maps (N, C, H, W) with all that windows see around them."""
-        return padded(x, self.padding, value)
+        if not self.pad:
+            return padded(x, self.padding)
+        (top, bottom), (left, right) = each_side(self.padding)
+        n, c, high, wide = x.shape
+        pad = torch.tensor(self.pad, dtype=x.dtype, device=x.device).view(1, c, 1, 1)
+        around = pad.expand(n, c, top + high + bottom, left + wide + right).clone()
+        around[:, :, top : top + high, left : left + wide] = x
+        return around
+
+    def nearest(self, zero: Tensor, low: int, high: int) -> Convolution:
+        """The same of integers in ``low``..``high``, which pads with those that come nearest to ``zero`` (C,)."""
+        whole = zero.detach().cpu().double().round().clamp(low, high)
+        return replace(self, pad=tuple(whole.tolist()) if whole.any() else ())
 
     def unpadded(
         self, x: Tensor, weight: Tensor, bias: Tensor | None = None, by: Callable[..., Tensor] = F.conv2d
     ) -> Tensor:
         """The currents of :meth:`padded` maps."""
-        return replace(self, padding=0)(x, weight, bias, by)
+        return replace(self, padding=0, pad=())(x, weight, bias, by)
 
     def columns(self, x: Tensor, kernel: tuple[int, ...]) -> Tensor:
         """What windows of ``kernel`` (Ky, Kx) see of maps: (N, C * Ky * Kx, windows)."""
         return F.unfold(self.padded(x), kernel, dilation=self.dilation, stride=self.stride)
 
     def node(self, fields: dict[str, Any], weight: np.ndarray, bits: int) -> Conv2d | Linear:
-        """The node of the integer network."""
+        """The node of the integer network; ``pad`` is in integers."""
         if weight.ndim == 2:
             return Linear(**fields, weight=weight, weight_bits=bits)
         moved = {"stride": self.stride, "padding": self.padding, "groups": self.groups, "dilation": self.dilation}
-        return Conv2d(**fields, weight=weight, weight_bits=bits, **moved)
+        pad = np.array(self.pad) if self.pad else None
+        return Conv2d(**fields, weight=weight, weight_bits=bits, **moved, pad=pad)
 
 
 def padded(x: Tensor, padding: Sides, value: float = 0.0) -> Tensor:
@@ -98,7 +113,8 @@ class Weights(Currents):
     """A convolution or linear layer, batch norm folded in.
 
     ``weight`` (Co, Ci / groups, Ky, Kx) or (out, in) and ``bias`` (Co,), detached copies in the type of the model;
-    ``stride``, ``padding``, ``groups`` and ``dilation`` of a convolution, as a node has them (``ir.ops.Conv2d``).
+    ``stride``, ``padding``, ``groups`` and ``dilation`` of a convolution, as a node has them (``ir.ops.Conv2d``), and
+    ``pad``, what its windows see around the map (:class:`Convolution`).
     """
 
     weight: Tensor
@@ -107,11 +123,12 @@ class Weights(Currents):
     padding: Sides = 0
     groups: int = 1
     dilation: Pair = 1
+    pad: tuple[float, ...] = ()
 
     @property
     def convolution(self) -> Convolution:
         """How its weights are applied."""
-        return Convolution(self.stride, self.padding, self.groups, self.dilation)
+        return Convolution(self.stride, self.padding, self.groups, self.dilation, self.pad)
 
     def value(self, x: Sequence[Tensor]) -> Tensor:
         return self.convolution(x[0], self.weight, self.bias)
@@ -123,7 +140,8 @@ class Weights(Currents):
         return replace(self, weight=weight.to(self.weight.dtype), bias=bias.to(self.weight.dtype))
 
     def magnitude(self, x: Sequence[Tensor]) -> Tensor:
-        return self.convolution(x[0].abs(), self.weight.abs(), self.bias.abs())
+        around = replace(self.convolution, pad=tuple(map(abs, self.pad)))
+        return around(x[0].abs(), self.weight.abs(), self.bias.abs())
 
     def shape(self, before: Sequence[Shape]) -> Shape:
         (c, h, w), source = before[0], self.source_name()

@@ -8,8 +8,8 @@ threshold or shift and bias are set (``settle``). Then the stage runs in integer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -24,7 +24,7 @@ from ...kernels.exact import exact_math
 from .errors import LayerError, decibels
 from .forms import Form
 from .image import prepared
-from .maps import Map, passed
+from .maps import Map, around, padded, passed
 from .nodes import network_of
 from .reconstruct import reconstruct as reconstructed
 from .running import error_of, run_stage
@@ -89,13 +89,13 @@ def quantise(
     ):
         if not good:
             raise NetworkError(f"Post-training quantisation: {name} must be {rule}")
-    images, image, paddings = prepared(layers, pixels, shape, input_high, mean, std)
+    images, image = prepared(pixels, shape, input_high, mean, std)
     kind = Form(form, levels, times)
     curved = next((layer for layer in layers if isinstance(layer, Curve)), None)
     if reconstruct and curved is not None:
         refuse(curved.name, f"{curved.called} with gradient reconstruction", "reconstruct=0, or ReLU and other clamps")
     stages = {s.name: s for s in stages_of(layers, kind, weight_bits, first_bits, last_bits, shortcut_bits)}
-    walk = _Walk(stages, image, kind, options or Options(), paddings, keep=reconstruct > 0)
+    walk = _Walk(stages, image, kind, options or Options(), keep=reconstruct > 0)
     done = progress or (lambda _share: None)
     ours = 0.5 if reconstruct else 1.0  # the share of the work that the search is
     with exact_math():
@@ -122,11 +122,9 @@ class _Walk:
         image: Map,
         form: Form,
         options: Options,
-        paddings: Mapping[str, Tensor],
         keep: bool,
     ) -> None:
         self.stages, self.image, self.form, self.options, self.keep = stages, image, form, options, keep
-        self.paddings = paddings
         self.last_use = {source: stage.name for stage in stages.values() for source in stage.sources}
         self.takers = {stage.currents for stage in stages.values() if isinstance(stage, Stage)}
         self.currents, self.wanted = dict[str, Tensor](), dict[str, Tensor]()
@@ -147,6 +145,8 @@ class _Walk:
             return
         if isinstance(stage, Stage):
             z = self.currents.pop(stage.currents)
+            terms = tuple(padded(layer, self.maps[layer.sources[0]]) for layer in stage.terms)
+            stage = self.stages[name] = replace(stage, terms=terms)
             self.settled[name] = settle(stage, self.maps, z, self.form, self.options, self.generator)
             if self.keep:
                 self.wanted[name] = stage.shown(z)
@@ -182,9 +182,16 @@ class _Walk:
             self._run(stage, self.wanted.get(name))
 
     def _padding(self, stage: Stage, z: Tensor) -> float | None:
-        """Signal to noise of the results with zeros of the image as padding, None where the float network has them."""
-        wrong = [self.paddings[layer.name] for layer in stage.terms if layer.name in self.paddings]
-        if not wrong:
+        """Signal to noise of the results with integers as padding, None where those are the zeros of the float
+        network."""
+        noise = 0.0
+        for layer in stage.terms:
+            source = self.maps[layer.sources[0]]
+            wrong = around(layer, source)
+            if bool((wrong != 0).any()):
+                framed = replace(layer.convolution, pad=tuple(wrong.tolist()))
+                more = framed(torch.zeros(1, *source.x.shape[1:]).double(), layer.weight.double())
+                noise += len(z) * more.square().sum().item()
+        if not noise:
             return None
-        noise = len(z) * sum(x.double().square().sum().item() for x in wrong)
         return decibels(z.double().square().sum().item(), noise)

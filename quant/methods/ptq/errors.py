@@ -21,7 +21,7 @@ class LayerError:
     all layers before it; ``sources_db``, the least one of what it takes (None: the image); ``clipped``, share of the
     results beyond the highest level or the lowest; ``dead``, share of the channels whose integers are 0 for all images;
     ``range_used``, the mean over its channels of the largest weight, as a share of what its bits allow; ``padding_db``,
-    signal to noise of zeros of the image in place of what the float network pads with (None where it does not differ).
+    signal to noise of integers in place of the 0 that the float network pads with (None where they are the same).
     """
 
     name: str
@@ -64,7 +64,7 @@ def table(layers: Sequence[LayerError]) -> str:
         )
     for layer in layers:
         if layer.padding_db is not None:
-            lines.append(f"{layer.name}: zero pixels as padding, in place of the mean: {layer.padding_db:.1f} dB")
+            lines.append(f"{layer.name}: whole pixels as padding, in place of the mean: {layer.padding_db:.1f} dB")
     most = worst(layers)
     before = "" if most.sources_db is None else f", {most.sources_db:.1f} dB before it"
     lines.append(f"most is lost in {most.name}: {most.integers_db:.1f} dB{before}")

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...frontends.layers import IMAGE, Layer, Weights
 from ...ir.bounds import NetworkError
 from .maps import Map
 
@@ -16,16 +15,14 @@ __all__ = ["prepared"]
 
 
 def prepared(
-    layers: Sequence[Layer],
     pixels: np.ndarray,
     shape: tuple[int, int, int],
     high: int,
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
-) -> tuple[Tensor, Map, dict[str, Tensor]]:
-    """The images as the float network ``layers`` takes them, (pixels / ``high`` - ``mean``) / ``std``, and as a map of
-    integers; and what the layers give (1, Co, H, W) more, by name, where zeros of the image pad in place of zeros of
-    the float network. Raises NetworkError where pixels, mean and deviation do not fit.
+) -> tuple[Tensor, Map]:
+    """The images as the float network takes them, (pixels / ``high`` - ``mean``) / ``std``, and as a map of integers.
+    Raises NetworkError where pixels, mean and deviation do not fit.
     """
     pixels = np.ascontiguousarray(pixels)
     fits = pixels.dtype.kind in "iu" and pixels.shape[1:] == tuple(shape) and pixels.size
@@ -44,16 +41,4 @@ def prepared(
     m, s = (torch.tensor(a, dtype=torch.float64) for a in (mean, std))
     frames = torch.from_numpy(pixels)
     images = ((frames.double() / high - m.view(-1, 1, 1)) / s.view(-1, 1, 1)).float()
-    wrong = {
-        layer.name: _at_the_border(layer, -m / s, shape)
-        for layer in layers
-        if isinstance(layer, Weights) and layer.sources[0] == IMAGE and layer.convolution.pads and any(mean)
-    }
-    return images, Map.of(frames, 0, high, 1 / (high * s), -m / s, False), wrong
-
-
-def _at_the_border(layer: Weights, black: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """What ``layer`` gives (1, Co, H, W) more where it pads with ``black`` (C,) in place of 0."""
-    image = torch.zeros(1, *shape)
-    around = layer.convolution.padded(image, 1.0) * black.float().view(1, -1, 1, 1)
-    return layer.convolution.unpadded(around, layer.weight)
+    return images, Map.of(frames, 0, high, 1 / (high * s), -m / s, False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -11,7 +11,19 @@ from torch import Tensor
 from ...frontends.layers import Passing, Weights
 from ...kernels.exact import exact_dtype
 
-__all__ = ["CHUNK", "Map", "as_map", "inner_cells", "inputs_at", "passed", "places", "smallest", "taken_at"]
+__all__ = [
+    "CHUNK",
+    "Map",
+    "around",
+    "as_map",
+    "inner_cells",
+    "inputs_at",
+    "padded",
+    "passed",
+    "places",
+    "smallest",
+    "taken_at",
+]
 
 CHUNK = 64
 """Images at a time."""
@@ -56,6 +68,23 @@ def passed(layer: Passing, maps: Sequence[Map]) -> Map:
     x = torch.cat([layer.integers([part.to(kind) for part in parts]) for parts in chunks])
     unit, offset = layer.unit([a.unit for a in maps], cells), layer.offset([a.offset for a in maps], cells)
     return Map.of(as_map(x), low, high, unit, offset, maps[0].timed)
+
+
+def padded(layer: Weights, source: Map) -> Weights:
+    """``layer``, of the integers of ``source``, which pads with those that come nearest to the 0 of the float
+    network."""
+    if not layer.convolution.pads or source.timed or not bool((source.offset != 0).any()):
+        return layer
+    near = layer.convolution.nearest(-source.offset / source.unit, source.low, source.high)
+    return replace(layer, pad=near.pad)
+
+
+def around(layer: Weights, source: Map) -> Tensor:
+    """What ``layer``, of the integers of ``source``, has around it in place of 0, (C,), as the float network counts."""
+    pad = torch.tensor(layer.pad or (0.0,) * len(source.unit), dtype=torch.float64)
+    wrong = pad * source.unit + source.offset
+    off = wrong.abs() > 1e-9 * source.offset.abs()
+    return wrong * off if layer.convolution.pads else torch.zeros_like(wrong)
 
 
 def as_map(x: Tensor) -> Tensor:

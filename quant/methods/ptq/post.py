@@ -38,7 +38,7 @@ def convert(job: Job) -> Made:
         LayerLoss(e.name, e.integers_db, e.sources_db, e.quantised_db, e.clipped, e.dead) for e in found.layers
     )
     notes = tuple(
-        f"{e.name}: pads with pixels of 0 in place of the mean of the images: {e.padding_db:.1f} dB signal to noise"
+        f"{e.name}: pads with whole pixels in place of the mean of the images: {e.padding_db:.1f} dB signal to noise"
         for e in found.layers
         if e.padding_db is not None
     )

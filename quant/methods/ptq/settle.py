@@ -13,7 +13,7 @@ from .clips import Clips
 from .curves import Stairs
 from .forms import CLIPPED, FEW_BITS, Form, counts, divided, within
 from .levels import Levels
-from .maps import Map, inner_cells, inputs_at, places, taken_at
+from .maps import Map, around, inner_cells, inputs_at, places, taken_at
 from .refit import Ends, Moments, hidden, refitted, rounded
 from .stages import Stage
 
@@ -21,6 +21,9 @@ __all__ = ["Integers", "Options", "settle"]
 
 BIAS_TURNS = 6
 """Turns in which the bias is found, see ``refit``."""
+
+HALF = 0.51
+"""Padding that is further off than this share of an integer is left out."""
 
 PLACES = 80
 """A layer is fitted at so many places for every input of one of its outputs."""
@@ -118,7 +121,7 @@ def settle(
     cells = torch.arange(z[0, 0].numel())
     for layer in stage.terms:
         source = maps[layer.sources[0]]
-        if layer.convolution.pads and source.offset.any():  # integers pad with another number than the float network
+        if (around(layer, source).abs() > HALF * source.unit).any():  # no integer is near the 0 of the float network
             cells = inner_cells(layer, (source.x.shape[2], source.x.shape[3]), (z.shape[2], z.shape[3]))
     at = places(len(z), cells, min(options.samples, PLACES * inputs), generator)
     want = taken_at(z, at)
