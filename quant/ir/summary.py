@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from .node import Node
 from .ops import Synapse
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ COLUMNS = ("node", "kind", "takes", "shape", "gives", "range", "weights", "bits"
 
 def rows(network: Network) -> list[tuple[str, ...]]:
     """A row of :data:`COLUMNS` for every node. The range is of one time step, over all inputs; MACs are those of an
-    image, once through, whatever the time steps; padding multiplies nothing."""
+    image, once through, whatever the time steps; padding is no input, whatever stands there."""
     found = []
     for node in network:
         signal = network.signals[node.name]
@@ -27,10 +28,16 @@ def rows(network: Network) -> list[tuple[str, ...]]:
             weights, bits = f"{node.weight.size:,}", str(node.weight_bits)
             macs = f"{_macs(network, node):,}"
         found.append(
-            (node.name, type(node).__name__, ", ".join(node.sources), shape, signal.kind,
+            (node.name, _kind(node), ", ".join(node.sources), shape, signal.kind,
              f"{signal.low:,}..{signal.high:,}", weights, bits, macs)
         )  # fmt: skip
     return found
+
+
+def _kind(node: Node) -> str:
+    """The kind of ``node``, and whether other numbers than 0 stand around its input."""
+    padded = isinstance(node, Synapse) and node.around is not None
+    return f"{type(node).__name__}, pad" if padded else type(node).__name__
 
 
 def total(network: Network) -> str:

@@ -90,7 +90,8 @@ class Report:
             {"name": node.name, "kind": type(node).__name__, "takes": list(node.sources),
              "shape": list(network.signals[node.name].shape), "gives": network.signals[node.name].kind,
              "low": network.signals[node.name].low, "high": network.signals[node.name].high,
-             **({"weights": node.weight.size, "weight_bits": node.weight_bits} if isinstance(node, Synapse) else {})}
+             **({"weights": node.weight.size, "weight_bits": node.weight_bits} if isinstance(node, Synapse) else {}),
+             **({"pad": node.around.tolist()} if isinstance(node, Synapse) and node.around is not None else {})}
             for node in network]
         membranes = {name: found.histogram for name, found in self.spread.tested.items()}
         spread = {"weights": self.weights, "activations": self.spread.activations, "membranes": membranes}

@@ -38,7 +38,7 @@ TYPES = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8", "?")
 def quantised() -> Network:
     """A quantised network with pools."""
     b = Builder(2, shape=(2, 6, 6))
-    b.add(Conv2d, weight=b.weights(4, 1, 3, 3), weight_bits=3, stride=1, padding=1, groups=2)
+    b.add(Conv2d, weight=b.weights(4, 1, 3, 3), weight_bits=3, stride=1, padding=1, groups=2, pad=[3, 0])
     b.add(Requant, bias=b.weights(4), shift=b.weights(4), lo=-7, hi=7)
     b.add(SumPool, kernel=(2, 3), stride=(2, 1), padding=(0, 0, 1, 2)).add(MaxPool, kernel=(2, 6), stride=1)
     b.add(Conv2d, weight=b.weights(4, 4, 2, 1), weight_bits=3, padding=(1, 0), dilation=(2, 1))

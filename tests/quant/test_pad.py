@@ -123,6 +123,7 @@ def test_files_keep_it_and_old_ones_stay(tmp_path: Path) -> None:
     made, plain = network(padding=1), network(pad=None, padding=1)
     zeros = network(pad=[0] * 4, padding=1)
     assert zeros.nodes[1] == plain.nodes[1] and zeros.hash == plain.hash != made.hash
+    assert "Conv2d, pad" in made.summary() and "Conv2d, pad" not in plain.summary()
     for k, one in enumerate((made, plain)):
         save(one, tmp_path / f"{k}")
         again = load(tmp_path / f"{k}")

@@ -145,6 +145,20 @@ def test_convolutions_pools_and_sums(tmp_path: Path) -> None:
     assert sorted(np.unique(node.gain).tolist() for node in gains) == [[1], [2]], "0.5 are two times 0.25"
 
 
+def test_zero_points_are_padding(tmp_path: Path) -> None:
+    """Around a tensor with a zero point stands that number, which is its 0."""
+    rng, built = np.random.default_rng(6), Built(100, 2, 6, 6)
+    x = built.quant("x", 8, 1 / 256, 114.0, signed=0)
+    for name, inputs, zero in (("one", 2, 5.0), ("two", 4, 0.0)):
+        weight = built.quant(rng.normal(size=(4, inputs, 3, 3)), 4, 0.25)
+        x = built.norm(built.op("Conv", x, weight, pads=[1, 1, 1, 1], strides=[2, 2]), 4, rng, 1.0)
+        x = built.quant(x, 4, 0.25, zero, signed=0, name=name)
+    output = built.op("MatMul", built.op("Flatten", x), built.quant(rng.normal(size=(16, 10)), 4, 0.25))
+    network = compared(built.save(tmp_path, output), pixels((100, 2, 6, 6)), {"two": 0.25})
+    pads = [node.pad for node in network if isinstance(node, Conv2d)]
+    assert [pad is not None and sorted(set(pad.tolist())) for pad in pads] == [[114], [5]]
+
+
 def test_all_pairs_of_a_sum(tmp_path: Path) -> None:
     """The 65,536 pairs of two tensors of 8 bits, added and quantised."""
     a, b = np.meshgrid(np.arange(256), np.arange(256))
@@ -184,7 +198,8 @@ REFUSED: dict[str, tuple[Callable[[Built], str], str]] = {
                "Conv4: Conv of numbers that are not quantised .*supported: a quantiser before it"),
     "pool": (lambda b: last(b, b.op("MaxPool", b.op("Conv", b.quant("x", 2), b.quant(W, 4)), kernel_shape=[2, 2])),
              "MaxPool3: MaxPool of numbers that are not quantised"),
-    "zero": (lambda b: b.op("Conv", b.quant("x", 2, zero=1.0), b.quant(W, 4), pads=[1, 1, 1, 1]), "has a zero point"),
+    "zero": (lambda b: b.op("Conv", b.quant("x", 2, zero=5.0), b.quant(W, 4), pads=[1, 1, 1, 1]),
+             "whose zero point lies outside its numbers"),
     "trunc": (lambda b: b.op("Trunc", b.quant("x", 4), 1.0, 0.0, 4.0, 2.0, domain=QONNX), "^Trunc1: Trunc is not"),
     "rounding": (lambda b: b.quant("x", 2, rounding="NEAR"), "Quant with rounding_mode='NEAR' .*supported: ROUND, "),
     "scale": (lambda b: b.quant("x", 2, -1.0), "Quant with a scale that is not positive"),

@@ -42,10 +42,12 @@ class Products:
         if levels.shape[1] * groups != x.shape[1] or groups < 1 or len(levels) % groups:
             step.refuse(f"of {x.shape[1]} channels with kernels of {levels.shape[1]} in {groups} groups", "equal ones")
         x = self._settled(step, x)
-        if windows.padding and x.offset.any():
-            step.refuse("with padding of a tensor that has a zero point", "a zero point of 0, or no padding")
-        node = Conv2d(name=step.name, source=x.node, weight=levels, weight_bits=bits_of(levels),
-                      stride=windows.stride, padding=windows.padding, groups=groups)  # fmt: skip
+        pad = -x.offset if windows.padding and x.offset.any() else None
+        signal = self.building.signals[x.node]
+        if pad is not None and ((pad % 1).any() or pad.min() < signal.low or pad.max() > signal.high):
+            step.refuse("with padding of a tensor whose zero point lies outside its numbers", "one inside")
+        node = Conv2d(name=step.name, source=x.node, weight=levels, weight_bits=bits_of(levels), stride=windows.stride,
+                      padding=windows.padding, groups=groups, pad=pad)  # fmt: skip
         shape = (x.shape[0], len(levels), *windows.places(x.shape[2:]))
         return self._behind(step, x, node, scale, bias, shape, groups)
 
