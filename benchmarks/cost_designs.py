@@ -64,8 +64,10 @@ class _Builder:
         if len(shape) == 2:
             self.nodes.append(Linear(name=name, source=source or self.end, weight=weight, weight_bits=bits))
             return
-        geometry = {"stride": stride, "padding": shape[2] // 2}
-        self.nodes.append(Conv2d(name=name, source=source or self.end, weight=weight, weight_bits=bits, **geometry))
+        source, padding = source or self.end, shape[2] // 2
+        self.nodes.append(
+            Conv2d(name=name, source=source, weight=weight, weight_bits=bits, stride=stride, padding=padding)
+        )
 
     def fire(self, channels: int, scale: int) -> None:
         rng, name = self.rng, f"{self.end}_out"

@@ -22,7 +22,7 @@ from spikeloom.gen.lowering.layers import layers
 from spikeloom.gen.lowering.plan import build_stage
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.ops import Conv2d
+from spikeloom.quant.ir.ops import IF, Conv2d
 from spikeloom.sim.simulators.netlist import build_netlist
 from spikeloom.sim.verify import verify
 
@@ -41,9 +41,13 @@ def network(groups: int = 1, second: bool = False, **geometry: Any) -> Network:
     layer."""
     m = Maker((4, 5, 6), high=15, seed=2)
     m.conv("first", (4, 4 // groups, 3, 3), groups=groups, **{"padding": 1, "pad": PAD} | geometry)
-    rows, columns = m.nodes[-1].windows.places((5, 6))
+    first = m.nodes[-1]
+    assert isinstance(first, Conv2d)
+    rows, columns = first.windows.places((5, 6))
     m.fire(4)
-    m.nodes[-1] = replace(m.nodes[-1], threshold=8 * m.nodes[-1].threshold)
+    neurons = m.nodes[-1]
+    assert isinstance(neurons, IF)
+    m.nodes[-1] = replace(neurons, threshold=8 * neurons.threshold)
     if second:
         m.conv("second", (4, 4, 3, 3), padding=1)
         m.fire(4)

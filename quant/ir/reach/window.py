@@ -52,7 +52,7 @@ def zero_windows(
 
 def _some(pad: np.ndarray | None) -> np.ndarray | None:
     """Whether ``pad`` is other than 0 in any channel."""
-    return None if pad is None else pad.any()
+    return None if pad is None else np.any(pad, axis=(0,))
 
 
 def _places(x: np.ndarray, windows: Windows, pad: np.ndarray | None = None) -> list[np.ndarray]:
