@@ -102,6 +102,10 @@ PADS = {
     "pad, channels": dict(order="channels", padding=around(1), pad=(3, 1, 0, 2), stride=(2, 2)),
     "pad, parts": dict(order="channels", channels=12, part=3, groups=2, padding=around(1),
                        pad=(3, 1, 0, 2, 1, 1, 2, 2, 3, 3, 0, 0)),
+    "pad, no row in the window": dict(height=1, kernel=(2, 2), dilation=(2, 1), padding=((1, 1), (0, 1)), rows=1,
+                                      pad=(3, 1, 0, 2)),
+    "pad, columns, no row": dict(columns=True, height=1, kernel=(2, 2), dilation=(2, 1), padding=((1, 1), (0, 1)),
+                                 rows=1, pad=(3, 1, 0, 2)),
     "pad, dilated": dict(dilation=(2, 3), padding=((3, 2), (2, 1)), pad=(3, 1, 0, 2), rows=7),
 }
 """Windows with a value for each channel around the frame."""
