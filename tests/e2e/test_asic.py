@@ -22,7 +22,7 @@ from spikeloom.gen.targets.yosys import YosysError
 from spikeloom.hdl.cores.window.store import Store
 from spikeloom.hdl.verilog.library import Library
 from spikeloom.quant import golden
-from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.network import Network, Signal
 from spikeloom.quant.ir.ops import IF, Conv2d, Flatten, Input, Linear, Readout
 from spikeloom.sim.compare import compare
 from spikeloom.sim.ports import DesignPorts
@@ -115,7 +115,7 @@ def test_same_words_and_cycles_from_any_contents(folder: Path, builds: Path, num
 
 @pytest.mark.xdist_group("asic")
 def test_contents_matter_without_the_masks(tmp_path: Path, builds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Store, "masked", lambda _self, word, _outside: word)
+    monkeypatch.setattr(Store, "masked", lambda _self, word, _outside, _walk: word)
     emit.write(small(), tmp_path, target="asic")
     outcome = verify(*emit.read(tmp_path), tmp_path, pixels(5), work=builds)
     assert not outcome.passed and outcome.differences[0].boundary == "columns"
@@ -129,6 +129,29 @@ def test_the_rules_of_its_verilog(folder: Path) -> None:
     fpga = emit.verilog(small())
     assert "initial" in fpga and "_ram" not in fpga
     lint(folder / "spikeloom_top.v", emit.read(folder)[1]["top"])
+
+
+@pytest.mark.parametrize("padding", [(1, 0, 0, 1), (0, 0, 1, 0), (0, 1, 0, 0)])
+def test_padding_on_one_side_compares_nothing_in_vain(padding: tuple[int, ...], tmp_path: Path) -> None:
+    """No comparison that never holds, in a ring and in whole kernel columns; with a pad, too."""
+    rng = np.random.default_rng(5)
+    for k, fold in enumerate((Fold(2, 1, 1), Fold(2, 4, 1))):
+        conv = Conv2d(name="conv", source="in", weight=rng.integers(-7, 8, (2, 2, 2, 2)), weight_bits=4,
+                      padding=padding, pad=[3, 9])  # fmt: skip
+        c, h, w = conv.signal([Signal("values", (2, 4, 7), False, 0, 15)], 1).shape
+        network = Network(
+            (
+                Input(name="in", shape=(2, 4, 7), high=15),
+                conv,
+                IF(name="if", source="conv", threshold=[40, 50], bias=[0, 1], v0=[3, 4]),
+                Flatten(name="flat", source="if"),
+                Linear(name="fc", source="flat", weight=rng.integers(-7, 8, (3, c * h * w)), weight_bits=4),
+                Readout(name="out", source="fc", bias=[0, 1, 2]),
+            ),
+            steps=2,
+        )
+        contents = emit.write(Design(network, {"conv": fold, "fc": Fold(1, 1, 1)}), tmp_path / f"{k}", target="asic")
+        lint(tmp_path / f"{k}" / contents["verilog"], contents["top"])
 
 
 @pytest.mark.xdist_group("asic")

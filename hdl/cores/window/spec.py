@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import reduce
+from operator import or_
 
 import numpy as np
 from amaranth import Const, Value
@@ -47,7 +49,9 @@ class WindowSpec(WindowGeometry):
         margin, row = self.margin // unit, self.row_words // unit
         bits = (self.cells // unit - 1).bit_length()
         cell, slot = at[:bits], at[bits:]
-        return (cell < margin) | (cell >= margin + row) | (slot == self.rows if len(slot) else Const(0, 1))
+        beside = [cell < margin] if margin else []  # a comparison that never holds is a warning of linters
+        beside += [cell >= margin + row] if self.cells // unit > margin + row else []
+        return reduce(or_, [*beside, slot == self.rows if len(slot) else Const(0, 1)])
 
     def scan_costs(self, events: np.ndarray) -> np.ndarray:
         """What the scans of every position cost, (frames * positions of a frame, 4), by

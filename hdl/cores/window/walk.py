@@ -95,7 +95,9 @@ class Place:
             hop = Mux(counter(m, beside // walk.unit, walk.moves, "part")[1], hop, 1)
         in_frame = Signal()
         ky = walk.value["ky"]
-        m.d.comb += in_frame.eq((ky >= walk.above) & (ky < walk.above + walk.inside) if any(spec.padding[0]) else 1)
+        over, under = spec.padding[0]
+        below = ky < walk.above + walk.inside
+        m.d.comb += in_frame.eq((ky >= walk.above) & below if over else below if under else 1)
         with m.If(walk.moves):
             m.d.sync += self.cell.eq(self.cell + hop)
         with m.If(ends["run"]):
