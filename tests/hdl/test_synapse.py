@@ -36,6 +36,33 @@ CASES = {
     "blocks, one word": dict(form=WordFormat(4, 2, 0, 1), co=4, outputs=4, words=1, steps=2, blocks=2),
     "ternary, with zeros": dict(form=WordFormat(4, 2, 0, 1), co=2, outputs=1, words=2, steps=2, bits=2, zeros=True),
 }
+BIPOLAR = {
+    "spikes": dict(form=WordFormat(4, 4, 0, 1), co=4, outputs=2, words=3, steps=4),
+    "steps folded": dict(form=WordFormat(3, 4, 0, 1), co=4, outputs=2, words=3, steps=2),
+    "steps one by one": dict(form=WordFormat(2, 3, 0, 1), co=2, outputs=1, words=2, steps=1),
+    "sum over time": dict(form=WordFormat(3, 4, 0, 1), co=2, outputs=2, words=2, steps=4, sum_time=True),
+    "sum of two": dict(form=WordFormat(7, 3, 0, 1), co=2, outputs=2, words=2, steps=3, sum_time=True),
+    "pixels": dict(form=WordFormat(3, 1, 0, 255), co=4, outputs=4, words=4, steps=1),
+    "signed values": dict(form=WordFormat(5, 1, -8, 7), co=4, outputs=1, words=2, steps=1),
+    "two bits": dict(form=WordFormat(6, 1, -2, 1), co=4, outputs=2, words=2, steps=1),
+    "signed words, even": dict(form=WordFormat(4, 2, -4, 3), co=4, outputs=2, words=2, steps=2),
+    "one sign bit": dict(form=WordFormat(2, 1, -1, 0), co=2, outputs=1, words=2, steps=1),
+    "signed steps": dict(form=WordFormat(5, 2, -1, 1), co=4, outputs=2, words=2, steps=2),
+    "one word": dict(form=WordFormat(4, 2, 0, 1), co=4, outputs=2, words=1, steps=2),
+    "constant": dict(form=WordFormat(5, 1, 0, 15), co=2, outputs=2, words=1, steps=1),
+    "start value": dict(form=WordFormat(2, 1, 0, 15), co=3, outputs=3, words=3, steps=1, start=True),
+    "one input": dict(form=WordFormat(1, 2, 0, 3), co=4, outputs=2, words=3, steps=2),
+    "one wide input": dict(form=WordFormat(1, 2, -9, 3), co=4, outputs=2, words=3, steps=2),
+    **{f"{n} inputs": dict(form=WordFormat(n, 2, 0, 1), co=2, outputs=1, words=2, steps=2) for n in range(5, 21)},
+    "33 inputs": dict(form=WordFormat(33, 1, 0, 1), co=2, outputs=2, words=2, steps=1),
+    "blocks": dict(form=WordFormat(8, 2, 0, 1), co=8, outputs=4, words=3, steps=2, blocks=2),
+    "one input a block": dict(form=WordFormat(3, 4, 0, 1), co=6, outputs=3, words=4, steps=2, blocks=3),
+    "blocks of values": dict(form=WordFormat(4, 1, 0, 15), co=2, outputs=2, words=3, steps=1, blocks=2, start=True),
+    "blocks, sum over time": dict(
+        form=WordFormat(6, 4, 0, 1), co=8, outputs=4, words=2, steps=4, sum_time=True, blocks=2
+    ),
+}
+CASES |= {f"bipolar, {name}": case | {"bits": 1} for name, case in BIPOLAR.items()}
 
 
 def make(
@@ -54,6 +81,8 @@ def make(
     rng = np.random.default_rng(seed)
     top = (1 << (bits - 1)) - 1
     weight = rng.integers(-top, top + 1, (co, words, form.lanes // blocks))
+    if bits == 1:
+        weight = np.where(rng.integers(2, size=weight.shape), 1, -1)
     if zeros:
         weight[:, :, 0] = 0
     return SynapseSpec(
@@ -119,6 +148,7 @@ def worst_case(spec: SynapseSpec) -> np.ndarray:
 
 WORST = ["spikes", "many inputs", "many constants", "signed steps", "sum over time", "pixels", "signed values"]
 WORST += ["start value", "wide weights"]
+WORST += [f"bipolar, {name}" for name in ("spikes", "16 inputs", "signed steps", "pixels", "signed values")]
 
 
 @pytest.mark.parametrize("case", WORST)
@@ -164,6 +194,8 @@ def test_errors_name_the_rule() -> None:
         ({"outputs": 3}, "outputs=3 does not divide the 4 output channels"),
         ({"steps": 3}, "steps=3 does not divide the 4 time steps"),
         ({"weight": np.ones((4, 3, 1), int)}, r"Weight must have shape \(Co, words, 2\)"),
+        ({"weight_bits": 1, "weight": np.eye(12, 2, dtype=int).reshape(4, 3, 2)}, "weight_bits=1 are -1 or .* is a 0"),
+        ({"weight_bits": 1, "weight": np.full((4, 3, 2), 2)}, "Weights reach 2, more than weight_bits=1 hold"),
         ({"start": np.ones(4, int)}, "A start value needs an accumulator of its own"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -3,13 +3,14 @@
 Window words come in, one a cycle at most; after ``words`` of them the currents of ``outputs`` channels go out. Spikes
 and multi-bit values are the same machine: every bit of an input gates the weights of its own adder tree, and the
 trees of the bits of one value are joined with shifts. No multiplier, and no membrane memory: the time steps of an
-input travel in one word.
+input travel in one word. Weights of one bit choose among the inputs (``bipolar.py``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 from amaranth import *
@@ -20,6 +21,7 @@ from ...streams.counter import counter, row_counter
 from ...streams.pipe import Pipe
 from ...streams.words import resized, shape_for
 from .adders import Addend, register, tree
+from .bipolar import counted, summed
 from .gated import Addition, PairFormat, add, sum_up
 from .spec import SynapseSpec
 from .trees import TABLE, levels
@@ -63,18 +65,24 @@ class SynapseArray(Pipe):
             m.d.sync += later.eq(flags)
             flags = later
         valid, last = flags
-        sums = self._tables(m, rows[0], word_2) if spec.constant else self._additions(m, platform, rows, word_1, word_2)
+        if spec.constant:
+            sums = self._tables(m, rows[0], word_2)
+        elif spec.bipolar:
+            sums = self._bipolar(m, platform, rows, word_2)
+        else:
+            sums = self._additions(m, platform, rows, word_1, word_2)
 
         currents = []
         for o in range(spec.outputs):
             for t in range(spec.terms):
                 planes, offset = [], 0
-                for b in range(spec.plane_count):
+                for b in range(spec.tree_count):
                     plane, excess = sums(o, t, b)
-                    negative = spec.element[0] < 0 and b == spec.plane_count - 1  # the sign bit of the inputs
+                    # The sign bit of the inputs.
+                    negative = spec.tree_count == spec.plane_count and spec.element[0] < 0 and b == spec.plane_count - 1
                     planes.append(Addend(plane.value, plane.low, plane.high, b, negative))
                     offset += (-excess if negative else excess) << b
-                total = tree(m, planes, levels(spec.plane_count), f"join_{o}_{t}")
+                total = tree(m, planes, levels(spec.tree_count), f"join_{o}_{t}")
                 current = self._accumulate(m, o, t, total, offset, valid, last)
                 currents.append(resized(m, current, spec.o_format.low, spec.o_format.high, f"o_{o}_{t}"))
         m.d.sync += self.o.valid.eq(last)
@@ -132,6 +140,19 @@ class SynapseArray(Pipe):
             return Addend(value, -offset, total.high - offset), 0
 
         return sums
+
+    def _bipolar(self, m: Module, platform: object, rows: np.ndarray, word: Value) -> Sums:
+        """Trees of inputs that weights of one bit choose, ``rows`` (rows, outputs, inputs); no sum is too large."""
+        spec = self.spec
+        form = [PairFormat(min(2, spec.inputs - k), 1, False) for k in range(0, spec.inputs, 2)]
+        pairs = self._weights(m, platform, (rows > 0).astype(np.int64), [form] * spec.outputs)
+        weights = [[bit for pair in of_output for bit in pair] for of_output in pairs]
+        if spec.tree_count < spec.plane_count:
+            return summed(m, platform, spec, weights, word)
+        minus = self._tables(m, np.full((spec.outputs, spec.inputs), -1), word)
+        first = spec.outputs // spec.blocks  # the outputs of a block have one sum
+        less = cache(lambda o, t, b: minus(o, t, b))
+        return counted(m, platform, spec, weights, word, lambda o, t, b: less(o // first * first, t, b))
 
     def _tables(self, m: Module, weight: np.ndarray, word: Value) -> Sums:
         """Trees of tables of the constant ``weight`` (outputs, inputs): four bits of the inputs choose a sum."""

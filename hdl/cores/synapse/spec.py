@@ -14,7 +14,7 @@ from ...memory.style import rom_style
 from ...streams.words import WordFormat, bits_for
 from ..protocol import CoreSpec
 from .parts import synapse_parts
-from .trees import TABLE, levels
+from .trees import COUNTED, TABLE, levels
 
 if TYPE_CHECKING:
     from .core import SynapseArray
@@ -28,7 +28,7 @@ class SynapseSpec(CoreSpec):
 
     Parameters:
         weight: integers (Co, words, inputs): for each output channel the weights in the order of the window words.
-        weight_bits: bits of a weight, two's complement.
+        weight_bits: bits of a weight, two's complement; 1: every weight is -1 or +1, a bit of 0 or 1.
         i_format: the window words.
         outputs: output channels computed at once; divides Co.
         steps: time steps computed at once; divides ``i_format.steps``. Where fewer than all, the window is scanned
@@ -66,6 +66,8 @@ class SynapseSpec(CoreSpec):
         whole("start", self.start, 1)
         if not 1 <= self.weight_bits <= 16 or largest(self.weight) > 1 << (self.weight_bits - 1):
             raise ValueError(f"Weights reach {largest(self.weight)}, more than weight_bits={self.weight_bits} hold")
+        if self.weight_bits == 1 and not self.weight.all():
+            raise ValueError("Weights of weight_bits=1 are -1 or +1, but there is a 0")
         most = int(np.abs(self.weight).sum((1, 2)).max()) * max(map(abs, self.element))
         reaches("An accumulator", largest(self.start) + most)
         if self.outputs < 1 or self.weight.shape[0] % self.outputs:
@@ -134,6 +136,17 @@ class SynapseSpec(CoreSpec):
         return self.words * self.groups == 1
 
     @property
+    def bipolar(self) -> bool:
+        """Whether the weights are in memory as one bit each."""
+        return self.weight_bits == 1 and not self.constant
+
+    @property
+    def tree_count(self) -> int:
+        """Adder trees of an output and a time step: one for every bit of a multiplicand; for bipolar weights and
+        multiplicands of more than :data:`COUNTED` bits one."""
+        return 1 if self.bipolar and self.plane_count > COUNTED else self.plane_count
+
+    @property
     def in_block_ram(self) -> bool:
         """Whether the weights may be in block RAM: they are, if they are as wide as ``weight_bits`` says."""
         return rom_style(self.groups * self.words, self.outputs * self.inputs * self.weight_bits) == "block"
@@ -141,6 +154,8 @@ class SynapseSpec(CoreSpec):
     @property
     def depth(self) -> int:
         """Registered levels of the adder trees; of constant weights, four at a time are one table."""
+        if self.tree_count < self.plane_count:
+            return levels(self.inputs) + 1
         joins = levels(self.plane_count)
         return joins + (levels(-(-self.inputs // TABLE)) + 1 if self.constant else levels(self.inputs))
 

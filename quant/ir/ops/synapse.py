@@ -22,8 +22,8 @@ __all__ = ["Synapse", "product"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Synapse(Node, ABC):
-    """Common part of the layers with weights: integers of ``weight_bits`` (2..8) bits, two's complement. All are
-    linear."""
+    """Common part of the layers with weights: integers of ``weight_bits`` (2..8) bits, two's complement, or of one bit,
+    which is -1 or +1. All are linear."""
 
     passes_sums: ClassVar = True
 
@@ -34,11 +34,18 @@ class Synapse(Node, ABC):
         super().__post_init__()
         self._arrays("weight")
         self._integers("weight_bits")
-        if not 2 <= self.weight_bits <= 8:
-            self._fail(f"weight_bits must be in 2..8, not {self.weight_bits}")
+        if not 1 <= self.weight_bits <= 8:
+            self._fail(f"weight_bits must be in 1..8, not {self.weight_bits}")
         low, high = -(1 << (self.weight_bits - 1)), (1 << (self.weight_bits - 1)) - 1
         if not self.weight.size:
             self._fail("weight is empty")
+        if self.weight_bits == 1:
+            if (others := self.weight[np.abs(self.weight) != 1]).size:
+                self._fail(
+                    f"weights of one bit must be -1 or +1, found {others[0]} ({others.size} such weights); choose "
+                    "weight_bits=2 or more"
+                )
+            return
         if self.weight.min() < low or self.weight.max() > high:
             self._fail(
                 f"weights must be in {low}..{high} ({self.weight_bits} bits), "
