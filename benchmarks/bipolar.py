@@ -15,6 +15,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from spikeloom.gen.cost.model import area
 from spikeloom.gen.emit import writer as emit
 from spikeloom.gen.targets.fpga.synth import synthesise
 from spikeloom.hdl.cores.synapse.core import SynapseArray
@@ -87,8 +88,11 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 (Path(folder) / "top.v").write_text(emit.module(_Alone(spec), "top"))
                 cells = synthesise(Path(folder), {"top": "top", "verilog": "top.v"}, "ecp5")
-            figures = (cells["lut4_eq"], cells["ff"], cells["ebr"], spec.weight.size * bits, spec.latency)
-            print(f"| {name}, {form.lanes} x {form.steps} | {outputs} | {bits} |", *(f"{round(n):,} |" for n in figures), flush=True)
+            priced = area(spec)
+            figures = (cells["lut4_eq"], priced.lut4_eq, cells["ff"], priced.ff, cells["ebr"])
+            figures += (spec.weight.size * bits, spec.latency)
+            shape = f"{form.lanes} x {form.steps}"
+            print(f"| {name}, {shape} | {outputs} | {bits} |", *(f"{round(n):,} |" for n in figures), flush=True)
 
 
 if __name__ == "__main__":

@@ -57,9 +57,11 @@ def networks(draw: st.DrawFn) -> Network:
         return draw(st.sampled_from([g for g in range(1, inputs + 1) if not inputs % g + outputs % g]), label=name)
 
     def synapse(kind: type, name: str, weight_shape: tuple[int, ...], source: str = "", **geometry: Any) -> None:
-        bits = draw(st.integers(2, 8), label=f"{name} bits")
+        bits = draw(st.integers(1, 8), label=f"{name} bits")
         top = (1 << (bits - 1)) - 1
         weight, source = rng.integers(-top - (bits > 2), top + 1, weight_shape), source or nodes[-1].name
+        if bits == 1:
+            weight = rng.choice([-1, 1], weight_shape)
         if np.any(geometry.get("padding", 0)):
             geometry["pad"] = around(name, source)
         nodes.append(kind(name=name, source=source, weight=weight, weight_bits=bits, **geometry))

@@ -104,12 +104,12 @@ class Spread:
 
 
 def of_weights(network: Network) -> dict[str, Histogram]:
-    """The weights of every node that has some, a bin for each value of its bits."""
+    """The weights of every node that has some, a bin for each value of its bits; of one bit, for -1, 0 and +1."""
     found = {}
     for node in network:
         if isinstance(node, Synapse):
             most = 1 << (node.weight_bits - 1)
-            found[node.name] = Histogram(-most, most - 1)
+            found[node.name] = Histogram(-most, max(1, most - 1))
             found[node.name].add(node.weight)
     return found
 

@@ -25,6 +25,8 @@ __all__ = ["narrowed", "narrowed_files"]
 def narrowed(network: Network, bits: int) -> Network:
     """``network`` with weights of ``bits`` where it has the fewest. Raises NetworkError where those are not more."""
     now = min(node.weight_bits for node in network if isinstance(node, Synapse))
+    if now == 1:
+        raise NetworkError("weights of 1 bit cannot be narrowed any further")
     if not 2 <= bits < now:
         raise NetworkError(f"weights of {now} bits can be narrowed to 2..{now - 1} bits, not to {bits}")
     nodes: dict[str, Node] = {node.name: node for node in network}

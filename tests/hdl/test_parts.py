@@ -51,6 +51,13 @@ def synapse(lanes: int = 4, steps: int = 2, words: int = 5, groups: int = 2, **c
     return SynapseSpec(**base | changes)
 
 
+def bipolar(lanes: int = 16, words: int = 10, groups: int = 2, **changes: Any) -> SynapseSpec:
+    """Weights of one bit, rows enough that no two columns are alike."""
+    weight = np.random.default_rng(6).choice([-1, 1], (2 * groups, words, lanes // changes.get("blocks", 1)))
+    changes = {"i_format": WordFormat(lanes, 2, 0, 1)} | changes
+    return synapse(lanes, weight=weight, weight_bits=1, **changes)
+
+
 def staircase(
     outputs: int, count: int, kind: type[Stairs] = StaircaseSpec, values: bool = False, **more: int
 ) -> Stairs:
@@ -137,6 +144,8 @@ EXACT: dict[str, dict[str, Any]] = {
         "three inputs": synapse(lanes=3),
         "one input": synapse(lanes=1),
         "addressed": synapse(addressed=True),
+        "bipolar": bipolar(5),
+        "bipolar, values": bipolar(3, i_format=WordFormat(3, 1, 0, 7), steps=1),
     },
     "window": {
         "taps": window(),
@@ -148,6 +157,19 @@ EXACT: dict[str, dict[str, Any]] = {
     },
 }
 """Small specs of every core, by its folder."""
+
+BIPOLAR = {
+    "sixteen inputs": bipolar(),
+    "block RAM": bipolar(11, 40),
+    "sums over time": bipolar(6, sum_time=True),
+    "two inputs": bipolar(2, i_format=WordFormat(2, 1, -2, 1), steps=1),
+    "one input": bipolar(1),
+    "blocks": bipolar(10, blocks=2),
+    "values": bipolar(5, i_format=WordFormat(5, 1, 0, 15), steps=1),
+    "one value": bipolar(1, i_format=WordFormat(1, 1, 0, 15), steps=1),
+    "addressed": bipolar(9, addressed=True),
+}
+"""More arrays of which the count is exact."""
 
 NEAR: dict[str, dict[str, Any]] = {
     "initial": {"two steps": initial(i_format=WordFormat(2, 2, -9, 8))},
@@ -175,6 +197,7 @@ NEAR: dict[str, dict[str, Any]] = {
         "constant weights": synapse(words=1, groups=1),
         "values": synapse(i_format=WordFormat(4, 1, -3, 4), steps=1),
         "weights in LUTs": synapse(words=3, logic=True),
+        "bipolar, signed values": bipolar(6, i_format=WordFormat(6, 1, -8, 7), steps=1),
     },
     "window": {
         "skipping": window(channels=8, chunk=4),
@@ -255,6 +278,11 @@ def test_registers_and_memories_are_those_that_yosys_makes(folder: str, tmp_path
 def test_registers_and_memories_of_other_forms(folder: str, tmp_path: Path) -> None:
     others = dict(list(EXACT[folder].items())[FEW:])
     assert said(others) == made(others, tmp_path)
+
+
+@pytest.mark.slow
+def test_arrays_of_bipolar_weights_are_exact_too(tmp_path: Path) -> None:
+    assert said(BIPOLAR) == made(BIPOLAR, tmp_path)
 
 
 @pytest.mark.slow

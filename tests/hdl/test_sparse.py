@@ -66,13 +66,14 @@ UNEVEN = {
 }
 
 
-def stage(spec: WindowSpec) -> StageSpec:
+def stage(spec: WindowSpec, bits: int = 8) -> StageSpec:
     """A stage of a synapse array whose weights differ in every row, so that a wrong row shows; with neurons where the
     window is scanned for groups of time steps, in parts where results lie far enough apart for it."""
     rng, outputs = np.random.default_rng(1), 4
+    shape = (spec.groups * outputs, spec.scan_words, spec.o_format.lanes)
     synapse = SynapseSpec(
-        weight=rng.integers(-99, 100, (spec.groups * outputs, spec.scan_words, spec.o_format.lanes)),
-        weight_bits=8,
+        weight=rng.integers(-99, 100, shape) if bits > 1 else rng.choice([-1, 1], shape),
+        weight_bits=bits,
         i_format=spec.o_format,
         outputs=outputs,
         steps=spec.o_format.steps // spec.scans,
@@ -135,6 +136,15 @@ def test_stage_follows_the_law(geometry: str, shares: tuple[float, float]) -> No
     # A frame of zeros, one without a zero word, and frames in between.
     x = np.concatenate([inputs(spec, 1, density, rng) for density in (0.1, 0.0, 1.0, 0.3, 0.7)])
     check(stage(spec), x, shares)
+
+
+@pytest.mark.parametrize("geometry", ["padded", "scans", "three inputs of several bits", "one input", "six inputs"])
+def test_stage_of_bipolar_weights_follows_the_law(geometry: str) -> None:
+    """Words that are left out count as 0, though no bit of a weight is."""
+    spec = window(**GEOMETRIES[geometry])
+    rng = np.random.default_rng(len(geometry))
+    x = np.concatenate([inputs(spec, 1, density, rng) for density in (0.1, 0.0, 1.0, 0.3)])
+    check(stage(spec, bits=1), x, (0.3, 0.3))
 
 
 @pytest.mark.parametrize(("scans", "span"), [(1, 1), pytest.param(1, 5, marks=pytest.mark.slow), (2, 2)])

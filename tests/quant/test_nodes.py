@@ -69,7 +69,16 @@ GOOD = {"name": "fire", "source": "conv", "threshold": [3, 4], "bias": [0, 0], "
         (lambda: IF(**GOOD, rule="lossless", low=-0.5), r"fire: low must be an integer"),
         (lambda: Linear(name="fc", weight=[[1.0, np.nan]], weight_bits=4), r"fc: weight holds NaN or infinity"),
         (lambda: Linear(name="fc", weight=[[1, 8]], weight_bits=4), r"fc: weights must be in -8\.\.7 .*, found 1\.\.8"),
-        (lambda: Linear(name="fc", weight=[[1]], weight_bits=9), r"fc: weight_bits must be in 2\.\.8, not 9"),
+        (lambda: Linear(name="fc", weight=[[1]], weight_bits=9), r"fc: weight_bits must be in 1\.\.8, not 9"),
+        (lambda: Linear(name="fc", weight=[[1]], weight_bits=0), r"fc: weight_bits must be in 1\.\.8, not 0"),
+        (
+            lambda: Linear(name="fc", weight=[[1, 0, -1, 0]], weight_bits=1),
+            r"fc: weights of one bit must be -1 or \+1, found 0 \(2 such weights\); choose weight_bits=2 or more",
+        ),
+        (
+            lambda: Conv2d(name="c", weight=[[[[-2]], [[1]]]], weight_bits=1),
+            r"c: weights of one bit must be -1 or \+1, found -2 \(1 such weights\)",
+        ),
         (lambda: Conv2d(name="c", weight=[[1]], weight_bits=4), r"c: weight must have shape \(Co, Ci, Ky, Kx\)"),
         (lambda: Conv2d(name="c", weight=[[[[1]]]], weight_bits=4, padding=1), r"c: padding must be in 0\.\.0"),
         (

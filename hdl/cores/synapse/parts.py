@@ -8,6 +8,7 @@ import numpy as np
 
 from ...cost.parts import Parts, bits_of, index_bits
 from ...memory.style import rom_style
+from .bipolar_parts import count_parts, waiting, word_parts
 from .trees import CHAIN, TABLE, levels
 
 if TYPE_CHECKING:
@@ -27,7 +28,10 @@ def synapse_parts(core: SynapseSpec) -> Parts:
     _inputs(core, parts)
     parts.registers(2 * (2 + core.depth) + 1)
     parts.registers(core.i_format.width + core.i_format.lanes * lanes)
-    total = _tables(core, parts, weight[0, :, 0]) if core.constant else _additions(core, parts, weight)
+    if core.constant:
+        total = _tables(core, parts, weight[0, :, 0])
+    else:
+        total = _bipolar(core, parts, weight) if core.bipolar else _additions(core, parts, weight)
     _join(core, parts, total)
     _accumulate(core, parts)
     return parts
@@ -65,19 +69,69 @@ def _additions(core: SynapseSpec, parts: Parts, weight: np.ndarray) -> Range:
         count = pairs + odd
         if missing := (1 << levels(count)) - count:
             tops = np.concatenate([tops, missing << bits[:, :1]], 1)
+    return np.zeros(core.outputs, np.int64), _sums(parts, tops, lanes)
+
+
+def _sums(parts: Parts, tops: np.ndarray, lanes: int) -> np.ndarray:
+    """Trees of additions without negative numbers, of which ``tops`` (outputs, n) are the largest; those of the
+    sums."""
     while tops.shape[1] > 1:
         pairs = tops.shape[1] // 2
         width = bits_of(np.zeros_like(tops), tops)
         chained(parts, np.maximum(width[:, 0 : 2 * pairs : 2], width[:, 1 : 2 * pairs : 2]), lanes)
         tops = np.concatenate([tops[:, 0 : 2 * pairs : 2] + tops[:, 1 : 2 * pairs : 2], tops[:, 2 * pairs :]], 1)
         parts.registers(lanes * bits_of(np.zeros_like(tops), tops).sum())
-    return np.zeros(core.outputs, np.int64), tops[:, 0]
+    return tops[:, 0]
+
+
+def _bipolar(core: SynapseSpec, parts: Parts, weight: np.ndarray) -> Range:
+    """Memory of a bit a weight, and trees of the inputs that it chooses; return the range of a sum."""
+    pairs = -(-core.inputs // 2)
+    bits, signed = np.ones((core.outputs, pairs), int), np.zeros((core.outputs, pairs), bool)
+    chosen = (weight > 0).astype(np.int64)
+    most = np.full(core.outputs, core.inputs)
+    if core.tree_count == core.plane_count:
+        _memory(core, parts, chosen, bits, signed)
+        _waiting(core, parts, chosen)
+        if core.inputs > 2:
+            _tables(core, parts, np.full((core.blocks, core.inputs), -1))
+        count_parts(core, parts)
+        return -most, most
+    _memory(core, parts, chosen, bits, signed)
+    if core.inputs > 1:
+        _trees(core, parts)
+    word_parts(core, parts)
+    most *= max(map(abs, core.element))
+    return -most, most
+
+
+def _waiting(core: SynapseSpec, parts: Parts, chosen: np.ndarray) -> None:
+    """The registers of weights, ``chosen`` (groups, outputs, words, inputs), that wait for their count; in logic equal
+    ones are one."""
+    cycles, depth = waiting(core.inputs), core.groups * core.words
+    block = rom_style(depth, core.outputs * core.inputs) == "block" and not core.logic
+    for k in range(1, int(cycles.max(initial=0)) + 1):
+        late = chosen[..., cycles >= k].transpose(0, 2, 1, 3).reshape(depth, -1)
+        parts.registers(late.shape[1] if block else _columns(late))
+
+
+def _trees(core: SynapseSpec, parts: Parts) -> None:
+    """Sums of inputs that the bits of weights let through."""
+    bits, pairs, odd = core.plane_count, core.inputs // 2, core.inputs % 2
+    signed = core.element[0] < 0
+    chained(parts, np.full((core.outputs, pairs), bits), core.terms)
+    parts.logic["gate"] += core.terms * core.outputs * odd * bits
+    tops = np.full((core.outputs, pairs + odd), (2 << bits) - 2)
+    tops[:, pairs:] = (1 << bits) - 1
+    parts.registers(core.terms * bits_of(np.zeros_like(tops), tops).sum())
+    _sums(parts, tops, core.terms)
+    assert signed or core.element[0] == 0
 
 
 def _tables(core: SynapseSpec, parts: Parts, weight: np.ndarray) -> Range:
     """Constant weights (outputs, inputs): tables of sums of four, and plain trees."""
     lanes = core.terms * core.plane_count
-    padded = np.pad(weight, ((0, 0), (0, -core.inputs % TABLE))).reshape(core.outputs, -1, TABLE)
+    padded = np.pad(weight, ((0, 0), (0, -core.inputs % TABLE))).reshape(len(weight), -1, TABLE)
     low, high = np.minimum(padded, 0).sum(2), np.maximum(padded, 0).sum(2)
     bits = bits_of(low, high)
     parts.registers(lanes * bits.sum())
@@ -114,12 +168,18 @@ def _memory(core: SynapseSpec, parts: Parts, weight: np.ndarray, bits: np.ndarra
     codes[..., 1::2] ^= (signed[:, :half] * (1 << (bits[:, :half] - 1)))[None, :, None]  # of every second, the sign
     every = (codes[..., None] >> np.arange(core.weight_bits)) & 1  # g o w i b
     rows = every.transpose(0, 2, 1, 3, 4).reshape(depth, -1)
-    columns = int((rows.any(0) & ~rows.all(0)).sum())
-    if depth <= 12:
-        found = np.unique((rows.astype(np.int64) << np.arange(depth)[:, None]).sum(0))
-        columns = int(((found > 0) & (found < (1 << depth) - 1)).sum())
+    columns = _columns(rows)
     parts.memory(depth, columns, "logic", written=False)
     parts.registers(columns)
+
+
+def _columns(rows: np.ndarray) -> int:
+    """Columns (rows, columns) of a memory in logic that are not constant; of a few rows, equal columns are one."""
+    depth = len(rows)
+    if depth <= 12:
+        found = np.unique((rows.astype(np.int64) << np.arange(depth)[:, None]).sum(0))
+        return int(((found > 0) & (found < (1 << depth) - 1)).sum())
+    return int((rows.any(0) & ~rows.all(0)).sum())
 
 
 def _inputs(core: SynapseSpec, parts: Parts) -> None:
@@ -141,8 +201,8 @@ def _join(core: SynapseSpec, parts: Parts, plane: Range) -> None:
     """The trees over the bits of a multiplicand, as ``hdl.cores.synapse.adders.tree`` builds them."""
     terms = [
         (*plane, b, core.element[0] < 0 and b == core.plane_count - 1) for b in range(core.plane_count)
-    ]  # low, high, shift, negative
-    for _ in range(levels(core.plane_count)):
+    ][: core.tree_count]  # low, high, shift, negative
+    for _ in range(levels(core.tree_count)):
         following = []
         for a, b in zip(terms[0::2], [*terms[1::2], None], strict=False):
             if b is None:

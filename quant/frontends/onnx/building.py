@@ -84,6 +84,8 @@ class Building:
 
 
 def bits_of(weight: np.ndarray) -> int:
-    """How many bits hold the weights, two at least."""
+    """How many bits hold the weights: one where all are -1 or +1, else two at least."""
+    if (np.abs(weight) == 1).all():
+        return 1
     most = max(int(weight.max()), -1 - int(weight.min()), 1)
     return most.bit_length() + 1

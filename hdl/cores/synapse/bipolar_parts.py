@@ -1,0 +1,107 @@
+"""The parts of a synapse array with weights of one bit (``bipolar.py``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...cost.parts import Parts, bits_of
+from ...streams.words import bits_for
+from .trees import CELLS, TABLE, count_tree, levels
+
+if TYPE_CHECKING:
+    from .spec import SynapseSpec
+
+__all__ = ["count_parts", "waiting", "word_parts"]
+
+
+def waiting(inputs: int) -> np.ndarray:
+    """Cycles (inputs,) that each input and its weight wait before they are counted."""
+    cycles = np.zeros(inputs, int)
+    if inputs > 2:
+        last = levels(inputs) - 1
+        for level in range(1, last + 1):
+            for node in count_tree(inputs - 1, last).on(level):
+                cycles[list(node.inputs)] = level - 1
+        cycles[-1] = last
+    return cycles
+
+
+def _passed(inputs: int) -> int:
+    """Registers of the last input among the sums of all that are those in which it waits itself: where it has a table
+    of its own, which is the input, until another is added to it."""
+    if inputs % TABLE != 1:
+        return 0
+    found, terms = 1, -(-inputs // TABLE)
+    while terms % 2:
+        found, terms = found + 1, terms // 2 + 1
+    return found
+
+
+def count_parts(core: SynapseSpec, parts: Parts) -> None:
+    """Trees of counts, and a subtraction behind each; memory, waiting weights and the sums of all inputs not
+    included."""
+    lanes, inputs = core.terms * core.plane_count, core.inputs
+    places = core.outputs * lanes
+    alike = core.outputs - core.blocks  # lowest bits that do not depend on the weights, beyond one for each block
+    parts.registers(-alike * core.terms * levels(core.plane_count))
+    if inputs <= 2:
+        parts.registers(3 * places - alike * lanes if inputs == 2 else 0)
+        parts.logic["gate"] += places * (3 if inputs == 2 else 1)
+        return
+    parts.registers(core.blocks * lanes * (int(waiting(inputs).sum()) - _passed(inputs)))
+    last = levels(inputs) - 1
+    for level in range(1, last + 1):
+        added: dict[int, int] = {}
+        for node in count_tree(inputs - 1, last).on(level):
+            parts.registers(places * node.top.bit_length())
+            if len(node.parts) + len(node.inputs) > 1:
+                added[node.width] = added.get(node.width, 0) + 1
+            elif node.inputs:
+                parts.logic["gate"] += places
+        for width, count in added.items():
+            _chained(parts, width, places * count)
+    width, _ = bits_for(-(-(-inputs // 2)), inputs // 2)
+    _chained(parts, width, places)
+    parts.registers(places * width + core.blocks * lanes)
+
+
+def word_parts(core: SynapseSpec, parts: Parts) -> None:
+    """The sums of all inputs, and a subtraction behind each sum of chosen ones; memory and the trees of those not
+    included."""
+    low, high = core.element
+    bits, signed = bits_for(low, high)
+    most = core.inputs * max(high, -low)
+    width = np.array(bits_for(-most, most)[0])
+    places = core.outputs * core.terms
+    parts.registers(places * width)
+    parts.adders(width, "tree adder", places)
+    if core.inputs == 1:
+        parts.logic["gate"] += places * bits
+        return
+    excess = 2 * ((core.inputs // 2 << bits) + (core.inputs % 2 << (bits - 1))) if signed else 0
+    lows, highs = np.full((1, core.inputs), low), np.full((1, core.inputs), high)
+    times = core.blocks * core.terms
+    if excess:
+        lows[:, 0] += excess
+        highs[:, 0] += excess
+        parts.adders(bits_of(lows[:, :1], highs[:, :1]), "tree adder", times)
+        parts.logic["gate"] += core.outputs * (core.inputs // 2)
+    while lows.shape[1] > 1:
+        pairs = lows.shape[1] // 2
+        lows, highs = (
+            np.concatenate([x[:, 0 : 2 * pairs : 2] + x[:, 1 : 2 * pairs : 2], x[:, 2 * pairs :]], 1)
+            for x in (lows, highs)
+        )
+        wide = bits_of(lows, highs)
+        parts.registers(times * wide.sum())
+        parts.adders(wide[:, :pairs], "tree adder", times)
+
+
+def _chained(parts: Parts, width: int, count: int) -> None:
+    """``count`` additions of ``width`` bits and a bit more, in carry chains of :data:`CELLS` at most."""
+    most = max(1, (2 * CELLS - 1) // (width + 1))
+    full, rest = divmod(count, most)
+    cells = full * (most * (width + 1) // 2 + 1) + ((rest * (width + 1) // 2 + 1) if rest else 0)
+    parts.logic["chain"] += 2 * cells
