@@ -8,6 +8,7 @@ makes block RAMs of the weight memories of all of them but one.
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,10 @@ ROWS = {
     "pixels": (WordFormat(9, 1, 0, 255), 8),
 }
 """Words of the inputs, and outputs at once."""
+
+
+FORMS = {"2": (2, False), "1, chosen": (1, False), "1, inverted": (1, True)}
+"""Bits of a weight, and whether it inverts its input."""
 
 
 class _Alone(wiring.Component):
@@ -71,11 +76,12 @@ class _Alone(wiring.Component):
         return m
 
 
-def made(form: WordFormat, outputs: int, bits: int) -> SynapseSpec:
-    """The array with weights of so many bits."""
+def made(form: WordFormat, outputs: int, bits: int, inverts: bool) -> SynapseSpec:
+    """The array with weights of so many bits, which choose inputs or, of one bit, may invert them."""
     weight = np.random.default_rng(0).choice([-1, 1], (CHANNELS, WORDS, form.lanes))
-    return SynapseSpec(weight=weight, weight_bits=bits, i_format=form, outputs=outputs, steps=form.steps,
+    spec = SynapseSpec(weight=weight, weight_bits=bits, i_format=form, outputs=outputs, steps=form.steps,
                        sum_time=False, start=np.zeros(CHANNELS, np.int64))  # fmt: skip
+    return replace(spec, inverts=True, start=spec.excess) if inverts else spec
 
 
 def main() -> None:
@@ -83,8 +89,8 @@ def main() -> None:
     print("| inputs | outputs | bits | LUT4-eq. | model | flip-flops | model | block RAMs | bits in memory | latency |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     for name, (form, outputs) in ROWS.items():
-        for bits in (2, 1):
-            spec = made(form, outputs, bits)
+        for kind, (bits, inverts) in FORMS.items():
+            spec = made(form, outputs, bits, inverts)
             with tempfile.TemporaryDirectory() as folder:
                 (Path(folder) / "top.v").write_text(emit.module(_Alone(spec), "top"))
                 cells = synthesise(Path(folder), {"top": "top", "verilog": "top.v"}, "ecp5")
@@ -92,7 +98,7 @@ def main() -> None:
             figures = (cells["lut4_eq"], priced.lut4_eq, cells["ff"], priced.ff, cells["ebr"])
             figures += (spec.weight.size * bits, spec.latency)
             shape = f"{form.lanes} x {form.steps}"
-            print(f"| {name}, {shape} | {outputs} | {bits} |", *(f"{round(n):,} |" for n in figures), flush=True)
+            print(f"| {name}, {shape} | {outputs} | {kind} |", *(f"{round(n):,} |" for n in figures), flush=True)
 
 
 if __name__ == "__main__":

@@ -65,6 +65,10 @@ class Tail(ABC):
         """The bias (Co,) with which the accumulators of the array may begin, None where it has none to give."""
         return None
 
+    def moved(self, layer: StageNodes, node: Any, excess: np.ndarray) -> Any | None:
+        """``node`` for currents that are larger by ``excess`` (Co,), with the same result; None where it has none."""
+        return None
+
     def whole(self, chain: Chain, node: Any, cycles: int) -> bool:
         """Whether its core, where it follows the array directly, takes the currents of all outputs at once, and has
         time for them within ``cycles``, so that nothing hands them out in parts before it."""

@@ -90,12 +90,13 @@ def test_the_verilog_of_every_circuit(kind: str, folds: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("kind", "folds"), [*sorted(QUICK), ("values", "narrow")])
-def test_narrow_inputs_are_counted_and_wide_ones_added(kind: str, folds: str) -> None:
+def test_every_array_has_a_form_of_one_bit(kind: str, folds: str) -> None:
+    """Where no word is skipped, weights invert; in one that makes room for neither, they choose."""
     made = design(kind, folds)
     arrays = [core for stage in made.stages for core in stage.cores if isinstance(core, SynapseSpec)]
     assert all(core.bipolar for core in arrays)
-    counted = any(core.inputs > 2 and core.plane_count <= 2 for core in arrays)
-    assert (" spikeloom_counts" in emit.verilog(made, name="spikeloom")) == counted
+    assert [core.inverts for core in arrays] == [not core.addressed for core in arrays]
+    assert "_counts #(" in emit.verilog(made, name="top")
 
 
 @pytest.mark.slow
@@ -129,4 +130,4 @@ def test_memories_have_one_bit_a_weight(tmp_path: Path) -> None:
 def test_the_search_finds_a_smaller_design_than_with_two_bits() -> None:
     found = [search(network("values", bits), 108).design for bits in (1, 2)]
     one, two = (total(area(element.spec) for element in each.elements) for each in found)
-    assert one.lut4_eq < 0.8 * two.lut4_eq and one.ff < two.ff and one.ebr <= two.ebr
+    assert one.lut4_eq < 0.85 * two.lut4_eq and one.ff < two.ff and one.ebr <= two.ebr

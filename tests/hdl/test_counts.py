@@ -12,7 +12,7 @@ import spikeloom.hdl
 from spikeloom.gen.emit.writer import module
 from spikeloom.gen.targets import yosys
 from spikeloom.hdl.cores.synapse.counting import Counting, count
-from spikeloom.hdl.cores.synapse.trees import CELLS, count_tree
+from spikeloom.hdl.cores.synapse.trees import CELLS, count_levels, count_tree
 
 SOURCE = Path(spikeloom.hdl.__file__).parent / "verilog" / "counts.v"
 
@@ -21,7 +21,7 @@ SHAPES = [(1, 1, 1), (4, 1, 1), (9, 1, 1), (2, 3, 1), (1, 2, 0), (5, 2, 0), (3, 
 # The form of a device and the plain one side by side.
 BENCH = """
 module bench (input [{n}*{w}-1:0] a, b, input [{n}-1:0] ax, bx, c, cx, output [{n}*({w}+1)-1:0] y);
-  spikeloom_counts #(.COUNT({n}), .WIDTH({w}), .GATED({gated})) counts (
+  spikeloom_counts #(.COUNT({n}), .WIDTH({w}), .GATED({gated}), .INVERTS({inverts})) counts (
     .a(a), .b(b), .ax(ax), .bx(bx), .c(c), .cx(cx), .y(y));
 endmodule
 """
@@ -41,34 +41,40 @@ def equal(folder: Path, plain: list[str], small: list[str]) -> None:
     )  # fmt: skip
 
 
-def prove(folder: Path, source: str, device: str, number: int, width: int, gated: int) -> None:
+def prove(folder: Path, source: str, device: str, number: int, width: int, gated: int, inverts: int) -> None:
     """Prove that the form of ``device`` is the plain one."""
-    (folder / "counts.v").write_text(source + BENCH.format(n=number, w=width, gated=gated))
+    (folder / "counts.v").write_text(source + BENCH.format(n=number, w=width, gated=gated, inverts=inverts))
     (folder / "cells.v").write_text(models(device))
     read = f"read_verilog -DSPIKELOOM_{device.upper()} counts.v"
     equal(folder, ["read_verilog counts.v"], [read, "read_verilog cells.v"])
 
 
 @pytest.mark.parametrize("device", MODELS)
+@pytest.mark.parametrize("inverts", [0, 1])
 @pytest.mark.parametrize(("number", "width", "gated"), SHAPES)
-def test_every_device_counts_the_same(device: str, number: int, width: int, gated: int, tmp_path: Path) -> None:
-    prove(tmp_path, SOURCE.read_text(), device, number, width, gated)
+def test_every_device_counts_the_same(
+    device: str, number: int, width: int, gated: int, inverts: int, tmp_path: Path
+) -> None:
+    prove(tmp_path, SOURCE.read_text(), device, number, width, gated, inverts)
 
 
 @pytest.mark.parametrize(
-    ("device", "right", "wrong"),
+    ("device", "right", "wrong", "inverts"),
     [
-        ("ecp5", "i % (WIDTH + 1) == 0 ? 16'h0008", "i % (WIDTH + 1) == 0 ? 16'h0000"),
-        ("ecp5", "16'h0008 : 16'h7888),\n        .INJECT", "16'h0008 : 16'h0888),\n        .INJECT"),
-        ("xc7", "64'h7888788888888888", "64'h7888788844444444"),
-        ("xc7", "c[i / (WIDTH + 1)] & cx[i / (WIDTH + 1)]", "c[i / (WIDTH + 1)]"),
+        ("ecp5", "16'h0008;", "16'h0000;", 0),
+        ("ecp5", "16'h7888;", "16'h0888;", 0),
+        ("ecp5", "16'h6996", "16'h6990", 1),
+        ("ecp5", "16'h0006 :", "16'h0008 :", 1),
+        ("xc7", "64'h7888788888888888", "64'h7888788844444444", 0),
+        ("xc7", "64'h6996699666666666", "64'h6996699688888888", 1),
+        ("xc7", "c[i / (WIDTH + 1)] & cx[i / (WIDTH + 1)]", "c[i / (WIDTH + 1)]", 0),
     ],
 )
-def test_a_wrong_table_is_found(device: str, right: str, wrong: str, tmp_path: Path) -> None:
+def test_a_wrong_table_is_found(device: str, right: str, wrong: str, inverts: int, tmp_path: Path) -> None:
     source = SOURCE.read_text()
-    assert right in source
+    assert source.count(right) == 1
     with pytest.raises(yosys.YosysError):
-        prove(tmp_path, source.replace(right, wrong), device, 3, 1, 1)
+        prove(tmp_path, source.replace(right, wrong), device, 3, 1, 1, inverts)
 
 
 class Additions(wiring.Component):
@@ -96,7 +102,7 @@ class Additions(wiring.Component):
             wanted.append(Counting(a, b.as_signed(), width, **third))
         for k in range(8):
             a, ax, b, bx, c, cx = self.x[at + 6 * k : at + 6 * k + 6]
-            wanted.append(Counting(a, b, 1, True, ax, bx, c, cx))
+            wanted.append(Counting(a, b, 1, True, ax, bx, c, cx, inverts=k % 4 == 3))
         found = count(m, platform if self.small else None, wanted, "sum")
         named = [Signal(one.width + 1, name=f"y_{k}") for k, one in enumerate(wanted)]
         m.d.comb += [signal.eq(value) for signal, value in zip(named, found, strict=True)]
@@ -106,8 +112,8 @@ class Additions(wiring.Component):
 
 def test_additions_that_share_carry_chains_are_each_of_its_own(tmp_path: Path) -> None:
     texts = [module(Additions(small=small), "bench") for small in (False, True)]
-    per_chain = (2 * CELLS - 1) // 3
-    assert [text.count("_counts #(") for text in texts] == [0, 3 + -(-8 // per_chain) + 1]
+    per_chain = (2 * CELLS - 1) // 3  # of the eight with summands of two bits
+    assert [text.count("_counts #(") for text in texts] == [0, 3 + -(-8 // per_chain) + 2]
     for name, text in zip(("plain", "chained"), texts, strict=True):
         (tmp_path / f"{name}.v").write_text(text)
     equal(tmp_path, ["read_verilog plain.v"], ["read_verilog chained.v"])
@@ -115,7 +121,7 @@ def test_additions_that_share_carry_chains_are_each_of_its_own(tmp_path: Path) -
 
 @pytest.mark.parametrize("number", range(1, 64))
 def test_a_tree_counts_every_input_once(number: int) -> None:
-    level = max(1, (number + 1 - 1).bit_length() - 1)
+    level = max(1, count_levels(number))
     tree = count_tree(number, level)
     nodes = [node for k in range(1, level + 1) for node in tree.on(k)]
     assert sorted(k for node in nodes for k in node.inputs) == list(range(number)) and tree.top == number

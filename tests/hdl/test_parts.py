@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,9 @@ def bipolar(lanes: int = 16, words: int = 10, groups: int = 2, **changes: Any) -
     """Weights of one bit, rows enough that no two columns are alike."""
     weight = np.random.default_rng(6).choice([-1, 1], (2 * groups, words, lanes // changes.get("blocks", 1)))
     changes = {"i_format": WordFormat(lanes, 2, 0, 1)} | changes
-    return synapse(lanes, weight=weight, weight_bits=1, **changes)
+    inverts = changes.pop("inverts", False)
+    spec = synapse(lanes, weight=weight, weight_bits=1, **changes)
+    return replace(spec, inverts=True, start=spec.excess) if inverts else spec
 
 
 def staircase(
@@ -145,7 +148,7 @@ EXACT: dict[str, dict[str, Any]] = {
         "one input": synapse(lanes=1),
         "addressed": synapse(addressed=True),
         "bipolar": bipolar(5),
-        "bipolar, values": bipolar(3, i_format=WordFormat(3, 1, 0, 7), steps=1),
+        "bipolar, inverting": bipolar(6, inverts=True),
     },
     "window": {
         "taps": window(),
@@ -168,6 +171,13 @@ BIPOLAR = {
     "values": bipolar(5, i_format=WordFormat(5, 1, 0, 15), steps=1),
     "one value": bipolar(1, i_format=WordFormat(1, 1, 0, 15), steps=1),
     "addressed": bipolar(9, addressed=True),
+    "inverting, sixteen inputs": bipolar(inverts=True),
+    "inverting, block RAM": bipolar(11, 40, inverts=True),
+    "inverting, values of two bits": bipolar(6, i_format=WordFormat(6, 1, -2, 1), steps=1, inverts=True),
+    "inverting, one input": bipolar(1, inverts=True),
+    "inverting, blocks": bipolar(10, blocks=2, inverts=True),
+    "inverting, values": bipolar(5, i_format=WordFormat(5, 1, -8, 7), steps=1, inverts=True),
+    "inverting, one value": bipolar(1, i_format=WordFormat(1, 1, 0, 15), steps=1, inverts=True),
 }
 """More arrays of which the count is exact."""
 

@@ -1,5 +1,7 @@
 """The synapse array: against its model and a naive sum, latency, fold, and the derived widths at their bounds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from core_bench import as_ints, as_words, run_pipe
@@ -63,6 +65,8 @@ BIPOLAR = {
     ),
 }
 CASES |= {f"bipolar, {name}": case | {"bits": 1} for name, case in BIPOLAR.items()}
+CASES |= {f"inverting, {name}": case | {"inverts": True} for name, case in CASES.items()
+          if name.startswith("bipolar") and "constant" not in name}  # fmt: skip
 
 
 def make(
@@ -76,6 +80,7 @@ def make(
     bits: int = 4,
     blocks: int = 1,
     zeros: bool = False,
+    inverts: bool = False,
     seed: int = 0,
 ) -> SynapseSpec:
     rng = np.random.default_rng(seed)
@@ -85,7 +90,7 @@ def make(
         weight = np.where(rng.integers(2, size=weight.shape), 1, -1)
     if zeros:
         weight[:, :, 0] = 0
-    return SynapseSpec(
+    spec = SynapseSpec(
         weight=weight,
         weight_bits=bits,
         i_format=form,
@@ -95,6 +100,9 @@ def make(
         start=rng.integers(-50, 50, co) if start else np.zeros(co, np.int64),
         blocks=blocks,
     )
+    if not inverts:
+        return spec
+    return replace(spec, inverts=True, start=spec.start if start else spec.excess)
 
 
 def window_words(spec: SynapseSpec, positions: int, seed: int) -> np.ndarray:
@@ -149,6 +157,7 @@ def worst_case(spec: SynapseSpec) -> np.ndarray:
 WORST = ["spikes", "many inputs", "many constants", "signed steps", "sum over time", "pixels", "signed values"]
 WORST += ["start value", "wide weights"]
 WORST += [f"bipolar, {name}" for name in ("spikes", "16 inputs", "signed steps", "pixels", "signed values")]
+WORST += [f"inverting, {name}" for name in WORST if name.startswith("bipolar")]
 
 
 @pytest.mark.parametrize("case", WORST)
@@ -200,5 +209,15 @@ def test_errors_name_the_rule() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             SynapseSpec(**(good | change))
+    inverting = SynapseSpec(**(good | {"weight_bits": 1}))
+    assert replace(inverting, inverts=True, start=inverting.excess + 7).ranges.min() == 7
+    uneven = np.where(np.arange(24) < 3, -1, 1).reshape(4, 3, 2)
+    for change, message in (
+        ({"weight": uneven}, "start - excess must be the same for all channels that have one accumulator"),
+        ({"weight_bits": 2}, "Only weights of one bit that change from word to word, all of them read, invert inputs"),
+        ({"addressed": True}, "Only weights of one bit that change from word to word, all of them read, invert"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            replace(inverting, **({"inverts": True} | change))
     with pytest.raises(ValueError, match=r"Elements must be in 0\.\.1"):
         SynapseSpec(**good).compute(np.full((12, 2, 4), 2))

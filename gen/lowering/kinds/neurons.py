@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ....hdl.cores.initial.spec import InitialSpec
@@ -9,6 +11,7 @@ from ....hdl.cores.neuron.spec import NeuronSpec
 from ....hdl.streams.words import WordFormat
 from ....quant.ir.ops import IF
 from ..chain import Chain
+from ..layers import StageNodes
 from ..registry import Tail, tail
 
 __all__ = ["Neurons", "neuron_cores"]
@@ -17,6 +20,13 @@ __all__ = ["Neurons", "neuron_cores"]
 @tail(IF)
 class Neurons(Tail):
     """Neurons, their spikes as trains or as counts."""
+
+    def moved(self, layer: StageNodes, node: IF, excess: np.ndarray) -> IF:
+        """A current in every time step, or one for all of them, meets the bias as often; the sum of all of them begins
+        at another membrane."""
+        if layer.adds_up:
+            return replace(node, v0=node.v0 - excess.reshape(-1, *(1,) * (node.v0.ndim - 1)))
+        return replace(node, bias=node.bias - excess)
 
     def lower(self, chain: Chain, node: IF) -> None:
         """Initial membranes of single neurons where there are any, then the neurons."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ....hdl.cores.requant.spec import RequantSpec
 from ....quant.ir.ops import Readout, Requant
 from ..chain import Chain
+from ..layers import StageNodes
 from ..registry import Tail, tail
 
 __all__ = ["Quantiser"]
@@ -23,6 +26,10 @@ class Quantiser(Tail):
     def start(self, node: Requant) -> np.ndarray:
         """What it takes off."""
         return -node.bias
+
+    def moved(self, layer: StageNodes, node: Requant, excess: np.ndarray) -> Requant:
+        """It takes more off."""
+        return replace(node, bias=node.bias + excess)
 
     def lower(self, chain: Chain, node: Requant) -> None:
         """The quantiser, with the bias that is left."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from ....quant.ir.ops.staircase import Staircase
 from ...cost.model import area
 from ..chain import Chain, shared_lanes
 from ..fitting import divisors
+from ..layers import StageNodes
 from ..registry import Tail, tail
 
 __all__ = ["COMPARED", "StaircaseTail"]
@@ -33,6 +35,10 @@ class StaircaseTail(Tail):
     """Its comparisons or its search; a read-out may follow."""
 
     then = (Readout,)
+
+    def moved(self, layer: StageNodes, node: Staircase, excess: np.ndarray) -> Staircase:
+        """All thresholds move."""
+        return replace(node, threshold=node.threshold + excess[:, None])
 
     def whole(self, chain: Chain, node: Staircase, cycles: int) -> bool:
         """Where one comparator a lane has time for all channels, and is smaller than a pipeline that channels share."""

@@ -10,6 +10,7 @@ import numpy as np
 from ....hdl.cores.protocol import CoreSpec
 from ....hdl.cores.synapse.spec import SynapseSpec
 from ....hdl.cores.window.geometry import WindowGeometry, chunk_for
+from ....quant.ir.node import Node
 from ....quant.ir.ops import Conv2d, Linear
 from ...errors import PlanError
 from ...folding.fold import Fold
@@ -87,12 +88,13 @@ class Synapses(Head):
             addressed=fold.skip,
             logic=fold.logic,
         )
-        chain = Chain(layer, synapse, started)
+        behind, synapse = _inverting(layer, synapse, end)
+        chain = Chain(behind, synapse, started)
         # Where words are skipped, shared units must not be what keeps a stage from running twice as fast.
         chain.share(synapse.words // (2 if fold.skip else 1))
         for skip in layer.shortcuts:
             add_shortcut(chain, skip)
-        for node in layer.nodes:
+        for node in behind.nodes:
             if type(node) in tails():
                 tail_of(node).lower(chain, node)
         walk: dict[str, Any] = {"groups": synapse.groups * blocks // layer.groups, "scans": synapse.scans}
@@ -101,6 +103,21 @@ class Synapses(Head):
         else:
             _check_turnaround(layer, fold, synapse, chain.cores)
         return replace(_geometry(layer, fold, columns), **walk), chain.cores
+
+
+def _inverting(layer: StageNodes, synapse: SynapseSpec, end: Node | None) -> tuple[StageNodes, SynapseSpec]:
+    """Bipolar weights that invert their inputs, where what that makes the currents larger by can go elsewhere: into the
+    accumulators' start where every channel has its own, else into ``end``, behind them. Returns the nodes, with another
+    end, and the array; both as they are where it cannot."""
+    if not synapse.bipolar or synapse.addressed:
+        return layer, synapse
+    if synapse.groups == 1:
+        return layer, replace(synapse, inverts=True)
+    moved = None if end is None else tail_of(end).moved(layer, end, synapse.excess)
+    if moved is None:
+        return layer, synapse
+    nodes = tuple(moved if node is end else node for node in layer.nodes)
+    return replace(layer, nodes=nodes), replace(synapse, inverts=True, start=synapse.excess)
 
 
 def _column_inputs(layer: StageNodes) -> list[int]:

@@ -1,13 +1,16 @@
-"""Sums of inputs times weights of -1 and +1, one bit each: sum of w * x = 2 * (sum of the x with w = +1) - sum of x.
+"""Sums of inputs times weights of -1 and +1, one bit each, in two ways.
 
-The second sum is the same for all outputs, so there is one for each time step. The first takes of a weight its bit
-alone, and has no negative terms. There are two forms:
+- **Inverted** (``SynapseSpec.inverts``): a weight of -1 inverts the bits of its input, so that 2^b - 1 - x is added in
+  place of -x. A sum is then too large by as much for every negative weight: a constant of the channel, which the
+  accumulator starts with, or which goes into what stands behind.
+- **Chosen**: sum of w * x = 2 * (sum of the x with w = +1) - sum of x. The last sum is the same for all outputs, so
+  there is one for each time step. This is exact word by word, for where words are left out or sums leave as they are.
+
+Either has two forms:
 
 - **Counts** of the bits of narrow inputs, each in a tree of its own, as those of wider weights are. A carry chain adds
-  two counts and a bit more (``counting.py``), so 15 inputs take 18 places of it. The subtraction takes the last input.
-- **Words** of wide inputs: the bit of a weight is the gate of a whole input (``gated.py``).
-
-Both are exact word by word: no constant is left for the accumulator, whether all words of a scan come or not.
+  two counts and a bit more (``counting.py``), so 15 inputs take 18 places of it. A subtraction takes the last input.
+- **Words** of wide inputs: a bit of a weight gates or inverts a whole input.
 """
 
 from __future__ import annotations
@@ -21,21 +24,24 @@ from ...streams.words import bits_for, shape_for
 from .adders import Addend, register, tree
 from .counting import Counting, count
 from .gated import Addition, PairFormat, add, sum_up
-from .trees import CountTree, count_tree, levels
+from .trees import CountTree, count_levels, count_tree, levels
 
 if TYPE_CHECKING:
     from .spec import SynapseSpec
 
-__all__ = ["counted", "summed"]
+__all__ = ["counted", "inverted", "opposite", "summed"]
 
 Sums = Callable[[int, int, int], tuple[Addend, int]]
 
 
-def counted(m: Module, platform: object, spec: SynapseSpec, weights: list[list[Value]], word: Value, less: Sums) -> Sums:
+def counted(
+    m: Module, platform: object, spec: SynapseSpec, weights: list[list[Value]], word: Value, less: Sums | None
+) -> Sums:
     """The sums for every output, time step and bit of the inputs, by counts.
 
-    ``weights`` are the bits of every output, ``word`` the inputs that come with them, ``less`` minus the sum of the
-    inputs that an output has, which comes one level before the result. Latency: ``levels(spec.inputs)``.
+    ``weights`` are the bits of every output, ``word`` the inputs that come with them, inverted where they are to be;
+    ``less`` minus the sum of the inputs that an output has, one level before the result, None where they are inverted.
+    Latency: ``levels(spec.inputs)``, and ``count_levels(spec.inputs)`` of inverted ones.
     """
     lane_bits = spec.terms * spec.plane_count
     later = _Later(m)
@@ -46,11 +52,17 @@ def counted(m: Module, platform: object, spec: SynapseSpec, weights: list[list[V
         lane = spec.lanes_of(o)[k]
         return later(weights[o][k], cycles, "weight", o, k), later(word[lane * lane_bits + bit], cycles, "x", lane, bit)
 
-    if spec.inputs <= 2:
+    if less is None:
+        if spec.inputs == 1:
+            alone = {(o, bit): Addend(Cat(gate(o, bit, 0, 0)).xor(), 0, 1) for o, bit in places}
+            return lambda o, t, b: (alone[o, t * spec.plane_count + b], 0)
+        last, counts = count_levels(spec.inputs), spec.inputs
+    elif spec.inputs <= 2:
         few = {place: _few(m, [gate(*place, k, 0) for k in range(spec.inputs)], place) for place in places}
         return lambda o, t, b: (few[o, t * spec.plane_count + b], 0)
-    last = levels(spec.inputs) - 1
-    shape = count_tree(spec.inputs - 1, last)
+    else:
+        last, counts = levels(spec.inputs) - 1, spec.inputs - 1
+    shape = count_tree(counts, last)
     found: dict[tuple[int, int, tuple[int, int]], Value] = {}  # by level, place among its nodes, output and bit
     for level in range(1, last + 1):
         nodes, wanted = list(shape.on(level)), list[tuple[tuple[int, int, tuple[int, int]], int, Counting]]()
@@ -61,13 +73,15 @@ def counted(m: Module, platform: object, spec: SynapseSpec, weights: list[list[V
                 below += len(parts)
                 inputs = [gate(*place, n, level - 1) for n in node.inputs]
                 if len(parts) + len(inputs) == 1:
-                    value = parts[0] if parts else inputs[0][0] & inputs[0][1]
+                    value = parts[0] if parts else Cat(inputs[0]).xor() if less is None else Cat(inputs[0]).all()
                     found[level, k, place] = _registered(m, value, node.top, level, k, place)
                 else:
-                    wanted.append(((level, k, place), node.top, _counting(node, parts, inputs)))
+                    wanted.append(((level, k, place), node.top, _counting(node, parts, inputs, less is None)))
         sums = count(m, platform, [each for _, _, each in wanted], f"count_{level}")
         for (key, top, _), value in zip(wanted, sums, strict=True):
             found[key] = _registered(m, value, top, *key)
+    if less is None:
+        return lambda o, t, b: (Addend(found[last, 0, (o, t * spec.plane_count + b)], 0, spec.inputs), 0)
     width, _ = bits_for(-(-(-spec.inputs // 2)), spec.inputs // 2)
     wanted, lowest = [], {}
     for o, bit in places:
@@ -84,7 +98,7 @@ def counted(m: Module, platform: object, spec: SynapseSpec, weights: list[list[V
 
 
 def summed(m: Module, platform: object, spec: SynapseSpec, weights: list[list[Value]], word: Value) -> Sums:
-    """The sums for every output and time step, of whole inputs. Latency: ``levels(spec.inputs) + 1``."""
+    """The sums for every output and time step, of whole inputs that are chosen. Latency: ``levels(spec.inputs) + 1``."""
     low, high = spec.element
     bits, signed = bits_for(low, high)
     pair, alone = PairFormat(2, bits, signed), PairFormat(1, bits, signed)
@@ -126,6 +140,37 @@ def summed(m: Module, platform: object, spec: SynapseSpec, weights: list[list[Va
     return sums
 
 
+def opposite(spec: SynapseSpec, word: Value) -> Value:
+    """The inputs of ``word`` inverted, so that a weight of +1, a bit of 1, inverts them again. Whole inputs with a sign
+    are 2^(bits - 1) larger, which inverts their sign bits once more."""
+    if spec.tree_count == spec.plane_count or spec.element[0] >= 0:
+        return ~word
+    return word ^ Const((1 << (spec.plane_count - 1)) - 1, spec.plane_count).replicate(len(word) // spec.plane_count)
+
+
+def inverted(m: Module, platform: object, spec: SynapseSpec, weights: list[list[Value]], word: Value) -> Sums:
+    """The sums for every output and time step, of whole inputs, whose :func:`opposite` is ``word``. Latency:
+    ``levels(spec.inputs)``."""
+    bits = spec.plane_count
+    larger = (spec.element[0] < 0) << (bits - 1)
+
+    def sums(o: int, t: int, _: int) -> tuple[Addend, int]:
+        name, w = f"{o}_{t}", weights[o]
+        inputs = [word.word_select(lane * spec.terms + t, bits) for lane in spec.lanes_of(o)]
+        pairs = [
+            Counting(inputs[k], inputs[k + 1], bits, True, w[k], w[k + 1], inverts=True)
+            for k in range(0, spec.inputs - 1, 2)
+        ]
+        found = [Addend(v, 0, (2 << bits) - 2) for v in count(m, platform, pairs, f"pair_{name}")]
+        if spec.inputs % 2:
+            found.append(Addend(inputs[-1] ^ w[-1].replicate(bits), 0, (1 << bits) - 1))
+        if spec.inputs > 1:
+            found = [register(m, term, f"pair_{name}_{k}_r") for k, term in enumerate(found)]
+        return sum_up(m, platform, found, f"sum_{name}"), spec.inputs * larger
+
+    return sums
+
+
 class _Later:
     """Signals some cycles later, one register a cycle for all who want them."""
 
@@ -152,15 +197,15 @@ def _few(m: Module, gates: list[tuple[Value, Value]], place: tuple[int, int]) ->
     return Addend(total, -2, 2)
 
 
-def _counting(node: CountTree, parts: list[Value], inputs: list[tuple[Value, Value]]) -> Counting:
+def _counting(node: CountTree, parts: list[Value], inputs: list[tuple[Value, Value]], inverts: bool) -> Counting:
     """The addition of a node."""
     zero, nothing = Const(0, 1), (Const(0, 1), Const(0, 1))
     if node.level > 1:
         one, other = [*parts, zero][:2]
         c, cx = [*inputs, nothing][0]
-        return Counting(one, other, node.width, c=c, cx=cx)
+        return Counting(one, other, node.width, c=c, cx=cx, inverts=inverts)
     (a, ax), (b, bx), (c, cx) = [*inputs, nothing][:3]
-    return Counting(a, b, 1, True, ax, bx, c, cx)
+    return Counting(a, b, 1, True, ax, bx, c, cx, inverts)
 
 
 def _registered(m: Module, value: Value, top: int, level: int, k: int, place: tuple[int, int]) -> Value:

@@ -8,23 +8,30 @@ import numpy as np
 
 from ...cost.parts import Parts, bits_of
 from ...streams.words import bits_for
-from .trees import CELLS, TABLE, count_tree, levels
+from .trees import CELLS, TABLE, CountTree, count_levels, count_tree, levels
 
 if TYPE_CHECKING:
     from .spec import SynapseSpec
 
-__all__ = ["count_parts", "waiting", "word_parts"]
+__all__ = ["chained_counts", "count_parts", "waiting", "word_parts"]
 
 
-def waiting(inputs: int) -> np.ndarray:
+def _tree(core: SynapseSpec) -> CountTree | None:
+    """The tree of counts of an output, None where there is none."""
+    if core.inverts:
+        return count_tree(core.inputs, count_levels(core.inputs)) if core.inputs > 1 else None
+    return count_tree(core.inputs - 1, levels(core.inputs) - 1) if core.inputs > 2 else None
+
+
+def waiting(core: SynapseSpec) -> np.ndarray:
     """Cycles (inputs,) that each input and its weight wait before they are counted."""
-    cycles = np.zeros(inputs, int)
-    if inputs > 2:
-        last = levels(inputs) - 1
-        for level in range(1, last + 1):
-            for node in count_tree(inputs - 1, last).on(level):
+    cycles = np.zeros(core.inputs, int)
+    if (tree := _tree(core)) is not None:
+        for level in range(1, tree.level + 1):
+            for node in tree.on(level):
                 cycles[list(node.inputs)] = level - 1
-        cycles[-1] = last
+        if not core.inverts:
+            cycles[-1] = tree.level
     return cycles
 
 
@@ -40,36 +47,35 @@ def _passed(inputs: int) -> int:
 
 
 def count_parts(core: SynapseSpec, parts: Parts) -> None:
-    """Trees of counts, and a subtraction behind each; memory, waiting weights and the sums of all inputs not
-    included."""
+    """Trees of counts, and a subtraction behind each of inputs that are chosen; memory, waiting weights and the sums of
+    all inputs not included."""
     lanes, inputs = core.terms * core.plane_count, core.inputs
     places = core.outputs * lanes
-    alike = core.outputs - core.blocks  # lowest bits that do not depend on the weights, beyond one for each block
+    parts.registers(core.blocks * lanes * int(waiting(core).sum()))
+    alike = 0 if core.inverts else core.outputs - core.blocks  # lowest bits that no weight changes, but one a block
     parts.registers(-alike * core.terms * levels(core.plane_count))
-    if inputs <= 2:
+    if (tree := _tree(core)) is None:
         parts.registers(3 * places - alike * lanes if inputs == 2 else 0)
         parts.logic["gate"] += places * (3 if inputs == 2 else 1)
         return
-    parts.registers(core.blocks * lanes * (int(waiting(inputs).sum()) - _passed(inputs)))
-    last = levels(inputs) - 1
-    for level in range(1, last + 1):
+    for level in range(1, tree.level + 1):
         added: dict[int, int] = {}
-        for node in count_tree(inputs - 1, last).on(level):
+        for node in tree.on(level):
             parts.registers(places * node.top.bit_length())
             if len(node.parts) + len(node.inputs) > 1:
                 added[node.width] = added.get(node.width, 0) + 1
             elif node.inputs:
                 parts.logic["gate"] += places
         for width, count in added.items():
-            _chained(parts, width, places * count)
-    width, _ = bits_for(-(-(-inputs // 2)), inputs // 2)
-    _chained(parts, width, places)
-    parts.registers(places * width + core.blocks * lanes)
+            chained_counts(parts, width, places * count)
+    if not core.inverts:
+        width, _ = bits_for(-(-(-inputs // 2)), inputs // 2)
+        chained_counts(parts, width, places)
+        parts.registers(places * width + core.blocks * lanes * (1 - _passed(inputs)))
 
 
 def word_parts(core: SynapseSpec, parts: Parts) -> None:
-    """The sums of all inputs, and a subtraction behind each sum of chosen ones; memory and the trees of those not
-    included."""
+    """The sums of all inputs, and a subtraction behind each sum of chosen ones, whose trees are not included."""
     low, high = core.element
     bits, signed = bits_for(low, high)
     most = core.inputs * max(high, -low)
@@ -99,7 +105,7 @@ def word_parts(core: SynapseSpec, parts: Parts) -> None:
         parts.adders(wide[:, :pairs], "tree adder", times)
 
 
-def _chained(parts: Parts, width: int, count: int) -> None:
+def chained_counts(parts: Parts, width: int, count: int) -> None:
     """``count`` additions of ``width`` bits and a bit more, in carry chains of :data:`CELLS` at most."""
     most = max(1, (2 * CELLS - 1) // (width + 1))
     full, rest = divmod(count, most)

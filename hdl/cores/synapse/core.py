@@ -21,7 +21,7 @@ from ...streams.counter import counter, row_counter
 from ...streams.pipe import Pipe
 from ...streams.words import resized, shape_for
 from .adders import Addend, register, tree
-from .bipolar import counted, summed
+from .bipolar import counted, inverted, opposite, summed
 from .gated import Addition, PairFormat, add, sum_up
 from .spec import SynapseSpec
 from .trees import TABLE, levels
@@ -58,7 +58,8 @@ class SynapseArray(Pipe):
         word_1 = Signal(spec.i_format.width)
         word_2 = Signal(spec.i_format.lanes * spec.terms * spec.plane_count)
         m.d.sync += word_1.eq(self.i.payload.data)
-        m.d.sync += word_2.eq(self._multiplicands(m, word_1))
+        taken = self._multiplicands(m, word_1)
+        m.d.sync += word_2.eq(opposite(spec, taken) if spec.inverts else taken)
         flags = Cat(self.i.valid, self.i.valid & self.i.payload.last)
         for k in range(2 + spec.depth):
             later = Signal(2, name=f"flags_{k}")
@@ -142,11 +143,15 @@ class SynapseArray(Pipe):
         return sums
 
     def _bipolar(self, m: Module, platform: object, rows: np.ndarray, word: Value) -> Sums:
-        """Trees of inputs that weights of one bit choose, ``rows`` (rows, outputs, inputs); no sum is too large."""
+        """Trees of inputs that weights of one bit choose or invert, ``rows`` (rows, outputs, inputs)."""
         spec = self.spec
         form = [PairFormat(min(2, spec.inputs - k), 1, False) for k in range(0, spec.inputs, 2)]
         pairs = self._weights(m, platform, (rows > 0).astype(np.int64), [form] * spec.outputs)
         weights = [[bit for pair in of_output for bit in pair] for of_output in pairs]
+        if spec.inverts and spec.tree_count < spec.plane_count:
+            return inverted(m, platform, spec, weights, word)
+        if spec.inverts:
+            return counted(m, platform, spec, weights, word, None)
         if spec.tree_count < spec.plane_count:
             return summed(m, platform, spec, weights, word)
         minus = self._tables(m, np.full((spec.outputs, spec.inputs), -1), word)
@@ -235,7 +240,8 @@ class SynapseArray(Pipe):
         spec = self.spec
         mine = slice(o, None, spec.outputs)  # the channels that this lane computes, group by group
         shape = shape_for(int(spec.ranges[mine, 0].min()), int(spec.ranges[mine, 1].max()))
-        start = Const(int(spec.start[o]) - spec.words * offset, shape).value
+        begin = int(spec.start[o] - spec.excess[o]) if spec.inverts else int(spec.start[o])
+        start = Const(begin - spec.words * offset, shape).value
         acc = Signal(shape, init=start, name=f"acc_{o}_{t}")
         total, result = Signal(shape, name=f"acc_next_{o}_{t}"), Signal(shape, name=f"current_{o}_{t}")
         summand = part.value << part.shift

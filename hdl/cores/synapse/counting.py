@@ -29,7 +29,7 @@ def _open() -> Value:
 @dataclass(frozen=True)
 class Counting:
     """a + b + (c & cx) of ``width`` bits, ``c`` one bit, or (a & ax) + (b & bx) + (c & cx) where it is ``gated``.
-    Without c the third summand is 0."""
+    Where it ``inverts``, there is a ^ in place of every &. Without c the third summand is 0."""
 
     a: Value
     b: Value
@@ -39,15 +39,16 @@ class Counting:
     bx: Value = field(default_factory=_open)
     c: Value = field(default_factory=_none)
     cx: Value = field(default_factory=_none)
+    inverts: bool = False
 
 
 def count(m: Module, platform: object, wanted: list[Counting], name: str) -> list[Value]:
     """Return the sums, each of one bit more than ``width``; those of one width share carry chains, in their order."""
-    kinds: dict[tuple[int, bool], list[int]] = {}
+    kinds: dict[tuple[int, bool, bool], list[int]] = {}
     for k, one in enumerate(wanted):
-        kinds.setdefault((one.width, one.gated), []).append(k)
+        kinds.setdefault((one.width, one.gated, one.inverts), []).append(k)
     found: list[Value] = [_none()] * len(wanted)
-    for (width, gated), members in kinds.items():
+    for (width, gated, inverts), members in kinds.items():
         most = max(1, (2 * CELLS - 1) // (width + 1))
         for first in range(0, len(members), most):
             chosen = members[first : first + most]
@@ -56,7 +57,7 @@ def count(m: Module, platform: object, wanted: list[Counting], name: str) -> lis
                 y = Signal(len(group) * (width + 1), name=f"{name}_{chosen[0]}")
                 m.submodules += platform.instance(
                     "counts",
-                    {"COUNT": len(group), "WIDTH": width, "GATED": int(gated)},
+                    {"COUNT": len(group), "WIDTH": width, "GATED": int(gated), "INVERTS": int(inverts)},
                     {
                         "a": Cat(_fitted(g.a, width) for g in group),
                         "b": Cat(_fitted(g.b, width) for g in group),
@@ -83,6 +84,8 @@ def _fitted(value: Value, width: int) -> Value:
 def _plain(one: Counting) -> Value:
     """The addition in Amaranth, the same as the plain part of ``counts.v``."""
     a, b = _fitted(one.a, one.width), _fitted(one.b, one.width)
-    if one.gated:
+    if one.gated and one.inverts:
+        a, b = a ^ one.ax.replicate(one.width), b ^ one.bx.replicate(one.width)
+    elif one.gated:
         a, b = Mux(one.ax, a, 0), Mux(one.bx, b, 0)
-    return (a + b + (one.c & one.cx))[: one.width + 1]
+    return (a + b + (one.c ^ one.cx if one.inverts else one.c & one.cx))[: one.width + 1]

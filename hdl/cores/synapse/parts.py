@@ -8,7 +8,7 @@ import numpy as np
 
 from ...cost.parts import Parts, bits_of, index_bits
 from ...memory.style import rom_style
-from .bipolar_parts import count_parts, waiting, word_parts
+from .bipolar_parts import chained_counts, count_parts, waiting, word_parts
 from .trees import CHAIN, TABLE, levels
 
 if TYPE_CHECKING:
@@ -85,30 +85,29 @@ def _sums(parts: Parts, tops: np.ndarray, lanes: int) -> np.ndarray:
 
 
 def _bipolar(core: SynapseSpec, parts: Parts, weight: np.ndarray) -> Range:
-    """Memory of a bit a weight, and trees of the inputs that it chooses; return the range of a sum."""
+    """Memory of a bit a weight, and trees of the inputs that it chooses or inverts; return the range of a sum."""
     pairs = -(-core.inputs // 2)
-    bits, signed = np.ones((core.outputs, pairs), int), np.zeros((core.outputs, pairs), bool)
     chosen = (weight > 0).astype(np.int64)
-    most = np.full(core.outputs, core.inputs)
-    if core.tree_count == core.plane_count:
-        _memory(core, parts, chosen, bits, signed)
+    _memory(core, parts, chosen, np.ones((core.outputs, pairs), int), np.zeros((core.outputs, pairs), bool))
+    most, counted = np.full(core.outputs, core.inputs), core.tree_count == core.plane_count
+    if counted:
         _waiting(core, parts, chosen)
-        if core.inputs > 2:
-            _tables(core, parts, np.full((core.blocks, core.inputs), -1))
         count_parts(core, parts)
-        return -most, most
-    _memory(core, parts, chosen, bits, signed)
-    if core.inputs > 1:
-        _trees(core, parts)
-    word_parts(core, parts)
-    most *= max(map(abs, core.element))
-    return -most, most
+        if core.inputs > 2 and not core.inverts:
+            _tables(core, parts, np.full((core.blocks, core.inputs), -1))
+    else:
+        most *= (1 << core.plane_count) - 1 if core.inverts else max(map(abs, core.element))
+        if core.inputs > 1:
+            _trees(core, parts)
+        if not core.inverts:
+            word_parts(core, parts)
+    return np.zeros_like(most) if core.inverts else -most, most
 
 
 def _waiting(core: SynapseSpec, parts: Parts, chosen: np.ndarray) -> None:
     """The registers of weights, ``chosen`` (groups, outputs, words, inputs), that wait for their count; in logic equal
     ones are one."""
-    cycles, depth = waiting(core.inputs), core.groups * core.words
+    cycles, depth = waiting(core), core.groups * core.words
     block = rom_style(depth, core.outputs * core.inputs) == "block" and not core.logic
     for k in range(1, int(cycles.max(initial=0)) + 1):
         late = chosen[..., cycles >= k].transpose(0, 2, 1, 3).reshape(depth, -1)
@@ -116,16 +115,18 @@ def _waiting(core: SynapseSpec, parts: Parts, chosen: np.ndarray) -> None:
 
 
 def _trees(core: SynapseSpec, parts: Parts) -> None:
-    """Sums of inputs that the bits of weights let through."""
+    """Sums of inputs that the bits of weights let through, or invert."""
     bits, pairs, odd = core.plane_count, core.inputs // 2, core.inputs % 2
-    signed = core.element[0] < 0
-    chained(parts, np.full((core.outputs, pairs), bits), core.terms)
+    if core.inverts:
+        for _ in range(core.outputs * core.terms):
+            chained_counts(parts, bits, pairs)
+    else:
+        chained(parts, np.full((core.outputs, pairs), bits), core.terms)
     parts.logic["gate"] += core.terms * core.outputs * odd * bits
     tops = np.full((core.outputs, pairs + odd), (2 << bits) - 2)
     tops[:, pairs:] = (1 << bits) - 1
     parts.registers(core.terms * bits_of(np.zeros_like(tops), tops).sum())
     _sums(parts, tops, core.terms)
-    assert signed or core.element[0] == 0
 
 
 def _tables(core: SynapseSpec, parts: Parts, weight: np.ndarray) -> Range:

@@ -14,7 +14,7 @@ from ...memory.style import rom_style
 from ...streams.words import WordFormat, bits_for
 from ..protocol import CoreSpec
 from .parts import synapse_parts
-from .trees import COUNTED, TABLE, levels
+from .trees import COUNTED, TABLE, count_levels, levels
 
 if TYPE_CHECKING:
     from .core import SynapseArray
@@ -35,6 +35,9 @@ class SynapseSpec(CoreSpec):
             once for every group of steps.
         sum_time: add up the time steps first and give one current for all of them (rule ``lossless``, read-out).
         start: (Co,) the accumulator's value before the first word; all zero where it cannot be a constant.
+        inverts: weights of -1, of one bit, invert the bits of their inputs, which makes a current too large by
+            ``excess``. The accumulator begins with ``start - excess``, which must be the same for all channels of a
+            lane; so with several groups ``start`` is ``excess``, or differs from it by as much in all of them.
         blocks: groups of a grouped convolution computed at once: the first of that many equal parts of the lanes is for
             the first part of the outputs, and so on.
         logic: keep the weights in LUTs however many they are.
@@ -54,6 +57,7 @@ class SynapseSpec(CoreSpec):
     blocks: int = 1
     logic: bool = False
     addressed: bool = False
+    inverts: bool = False
 
     def __post_init__(self) -> None:
         if self.i_format.lanes % self.blocks or self.outputs % self.blocks:
@@ -74,10 +78,26 @@ class SynapseSpec(CoreSpec):
             raise ValueError(f"outputs={self.outputs} does not divide the {self.weight.shape[0]} output channels")
         if self.steps < 1 or self.i_format.steps % self.steps:
             raise ValueError(f"steps={self.steps} does not divide the {self.i_format.steps} time steps")
-        if self.start.any() and (self.groups > 1 or self.words == 1):
+        if self.inverts:
+            self._check_inverts()
+        elif self.start.any() and (self.groups > 1 or self.words == 1):
             raise ValueError(
                 "A start value needs an accumulator of its own for every channel: one group, several words"
             )
+
+    def _check_inverts(self) -> None:
+        if not self.bipolar or self.addressed:
+            raise ValueError("Only weights of one bit that change from word to word, all of them read, invert inputs")
+        begin = (self.start - self.excess).reshape(self.groups, self.outputs)
+        if (begin != begin[0]).any():
+            raise ValueError("start - excess must be the same for all channels that have one accumulator")
+
+    @cached_property
+    def excess(self) -> np.ndarray:
+        """By how much (Co,) a sum is too large where the negative weights invert the bits of their inputs: for x of b
+        bits it is 2^b - 1 - x that is added in place of -x, for x with a sign -1 - x."""
+        worth = -1 if self.element[0] < 0 else (1 << self.plane_count) - 1
+        return worth * (self.weight < 0).sum((1, 2))
 
     @property
     def inputs(self) -> int:
@@ -155,8 +175,10 @@ class SynapseSpec(CoreSpec):
     def depth(self) -> int:
         """Registered levels of the adder trees; of constant weights, four at a time are one table."""
         if self.tree_count < self.plane_count:
-            return levels(self.inputs) + 1
+            return levels(self.inputs) + (not self.inverts)
         joins = levels(self.plane_count)
+        if self.inverts:
+            return joins + count_levels(self.inputs)
         return joins + (levels(-(-self.inputs // TABLE)) + 1 if self.constant else levels(self.inputs))
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["CELLS", "CHAIN", "COUNTED", "TABLE", "CountTree", "count_tree", "levels"]
+__all__ = ["CELLS", "CHAIN", "COUNTED", "TABLE", "CountTree", "count_levels", "count_tree", "levels"]
 
 CHAIN = 4
 """Additions in one carry chain. More waste less of its ends, but make it longer than a row of slices is wide."""
@@ -49,6 +49,11 @@ class CountTree:
     def width(self) -> int:
         """Bits of the longer summand."""
         return max((part.top.bit_length() for part in self.parts), default=1)
+
+
+def count_levels(count: int) -> int:
+    """Levels of the tree for ``count`` inputs; of one alone there is none."""
+    return max(0, count.bit_length() - 1)
 
 
 def count_tree(count: int, level: int, first: int = 0) -> CountTree:
