@@ -29,7 +29,7 @@ from .trees import CountTree, count_levels, count_tree, levels
 if TYPE_CHECKING:
     from .spec import SynapseSpec
 
-__all__ = ["counted", "inverted", "opposite", "summed"]
+__all__ = ["counted", "inverted", "positive", "summed"]
 
 Sums = Callable[[int, int, int], tuple[Addend, int]]
 
@@ -39,9 +39,9 @@ def counted(
 ) -> Sums:
     """The sums for every output, time step and bit of the inputs, by counts.
 
-    ``weights`` are the bits of every output, ``word`` the inputs that come with them, inverted where they are to be;
-    ``less`` minus the sum of the inputs that an output has, one level before the result, None where they are inverted.
-    Latency: ``levels(spec.inputs)``, and ``count_levels(spec.inputs)`` of inverted ones.
+    ``weights`` are the bits of every output, 1 where an input is chosen or inverted; ``word`` the inputs that come with
+    them; ``less`` minus the sum of the inputs that an output has, one level before the result, None where they are
+    inverted. Latency: ``levels(spec.inputs)``, and ``count_levels(spec.inputs)`` of inverted ones.
     """
     lane_bits = spec.terms * spec.plane_count
     later = _Later(m)
@@ -140,16 +140,16 @@ def summed(m: Module, platform: object, spec: SynapseSpec, weights: list[list[Va
     return sums
 
 
-def opposite(spec: SynapseSpec, word: Value) -> Value:
-    """The inputs of ``word`` inverted, so that a weight of +1, a bit of 1, inverts them again. Whole inputs with a sign
-    are 2^(bits - 1) larger, which inverts their sign bits once more."""
+def positive(spec: SynapseSpec, word: Value) -> Value:
+    """The inputs of ``word``, whole ones with a sign 2^(bits - 1) larger, so that none is negative."""
     if spec.tree_count == spec.plane_count or spec.element[0] >= 0:
-        return ~word
-    return word ^ Const((1 << (spec.plane_count - 1)) - 1, spec.plane_count).replicate(len(word) // spec.plane_count)
+        return word
+    sign = Const(1 << (spec.plane_count - 1), spec.plane_count)
+    return word ^ sign.replicate(len(word) // spec.plane_count)
 
 
 def inverted(m: Module, platform: object, spec: SynapseSpec, weights: list[list[Value]], word: Value) -> Sums:
-    """The sums for every output and time step, of whole inputs, whose :func:`opposite` is ``word``. Latency:
+    """The sums for every output and time step, of whole inputs, ``word`` (:func:`positive`). Latency:
     ``levels(spec.inputs)``."""
     bits = spec.plane_count
     larger = (spec.element[0] < 0) << (bits - 1)

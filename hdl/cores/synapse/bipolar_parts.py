@@ -106,8 +106,9 @@ def word_parts(core: SynapseSpec, parts: Parts) -> None:
 
 
 def chained_counts(parts: Parts, width: int, count: int) -> None:
-    """``count`` additions of ``width`` bits and a bit more, in carry chains of :data:`CELLS` at most."""
+    """``count`` additions of ``width`` bits and a bit more, in carry chains of :data:`CELLS` at most; their cells are
+    instances, so a part is a LUT4-equivalent."""
     most = max(1, (2 * CELLS - 1) // (width + 1))
     full, rest = divmod(count, most)
     cells = full * (most * (width + 1) // 2 + 1) + ((rest * (width + 1) // 2 + 1) if rest else 0)
-    parts.logic["chain"] += 2 * cells
+    parts.logic["count chain"] += 2 * cells

@@ -21,7 +21,7 @@ from ...streams.counter import counter, row_counter
 from ...streams.pipe import Pipe
 from ...streams.words import resized, shape_for
 from .adders import Addend, register, tree
-from .bipolar import counted, inverted, opposite, summed
+from .bipolar import counted, inverted, positive, summed
 from .gated import Addition, PairFormat, add, sum_up
 from .spec import SynapseSpec
 from .trees import TABLE, levels
@@ -59,7 +59,7 @@ class SynapseArray(Pipe):
         word_2 = Signal(spec.i_format.lanes * spec.terms * spec.plane_count)
         m.d.sync += word_1.eq(self.i.payload.data)
         taken = self._multiplicands(m, word_1)
-        m.d.sync += word_2.eq(opposite(spec, taken) if spec.inverts else taken)
+        m.d.sync += word_2.eq(positive(spec, taken) if spec.inverts else taken)
         flags = Cat(self.i.valid, self.i.valid & self.i.payload.last)
         for k in range(2 + spec.depth):
             later = Signal(2, name=f"flags_{k}")
@@ -146,7 +146,8 @@ class SynapseArray(Pipe):
         """Trees of inputs that weights of one bit choose or invert, ``rows`` (rows, outputs, inputs)."""
         spec = self.spec
         form = [PairFormat(min(2, spec.inputs - k), 1, False) for k in range(0, spec.inputs, 2)]
-        pairs = self._weights(m, platform, (rows > 0).astype(np.int64), [form] * spec.outputs)
+        bits = rows < 0 if spec.inverts else rows > 0
+        pairs = self._weights(m, platform, bits.astype(np.int64), [form] * spec.outputs)
         weights = [[bit for pair in of_output for bit in pair] for of_output in pairs]
         if spec.inverts and spec.tree_count < spec.plane_count:
             return inverted(m, platform, spec, weights, word)

@@ -87,7 +87,7 @@ def _sums(parts: Parts, tops: np.ndarray, lanes: int) -> np.ndarray:
 def _bipolar(core: SynapseSpec, parts: Parts, weight: np.ndarray) -> Range:
     """Memory of a bit a weight, and trees of the inputs that it chooses or inverts; return the range of a sum."""
     pairs = -(-core.inputs // 2)
-    chosen = (weight > 0).astype(np.int64)
+    chosen = (weight < 0 if core.inverts else weight > 0).astype(np.int64)
     _memory(core, parts, chosen, np.ones((core.outputs, pairs), int), np.zeros((core.outputs, pairs), bool))
     most, counted = np.full(core.outputs, core.inputs), core.tree_count == core.plane_count
     if counted:
