@@ -100,7 +100,7 @@ def test_every_array_has_a_form_of_one_bit(kind: str, folds: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["ecp5", "xc7", "ice40"])
+@pytest.mark.parametrize("family", ["ecp5", "ice40"])
 @pytest.mark.parametrize(("kind", "folds"), [("values", "wide"), ("causal", "narrow"), ("lossless", "wide")])
 def test_netlists(kind: str, folds: str, family: str, tmp_path: Path) -> None:
     made = design(kind, folds)
