@@ -1,12 +1,14 @@
-"""What weights of -1 and +1 cost on ECP5 as one bit and as two: ``python -m benchmarks.bipolar`` prints the table of
-``docs/architecture.md``.
+"""What weights of -1 and +1 cost on ECP5 as one bit and as two: the tables of ``docs/architecture.md``.
 
-Synapse arrays alone, with random weights of :data:`CHANNELS` output channels and :data:`WORDS` window words, which
-makes block RAMs of the weight memories of all of them but one.
+    python -m benchmarks.bipolar                    synapse arrays alone
+    python -m benchmarks.bipolar FILE.onnx CYCLES   the design of a QONNX network, with the folds for so many cycles
+
+Arrays have random weights of :data:`CHANNELS` output channels and :data:`WORDS` window words.
 """
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +18,19 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from spikeloom.gen.cost.model import area
+from spikeloom.gen.design import Design
 from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.emit.writer import performance
+from spikeloom.gen.folding.find import search
 from spikeloom.gen.targets.fpga.synth import synthesise
 from spikeloom.hdl.cores.synapse.core import SynapseArray
 from spikeloom.hdl.cores.synapse.spec import SynapseSpec
 from spikeloom.hdl.streams.words import WordFormat
+from spikeloom.quant.frontends.onnx import Onnx
+from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.ops import Conv2d, Gain, Linear, Node, Synapse
 
-__all__ = ["main", "made"]
+__all__ = ["arrays", "made", "main", "network"]
 
 CHANNELS, WORDS = 32, 9
 
@@ -77,28 +84,65 @@ class _Alone(wiring.Component):
 
 
 def made(form: WordFormat, outputs: int, bits: int, inverts: bool) -> SynapseSpec:
-    """The array with weights of so many bits, which choose inputs or, of one bit, may invert them."""
+    """The array with weights of ``bits`` bits; those of one bit choose inputs, or invert them."""
     weight = np.random.default_rng(0).choice([-1, 1], (CHANNELS, WORDS, form.lanes))
     spec = SynapseSpec(weight=weight, weight_bits=bits, i_format=form, outputs=outputs, steps=form.steps,
                        sum_time=False, start=np.zeros(CHANNELS, np.int64))  # fmt: skip
     return replace(spec, inverts=True, start=spec.excess) if inverts else spec
 
 
-def main() -> None:
-    """Print the table."""
-    print("| inputs | outputs | bits | LUT4-eq. | model | flip-flops | model | block RAMs | bits in memory | latency |")
-    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
+def arrays() -> None:
+    """Print the table of arrays."""
+    print("| inputs | outputs | bits | LUT4-eq. | flip-flops | block RAMs | bits in memory | latency |")
+    print("|---|--:|---|--:|--:|--:|--:|--:|")
     for name, (form, outputs) in ROWS.items():
         for kind, (bits, inverts) in FORMS.items():
             spec = made(form, outputs, bits, inverts)
             with tempfile.TemporaryDirectory() as folder:
                 (Path(folder) / "top.v").write_text(emit.module(_Alone(spec), "top"))
                 cells = synthesise(Path(folder), {"top": "top", "verilog": "top.v"}, "ecp5")
-            priced = area(spec)
-            figures = (cells["lut4_eq"], priced.lut4_eq, cells["ff"], priced.ff, cells["ebr"])
-            figures += (spec.weight.size * bits, spec.latency)
+            figures = (cells["lut4_eq"], cells["ff"], cells["ebr"], spec.weight.size * bits, spec.latency)
             shape = f"{form.lanes} x {form.steps}"
             print(f"| {name}, {shape} | {outputs} | {kind} |", *(f"{round(n):,} |" for n in figures), flush=True)
+
+
+def network(path: str, cycles: int) -> None:
+    """Print the table of a network: with two bits, with one and the same folds, with one and folds of its own."""
+    given = Onnx().read(Path(path))
+    assert isinstance(given, Network)
+    one = replace(given, nodes=tuple(_weighted(node) for node in given))
+    wide = (replace(n, weight_bits=max(2, n.weight_bits)) if isinstance(n, Synapse) else n for n in one)
+    two = replace(one, nodes=tuple(wide))
+    before, after = (search(net, cycles).design for net in (two, one))
+    print("| bits | folds | cycles | latency | LUT4-eq. | flip-flops | LUT RAM | block RAMs | bits of weights |")
+    print("|--:|---|--:|--:|--:|--:|--:|--:|--:|")
+    for folds, design in (("for 2", before), ("for 2", Design(one, before.folds)), ("for 1", after)):
+        figures, bits = performance(design), max(n.weight_bits for n in design.network if isinstance(n, Linear))
+        with tempfile.TemporaryDirectory() as folder:
+            emit.write(design, Path(folder))
+            cells = synthesise(Path(folder), emit.read(Path(folder))[1], "ecp5")
+        stored = sum(n.weight.size * n.weight_bits for n in design.network if isinstance(n, Synapse))
+        area = (cells[kind] for kind in ("lut4_eq", "ff", "lut_ram", "ebr"))
+        row = (figures["interval"], figures["latency"], *area, stored)
+        print(f"| {bits} | {folds} |", *(f"{round(n):,} |" for n in row), flush=True)
+
+
+def _weighted(node: Node) -> Node:
+    """A gain of the image as a convolution, for a quantiser behind a gain has no hardware."""
+    if not isinstance(node, Gain):
+        return node
+    weight = node.gain.reshape(-1, 1, 1, 1)
+    bits = max(2, int(np.abs(weight).max()).bit_length() + 1)
+    return Conv2d(name=node.name, source=node.source, weight=weight, weight_bits=bits, groups=len(weight))
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Print a table."""
+    given = sys.argv[1:] if argv is None else argv
+    if given:
+        network(given[0], int(given[1]))
+    else:
+        arrays()
 
 
 if __name__ == "__main__":

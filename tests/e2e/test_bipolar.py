@@ -27,7 +27,8 @@ def network(kind: str, bits: int = 1) -> Network:
     for name, inputs, outputs, groups in (("first", 2, 6, 1), ("depthwise", 6, 6, 6), ("third", 6, 4, 1)):
         weight = rng.choice([-1, 1], (outputs, inputs // groups, 3, 3))
         scale = 15 if name == "first" else 2
-        nodes.append(Conv2d(name=name, source=nodes[-1].name, weight=weight, weight_bits=bits, padding=1, groups=groups))
+        geometry = {"padding": 1, "groups": groups}
+        nodes.append(Conv2d(name=name, source=nodes[-1].name, weight=weight, weight_bits=bits, **geometry))
         bias = rng.integers(-scale, scale + 1, outputs)
         if kind == "values":
             lo, hi = (0, 3) if name == "first" else (-8, 7)

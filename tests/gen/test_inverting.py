@@ -1,4 +1,4 @@
-"""Bipolar weights that invert their inputs: what that makes the currents larger by goes into what stands behind them."""
+"""Bipolar weights that invert their inputs: what that adds to currents goes into what stands behind them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def network(kind: str, steps: int = 1, single: bool = False) -> Network:
         if kind == "Requant":
             node: Node = Requant(name=name, source=source, bias=bias, shift=np.full(C, 1), lo=-8, hi=7)
         elif kind == "Staircase":
-            node = Staircase(name=name, source=source, threshold=np.sort(rng.integers(-scale, 2 * scale, (C, 3))), low=-1)
+            steps = np.sort(rng.integers(-scale, 2 * scale, (C, 3)))
+            node = Staircase(name=name, source=source, threshold=steps, low=-1)
         else:
             shape = (C, 3, 3) if single else C
             node = IF(name=name, source=source, threshold=threshold, bias=bias // 4, v0=rng.integers(0, scale, shape),
@@ -98,8 +99,9 @@ def test_every_tail_takes_the_excess(case: str, outputs: int) -> None:
         timed = {"second": steps, "third": steps} if case.startswith(("causal", "signed")) else {}
         folds = {name: Fold(outputs, inputs, timed.get(name, 1)) for name in names}
         found = arrays(check(net, folds))
-        # Currents that leave as they are have nothing behind them that could take it, unless each has its accumulator.
-        assert {name for name, array in found.items() if not array.inverts} == ({"projection"} if outputs < C else set())
+        # Nothing stands behind currents that leave as they are; it must be the accumulators, one for each channel.
+        choosing = {name for name, array in found.items() if not array.inverts}
+        assert choosing == ({"projection"} if outputs < C else set())
         assert found["second"].excess.any() and (outputs == C or found["second"].start.any())
     check(net, folds, counts=False)
 

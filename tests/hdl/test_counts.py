@@ -89,8 +89,8 @@ class Additions(wiring.Component):
 
     def __init__(self, *, small: bool) -> None:
         self.small = small
-        total, number = sum(a + b for a, b, _ in self.WIDTHS), len(self.WIDTHS)
-        super().__init__({"x": In(total + 8 * 6), "third": In(2 * number), "y": Out(sum(w + 1 for *_, w in self.WIDTHS) + 8 * 2)})  # fmt: skip
+        total, result = sum(a + b for a, b, _ in self.WIDTHS) + 8 * 6, sum(w + 1 for *_, w in self.WIDTHS) + 8 * 2
+        super().__init__({"x": In(total), "third": In(2 * len(self.WIDTHS)), "y": Out(result)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -10,7 +10,7 @@ Either has two forms:
 
 - **Counts** of the bits of narrow inputs, each in a tree of its own, as those of wider weights are. A carry chain adds
   two counts and a bit more (``counting.py``), so 15 inputs take 18 places of it. A subtraction takes the last input.
-- **Words** of wide inputs: a bit of a weight gates or inverts a whole input.
+- **Words** of wide inputs: a bit of a weight gates or inverts a whole input (``bipolar_words.py``).
 """
 
 from __future__ import annotations
@@ -21,154 +21,104 @@ from typing import TYPE_CHECKING
 from amaranth import *
 
 from ...streams.words import bits_for, shape_for
-from .adders import Addend, register, tree
+from .adders import Addend
 from .counting import Counting, count
-from .gated import Addition, PairFormat, add, sum_up
 from .trees import CountTree, count_levels, count_tree, levels
 
 if TYPE_CHECKING:
     from .spec import SynapseSpec
 
-__all__ = ["counted", "inverted", "positive", "summed"]
+__all__ = ["Sums", "counts_chosen", "counts_inverted"]
 
 Sums = Callable[[int, int, int], tuple[Addend, int]]
+"""The sum over the inputs for an output, a time step and a bit of the inputs, and by how much it is too large."""
+
+Place = tuple[int, int]
+"""An output, and a bit of an input with its time step."""
 
 
-def counted(
-    m: Module, platform: object, spec: SynapseSpec, weights: list[list[Value]], word: Value, less: Sums | None
+def counts_inverted(
+    m: Module, platform: object, spec: SynapseSpec, weights: list[list[Value]], word: Value
 ) -> Sums:
-    """The sums for every output, time step and bit of the inputs, by counts.
-
-    ``weights`` are the bits of every output, 1 where an input is chosen or inverted; ``word`` the inputs that come with
-    them; ``less`` minus the sum of the inputs that an output has, one level before the result, None where they are
-    inverted. Latency: ``levels(spec.inputs)``, and ``count_levels(spec.inputs)`` of inverted ones.
-    """
-    lane_bits = spec.terms * spec.plane_count
-    later = _Later(m)
-    places = [(o, bit) for o in range(spec.outputs) for bit in range(lane_bits)]
-
-    def gate(o: int, bit: int, k: int, cycles: int) -> tuple[Value, Value]:
-        """The weight and the bit of input ``k``, so many cycles later."""
-        lane = spec.lanes_of(o)[k]
-        return later(weights[o][k], cycles, "weight", o, k), later(word[lane * lane_bits + bit], cycles, "x", lane, bit)
-
-    if less is None:
-        if spec.inputs == 1:
-            alone = {(o, bit): Addend(Cat(gate(o, bit, 0, 0)).xor(), 0, 1) for o, bit in places}
-            return lambda o, t, b: (alone[o, t * spec.plane_count + b], 0)
-        last, counts = count_levels(spec.inputs), spec.inputs
-    elif spec.inputs <= 2:
-        few = {place: _few(m, [gate(*place, k, 0) for k in range(spec.inputs)], place) for place in places}
-        return lambda o, t, b: (few[o, t * spec.plane_count + b], 0)
+    """The sums for every output, time step and bit of the inputs in ``word``, which the bits ``weights`` of an output
+    invert. Latency: ``count_levels(spec.inputs)``."""
+    gates = _Gates(m, spec, weights, word)
+    if spec.inputs == 1:
+        found = {place: Cat(gates(*place, 0, 0)).xor() for place in gates.places}
     else:
-        last, counts = levels(spec.inputs) - 1, spec.inputs - 1
-    shape = count_tree(counts, last)
-    found: dict[tuple[int, int, tuple[int, int]], Value] = {}  # by level, place among its nodes, output and bit
-    for level in range(1, last + 1):
-        nodes, wanted = list(shape.on(level)), list[tuple[tuple[int, int, tuple[int, int]], int, Counting]]()
-        for place in places:
-            below = 0
-            for k, node in enumerate(nodes):
-                parts = [found[level - 1, below + n, place] for n in range(len(node.parts))]
-                below += len(parts)
-                inputs = [gate(*place, n, level - 1) for n in node.inputs]
-                if len(parts) + len(inputs) == 1:
-                    value = parts[0] if parts else Cat(inputs[0]).xor() if less is None else Cat(inputs[0]).all()
-                    found[level, k, place] = _registered(m, value, node.top, level, k, place)
-                else:
-                    wanted.append(((level, k, place), node.top, _counting(node, parts, inputs, less is None)))
-        sums = count(m, platform, [each for _, _, each in wanted], f"count_{level}")
-        for (key, top, _), value in zip(wanted, sums, strict=True):
-            found[key] = _registered(m, value, top, *key)
-    if less is None:
-        return lambda o, t, b: (Addend(found[last, 0, (o, t * spec.plane_count + b)], 0, spec.inputs), 0)
-    width, _ = bits_for(-(-(-spec.inputs // 2)), spec.inputs // 2)
-    wanted, lowest = [], {}
-    for o, bit in places:
+        found = _counted(m, platform, gates, count_tree(spec.inputs, count_levels(spec.inputs)), True)
+    return lambda o, t, b: (Addend(found[o, t * spec.plane_count + b], 0, spec.inputs), 0)
+
+
+def counts_chosen(
+    m: Module, platform: object, spec: SynapseSpec, weights: list[list[Value]], word: Value, less: Sums
+) -> Sums:
+    """The sums for every output, time step and bit of the inputs in ``word``, which the bits ``weights`` of an output
+    choose; ``less`` is minus the sum of all inputs of an output, one level before the result. Latency:
+    ``levels(spec.inputs)``."""
+    gates = _Gates(m, spec, weights, word)
+    if spec.inputs <= 2:
+        few = {place: _few(m, [gates(*place, k, 0) for k in range(spec.inputs)], place) for place in gates.places}
+        return lambda o, t, b: (few[o, t * spec.plane_count + b], 0)
+    last = levels(spec.inputs) - 1
+    found = _counted(m, platform, gates, count_tree(spec.inputs - 1, last), False)
+    # 2 * count - sum: the lowest bit is that of the sum, and the last input is a third summand above it.
+    width, _ = bits_for(-spec.inputs // 2, spec.inputs // 2)
+    wanted, lowest = list[Counting](), list[Value]()
+    for o, bit in gates.places:
         minus, _ = less(o, *divmod(bit, spec.plane_count))
-        w, x = gate(o, bit, spec.inputs - 1, last)
-        wanted.append(Counting(found[last, 0, (o, bit)], minus.value >> 1, width, c=w, cx=x))
-        lowest[o, bit] = later(minus.value[0], 1, "odd", spec.lanes_of(o)[0], bit)
+        w, x = gates(o, bit, spec.inputs - 1, last)
+        wanted.append(Counting(found[o, bit], minus.value >> 1, width, c=w, cx=x))
+        lowest.append(gates.later(minus.value[0], 1, "odd", spec.lanes_of(o)[0], bit))
     results = {}
-    for place, value in zip(places, count(m, platform, wanted, "twice"), strict=True):
+    for place, low, value in zip(gates.places, lowest, count(m, platform, wanted, "twice"), strict=True):
         upper = Signal(width, name="signed_{}_{}".format(*place))
         m.d.sync += upper.eq(value)
-        results[place] = Addend(Cat(lowest[place], upper).as_signed(), -spec.inputs, spec.inputs)
+        results[place] = Addend(Cat(low, upper).as_signed(), -spec.inputs, spec.inputs)
     return lambda o, t, b: (results[o, t * spec.plane_count + b], 0)
 
 
-def summed(m: Module, platform: object, spec: SynapseSpec, weights: list[list[Value]], word: Value) -> Sums:
-    """The sums for every output and time step, of whole inputs that are chosen. Latency: ``levels(spec.inputs) + 1``."""
-    low, high = spec.element
-    bits, signed = bits_for(low, high)
-    pair, alone = PairFormat(2, bits, signed), PairFormat(1, bits, signed)
-    offset = spec.inputs // 2 * pair.offset + spec.inputs % 2 * alone.offset
-    most = spec.inputs * max(high, -low)
-    sign, shape = signed << (bits - 1), shape_for(low, high)
-    minus: dict[tuple[int, int], Addend] = {}
-
-    def sums(o: int, t: int, _: int) -> tuple[Addend, int]:
-        lanes, name = spec.lanes_of(o), f"{o}_{t}"
-        inputs = [word.word_select(lane * spec.terms + t, bits) for lane in lanes]
-        w = weights[o]
-        value = Signal(shape_for(-most, most), name=f"signed_{name}")
-        if spec.inputs == 1:
-            x = inputs[0].as_signed() if signed else inputs[0]
-            m.d.sync += value.eq(Mux(w[0], x, -x))
-            return Addend(value, -most, most), 0
-        # One sum of all inputs for the outputs of a block, as much too large as twice that of the chosen ones.
-        if (lanes[0], t) not in minus:
-            terms = [Addend(x.as_signed() if signed else x, low, high) for x in inputs]
-            if offset:
-                first = Signal(shape_for(low + 2 * offset, high + 2 * offset), name=f"first_{name}")
-                m.d.comb += first.eq(terms[0].value + 2 * offset)
-                terms[0] = Addend(first, low + 2 * offset, high + 2 * offset)
-            minus[lanes[0], t] = tree(m, terms, levels(spec.inputs), f"all_{name}")
-        pairs = [
-            Addition(inputs[k], inputs[k + 1] ^ sign, bits, signed, w[k], w[k + 1], ~w[k + 1] if signed else None)
-            for k in range(0, spec.inputs - 1, 2)
-        ]
-        found = [Addend(v, 0, (2 << bits) - 2) for v in add(m, platform, pairs, f"pair_{name}")]
-        if spec.inputs % 2:
-            found.append(Addend(Mux(w[-1], inputs[-1], 0) ^ sign, 0, (1 << bits) - 1))
-        found = [register(m, term, f"pair_{name}_{k}_r") for k, term in enumerate(found)]
-        chosen = sum_up(m, platform, found, f"sum_{name}")
-        m.d.sync += value.eq((chosen.value << 1) - minus[lanes[0], t].value)
-        return Addend(value, -most, most), 0
-
-    assert shape.width == bits
-    return sums
+def _counted(
+    m: Module, platform: object, gates: _Gates, tree: CountTree, inverts: bool
+) -> dict[Place, Value]:
+    """The counts of the inputs of ``tree`` that weights invert or choose, with a register after every level."""
+    below: dict[tuple[Place, int], Value] = {}
+    for level in range(1, tree.level + 1):
+        found: dict[tuple[Place, int], Value] = {}
+        wanted: list[tuple[Place, int, int, Counting]] = []
+        for place in gates.places:
+            first = 0  # of the parts on the level below
+            for k, node in enumerate(tree.on(level)):
+                parts = [below[place, first + n] for n in range(len(node.parts))]
+                first += len(parts)
+                inputs = [gates(*place, n, level - 1) for n in node.inputs]
+                if len(parts) + len(inputs) > 1:
+                    wanted.append((place, k, node.top, _counting(node, parts, inputs, inverts)))
+                    continue
+                value = parts[0] if parts else Cat(inputs[0]).xor() if inverts else Cat(inputs[0]).all()
+                found[place, k] = _registered(m, value, node.top, level, k, place)
+        for (place, k, top, _), value in zip(
+            wanted, count(m, platform, [each for *_, each in wanted], f"count_{level}"), strict=True
+        ):
+            found[place, k] = _registered(m, value, top, level, k, place)
+        below = found
+    return {place: below[place, 0] for place in gates.places}
 
 
-def positive(spec: SynapseSpec, word: Value) -> Value:
-    """The inputs of ``word``, whole ones with a sign 2^(bits - 1) larger, so that none is negative."""
-    if spec.tree_count == spec.plane_count or spec.element[0] >= 0:
-        return word
-    sign = Const(1 << (spec.plane_count - 1), spec.plane_count)
-    return word ^ sign.replicate(len(word) // spec.plane_count)
+class _Gates:
+    """The bits of weights and inputs, in the cycle in which they are used; ``places``, the trees that there are."""
 
+    def __init__(self, m: Module, spec: SynapseSpec, weights: list[list[Value]], word: Value) -> None:
+        self._spec, self._weights, self._word = spec, weights, word
+        self._bits = spec.terms * spec.plane_count
+        self.places: list[Place] = [(o, bit) for o in range(spec.outputs) for bit in range(self._bits)]
+        self.later = _Later(m)
 
-def inverted(m: Module, platform: object, spec: SynapseSpec, weights: list[list[Value]], word: Value) -> Sums:
-    """The sums for every output and time step, of whole inputs, ``word`` (:func:`positive`). Latency:
-    ``levels(spec.inputs)``."""
-    bits = spec.plane_count
-    larger = (spec.element[0] < 0) << (bits - 1)
-
-    def sums(o: int, t: int, _: int) -> tuple[Addend, int]:
-        name, w = f"{o}_{t}", weights[o]
-        inputs = [word.word_select(lane * spec.terms + t, bits) for lane in spec.lanes_of(o)]
-        pairs = [
-            Counting(inputs[k], inputs[k + 1], bits, True, w[k], w[k + 1], inverts=True)
-            for k in range(0, spec.inputs - 1, 2)
-        ]
-        found = [Addend(v, 0, (2 << bits) - 2) for v in count(m, platform, pairs, f"pair_{name}")]
-        if spec.inputs % 2:
-            found.append(Addend(inputs[-1] ^ w[-1].replicate(bits), 0, (1 << bits) - 1))
-        if spec.inputs > 1:
-            found = [register(m, term, f"pair_{name}_{k}_r") for k, term in enumerate(found)]
-        return sum_up(m, platform, found, f"sum_{name}"), spec.inputs * larger
-
-    return sums
+    def __call__(self, o: int, bit: int, k: int, cycles: int) -> tuple[Value, Value]:
+        """The weight of input ``k`` of an output and the bit of that input, so many cycles later."""
+        lane = self._spec.lanes_of(o)[k]
+        weight = self.later(self._weights[o][k], cycles, "weight", o, k)
+        return weight, self.later(self._word[lane * self._bits + bit], cycles, "x", lane, bit)
 
 
 class _Later:

@@ -69,7 +69,7 @@ def count_parts(core: SynapseSpec, parts: Parts) -> None:
         for width, count in added.items():
             chained_counts(parts, width, places * count)
     if not core.inverts:
-        width, _ = bits_for(-(-(-inputs // 2)), inputs // 2)
+        width, _ = bits_for(-inputs // 2, inputs // 2)
         chained_counts(parts, width, places)
         parts.registers(places * width + core.blocks * lanes * (1 - _passed(inputs)))
 

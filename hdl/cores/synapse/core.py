@@ -8,7 +8,6 @@ input travel in one word. Weights of one bit choose among the inputs (``bipolar.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
@@ -21,15 +20,13 @@ from ...streams.counter import counter, row_counter
 from ...streams.pipe import Pipe
 from ...streams.words import resized, shape_for
 from .adders import Addend, register, tree
-from .bipolar import counted, inverted, positive, summed
+from .bipolar import Sums, counts_chosen, counts_inverted
+from .bipolar_words import positive, words_chosen, words_inverted
 from .gated import Addition, PairFormat, add, sum_up
 from .spec import SynapseSpec
 from .trees import TABLE, levels
 
 __all__ = ["SynapseArray"]
-
-Sums = Callable[[int, int, int], tuple[Addend, int]]
-"""The sum over the inputs for an output, a time step and a bit of the inputs, and by how much it is too large."""
 
 
 class SynapseArray(Pipe):
@@ -149,16 +146,13 @@ class SynapseArray(Pipe):
         bits = rows < 0 if spec.inverts else rows > 0
         pairs = self._weights(m, platform, bits.astype(np.int64), [form] * spec.outputs)
         weights = [[bit for pair in of_output for bit in pair] for of_output in pairs]
-        if spec.inverts and spec.tree_count < spec.plane_count:
-            return inverted(m, platform, spec, weights, word)
-        if spec.inverts:
-            return counted(m, platform, spec, weights, word, None)
         if spec.tree_count < spec.plane_count:
-            return summed(m, platform, spec, weights, word)
-        minus = self._tables(m, np.full((spec.outputs, spec.inputs), -1), word)
-        first = spec.outputs // spec.blocks  # the outputs of a block have one sum
-        less = cache(lambda o, t, b: minus(o, t, b))
-        return counted(m, platform, spec, weights, word, lambda o, t, b: less(o // first * first, t, b))
+            return (words_inverted if spec.inverts else words_chosen)(m, platform, spec, weights, word)
+        if spec.inverts:
+            return counts_inverted(m, platform, spec, weights, word)
+        minus = cache(self._tables(m, np.full((spec.outputs, spec.inputs), -1), word))
+        block = spec.outputs // spec.blocks  # outputs that have the same inputs, and one sum of them
+        return counts_chosen(m, platform, spec, weights, word, lambda o, t, b: minus(o // block * block, t, b))
 
     def _tables(self, m: Module, weight: np.ndarray, word: Value) -> Sums:
         """Trees of tables of the constant ``weight`` (outputs, inputs): four bits of the inputs choose a sum."""
