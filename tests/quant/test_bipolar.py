@@ -47,10 +47,8 @@ def test_they_are_numbers_like_others(steps: int) -> None:
 
 def test_the_range_is_as_many_times_the_highest_input_as_there_are_weights() -> None:
     net = network(1)
-    name = next(node.name for node in net if isinstance(node, Conv2d))
-    signal = net.signals[name]
-    weight = net[name].weight.reshape(4, -1)
-    high = net.input.high
+    node = next(node for node in net if isinstance(node, Conv2d))
+    signal, weight, high = net.signals[node.name], node.weight.reshape(4, -1), net.input.high
     assert (signal.low, signal.high) == ((weight < 0).sum(1).max() * -high, (weight > 0).sum(1).max() * high)
 
 

@@ -115,6 +115,7 @@ def test_bipolar_weights_and_activations(tmp_path: Path) -> None:
     output = built.op("MatMul", x, built.op("BipolarQuant", rng.normal(size=(8, 10)), np.float32(1), domain=BREVITAS))
     network = compared(built.save(tmp_path, output), pixels((300, 12, 1, 1)), {})
     steps = [node for node in network if isinstance(node, Staircase)]
+    assert [node.weight_bits for node in network if isinstance(node, Linear)] == [1, 1, 1]
     assert len(steps) == 3 and all((node.threshold[:, 0] == node.threshold[:, 1]).all() for node in steps)
 
 

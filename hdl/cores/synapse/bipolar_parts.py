@@ -79,10 +79,10 @@ def word_parts(core: SynapseSpec, parts: Parts) -> None:
     low, high = core.element
     bits, signed = bits_for(low, high)
     most = core.inputs * max(high, -low)
-    width = np.array(bits_for(-most, most)[0])
+    width, _ = bits_for(-most, most)
     places = core.outputs * core.terms
     parts.registers(places * width)
-    parts.adders(width, "tree adder", places)
+    parts.adders(np.array(width), "tree adder", places)
     if core.inputs == 1:
         parts.logic["gate"] += places * bits
         return
