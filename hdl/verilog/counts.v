@@ -14,10 +14,10 @@ module spikeloom_counts (a, ax, b, bx, c, cx, y);
   output [COUNT*(WIDTH+1)-1:0] y;
   // The additions lie in one carry chain. Its first place makes the carry c & cx of the first one. The place behind the
   // bits of each passes its carry on as a sum, and makes the carry of the next, so a third summand of one bit is free.
-  localparam SIZE = COUNT * (WIDTH + 1) + 1;
   genvar i;
   wire unused = &{1'b0, ax, bx};  // some forms need none of them
 `ifdef SPIKELOOM_ECP5
+  localparam SIZE = COUNT * (WIDTH + 1) + 1;
   // Half a CCU2C a place: propagate (A & B) ^ (C & D), generate A & B; between the additions nothing is propagated. The
   // generate table is the lowest quarter of the propagate table, so C = D = 0 must leave the first summand alone.
   localparam [15:0] BITS = GATED != 0 && INVERTS != 0 ? 16'h6996 : 16'h7888;
@@ -56,6 +56,7 @@ module spikeloom_counts (a, ax, b, bx, c, cx, y);
     end
   endgenerate
 `elsif SPIKELOOM_XC7
+  localparam SIZE = COUNT * (WIDTH + 1) + 1;
   // A LUT6_2 a bit: propagate at O6, the first summand at O5, into a CARRY4.
   wire [SIZE+2:0] propagate, first, sum;
   wire [(SIZE+3)/4:0] carry;

@@ -195,15 +195,18 @@ def test_identifiers() -> None:
     assert {"wire", "logic", "module", "always_ff"} < RESERVED
 
 
-def test_lint_of_windows_of_all_kinds(tmp_path: Path) -> None:
-    """Whole kernel columns, a ring, words that are skipped, a depthwise convolution, a pool, quantised values."""
+@pytest.mark.parametrize("bits", [4, 1])
+def test_lint_of_windows_of_all_kinds(bits: int, tmp_path: Path) -> None:
+    """Whole kernel columns, a ring, words that are skipped, a depthwise convolution, a pool, quantised values; weights
+    of several bits and of one."""
     rng = np.random.default_rng(4)
     levels = {"threshold": rng.integers(9, 20, 4), "bias": rng.integers(-3, 4, 4), "v0": rng.integers(0, 9, 4)}
     layers: list[Node] = [Input(name="pixels", shape=(1, 5, 5), high=15)]
     for name, inputs, groups in (("columns", 1, 1), ("depthwise", 4, 4), ("skipping", 4, 1)):
-        weight = rng.integers(-7, 8, (4, inputs // groups, 3, 3))
+        shape = (4, inputs // groups, 3, 3)
+        weight = rng.integers(-7, 8, shape) if bits > 1 else rng.choice([-1, 1], shape)
         source = layers[-1].name
-        layers.append(Conv2d(name=name, source=source, weight=weight, weight_bits=4, padding=1, groups=groups))
+        layers.append(Conv2d(name=name, source=source, weight=weight, weight_bits=bits, padding=1, groups=groups))
         layers.append(IF(name=f"{name} fires", source=name, **levels))
     layers += [
         MaxPool(name="pool", source="skipping fires", kernel=2, stride=2),
@@ -229,6 +232,8 @@ def test_lint_of_windows_of_all_kinds(tmp_path: Path) -> None:
         ("adds", {"COUNT": 3, "WIDTH": 5, "SIGNED": 1}),
         ("adds", {"SIGNED": 0, "WIDTH": 1}),
         ("adds", {"GATED": 0}),
+        ("counts", {"COUNT": 3}),
+        ("counts", {"COUNT": 2, "WIDTH": 4, "GATED": 0, "INVERTS": 1}),
         ("rom", {"DEPTH": 40, "ADDRESS": 6}),
         ("ram", {"DEPTH": 40, "ADDRESS": 6}),
         ("register_file", {"DEPTH": 5, "ADDRESS": 3}),
