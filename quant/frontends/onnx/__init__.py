@@ -35,9 +35,9 @@ class Onnx:
         file leaves it open; ``pixels``, what an integer network takes. Raises OnnxError for a file that is none,
         UnsupportedLayer and NetworkError."""
         from .file import load
-        from .float_reader import FloatReader
+        from .floats.reader import FloatReader
         from .graph import Graph
-        from .integer_reader import IntegerReader
+        from .integers.reader import IntegerReader
 
         graph = Graph.of(load(Path(source)), Path(source).name, shape)
         with np.errstate(all="ignore"):  # what is not finite is refused by name

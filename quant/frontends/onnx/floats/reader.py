@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..float_graph import FloatGraph
-from ..layers import IMAGE, Activation, Flat, Layer, Pool, Sum, UnsupportedLayer, Weights
-from .constants import axes_of
-from .graph import Graph, Step
-from .walk import Walk, no_result
-from .weights import Normed, bias_of, by_channel, gemm, tensor_of
-from .windows import Square, whole_map, windows_of
+from ...float_graph import FloatGraph
+from ...layers import IMAGE, Activation, Flat, Layer, Pool, Sum, UnsupportedLayer, Weights
+from ..constants import axes_of
+from ..graph import Graph, Step
+from ..walk import Walk, no_result
+from ..weights import Normed, bias_of, by_channel, gemm, tensor_of
+from ..windows import Square, whole_map, windows_of
 
 __all__ = ["FloatReader"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .graph import Step
-from .weights import by_channel
+from ..graph import Step
+from ..weights import by_channel
 
 __all__ = ["ROUNDINGS", "Quantised", "Quantiser", "quantised"]
 

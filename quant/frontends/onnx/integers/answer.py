@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...ir.bounds import LARGEST, NetworkError
-from ...ir.network import Network
-from ...ir.ops import Readout
-from ..layers import UnsupportedLayer
-from ..protocol import Pixels
+from ....ir.bounds import LARGEST, NetworkError
+from ....ir.network import Network
+from ....ir.ops import Readout
+from ...layers import UnsupportedLayer
+from ...protocol import Pixels
 from .building import Building
-from .graph import Graph, Step
+from ..graph import Graph, Step
 from .numbers import HALF, Numbers
 
 __all__ = ["readout", "seen"]

@@ -10,21 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from ...ir.network import Network
-from ...ir.ops import Flatten, MaxPool, SumPool
-from ...ir.ops.staircase import MOST_THRESHOLDS
-from ..protocol import Pixels
+from ....ir.network import Network
+from ....ir.ops import Flatten, MaxPool, SumPool
+from ....ir.ops.staircase import MOST_THRESHOLDS
+from ...protocol import Pixels
 from .answer import readout, seen
 from .building import Building
-from .constants import axes_of
-from .graph import Graph, Step
+from ..constants import axes_of
+from ..graph import Graph, Step
 from .numbers import Numbers
 from .products import Products
 from .quantisers import Quantised, Quantiser, quantised
 from .thresholds import stairs
-from .walk import Walk, no_result
-from .weights import batch_norm, by_channel
-from .windows import Square, whole_map, windows_of
+from ..walk import Walk, no_result
+from ..weights import batch_norm, by_channel
+from ..windows import Square, whole_map, windows_of
 
 __all__ = ["IntegerReader"]
 

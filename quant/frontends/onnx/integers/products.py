@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from ...ir.ops import Add, Conv2d, Linear, Synapse
+from ....ir.ops import Add, Conv2d, Linear, Synapse
 from .building import Building, bits_of
-from .graph import Step
+from ..graph import Step
 from .numbers import HALF, Numbers, power_of_two
 from .quantisers import Quantised
-from .weights import by_channel
-from .windows import windows_of
+from ..weights import by_channel
+from ..windows import windows_of
 
 __all__ = ["Products"]
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...ir.node import Node
-from ...ir.ops import Add, Gain, Input, Synapse
-from ...ir.ops.staircase import Staircase
-from ...ir.signal import Signal
-from .graph import Step
+from ....ir.node import Node
+from ....ir.ops import Add, Gain, Input, Synapse
+from ....ir.ops.staircase import Staircase
+from ....ir.signal import Signal
+from ..graph import Step
 from .thresholds import Stairs
 
 __all__ = ["Building", "bits_of"]
