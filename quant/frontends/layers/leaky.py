@@ -6,6 +6,7 @@ slope * x + (1 - slope) * relu(x), exactly; x are values with a sign, an activat
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,11 +15,14 @@ from torch import Tensor, nn
 
 from ..torch_fx.registry import reads
 from .activation import Activation
+from .base import Layer
 from .norm import Norm
 from .sum import Sum
 
 if TYPE_CHECKING:
     from ..torch_fx.call import Call
+
+__all__ = ["leaky"]
 
 
 @reads(nn.LeakyReLU)
@@ -48,13 +52,20 @@ def _learned_function(call: Call) -> None:
     _leaky(call, call.tensor("weight"))
 
 
-def _leaky(call: Call, slope: float | Tensor) -> None:
-    low = torch.as_tensor(slope, dtype=torch.float64).detach().reshape(-1)
+def leaky(name: str, source: str, slope: Tensor) -> list[Layer]:
+    """The layers of slope * x + (1 - slope) * relu(x), of the layer ``source``; ``slope`` (C,) or (1,). The last
+    one has the ``name``."""
+    low = slope.detach().double().reshape(-1)
     none = torch.zeros_like(low)
-    call.put(Activation(f"{call.name} values", (call.source,), None, -math.inf, math.inf))
-    values = call.result
-    call.put(Norm(f"{call.name} slope", (values,), low, none))
-    sloping = call.result
-    call.put(Activation(f"{call.name} positive", (values,)))
-    call.put(Norm(f"{call.name} rest", (call.result,), 1 - low, none))
-    call.put(Sum(call.name, (sloping, call.result)))
+    values = Activation(f"{name} values", (source,), None, -math.inf, math.inf)
+    sloping = Norm(f"{name} slope", (values.name,), low, none)
+    positive = Activation(f"{name} positive", (values.name,))
+    rest = Norm(f"{name} rest", (positive.name,), 1 - low, none)
+    return [values, sloping, positive, rest, Sum(name, (sloping.name, rest.name))]
+
+
+def _leaky(call: Call, slope: float | Tensor) -> None:
+    given = dict[str, str]()
+    for layer in leaky(call.name, call.source, torch.as_tensor(slope, dtype=torch.float64)):
+        call.put(replace(layer, sources=tuple(given.get(source, source) for source in layer.sources)))
+        given[layer.name] = call.result

@@ -15,7 +15,7 @@ from .file import OnnxError
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, ValueInfoProto
 
-__all__ = ["FLOATS", "QONNX", "QUANTISERS", "STANDARD", "Graph", "Step"]
+__all__ = ["DOMAINS", "FLOATS", "QONNX", "STANDARD", "Graph", "Step"]
 
 QONNX = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
 """Domains of the operators of QONNX, the newest first."""
@@ -26,9 +26,20 @@ STANDARD = ("", "ai.onnx")
 FLOATS = (1,)
 """Types, as ONNX numbers them, of images and of what is computed from them: single floats."""
 
-QUANTISERS = ("Quant", "IntQuant", "BipolarQuant", "Trunc", "MultiThreshold")
-INTEGER_OPERATORS = ("QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "QGemm", "ConvInteger",
-                     "MatMulInteger", "DynamicQuantizeLinear")  # fmt: skip
+MICROSOFT = "com.microsoft"
+"""Domain of the operators of ONNX Runtime."""
+
+DOMAINS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("Quant", "IntQuant", "BipolarQuant", "Trunc", "MultiThreshold"), QONNX),
+    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), (*STANDARD, MICROSOFT)),
+    **dict.fromkeys(("QLinearConv", "QLinearMatMul"), STANDARD),
+    **dict.fromkeys(("QGemm", "QLinearAdd", "QLinearAveragePool", "QLinearConcat", "QLinearGlobalAveragePool",
+                     "QLinearLeakyRelu", "QLinearMul", "QLinearSigmoid", "QLinearSoftmax"), (MICROSOFT,)),
+}  # fmt: skip
+"""The domains of operators that quantise, or work on integers of 8 bits; others are in :data:`STANDARD`."""
+
+DYNAMIC = ("ConvInteger", "MatMulInteger", "DynamicQuantizeLinear")
+"""Operators whose scales depend on the image."""
 
 
 @dataclass
@@ -63,7 +74,7 @@ class Step:
 class Graph:
     """``steps`` that lead to the tensor ``answer`` from the tensor ``image`` of ``shape`` (N, C, H, W) or (N, C), for
     images of ``pixels`` (C, H, W); ``constants`` by name; ``takers``, how many steps take a tensor (the answer is taken
-    once more). ``quantised``, whether there are quantisers of QONNX. ``file``, its name."""
+    once more). ``quantised``, whether there are quantisers. ``file``, its name."""
 
     steps: tuple[Step, ...]
     image: str
@@ -103,12 +114,12 @@ class Graph:
         kept.reverse()
         takers = Counter(name for step in kept for name in step.inputs if name)
         takers[graph.output[0].name] += 1
-        if plain := next((step for step in kept if step.op in INTEGER_OPERATORS), None):
-            plain.refuse("of a quantised graph", "floats, which spikeloom quantises itself; for values of up to 4 bits "
-                         "quantisers of QONNX, as qonnx.transformation.qcdq_to_qonnx writes them")  # fmt: skip
+        if plain := next((step for step in kept if step.op in DYNAMIC), None):
+            plain.refuse("of a graph that is quantised while it runs", "static scales, as "
+                         "onnxruntime.quantization.quantize_static writes them, or floats")  # fmt: skip
         c, h, w = (*shape[1:], 1, 1)[:3]
         pixels = given if len(shape) == 2 and given else (c, h, w)
-        quantised = any(step.op in QUANTISERS for step in kept)
+        quantised = any(step.op in DOMAINS for step in kept)
         return cls(tuple(kept), images[0].name, shape, pixels, graph.output[0].name, constants, takers, quantised, file)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..layers import UnsupportedLayer
 from .constants import FOLDS, axes_of, folded
-from .graph import FLOATS, QONNX, QUANTISERS, STANDARD, Graph, Step
+from .graph import DOMAINS, FLOATS, STANDARD, Graph, Step
 
 __all__ = ["Shaped", "Walk", "no_result"]
 
@@ -50,10 +50,11 @@ class Walk(Generic[T]):
                 result = folded(step, [np.empty(x[0].shape, np.bool_)])
             else:
                 result = self._handled(step, x)
-            if more := [name for name in step.outputs[1:] if self.graph.takers[name]]:
+            results = result if isinstance(result, list) else [result]
+            if more := [name for name in step.outputs[len(results) :] if self.graph.takers[name]]:
                 step.refuse(f"whose result {more[0]} is taken", "the first result alone")
             step.all_read()
-            self._found[step.outputs[0]] = result
+            self._found.update(zip(step.outputs, results, strict=False))
         answer = self._found.get(self.graph.answer)
         if answer is None or isinstance(answer, np.ndarray):
             raise UnsupportedLayer(f"{self.graph.answer}: an output that no image leads to is not supported; "
@@ -67,10 +68,13 @@ class Walk(Generic[T]):
 
     def _handled(self, step: Step, x: Sequence[Any]) -> Any:
         handler = self.handlers.get(step.op)
-        if step.domain not in (QONNX if step.op in QUANTISERS else STANDARD):
-            step.refuse(f"of the domain {step.domain!r}", "operators of ONNX, quantisers of QONNX")
+        if step.domain not in DOMAINS.get(step.op, STANDARD):
+            step.refuse(f"of the domain {step.domain!r}", "operators of ONNX, quantisers of QONNX, QLinear operators "
+                        "of ONNX Runtime")  # fmt: skip
         if step.op in LAST:
             return self._last(step, x[0])
+        if step.op == "Sigmoid" and step.outputs[0] == self.graph.answer and len(x[0].shape) == 2:
+            return x[0]  # it rises, one by one
         if handler is None:
             step.refuse("", ", ".join(sorted({*self.handlers, *LAST})))
         return handler(step, x)

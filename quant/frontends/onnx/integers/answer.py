@@ -9,8 +9,8 @@ from ....ir.network import Network
 from ....ir.ops import Readout
 from ...layers import UnsupportedLayer
 from ...protocol import Pixels
-from .building import Building
 from ..graph import Graph, Step
+from .building import Building
 from .numbers import HALF, Numbers
 
 __all__ = ["readout", "seen"]
@@ -56,6 +56,8 @@ def readout(building: Building, answer: Numbers, graph: Graph, pixels: Pixels) -
         "logits": f"those of the graph are {unit:.9g} * (logit {first:+.9g})",
         "thresholds": f"{building.unsure} of {building.thresholds} lie where the rounding of floats decides",
     }
+    if building.approximated:
+        meta["approximate"] = "; ".join(building.approximated)
     return Network(building.needed(), 1, meta)
 
 

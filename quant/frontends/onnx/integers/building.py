@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from ....ir.bounds import LONGEST_NAME
 from ....ir.node import Node
 from ....ir.ops import Add, Gain, Input, Synapse
-from ....ir.ops.staircase import Staircase
+from ....ir.ops.staircase import MOST_THRESHOLDS, Staircase
 from ....ir.signal import Signal
 from ..graph import Step
+from .numbers import Numbers
 from .thresholds import Stairs
 
 __all__ = ["Building", "bits_of"]
@@ -19,21 +21,33 @@ __all__ = ["Building", "bits_of"]
 class Building:
     """The ``nodes`` of a network, by name, with their ``signals``; ``image`` is that of its Input, for images of
     ``shape`` (C, H, W) with pixels 0..``high``. ``unsure`` and ``thresholds``: how many thresholds lie where the
-    rounding of floats decides, and how many there are."""
+    rounding of floats decides, and how many there are. ``approximate``: whether what is not exact is taken, too;
+    ``approximated``: what was, in words."""
 
     image = "image"
 
-    def __init__(self, shape: tuple[int, int, int], high: int) -> None:
+    def __init__(self, shape: tuple[int, int, int], high: int, approximate: bool = False) -> None:
         self.nodes = dict[str, Node]()
         self.signals = dict[str, Signal]()
         self.unsure = self.thresholds = 0
+        self.approximate, self.approximated = approximate, list[str]()
         self.add(Input(name=self.image, shape=shape, high=high))
 
     def add(self, node: Node) -> str:
-        """Take in a node behind those that it takes the results of; its name. Raises NetworkError."""
+        """Take in a node behind those that it takes the results of, under another name where its own is taken; its
+        name. Raises NetworkError."""
+        first, number = node.name, 2
+        while node.name in self.nodes:
+            node, number = replace(node, name=f"{first} ({number})"), number + 1
         self.signals[node.name] = node.signal([self.signals[name] for name in node.sources], 1)
         self.nodes[node.name] = node
         return node.name
+
+    def inexact(self, step: Step, what: str, instead: str) -> None:
+        """Note ``what`` of ``step`` is not exact, where that was asked for. Raises UnsupportedLayer where not."""
+        if not self.approximate:
+            step.refuse(what, f"{instead}, or --approximate, which takes it as it is")
+        self.approximated.append(f"{step.name}: {step.op} {what}")
 
     def needed(self) -> tuple[Node, ...]:
         """The nodes that lead to the last one."""
@@ -52,15 +66,26 @@ class Building:
         """Whether it gives values, which several nodes may take, not currents."""
         return self.signals[node].kind == "values"
 
-    def gained(self, name: str, source: str, gain: np.ndarray) -> str:
-        """Values as currents, times a ``gain`` (C,)."""
-        return self.add(Gain(name=f"{name} of {source}"[:255], source=source, gain=gain))
+    def gained(self, step: Step, x: Numbers, gain: np.ndarray) -> str:
+        """Values as currents for ``step``, times a ``gain`` (C,): of the part of the map that is taken."""
+        (rows, columns), before, _ = x.part
+        if rows != columns:
+            step.refuse(f"of every {rows}th row and {columns}th column", "the same stride in both directions")
+        name = f"{step.name} of {x.node}"[:LONGEST_NAME]
+        return self.add(Gain(name=name, source=x.node, gain=gain, stride=rows, offset=before))
 
-    def staircase(self, name: str, source: str, found: Stairs) -> None:
-        """The thresholds behind ``source``, which is turned already."""
-        self.add(Staircase(name=name, source=source, threshold=found.threshold, low=found.low))
+    def staircase(self, step: Step, name: str, source: str, found: Stairs) -> str:
+        """The thresholds behind ``source``, which is turned already; the name."""
+        threshold, values = found.threshold, None
+        if threshold.shape[1] == MOST_THRESHOLDS + 1 and found.low == -MOST_THRESHOLDS:  # 1 is there for the form alone
+            threshold, values = threshold[:, :-1], np.arange(found.low, 1)
+        if threshold.shape[1] > MOST_THRESHOLDS:
+            step.refuse(f"of {threshold.shape[1] + 1} levels", f"up to {MOST_THRESHOLDS + 1}, as 8 bits have; "
+                        "more where a quantiser keeps the pixels of an image as they are")  # fmt: skip
+        low = found.low if values is None else 0
         self.unsure += found.unsure
-        self.thresholds += found.threshold.size
+        self.thresholds += threshold.size
+        return self.add(Staircase(name=name, source=source, threshold=threshold, low=low, values=values))
 
     def turn(self, step: Step, name: str, turned: np.ndarray) -> None:
         """Change the sign of the currents of ``name`` in the channels ``turned`` (C,): that of weights and gains."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["HALF", "Numbers", "Rise", "power_of_two"]
+__all__ = ["HALF", "Code", "Fused", "Numbers", "Part", "Rise", "power_of_two"]
 
 
 HALF = 2.0**-24
@@ -35,9 +35,42 @@ def _normed(x: Any, scale: Any, bias: Any, mean: Any, var: Any, epsilon: Any) ->
 _COMPUTE: dict[str, Any] = {
     "Add": lambda x, c: x + c, "Sub": lambda x, c: x - c, "From": lambda x, c: c - x, "Mul": lambda x, c: x * c,
     "Div": lambda x, c: x / c, "BatchNormalization": _normed, "Relu": lambda x: np.maximum(x, 0),
-    "Clip": np.clip,
+    "Clip": np.clip, "LeakyRelu": lambda x, c: np.where(x < 0, x * c, x),
 }  # fmt: skip
+CLAMPS = ("Relu", "Clip")
 AFFINE = ("Add", "Sub", "From", "Mul", "Div", "BatchNormalization")
+
+
+class Code(NamedTuple):
+    """How a tensor of 8 bits says numbers: q stands for (q - ``zero``) * ``scale``, with q in ``low``..``high``."""
+
+    scale: np.float32
+    zero: int
+    low: int
+    high: int
+
+
+class Fused(NamedTuple):
+    """Sums of integers as runtimes requantise them: the level is sum * (``scale`` / (``count`` * the scale behind)),
+    (C,), in single floats, with one rounding after each operation. ``ordered``, whether runtimes add up floats instead,
+    so that their order decides where a sum lies half-way between two levels."""
+
+    scale: np.ndarray
+    count: int = 1
+    ordered: bool = False
+
+    def factor(self, behind: np.float32) -> np.ndarray:
+        """What integers (C,) are multiplied by, before a quantiser of the scale ``behind``."""
+        return (self.scale / (behind * np.float32(self.count))).astype(np.float32)
+
+
+class Part(NamedTuple):
+    """Every so manyth row and column, ``stride`` (rows, columns), with ``before`` and ``after`` channels of zeros: what
+    a shortcut takes of a map."""
+
+    stride: tuple[int, int] = (1, 1)
+    before: int = 0
+    after: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,7 +79,9 @@ class Numbers:
     gives, in -reach..reach.
 
     ``unit`` (C,), positive, and ``offset`` (C,), in float64; ``error`` (C,), by how much the floats of the graph may be
-    away from (n + offset) * unit, in units, for sums of floats round; ``rises`` follow one another.
+    away from (n + offset) * unit, in units, for sums of floats round; ``rises`` follow one another. Where the graph has
+    integers of 8 bits and no floats, they are ``whole``. ``code``, where the floats are those of a tensor of 8 bits;
+    ``fused``, where they are sums of such; ``part``, what is taken of the map that ``node`` gives.
     """
 
     node: str
@@ -56,10 +91,16 @@ class Numbers:
     offset: np.ndarray
     error: np.ndarray
     rises: tuple[Rise, ...] = field(default=())
+    whole: bool = False
+    code: Code | None = None
+    fused: Fused | None = None
+    part: Part = field(default=Part())
 
     def behind(self, op: str, *constants: Any) -> Numbers:
         """What ``op`` makes of it."""
-        return replace(self, rises=(*self.rises, Rise(op, tuple(np.asarray(c, np.float32) for c in constants))))
+        rise = Rise(op, tuple(np.asarray(c, np.float32) for c in constants))
+        kept = self.fused if op in CLAMPS else None
+        return replace(self, rises=(*self.rises, rise), code=None, fused=kept)
 
     def floats(self, n: np.ndarray, kind: type = np.float32, moved: int = 0) -> np.ndarray:
         """The floats for the integers ``n`` (C, k), in float32 as the graph has them, or in float64, where ``moved`` is
@@ -97,7 +138,8 @@ class Numbers:
         """A map of ``size`` pixels a channel as a vector."""
         unit, offset, error = (v.repeat(size) for v in (self.unit, self.offset, self.error))
         rises = (Rise(r.op, tuple(c.repeat(size) if c.size > 1 else c for c in r.constants)) for r in self.rises)
-        return Numbers.of(node, shape, self.reach, unit, offset, error, tuple(rises))
+        found = Numbers.of(node, shape, self.reach, unit, offset, error, tuple(rises))
+        return replace(found, whole=self.whole, code=self.code)
 
     def unflattened(self, node: str, shape: tuple[int, ...]) -> Numbers | None:
         """The same before :meth:`flattened`, of the map ``shape`` that ``node`` gives; None where the pixels of one

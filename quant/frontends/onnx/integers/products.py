@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ....ir.ops import Add, Conv2d, Linear, Synapse
-from .building import Building, bits_of
 from ..graph import Step
-from .numbers import HALF, Numbers, power_of_two
-from .quantisers import Quantised
 from ..weights import by_channel
-from ..windows import windows_of
+from ..windows import convolution_of, settings
+from .building import Building, bits_of
+from .numbers import HALF, Fused, Numbers, power_of_two
+from .quantisers import Quantised
 
 __all__ = ["Products"]
 
@@ -37,17 +38,17 @@ class Products:
         """A convolution with ``weights`` (Co, Ci / groups, Ky, Kx)."""
         if len(x.shape) != 4 or len(weights.shape) != 4:
             step.refuse(f"of {x.shape} with weights {weights.shape}", "maps (N, C, H, W) and kernels (Co, Ci, Ky, Kx)")
-        windows, groups = windows_of(step, x.shape[2:], weights.shape[2:]), int(step.get("group", 1))
+        windows, groups = convolution_of(step, x.shape[2:], weights.shape[2:]), int(step.get("group", 1))
         levels, scale = self._levels(step, weights)
         if levels.shape[1] * groups != x.shape[1] or groups < 1 or len(levels) % groups:
             step.refuse(f"of {x.shape[1]} channels with kernels of {levels.shape[1]} in {groups} groups", "equal ones")
         x = self._settled(step, x)
-        pad = -x.offset if windows.padding and x.offset.any() else None
+        pad = -x.offset if windows.padded and x.offset.any() else None
         signal = self.building.signals[x.node]
         if pad is not None and ((pad % 1).any() or pad.min() < signal.low or pad.max() > signal.high):
             step.refuse("with padding of a tensor whose zero point lies outside its numbers", "one inside")
-        node = Conv2d(name=step.name, source=x.node, weight=levels, weight_bits=bits_of(levels), stride=windows.stride,
-                      padding=windows.padding, groups=groups, pad=pad)  # fmt: skip
+        node = Conv2d(name=step.name, source=x.node, weight=levels, weight_bits=bits_of(levels),
+                      groups=groups, pad=pad, **settings(windows))  # fmt: skip
         shape = (x.shape[0], len(levels), *windows.places(x.shape[2:]))
         return self._behind(step, x, node, scale, bias, shape, groups)
 
@@ -64,7 +65,7 @@ class Products:
                 step.refuse(f"of numbers with the units {both[0].unit[:3]} and {both[1].unit[:3]}", "two quantisers "
                             "with one scale, or one that is a whole multiple of the other")  # fmt: skip
             values = self.building.values(x.node)
-            names.append(self.building.gained(step.name, x.node, gain.astype(np.int64)) if values else x.node)
+            names.append(self.building.gained(step, x, gain.astype(np.int64)) if values else x.node)
             offset, error = offset + gain * x.offset, error + gain * x.error
         name = self.building.add(Add(name=step.name, source=names[0], other=names[1]))
         reach = self.building.reach(name)
@@ -102,7 +103,7 @@ class Products:
         self, step: Step, x: Numbers, node: Synapse, scale: np.ndarray, bias: Any, shape: tuple[int, ...], groups: int
     ) -> Numbers:
         """The numbers of ``node``, with weights times ``scale`` (Co,), of which each output takes a group of ``x``."""
-        self.building.add(node)
+        name = self.building.add(node)
         outputs, inputs = node.weight.shape[:2]
         weight = node.weight.reshape(groups, outputs // groups, inputs, -1)
         unit, offset, error = (v.reshape(groups, 1, inputs) for v in (x.unit, x.offset, x.error))
@@ -113,12 +114,20 @@ class Products:
         found = (unit[..., 0] * scale.reshape(groups, -1)).reshape(-1)
         moved = (weight.sum(3) * offset).sum(2).reshape(-1)
         error = (size * error).sum(2).reshape(-1)
+        fused = Fused(x.code.scale * scale.astype(np.float32)) if x.code and not (moved % 1).any() else None
+        if fused and isinstance(bias, Quantised) and (levels := bias.in_units(step, found)) is not None:
+            moved, bias = moved + levels, None  # of the sum of integers, as runtimes add it
         added = np.zeros(outputs)
+        if isinstance(bias, Quantised):
+            bias = bias.floats
         if bias is not None:
+            fused = None
             added = by_channel(step, bias, (1, outputs)).astype(np.float64) / found
         whole = not (moved % 1).any() and not (added % 1).any()
         exact = power_of_two(found) and power_of_two(scale) and whole and (most + np.abs(added)).max() < 1 << 24
         if not exact or error.any():
             error = error + (weight[0, 0].size + 2) * HALF * (most + np.abs(added))
-        numbers = Numbers.of(step.name, shape, self.building.reach(step.name), found, moved, error)
-        return numbers if bias is None else numbers.behind("Add", by_channel(step, bias, (1, outputs)))
+        numbers = Numbers.of(name, shape, self.building.reach(name), found, moved, error)
+        if bias is None:
+            return replace(numbers, fused=fused)
+        return numbers.behind("Add", by_channel(step, bias, (1, outputs)))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ..graph import Step
 from ..weights import by_channel
+from .numbers import HALF
 
-__all__ = ["ROUNDINGS", "Quantised", "Quantiser", "quantised"]
+__all__ = ["MOST_BITS", "ROUNDINGS", "Quantised", "Quantiser", "bits_from", "ends", "quantised"]
 
 Rounding = Callable[[np.ndarray], np.ndarray]
 
@@ -26,6 +27,19 @@ half away from 0, a half towards it. All of them rise."""
 
 MOST_BITS = 32
 """The most bits of a quantiser."""
+
+
+def bits_from(step: Step, x: np.ndarray) -> int:
+    """A constant number of bits."""
+    if x.size != 1 or float(x.reshape(())) not in range(1, MOST_BITS + 1):
+        step.refuse(f"of {x.reshape(-1)[:4].tolist()} bits", f"one whole number of bits, 1 to {MOST_BITS}")
+    return int(x.reshape(()))
+
+
+def ends(bits: int, signed: bool, narrow: bool) -> tuple[int, int]:
+    """The lowest and the highest level of so many ``bits``."""
+    half = 1 << (bits - 1)
+    return (-half + narrow, half - 1) if signed else (0, 2 * half - 1 - narrow)
 
 
 @dataclass(frozen=True)
@@ -55,18 +69,14 @@ class Quantiser:
         rounding = str(step.get("rounding_mode", "ROUND")).upper()
         if rounding not in ROUNDINGS:
             step.refuse(f"with rounding_mode={rounding!r}", ", ".join(ROUNDINGS))
-        if x[2].size != 1 or float(x[2].reshape(())) not in range(1, MOST_BITS + 1):
-            step.refuse(f"of {x[2].reshape(-1)[:4].tolist()} bits", f"one whole number of bits, 1 to {MOST_BITS}")
-        bits, zero = int(x[2].reshape(())), np.asarray(x[1], np.float32)
+        bits, zero = bits_from(step, x[2]), np.asarray(x[1], np.float32)
         if bits == 1 and signed:
             if zero.any():
                 step.refuse("of one bit with a zero point", "a zero point of 0")
             return cls(scale, zero, -1, 1, bipolar=True)
         if not ((zero == np.rint(zero)) & (np.abs(zero) < 1 << 24)).all():
             step.refuse("with a zero point that is no whole number", "whole ones below 2^24")
-        half = 1 << (bits - 1)
-        low, high = (-half + narrow, half - 1) if signed else (0, 2 * half - 1 - narrow)
-        return cls(scale, zero, low, high, rounding)
+        return cls(scale, zero, *ends(bits, signed, narrow), rounding)
 
     def levels(self, x: np.ndarray) -> np.ndarray:
         """The level of every number of ``x``, in its own precision."""
@@ -76,23 +86,50 @@ class Quantiser:
         y = np.clip(x / self.scale.astype(kind) + self.zero.astype(kind), kind(self.low), kind(self.high))
         return ROUNDINGS[self.rounding](y).astype(np.int64)
 
+    @property
+    def worth(self) -> tuple[np.ndarray, np.ndarray]:
+        """What a level of 1 is worth, and the level that is worth 0, each of the shape of the scale."""
+        return self.scale, self.zero
+
     def for_channels(self, step: Step, shape: tuple[int, ...]) -> Quantiser:
         """With a scale and a zero point (C, 1) for each channel of a tensor of ``shape``."""
         scale, zero = (by_channel(step, v, shape)[:, None] for v in (self.scale, self.zero))
-        return Quantiser(scale, zero, self.low, self.high, self.rounding, self.bipolar)
+        return replace(self, scale=scale, zero=zero)
+
+    def unflattened(self, size: int) -> Quantiser | None:
+        """The same before ``size`` pixels a channel became a vector; None where those of one channel differ."""
+        scale, zero = (v.reshape(-1, size) for v in (self.scale, self.zero))
+        if (scale != scale[:, :1]).any() or (zero != zero[:, :1]).any():
+            return None
+        return replace(self, scale=scale[:, :1], zero=zero[:, :1])
 
 
 @dataclass(frozen=True)
 class Quantised:
-    """Constants: ``levels``, integers, times ``scale``, of a shape that meets theirs."""
+    """Constants: ``levels``, integers, times ``scale``, of a shape that meets theirs; ``zero``, what was taken off
+    those of a file, and ``coded``, whether it has them as integers of 8 or 32 bits."""
 
     levels: np.ndarray
     scale: np.ndarray
+    zero: int = 0
+    coded: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
         """That of the constants."""
         return self.levels.shape
+
+    @property
+    def floats(self) -> np.ndarray:
+        """What they are worth, in single floats."""
+        return (self.levels.astype(np.float32) * self.scale.astype(np.float32)).astype(np.float32)
+
+    def in_units(self, step: Step, unit: np.ndarray) -> np.ndarray | None:
+        """The levels (Co,) of a bias that counts in ``unit`` (Co,), but for a rounding; None for others."""
+        if not self.coded or self.levels.shape != unit.shape:
+            return None
+        scale = np.broadcast_to(self.scale, unit.shape)
+        return self.levels if (np.abs(scale - unit) <= 4 * HALF * unit).all() else None
 
     def transposed(self, step: Step) -> Quantised:
         """Its axes in another order."""
@@ -100,11 +137,11 @@ class Quantised:
         if sorted(order) != list(range(self.levels.ndim)):
             step.refuse(f"with perm={list(order)} of {self.levels.ndim} dimensions", "each of them once")
         scale = np.broadcast_to(self.scale, self.levels.shape)
-        return Quantised(self.levels.transpose(order), scale.transpose(order))
+        return replace(self, levels=self.levels.transpose(order), scale=scale.transpose(order))
 
     def transposed_of(self) -> Quantised:
         """Its axes the other way round."""
-        return Quantised(self.levels.T, np.broadcast_to(self.scale, self.levels.shape).T)
+        return replace(self, levels=self.levels.T, scale=np.broadcast_to(self.scale, self.levels.shape).T)
 
     def of_rows(self, step: Step) -> tuple[np.ndarray, np.ndarray]:
         """The levels, and the scale of each output: (Co,), the first axis."""
