@@ -59,6 +59,7 @@ class Wanted:
     high: int | None
     prepared: Prepared
     meta: Mapping[str, str] | None
+    approximate: bool
     source: str
     notice: Callable[[str], None]
     step: Step
@@ -210,6 +211,8 @@ def _read(
     if reads_pixels := getattr(front_end, "reads_pixels", False):
         high = wanted.high or (found.high if found else (1 << (wanted.bits or 8)) - 1)
         more["pixels"] = Pixels(high, *seen.pixels, seen.mean, seen.std)
+    if approximates := wanted.approximate and getattr(front_end, "approximates", False):
+        more["approximate"] = True
     try:
         graph = front_end.read(model, shape, **more)
     except NetworkError:
@@ -223,6 +226,8 @@ def _read(
         if graph is None:
             raise
         found = replace(found, name=f"{found.name}, grey as colours", pixels=found.pixels.repeat(3, 1))
+    if wanted.approximate and not (approximates and isinstance(graph, Network)):
+        raise FrontEndError(f"{front_end.name}: reads no integers here; leave out approximate (--approximate)")
     if isinstance(graph, Network):
         given = {"method": wanted.method, **wanted.options, "calibrate": wanted.calibrate, "test": wanted.test}
         given |= {"meta": wanted.meta}

@@ -46,6 +46,7 @@ def convert(
     resize: Sequence[int] = (),
     crop: Sequence[int] = (),
     meta: Mapping[str, str] | None = None,
+    approximate: bool = False,
     notice: Callable[[str], None] | None = None,
     progress: Callable[[str, float, int], None] | None = None,
 ) -> Converted:
@@ -63,8 +64,9 @@ def convert(
     ``strict`` and ``reconstruct`` (epochs over the images to calibrate with). The model sees ``pixel_range``, else
     (0, 1), for black and white, less ``mean``, by ``std``, a number a channel. ``shape`` (C, H, W) of an image, where
     nothing else says it. ``input_bits`` of a pixel, or ``input_high``, the largest one. ``resize`` (side,) or (H, W),
-    and ``crop`` (H, W), of image files. ``meta`` of the network. ``notice`` is called with a warning (None:
-    ``warnings.warn``), ``progress`` as progress(what, done, total).
+    and ``crop`` (H, W), of image files. ``meta`` of the network. ``approximate``: sums of integers in a file that no
+    network gives exactly are taken as near as can be; the fact "approximate" says how far off they are. ``notice`` is
+    called with a warning (None: ``warnings.warn``), ``progress`` as progress(what, done, total).
 
     Raises ConversionError, OwnModelError, WeightsError, DataError, SeenError, FrontEndError, UnsupportedLayer or
     NetworkError, all of them ValueErrors that name the option, file or layer, and the remedy.
@@ -83,6 +85,7 @@ def convert(
         options={key: value for key, value in options.items() if value is not None}, method=method,
         shape=None if shape is None else _shape(shape), calibrate=calibrate, test=test, count=images,
         test_count=test_images, bits=input_bits, high=input_high, meta=meta,
+        approximate=approximate,
         seen=Seen((0.0, 1.0) if pixel_range is None else (float(pixel_range[0]), float(pixel_range[1])),
                   as_numbers(mean), as_numbers(std), pixel_range is None and mean is None and std is None),
         prepared=Prepared(tuple(resize), tuple(crop)), source=named,

@@ -39,7 +39,9 @@ class FrontEnd(Protocol):
 
     All that are installed are asked about every source: packages that reading alone needs are imported in :meth:`read`.
     One that has ``reads_pixels = True`` is given a third argument to :meth:`read`, ``pixels`` (:class:`Pixels`), for
-    networks of integers in which they are used up.
+    networks of integers in which they are used up. One that has ``approximates = True`` is given ``approximate=True``
+    where its user asks for it: integers that no network gives exactly are then taken as near as can be, and the
+    ``meta`` of the network says in ``approximate`` how far off they are.
     """
 
     @property

@@ -54,6 +54,9 @@ def convert(source: Annotated[str, typer.Argument(help="file.py:NAME or package.
                                                                             "side.")] = None,
             crop: Annotated[str | None, typer.Option(metavar="SIDE", help="Then cut out the middle: H,W or a "
                                                                           "square.")] = None,
+            approximate: Annotated[bool, typer.Option("--approximate", help="Take sums of integers in a file that no "
+                                                                            "network gives exactly as near as can be, "
+                                                                            "and say how far off they are.")] = False,
             threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch.")] = 1,
             json: JsonOption = False) -> None:
     """Convert a trained model, of PyTorch or ONNX, to a network of integers, without training.
@@ -76,6 +79,7 @@ def convert(source: Annotated[str, typer.Argument(help="file.py:NAME or package.
             test_images=n, method=method, mean=_numbers("--mean", mean), std=_numbers("--std", std),
             pixel_range=_pair(_numbers("--pixel-range", pixel_range)), shape=_sides("--input-shape", input_shape),
             input_bits=input_bits, resize=_sides("--resize", resize) or (), crop=_sides("--crop", crop) or (),
+            approximate=approximate,
             notice=lambda text: typer.echo(f"warning: {text}", err=True), progress=step, **given)
     made.save(output)
     if json:
