@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import re
+import warnings
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from spikeloom.quant.ir.network import Network
 
 BREVITAS, QONNX = "onnx.brevitas", "qonnx.custom_op.general"
 
@@ -17,7 +23,7 @@ class Built:
     """A graph in the making, for images ``shape`` (N, C, H, W) or (N, C)."""
 
     def __init__(self, *shape: int | str, opset: int = 13) -> None:
-        self.shape, self.opset = shape, opset
+        self.shape, self.opset, self.versions = shape, opset, dict[str, int]()
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[TensorProto] = []
 
@@ -52,7 +58,8 @@ class Built:
             [helper.make_tensor_value_info(output, TensorProto.FLOAT, [self.shape[0], outputs])], self.constants,
         )  # fmt: skip
         domains = {node.domain for node in self.nodes} - {""}
-        opsets = [helper.make_opsetid("", self.opset), *(helper.make_opsetid(domain, 1) for domain in sorted(domains))]
+        versions = {"": self.opset, **{domain: self.versions.get(domain, 1) for domain in sorted(domains)}}
+        opsets = [helper.make_opsetid(domain, version) for domain, version in versions.items()]
         return helper.make_model(graph, opset_imports=opsets, ir_version=8)
 
     def save(self, folder: Path, output: str, outputs: int = 10) -> Path:
@@ -84,11 +91,59 @@ def executed(path: Path, images: np.ndarray) -> dict[str, np.ndarray]:
     return execute_onnx(model, {model.graph.input[0].name: x.reshape(shape)}, True)
 
 
+def statically(path: Path, to: Path, batches: Iterable[np.ndarray], **settings: Any) -> Path:
+    """The file of floats ``path``, quantised by ONNX Runtime with calibration on ``batches`` of its input, saved ``to``
+    a file. Weights have 7 bits: kernels for processors without VNNI add up pairs of products in 16."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.left = iter(batches)
+
+        def get_next(self) -> Any:
+            batch = next(self.left, None)
+            return None if batch is None else {"x": batch}
+
+    settings = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8} | settings
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            quantize_static(str(path), str(to), Reader(), reduce_range=True, **settings)
+        finally:
+            logging.disable(logging.NOTSET)
+    return to
+
+
+def with_outputs(path: Path, names: Iterable[str]) -> Path:
+    """A file like ``path`` that gives the tensors ``names`` alone."""
+    model = onnx.load(path)
+    del model.graph.output[:]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    onnx.save(model, path.with_suffix(".outputs.onnx"))
+    return path.with_suffix(".outputs.onnx")
+
+
+def relation(network: Network) -> Callable[[np.ndarray], np.ndarray]:
+    """What the logits of the graph are, of those of the network: its meta says so."""
+    said = re.fullmatch(r"those of the graph are (\S+) \* \(logit (\S+)\)", network.meta["logits"])
+    assert said is not None
+    unit, start = map(float, said.groups())
+    return lambda logits: unit * (logits + start)
+
+
 def runtime(path: Path, images: np.ndarray) -> np.ndarray:
     """The output of an ONNX graph, by ONNX Runtime."""
+    return outputs(path, images)[0]
+
+
+def outputs(path: Path, images: np.ndarray) -> list[np.ndarray]:
+    """All outputs of an ONNX graph, by ONNX Runtime."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    found = session.run(None, {session.get_inputs()[0].name: images})[0]
-    assert isinstance(found, np.ndarray)
-    return found
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    found = session.run(None, {session.get_inputs()[0].name: images})
+    assert all(isinstance(part, np.ndarray) for part in found)
+    return [np.asarray(part) for part in found]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,17 +20,9 @@ from spikeloom.quant.ir.ops.staircase import Staircase
 onnx = pytest.importorskip("onnx", reason="the extra 'onnx' is not installed")
 pytest.importorskip("qonnx", reason="qonnx, the oracle, is not installed")
 
-from onnx_graphs import BREVITAS, QONNX, Built, executed, pixels  # noqa: E402
+from onnx_graphs import BREVITAS, QONNX, Built, executed, pixels, relation  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:Output shapes disagree")
-
-
-def relation(network: Network) -> Callable[[np.ndarray], np.ndarray]:
-    """What the logits of the graph are, of those of the network: its meta says so."""
-    said = re.fullmatch(r"those of the graph are (\S+) \* \(logit (\S+)\)", network.meta["logits"])
-    assert said is not None
-    unit, start = map(float, said.groups())
-    return lambda logits: unit * (logits + start)
 
 
 def integers(path: Path) -> Network:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Step
-from .numbers import Code, Numbers, Rise
+from .numbers import Code, Numbers, Part, Rise
 from .quantisers import Quantised, Quantiser
 from .quantising import Quantising
 from .sums import Sums
@@ -65,7 +65,7 @@ class Eight:
             before, quantiser = _requantised(numbers, code)
             node, more = self.quantising.levels(step, name, before, quantiser.for_channels(step, numbers.shape))
             found = Numbers.of(node, numbers.shape, self.quantising.building.reach(node))
-            found = replace(found, part=numbers.part)
+            found = replace(found, part=numbers.part if node == numbers.node else Part())
         return replace(found, offset=np.broadcast_to(more + code.zero, found.offset.shape), whole=True)
 
     def _dequantise(self, step: Step, x: Sequence[Any]) -> Any:
@@ -121,7 +121,7 @@ def _of_constants(step: Step, array: np.ndarray, scale: Any, zero: Any, axis: in
     one = levels_of(step, np.ones(array.shape, np.int8), scale, zero, axis)
     off = (1 - one.levels).astype(np.float32)
     y = np.rint(array.astype(np.float32) / one.scale.astype(np.float32)) + off
-    return np.clip(y, *TYPES[name]).astype(made)
+    return np.asarray(np.clip(y, *TYPES[name])).astype(made)
 
 
 def _requantised(numbers: Numbers, code: Code) -> tuple[Numbers, Quantiser]:

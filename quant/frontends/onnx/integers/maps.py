@@ -17,6 +17,7 @@ from ..moving import pads_of, slices_of
 from ..windows import pool_of, whole_map
 from .building import Building
 from .numbers import HALF, Fused, Numbers, Part
+from .quantisers import Quantised
 from .taken import taken
 
 __all__ = ["Maps"]
@@ -121,10 +122,8 @@ class Maps:
 
     def _pad(self, step: Step, x: Sequence[Any]) -> Numbers:
         """Channels of zeros, as a shortcut has them."""
-        return self.padded(step, self._shortcut(step, x[0]), *pads_of(step, x, _shape(step, x[0])))
-
-    def padded(self, step: Step, numbers: Numbers, sides: Sequence[int], value: float) -> Numbers:
-        """With ``sides`` of ``value``: before and behind the channels, above, below, ..."""
+        numbers = self._shortcut(step, x[0])
+        sides, value = pads_of(step, [v.floats if isinstance(v, Quantised) else v for v in x], numbers.shape)
         if any(sides[2:]):
             step.refuse(f"with pads={list(sides[2:])} around a map", "pads of the convolution itself")
         if (value / numbers.unit != numbers.offset).any():
@@ -142,7 +141,3 @@ class Maps:
         if any((v != v[0]).any() for v in (numbers.unit, numbers.offset)):
             step.refuse("of channels with several scales", "one scale for all")
         return numbers
-
-
-def _shape(step: Step, x: Any) -> tuple[int, ...]:
-    return taken(step, x, whole=True, part=True).shape

@@ -82,9 +82,11 @@ class Table:
         fraction = Fraction(ratio)
         for most in (16, 64, 256, 1024, 4096, 16384, MOST_GAIN):
             near = fraction.limit_denominator(most) if ratio <= 1 else 1 / (1 / fraction).limit_denominator(most)
-            gains = near.numerator, near.denominator
-            if gains not in tried and min(gains) > 0:
-                tried[gains] = self._approximated(*gains)
+            one, other = near.numerator, near.denominator
+            times = MOST_GAIN // (max(one, other) + 1)
+            for gains in ((one, other), (one * times, other * times - 1), (one * times, other * times + 1)):
+                if gains not in tried and min(gains) > 0:
+                    tried[gains] = self._approximated(*gains)
         return min(tried.values(), key=lambda gains: (gains.pairs, gains.levels, gains.one + gains.other))
 
     def _edges(self) -> np.ndarray:

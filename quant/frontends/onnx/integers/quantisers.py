@@ -122,7 +122,7 @@ class Quantised:
     @property
     def floats(self) -> np.ndarray:
         """What they are worth, in single floats."""
-        return (self.levels.astype(np.float32) * self.scale.astype(np.float32)).astype(np.float32)
+        return np.asarray(self.levels.astype(np.float32) * self.scale.astype(np.float32))
 
     def in_units(self, step: Step, unit: np.ndarray) -> np.ndarray | None:
         """The levels (Co,) of a bias that counts in ``unit`` (Co,), but for a rounding; None for others."""

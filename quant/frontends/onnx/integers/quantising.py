@@ -30,11 +30,8 @@ class Quantising:
         with scales (C, 1); ``name`` is that of a new one."""
         if (more := self._same(numbers, quantiser)) is not None:
             return numbers.node, more
-        if numbers.part != Part():
-            step.refuse("of every so manyth pixel, or of channels of zeros, with another scale", "one scale and one "
-                        "zero point before a Slice or a Pad and behind it")  # fmt: skip
-        none = np.zeros(1)
-        if (mapped := self._mapped(numbers, quantiser)) is None:
+        none, mapped = np.zeros(1), self._mapped(numbers, quantiser) if numbers.part == Part() else None
+        if mapped is None:
             return self._stepped(step, name, numbers, quantiser), none
         node = self._stepped(step, name, *mapped)
         return self.building.add(Flatten(name=f"{name} as a vector", source=node)), none

@@ -33,6 +33,12 @@ def added(a: np.ndarray, b: np.ndarray, one: Code, other: Code, into: Code) -> n
     return np.rint((a * np.float64(r) + part.astype(np.float64)).astype(np.float32)).astype(np.int64)
 
 
+def floating(a: np.ndarray, b: np.ndarray, one: Code, other: Code, into: Code) -> np.ndarray:
+    """The same as floats: DequantizeLinear, Add and QuantizeLinear, which adds the zero point behind the rounding."""
+    x, y = ((q - np.float32(code.zero)).astype(np.float32) * code.scale for q, code in ((a, one), (b, other)))
+    return np.rint((x + y) / into.scale).astype(np.int64) + into.zero
+
+
 class Sums:
     """Adds such sums to a ``building``."""
 
@@ -50,7 +56,7 @@ class Sums:
         assert one.code is not None and other.code is not None
         a, b = (n + numbers.offset[0] + numbers.code.zero for n, numbers in ((first, one), (second, other))
                 if numbers.code)  # fmt: skip
-        table = Table(self._ended(added(a[:, None], b[None], one.code, other.code, code), pending.rises, code),
+        table = Table(self._levels(a[:, None], b[None], one.code, other.code, code, pending.rises),
                       int(first[0]), int(second[0]))  # fmt: skip
         gains = self._gains(pending.step, table, float(one.code.scale) / float(other.code.scale))
         count = pending.shape[1]
@@ -80,8 +86,8 @@ class Sums:
         if (scale != scale[0]).any():
             pending.step.refuse("of constants of several scales", "one scale for all")
         said = Code(np.float32(scale[0]), other.zero, 0, 0)
-        q = added(values + one.offset[0] + one.code.zero, constant[:, None], one.code, said, code)
-        levels = self._ended(q, pending.rises, code)
+        q = values + one.offset[0] + one.code.zero
+        levels = self._levels(q, constant[:, None], one.code, said, code, pending.rises)
         low, high = min(int(levels.min()), 0), max(int(levels.max()), 1)
         wanted = np.arange(low + 1, high + 1)
         threshold = values[0] + np.stack([np.searchsorted(row, wanted, "left") for row in levels])
@@ -93,10 +99,16 @@ class Sums:
         signal = self.building.signals[numbers.node]
         return np.arange(min(signal.low, 0), max(signal.high, 0) + 1)
 
-    def _ended(self, q: np.ndarray, rises: Sequence[Rise], code: Code) -> np.ndarray:
-        """Levels, 0 at the zero point, with the clamps behind the sum and the ends of the type."""
-        levels = q - code.zero
-        for rise in rises:
-            ends = (0.0, math.inf) if rise.op == "Relu" else (float(rise.constants[0]), float(rise.constants[1]))
-            levels = np.clip(levels, *(np.rint(np.float32(end) / code.scale) for end in ends))
-        return np.clip(levels, code.low - code.zero, code.high - code.zero).astype(np.int64)
+    def _levels(
+        self, a: np.ndarray, b: np.ndarray, one: Code, other: Code, into: Code, rises: Sequence[Rise]
+    ) -> np.ndarray:
+        """Levels, 0 at the zero point, with the clamps behind the sum and the ends of the type: as integers, where
+        those change nothing that the ends do not, for ONNX Runtime leaves them out there, else as floats."""
+        low, high = into.low - into.zero, into.high - into.zero
+        clamps = [(0.0, math.inf) if rise.op == "Relu" else (float(rise.constants[0]), float(rise.constants[1]))
+                  for rise in rises]  # fmt: skip
+        inside = all(first <= low * float(into.scale) and high * float(into.scale) <= last for first, last in clamps)
+        levels = (added if inside else floating)(a, b, one, other, into) - into.zero
+        for ends in clamps:
+            levels = np.clip(levels, *(np.rint(np.float32(end) / into.scale) for end in ends))
+        return np.clip(levels, low, high).astype(np.int64)
