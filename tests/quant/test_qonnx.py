@@ -164,6 +164,43 @@ def test_all_pairs_of_a_sum(tmp_path: Path) -> None:
     compared(built.save(tmp_path, output), images[:, :, None, None], {"sum": 0.11})
 
 
+@pytest.mark.parametrize("rounding", ["ROUND", "CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN"])
+def test_trunc_of_both_versions(tmp_path: Path, rounding: str) -> None:
+    """A shift of sums, with a rounding of its own: of sums below 0 and above, with halves among them."""
+    for version, zero, rest in ((1, 0.0, (6.0, 5.0)), (1, 8.0, (6.0, 4.0)), (2, 0.0, (6.0, 1.0, 3.0)),
+                                (2, 8.0, (6.0, 0.5, 3.0))):  # fmt: skip
+        built = Built(256, 4)
+        built.versions[QONNX] = version
+        x = built.op("MatMul", built.quant("x", 3, 1 / 4), built.quant(np.arange(12).reshape(4, 3) % 5 - 2, 4, 1.0))
+        scale = 0.25
+        x = built.op("Trunc", x, scale, zero, *map(np.float32, rest), domain=QONNX, name="act", rounding_mode=rounding)
+        output = built.op("MatMul", x, built.quant(np.arange(30).reshape(3, 10) % 7 - 3, 4))
+        images, path = pixels((256, 4, 1, 1)), built.save(tmp_path, output)
+        network, wanted = integers(path), executed(path, images)
+        found = golden.run(network, images)
+        step, off = (scale, zero) if version == 1 else (rest[1], zero * scale / rest[1])
+        assert np.array_equal((found["act"].reshape(256, 3) - off) * step, wanted["out3"])
+        assert len(np.unique(wanted["out3"])) > 2
+        assert np.array_equal(relation(network)(found.logits), wanted[output])
+
+
+@pytest.mark.parametrize("settings", [{}, {"out_scale": 0.5, "out_bias": -2.0}, {"one": True}], ids=str)
+def test_multi_threshold(tmp_path: Path, settings: dict[str, Any]) -> None:
+    """Edges for each channel or for all, in no order, some of them reached exactly and some never."""
+    rng, one = np.random.default_rng(6), settings.pop("one", False)
+    built = Built(256, 4)
+    x = built.op("MatMul", built.quant("x", 3, 1 / 4), built.quant(np.arange(12).reshape(4, 3) % 5 - 2, 4, 1.0))
+    edges = rng.integers(-16, 17, (1 if one else 3, 9)) / 4
+    x = built.op("MultiThreshold", x, edges, domain=QONNX, name="act", out_dtype="UINT4", **settings)
+    output = built.op("MatMul", x, built.quant(np.arange(30).reshape(3, 10) % 7 - 3, 4))
+    images, path = pixels((256, 4, 1, 1)), built.save(tmp_path, output)
+    network, wanted = integers(path), executed(path, images)
+    found = golden.run(network, images)
+    values = found["act"].reshape(256, 3) * settings.get("out_scale", 1.0) + settings.get("out_bias", 0.0)
+    assert np.array_equal(values, wanted["out3"]) and len(np.unique(values)) > 5
+    assert np.array_equal(relation(network)(found.logits), wanted[output])
+
+
 def test_a_last_layer_with_whole_biases(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     built = Built(100, 6)
