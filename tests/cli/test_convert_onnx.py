@@ -86,3 +86,23 @@ def test_files_and_nodes_are_refused_in_a_line(cli: Callable[..., Any], tmp_path
     cli("convert", tmp_path / "net.onnx", *out).refused("/act: Erf is not supported; supported:")
     cli("convert", tmp_path / "net.onnx", "--weights", "x.pt", *out).refused("has its own weights")
     assert not (tmp_path / "net.safetensors").exists()
+
+
+def test_what_is_not_exact_is_taken_where_that_is_asked_for(cli: Callable[..., Any], tmp_path: Path) -> None:
+    """Averages of four values in their own scale: every fourth sum is a half, which floats round in their order."""
+    scale = np.float32(1 / 255)
+    built = Built(1, 1, 4, 4)
+    x = built.op("QuantizeLinear", "x", scale, np.uint8(0))
+    x = built.op("QLinearAveragePool", x, scale, np.uint8(0), scale, np.uint8(0), domain="com.microsoft", name="mean",
+                 kernel_shape=[2, 2], strides=[2, 2])  # fmt: skip
+    path = built.save(tmp_path, built.op("DequantizeLinear", built.op("Flatten", x), scale, np.uint8(0)), 4)
+    given = ("convert", path, "-o", tmp_path / "net.safetensors")
+    said = "(255 of 1,021 of them) lie so near the middle of two levels that the order of floats decides"
+    cli(*given).refused("mean: QLinearAveragePool behind an average whose sums", said, "--approximate")
+    ran = cli(*given, "--approximate")
+    assert ran.status == 0 and said in " ".join(ran.out.split()), ran.err
+    assert said in api.load(tmp_path / "net.safetensors").meta["approximate"]
+    assert said in api.convert(path, approximate=True).facts["approximate"]
+    built = Built("N", 1, 3, 4)
+    built.save(tmp_path, built.op("Gemm", built.op("Flatten", "x"), RNG.normal(size=(12, 10))))
+    cli(*given, "--approximate").refused("onnx: reads no integers here; leave out approximate (--approximate)")

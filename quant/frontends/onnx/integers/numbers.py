@@ -139,7 +139,8 @@ class Numbers:
         unit, offset, error = (v.repeat(size) for v in (self.unit, self.offset, self.error))
         rises = (Rise(r.op, tuple(c.repeat(size) if c.size > 1 else c for c in r.constants)) for r in self.rises)
         found = Numbers.of(node, shape, self.reach, unit, offset, error, tuple(rises))
-        return replace(found, whole=self.whole, code=self.code)
+        fused = self.fused and self.fused._replace(scale=self.fused.scale.repeat(size))
+        return replace(found, whole=self.whole, code=self.code, fused=fused)
 
     def unflattened(self, node: str, shape: tuple[int, ...]) -> Numbers | None:
         """The same before :meth:`flattened`, of the map ``shape`` that ``node`` gives; None where the pixels of one
