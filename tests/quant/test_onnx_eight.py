@@ -134,6 +134,24 @@ def test_sums_whose_float_is_rounded(tmp_path: Path) -> None:
         assert np.array_equal(found, runtime(path, floats(x)))
 
 
+@pytest.mark.parametrize("clamp", [("Relu",), ("Clip", np.float32(-0.3), np.float32(0.7))], ids=str)
+def test_clamps_inside_the_ends_of_a_type(tmp_path: Path, clamp: tuple[Any, ...]) -> None:
+    """Between a sum and its quantiser: they end levels that the type has."""
+    x = np.arange(256).reshape(-1, 1)
+    scales, code = np.float32([0.02, 0.03]), (np.float32(0.0145), np.int8(-20))
+    built = Built(256, 1)
+    pixel = (np.float32(1 / 255), np.uint8(77))
+    q = built.op("DequantizeLinear", built.op("QuantizeLinear", "x", *pixel), *pixel)
+    weight = built.op("DequantizeLinear", np.array([[100], [-77]], np.int8), scales, np.int8([0, 0]), axis=0)
+    bias = built.op("DequantizeLinear", np.array([100, -50], np.int32), scales * pixel[0], np.int32([0, 0]), axis=0)
+    q = built.op(clamp[0], built.op("Gemm", q, weight, bias, transB=1), *clamp[1:])
+    q = built.op("QuantizeLinear", q, *code)
+    path = built.save(tmp_path, built.op("DequantizeLinear", q, np.float32(1), code[1]), 2)
+    found = golden.run(read(path), x[:, :, None, None]).logits
+    wanted = runtime(path, floats(x))
+    assert np.array_equal(found, wanted) and wanted.min() > -108 and len(np.unique(wanted)) > 40
+
+
 def dense(built: Built, **changed: Any) -> str:
     """A QLinearMatMul behind a QuantizeLinear."""
     given = {"scale": np.float32(0.02), "zero": np.uint8(3), "weight": np.ones((2, 3), np.int8),

@@ -86,6 +86,7 @@ def joined(built: Built) -> str:
     x = built.op("Slice", x, np.array([1]), np.array([6]), np.array([1]))
     x = one = built.op("Relu", conv(built, x, 4, 5, auto_pad="SAME_LOWER"))
     x = built.op("Sub", conv(built, one, 4, 4, pads=[1, 1, 1, 1]), built.op("Mul", y, np.float32(0.5)))
+    x = built.op("Sum", x, built.op("Neg", y), built.op("Sub", np.float32(0.3), one))
     return last(built, built.op("Relu", x), 4)
 
 

@@ -82,6 +82,9 @@ def test_halves_are_rounded_as_integers_where_no_clamp_is_between(tmp_path: Path
         summed(tmp_path, halves, "Relu")
     _, wanted, found = summed(tmp_path, (*halves[:5], 0), "Relu")
     assert np.array_equal(found, wanted), "the same as without"
+    for zero in (30, 31):
+        _, wanted, found = summed(tmp_path, (0.25, 10, 0.25, 20, 0.5, zero), "Relu")
+        assert np.array_equal(found, wanted), "floats that round nothing, so halves are halves"
 
 
 TIED = (0.013, 10, 0.091, 20, 0.026, 30)
