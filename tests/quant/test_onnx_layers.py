@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from spikeloom.quant.frontends.float_graph import FloatGraph
 from spikeloom.quant.frontends.floats import results
@@ -146,3 +149,41 @@ def test_settings_go_into_the_layers(tmp_path: Path) -> None:
     graph = read(tmp_path, normalised)[0]
     assert graph.normalised is not None
     np.testing.assert_allclose(graph.normalised, ((0.4, 0.5), (0.2, 0.3)), rtol=1e-6)
+
+
+class Ordinary(nn.Module):
+    """What PyTorch writes as several operators, and as others in its two exporters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Conv2d(3, 8, (3, 5), stride=(1, 2), padding=(1, 2)), nn.BatchNorm2d(8)
+        self.wide, self.narrow, self.slope = nn.Conv2d(4, 6, 3, padding=2, dilation=2), nn.Conv2d(4, 6, 1), nn.PReLU(12)
+        self.pool, self.around = nn.MaxPool2d(3, 2, 1, ceil_mode=True), nn.ZeroPad2d((1, 0, 2, 1))
+        self.third, self.behind, self.last = nn.Conv2d(12, 8, 3), nn.BatchNorm2d(8), nn.Linear(8, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu6(self.norm(self.first((x - 0.4) / 0.25)))
+        one, other = x.chunk(2, 1)
+        x = self.pool(self.slope(torch.cat([self.wide(one), F.silu(self.narrow(other))], 1)))
+        x = F.leaky_relu(self.behind(F.hardswish(self.third(self.around(x)))), 0.1)
+        return self.last(F.adaptive_avg_pool2d(x, 1).flatten(1))
+
+
+@pytest.mark.parametrize("dynamo", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_what_pytorch_exports(tmp_path: Path, dynamo: bool) -> None:
+    pytest.importorskip("onnxscript", reason="onnxscript, which PyTorch exports with, is not installed")
+    torch.manual_seed(0)
+    model = Ordinary().eval()
+    for norm in (model.norm, model.behind):
+        assert norm.running_mean is not None and norm.running_var is not None
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(model, (torch.zeros(1, 3, 20, 22),), str(tmp_path / "net.onnx"), dynamo=dynamo, verbose=False)
+    graph = Onnx().read(tmp_path / "net.onnx")
+    assert isinstance(graph, FloatGraph) and graph.normalised is not None
+    images = torch.rand(4, 3, 20, 22)
+    mean, std = (torch.tensor(v).view(1, -1, 1, 1) for v in graph.normalised)
+    *_, (_, logits) = results(graph.layers, (images - mean) / std)
+    torch.testing.assert_close(logits, model(images), rtol=1e-4, atol=1e-5)

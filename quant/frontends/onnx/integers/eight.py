@@ -17,10 +17,10 @@ from .taken import Pending, taken
 
 __all__ = ["Eight", "code_of"]
 
-TYPES = {"int8": (-128, 127), "uint8": (0, 255), "int4": (-8, 7), "uint4": (0, 15)}
+TYPES = {"int8": (-128, 127), "uint8": (0, 255)}
 """The ends of the types of integers that values may have."""
 
-NUMBERED = {2: "uint8", 3: "int8", 21: "uint4", 22: "int4"}
+NUMBERED = {2: "uint8", 3: "int8"}
 """As ONNX numbers them."""
 
 
@@ -117,11 +117,10 @@ def _of_constants(step: Step, array: np.ndarray, scale: Any, zero: Any, axis: in
     name = NUMBERED.get(kind or 2, f"type {kind}") if zero is None else str(np.asarray(zero).dtype)
     if name not in TYPES or array.dtype.kind != "f" or not np.isfinite(array).all():
         step.refuse(f"of constants to {name}", "finite ones, to int8 and uint8")
-    made = np.dtype(name) if name in ("int8", "uint8") else np.asarray(zero).dtype
     one = levels_of(step, np.ones(array.shape, np.int8), scale, zero, axis)
     off = (1 - one.levels).astype(np.float32)
     y = np.rint(array.astype(np.float32) / one.scale.astype(np.float32)) + off
-    return np.asarray(np.clip(y, *TYPES[name])).astype(made)
+    return np.asarray(np.clip(y, *TYPES[name])).astype(name)
 
 
 def _requantised(numbers: Numbers, code: Code) -> tuple[Numbers, Quantiser]:
