@@ -162,6 +162,42 @@ def test_averages_of_windows_that_lie_half_way_between_two_levels(tmp_path: Path
     assert re.search(said, network.meta["approximate"]) and np.abs(found - wanted).max() <= 1
 
 
+def test_the_highest_level_may_be_zero(tmp_path: Path) -> None:
+    """A zero point of 255: 256 levels that end at 0."""
+    built = Built(256, 1)
+    x = built.op("QuantizeLinear", "x", np.float32(1 / 255), np.uint8(0))
+    code = np.float32(1 / 255), np.uint8(255)
+    x = built.op("QGemm", x, np.float32(1 / 255), np.uint8(0), np.array([[1]], np.int8), np.float32(1), np.int8(0),
+                 np.array([-251], np.int32), *code, domain=MICROSOFT)  # fmt: skip
+    path = built.save(tmp_path, built.op("DequantizeLinear", x, np.float32(1), code[1]), 1)
+    network, pixels = Onnx().read(path), np.arange(256)
+    assert isinstance(network, Network)
+    found = golden.run(network, pixels[:, None, None, None]).logits
+    assert np.array_equal(found, runtime(path, floats(pixels[:, None])))
+    assert found.min() == -251 and found.max() == 0
+
+
+def test_sums_that_have_no_place_are_refused(tmp_path: Path) -> None:
+    code = np.float32(0.1), np.uint8(0)
+
+    def eight(built: Built, x: Any) -> str:
+        return built.op("DequantizeLinear", built.op("QuantizeLinear", x, *code), *code)
+
+    def refused(message: str, last: Any) -> None:
+        built = Built(1, 2)
+        one = eight(built, "x")
+        other = eight(built, built.op("Gemm", one, np.float32([[1, 2], [3, 4]])))
+        with pytest.raises(UnsupportedLayer, match=message):
+            Onnx().read(built.save(tmp_path, last(built, one, built.op("Add", one, other, name="sum"), other), 2))
+
+    refused("^sum: Add of the sum sum, which nothing quantises .*QuantizeLinear directly", lambda b, x, y, z: y)
+    refused("^Mul6: Mul of the sum sum, which", lambda b, x, y, z: b.op("Mul", y, np.float32(2)))
+    refused("^Add6: Add of QuantizeLinear0 and itself", lambda b, x, y, z: eight(b, b.op("Add", x, x)))
+    one = np.float32([[1], [2]])
+    refused(r"^Add7: Add of \(1, 2\) .*: two tensors of one shape",
+            lambda b, x, y, z: eight(b, b.op("Add", x, b.op("Gemm", z, one))))  # fmt: skip
+
+
 def test_constants_for_channels(tmp_path: Path) -> None:
     """Added to all values of a tensor."""
     pixels = np.arange(256).repeat(4).reshape(-1, 4)

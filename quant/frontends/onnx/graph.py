@@ -60,6 +60,13 @@ class Step:
         self._read.add(attribute)
         return self.attributes.get(attribute, default)
 
+    def number(self, attribute: str, default: float) -> float:
+        """The value of an attribute that is a number. Raises UnsupportedLayer for others."""
+        found = self.get(attribute, default)
+        if not isinstance(found, int | float):
+            self.refuse(f"with {attribute}={found!r:.60}", "a number")
+        return float(found)
+
     def all_read(self) -> None:
         """Raise UnsupportedLayer for an attribute that nothing asked for."""
         if left := sorted(set(self.attributes) - self._read):

@@ -67,7 +67,8 @@ def _sized(pool: Pool, shape: Sequence[int]) -> Pool:
 
 def _numbers(step: Step, attribute: str, default: tuple[int, ...]) -> tuple[int, ...]:
     found = step.get(attribute, default)
-    return tuple(int(n) for n in found) if isinstance(found, Sequence) and not isinstance(found, str) else ()
+    whole = isinstance(found, Sequence) and all(isinstance(n, int) for n in found)
+    return tuple(found) if whole else ()
 
 
 def _windows(step: Step, size: Sequence[int], kernel: tuple[int, ...], dilation: tuple[int, ...]) -> Windows:

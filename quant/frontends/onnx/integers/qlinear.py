@@ -55,7 +55,7 @@ class QLinear:
         if not 6 <= len(x) <= 9:
             step.refuse(f"of {len(x)} inputs", "6 to 9")
         x = [*x, *[None] * (9 - len(x))]
-        if step.get("transA", 0) or (alpha := float(step.get("alpha", 1.0))) <= 0:
+        if step.get("transA", 0) or (alpha := step.number("alpha", 1.0)) <= 0:
             step.refuse("with transA, or with alpha of 0 or less", "a tensor of the image times constants")
         across = bool(step.get("transB", 0))
         numbers, weights = self._of(step, x[1], x[2], x[0]), levels_of(step, x[3], x[4], x[5], 0 if across else 1)
@@ -105,7 +105,7 @@ class QLinear:
 
     def _leaky(self, step: Step, x: Sequence[Any]) -> Numbers:
         x, _ = _inputs(step, x, 5, 5)
-        alpha = float(step.get("alpha", 0.01))
+        alpha = step.number("alpha", 0.01)
         if not math.isfinite(alpha) or alpha < 0:
             step.refuse(f"with alpha={alpha}", "0 or more")
         return self._levels(step, self._of(step, x[1], x[2], x[0]).behind("LeakyRelu", alpha), x[3], x[4])

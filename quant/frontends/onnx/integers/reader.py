@@ -58,7 +58,9 @@ class IntegerReader(Walk[Numbers]):
 
     def network(self) -> Network:
         """The network. Raises UnsupportedLayer and NetworkError."""
-        return readout(self.building, self.run(), self.graph, self.pixels)
+        answer = self.run()
+        taken(next(step for step in self.graph.steps if self.graph.answer in step.outputs), answer, whole=True)
+        return readout(self.building, answer, self.graph, self.pixels)
 
     def _quant(self, step: Step, x: Sequence[Any]) -> Any:
         if isinstance(x[0], np.ndarray | Quantised) and step.op not in ("Trunc", "MultiThreshold"):

@@ -54,6 +54,7 @@ class Sums:
             pending.step.refuse(f"of {one.node} and itself", "two different tensors")
         first, second = self._values(one), self._values(other)
         assert one.code is not None and other.code is not None
+        _even(pending.step, one, other)
         a, b = (n + numbers.offset[0] + numbers.code.zero for n, numbers in ((first, one), (second, other))
                 if numbers.code)  # fmt: skip
         table = Table(self._levels(a[:, None], b[None], one.code, other.code, code, pending.rises),
@@ -81,6 +82,7 @@ class Sums:
         one, channels = pending.one, pending.shape[1]
         values, low = self._values(one), code.low - code.zero
         assert one.code is not None
+        _even(pending.step, one)
         constant = by_channel(step, other.levels, pending.shape) + other.zero
         scale = by_channel(step, other.scale, pending.shape)
         if (scale != scale[0]).any():
@@ -112,3 +114,9 @@ class Sums:
         for ends in clamps:
             levels = np.clip(levels, *(np.rint(np.float32(end) / into.scale) for end in ends))
         return np.clip(levels, low, high).astype(np.int64)
+
+
+def _even(step: Step, *numbers: Numbers) -> None:
+    """Refuse tensors whose channels count from several numbers."""
+    if any((x.offset != x.offset[0]).any() for x in numbers):
+        step.refuse("of channels with several zero points", "one for all")

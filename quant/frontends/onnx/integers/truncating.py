@@ -80,7 +80,7 @@ class MultiThreshold(Quantiser):
         """That of a MultiThreshold of a tensor of ``shape`` (N, C, ...), ``x`` its inputs behind the first."""
         if len(x) != 1 or not isinstance(x[0], np.ndarray) or x[0].ndim != 2 or len(x[0]) not in (1, shape[1]):
             step.refuse("without constants for its thresholds, (C, K) or (1, K)", "constants")
-        scale, bias = float(step.get("out_scale", 1.0)), float(step.get("out_bias", 0.0))
+        scale, bias = step.number("out_scale", 1.0), step.number("out_bias", 0.0)
         step.get("out_dtype", "")
         if (layout := step.get("data_layout", "")) not in ("", "NC", "NCHW"):
             step.refuse(f"with data_layout={layout!r}", "NCHW")
