@@ -77,7 +77,7 @@ def test_halves_are_rounded_as_integers_where_no_clamp_is_between(tmp_path: Path
     for form in ("QLinearAdd", "Add"):
         network, wanted, found = summed(tmp_path, halves, form)
         assert np.array_equal(found, wanted)
-        assert [int(node.gain[0]) for node in network if isinstance(node, Gain)] == [1, 1]
+        assert [int(node.gain[0]) for node in network if isinstance(node, Gain)] == [1], "the other as a weight"
     with pytest.raises(UnsupportedLayer, match="^sum: Add of two scales for which no gains"):
         summed(tmp_path, halves, "Relu")
     _, wanted, found = summed(tmp_path, (*halves[:5], 0), "Relu")

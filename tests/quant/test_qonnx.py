@@ -91,7 +91,7 @@ def test_halves_are_rounded_as_the_graph_rounds_them(tmp_path: Path) -> None:
         x = built.quant(built.op("Mul", x, np.array([1.0, -1.0, 0.5])), 4, 0.5, rounding=rounding, name="act")
         output = built.op("MatMul", x, built.quant(np.arange(30).reshape(3, 10) % 7 - 3, 4))
         network = compared(built.save(tmp_path, output), pixels((256, 4))[:, :, None, None], {"act": 0.5})
-        turned = next(node for node in network if isinstance(node, Linear))
+        turned = next(node for node in network if isinstance(node, Linear) and node.name == "MatMul2")
         assert turned.weight[1].tolist() == [1, 1, -2, -1]
 
 
@@ -132,9 +132,10 @@ def test_convolutions_pools_and_sums(tmp_path: Path) -> None:
     built, output = convolutional(np.random.default_rng(4), 100)
     scales = {"one": 0.25, "two": 0.5, "sum": 0.5, "pool": 0.5, "clip": 1.0}
     network = compared(built.save(tmp_path, output), pixels((100, 2, 9, 9)), scales)
-    assert sorted(node.groups for node in network if isinstance(node, Conv2d)) == [1, 1, 6]
-    gains = [node for node in network if isinstance(node, Gain)]
-    assert sorted(np.unique(node.gain).tolist() for node in gains) == [[1], [2]], "0.5 are two times 0.25"
+    assert sorted(node.groups for node in network if isinstance(node, Conv2d)) == [1, 1, 6, 6]
+    gains = [np.unique(node.gain).tolist() for node in network if isinstance(node, Gain)]
+    weights = [np.unique(node.weight).tolist() for node in network if isinstance(node, Conv2d) and " of " in node.name]
+    assert (weights, gains) == ([[2]], [[1]]), "0.5 are two times 0.25; a sum in gates has a layer with weights"
 
 
 def test_zero_points_are_padding(tmp_path: Path) -> None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from ....ir.bounds import LONGEST_NAME
 from ....ir.node import Node
-from ....ir.ops import Add, Gain, Input, Synapse
+from ....ir.ops import Add, Conv2d, Gain, Input, Linear, Synapse
 from ....ir.ops.staircase import MOST_THRESHOLDS, Staircase
 from ....ir.signal import Signal
+from ....ir.windows import alike
 from ..graph import Step
-from .numbers import Numbers
+from .numbers import Numbers, Part
 from .thresholds import Stairs
 
 __all__ = ["Building", "bits_of"]
+
+MOST_WEIGHT = 127
+"""The largest magnitude of weights of 8 bits, with both signs."""
 
 
 class Building:
@@ -73,6 +79,36 @@ class Building:
             step.refuse(f"of every {rows}th row and {columns}th column", "the same stride in both directions")
         name = f"{step.name} of {x.node}"[:LONGEST_NAME]
         return self.add(Gain(name=name, source=x.node, gain=gain, stride=rows, offset=before))
+
+    def weighted(self, step: Step, x: Numbers, gain: np.ndarray) -> str:
+        """The same as :meth:`gained`, with gains of 8 bits as weights: a stage in gates starts with a layer of them."""
+        shape, (stride, before, _) = self.signals[x.node].shape, x.part
+        c, name = shape[0], f"{step.name} of {x.node}"[:LONGEST_NAME]
+        if shape[1:] != (1, 1) and len(gain) == c:
+            weight, groups = gain.reshape(-1, 1, 1, 1), c
+        else:
+            weight, groups = np.zeros((len(gain), c), np.int64), 1
+            weight[before + np.arange(c), np.arange(c)] = gain[before : before + c]
+        bits = bits_of(weight)
+        if shape[1:] == (1, 1):
+            return self.add(Linear(name=name, source=x.node, weight=weight, weight_bits=bits))
+        weight = weight.reshape(*weight.shape[:2], 1, 1)
+        moved: Any = alike(stride)
+        return self.add(Conv2d(name=name, source=x.node, weight=weight, weight_bits=bits, stride=moved, groups=groups))
+
+    def sum_of(self, step: Step, terms: Sequence[tuple[Numbers, np.ndarray]]) -> str:
+        """The sum of values times gains (C,): one term has weights, for a sum in gates starts with a layer that has."""
+        plain = [k for k, (x, gain) in enumerate(terms) if x.part == Part() and np.abs(gain).max() <= MOST_WEIGHT]
+        first = (plain or [k for k, (x, _) in enumerate(terms) if x.part == Part()] or [0])[0]
+        x, gain = terms[first]
+        weights = np.clip(gain, -MOST_WEIGHT, MOST_WEIGHT)
+        rest = [(x, gain - weights)] if (gain != weights).any() else []
+        node = self.weighted(step, x, weights)
+        rest += [term for k, term in enumerate(terms) if k != first]
+        for k, (x, gain) in enumerate(rest):
+            name = step.name if k == len(rest) - 1 else f"{step.name} so far"
+            node = self.add(Add(name=name, source=node, other=self.gained(step, x, gain)))
+        return node
 
     def staircase(self, step: Step, name: str, source: str, found: Stairs) -> str:
         """The thresholds behind ``source``, which is turned already; the name."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ....ir.ops import Add, Flatten, Gain
+from ....ir.ops import Flatten
 from ...layers import Pool
 from ..constants import axes_of
 from ..graph import Step
@@ -98,15 +98,13 @@ class Maps:
             step.refuse(f"of {' and '.join(str(part.shape) for part in parts)}", "maps of one size")
         if any(part.rises or not self.building.values(part.node) for part in parts):
             step.refuse("of numbers that are not quantised", "a quantiser before each part")
-        node, before = "", 0
+        terms, before = list[tuple[Numbers, np.ndarray]](), 0
         for part in parts:
-            gain = np.zeros(count, np.int64)
+            gain, after = np.zeros(count, np.int64), count - before - part.shape[1]
             gain[before : before + part.shape[1]] = 1
-            name = f"{step.name} of {part.node}"[:200]
-            one = self.building.add(Gain(name=name, source=part.node, gain=gain, offset=before))
-            last = step.name if part is parts[-1] else f"{step.name} so far"
-            node = self.building.add(Add(name=last, source=node, other=one)) if node else one
+            terms.append((replace(part, part=Part((1, 1), before, after)), gain))
             before += part.shape[1]
+        node = self.building.sum_of(step, terms)
         unit, offset, error = (np.concatenate([getattr(part, key) for part in parts])
                                for key in ("unit", "offset", "error"))  # fmt: skip
         return Numbers.of(node, (shape[0], count, *shape[2:]), self.building.reach(node), unit, offset, error)

@@ -58,16 +58,23 @@ class Products:
             step.refuse(f"of {one.shape} ({one.node}) and {other.shape} ({other.node})", "two tensors of one shape")
         both = [self._straight(step, x) for x in (one, other)]
         unit = np.minimum(both[0].unit, both[1].unit)
-        names, offset, error = list[str](), np.zeros(len(unit)), np.zeros(len(unit))
+        offset, error = np.zeros(len(unit)), np.zeros(len(unit))
+        names, terms = list[str](), list[tuple[Numbers, np.ndarray]]()
         for x in both:
             gain = np.rint(x.unit / unit)
             if (gain * unit != x.unit).any() or (gain != 1).any() and not self.building.values(x.node):
                 step.refuse(f"of numbers with the units {both[0].unit[:3]} and {both[1].unit[:3]}", "two quantisers "
                             "with one scale, or one that is a whole multiple of the other")  # fmt: skip
-            values = self.building.values(x.node)
-            names.append(self.building.gained(step, x, gain.astype(np.int64)) if values else x.node)
+            if self.building.values(x.node):
+                terms.append((x, gain.astype(np.int64)))
+            else:
+                names.append(x.node)
             offset, error = offset + gain * x.offset, error + gain * x.error
-        name = self.building.add(Add(name=step.name, source=names[0], other=names[1]))
+        if names:
+            names += [self.building.gained(step, *term) for term in terms]
+            name = self.building.add(Add(name=step.name, source=names[0], other=names[1]))
+        else:
+            name = self.building.sum_of(step, terms)
         reach = self.building.reach(name)
         if not power_of_two(unit) or error.any():
             error = error + 2 * HALF * (reach + np.abs(offset))

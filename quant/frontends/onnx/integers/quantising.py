@@ -59,7 +59,7 @@ class Quantising:
         """The staircase of ``quantiser``."""
         node = numbers.node
         if self.building.values(node):
-            node = self.building.gained(step, numbers, np.ones(len(numbers.unit), np.int64))
+            node = self.building.weighted(step, numbers, np.ones(len(numbers.unit), np.int64))
         ends = np.array([[-numbers.reach, numbers.reach]]).repeat(len(numbers.unit), 0)
         if not np.isfinite(numbers.floats(ends)).all():
             step.refuse("of numbers that are not finite", "constants that are, and variances above 0")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ....ir.ops import Add
 from ..graph import Step
 from ..weights import by_channel
 from .building import Building
@@ -61,9 +60,8 @@ class Sums:
                       int(first[0]), int(second[0]))  # fmt: skip
         gains = self._gains(pending.step, table, float(one.code.scale) / float(other.code.scale))
         count = pending.shape[1]
-        nodes = [self.building.gained(pending.step, x, np.full(count, g, np.int64))
-                 for x, g in ((one, gains.one), (other, gains.other))]  # fmt: skip
-        node = self.building.add(Add(name=pending.step.name, source=nodes[0], other=nodes[1]))
+        terms = [(x, np.full(count, g, np.int64)) for x, g in ((one, gains.one), (other, gains.other))]
+        node = self.building.sum_of(pending.step, terms)
         threshold = np.broadcast_to(gains.threshold, (count, len(gains.threshold)))
         return self.building.staircase(step, name, node, Stairs(threshold, table.low, np.zeros(count, bool), 0))
 
@@ -93,7 +91,7 @@ class Sums:
         low, high = min(int(levels.min()), 0), max(int(levels.max()), 1)
         wanted = np.arange(low + 1, high + 1)
         threshold = values[0] + np.stack([np.searchsorted(row, wanted, "left") for row in levels])
-        node = self.building.gained(pending.step, one, np.ones(channels, np.int64))
+        node = self.building.weighted(pending.step, one, np.ones(channels, np.int64))
         return self.building.staircase(step, name, node, Stairs(threshold, low, np.zeros(channels, bool), 0))
 
     def _values(self, numbers: Numbers) -> np.ndarray:
