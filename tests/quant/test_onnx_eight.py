@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -226,9 +227,11 @@ def test_the_given_resnet(
         pytest.skip("no trained ResNet-20 in the folder that SPIKELOOM_DATA names")
     model = resnet((3, 32, 32), 10).eval()
     load_weights(model, weights)
-    torch.onnx.export(model, (torch.zeros(1, 3, 32, 32),), str(tmp_path / "net.onnx"), dynamo=False,
-                      input_names=["x"], dynamic_axes={"x": {0: "N"}})  # fmt: skip
-    quant_pre_process(str(tmp_path / "net.onnx"), str(tmp_path / "ready.onnx"), skip_symbolic_shape=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(model, (torch.zeros(1, 3, 32, 32),), str(tmp_path / "net.onnx"), dynamo=False,
+                          input_names=["x"], dynamic_axes={"x": {0: "N"}}, verbose=False)  # fmt: skip
+        quant_pre_process(str(tmp_path / "net.onnx"), str(tmp_path / "ready.onnx"), skip_symbolic_shape=True)
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
     def seen(images: np.ndarray) -> np.ndarray:
