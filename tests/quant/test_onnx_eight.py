@@ -94,6 +94,11 @@ def test_a_residual_network(tmp_path: Path, form: QuantFormat, each: bool, kind:
     assert [node.padding for node in pools] == [1]
     convs = [node for node in network if isinstance(node, Conv2d) and " of " not in node.name]
     assert [node.groups for node in convs] == [1, 4, 1, 1, 1, 1] and convs[1].padding == (1, 1, 0, 2)
+    places = {node.name: k for k, node in enumerate(network)}
+    added = [node for node in network if node.name.startswith("Add") and " of " in node.name]
+    main = [places[node.sources[0]] for node in added if isinstance(node, Conv2d)]
+    others = [places[node.sources[0]] for node in added if isinstance(node, Gain)]
+    assert main == [max(main + others)] and min(others) < main[0], "what comes last has weights: the other waits for it"
 
 
 @pytest.mark.parametrize("form", [QDQ, OPERATORS], ids=["qdq", "operators"])

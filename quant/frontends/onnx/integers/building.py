@@ -10,12 +10,12 @@ import numpy as np
 
 from ....ir.bounds import LONGEST_NAME
 from ....ir.node import Node
-from ....ir.ops import Add, Conv2d, Gain, Input, Linear, Synapse
+from ....ir.ops import Add, Conv2d, Flatten, Gain, Input, Linear, Synapse
 from ....ir.ops.staircase import MOST_THRESHOLDS, Staircase
 from ....ir.signal import Signal
-from ....ir.windows import alike
+from ....ir.windows import Windows, alike
 from ..graph import Step
-from .numbers import Numbers, Part
+from .numbers import Numbers
 from .thresholds import Stairs
 
 __all__ = ["Building", "bits_of"]
@@ -26,7 +26,8 @@ MOST_WEIGHT = 127
 
 class Building:
     """The ``nodes`` of a network, by name, with their ``signals``; ``image`` is that of its Input, for images of
-    ``shape`` (C, H, W) with pixels 0..``high``. ``unsure`` and ``thresholds``: how many thresholds lie where the
+    ``shape`` (C, H, W) with pixels 0..``high``. ``lags``: behind how many rows of the image a node gives its first
+    row, and how many of them one row of it is. ``unsure`` and ``thresholds``: how many thresholds lie where the
     rounding of floats decides, and how many there are. ``approximate``: whether what is not exact is taken, too;
     ``approximated``: what was, in words."""
 
@@ -35,6 +36,7 @@ class Building:
     def __init__(self, shape: tuple[int, int, int], high: int, approximate: bool = False) -> None:
         self.nodes = dict[str, Node]()
         self.signals = dict[str, Signal]()
+        self.lags = dict[str, tuple[int, int]]()
         self.unsure = self.thresholds = 0
         self.approximate, self.approximated = approximate, list[str]()
         self.add(Input(name=self.image, shape=shape, high=high))
@@ -47,6 +49,12 @@ class Building:
             node, number = replace(node, name=f"{first} ({number})"), number + 1
         self.signals[node.name] = node.signal([self.signals[name] for name in node.sources], 1)
         self.nodes[node.name] = node
+        rows, by = max((self.lags[name] for name in node.sources), default=(0, 1))
+        windows = getattr(node, "windows", Windows((1, 1)))
+        rows += (windows.extent[0] - 1 - windows.padding[0][0]) * by
+        if isinstance(node, Flatten):
+            rows += (self.signals[node.source].shape[1] - 1) * by
+        self.lags[node.name] = rows, by * windows.stride[0]
         return node.name
 
     def inexact(self, step: Step, what: str, instead: str) -> None:
@@ -97,9 +105,10 @@ class Building:
         return self.add(Conv2d(name=name, source=x.node, weight=weight, weight_bits=bits, stride=moved, groups=groups))
 
     def sum_of(self, step: Step, terms: Sequence[tuple[Numbers, np.ndarray]]) -> str:
-        """The sum of values times gains (C,): one term has weights, for a sum in gates starts with a layer that has."""
-        plain = [k for k, (x, gain) in enumerate(terms) if x.part == Part() and np.abs(gain).max() <= MOST_WEIGHT]
-        first = (plain or [k for k, (x, _) in enumerate(terms) if x.part == Part()] or [0])[0]
+        """The sum of values times gains (C,): the term that comes last has weights, for a sum in gates starts with a
+        layer that has, and the other terms wait for it in FIFOs."""
+        places = {name: k for k, name in enumerate(self.nodes)}
+        first = max(range(len(terms)), key=lambda k: (self.lags[terms[k][0].node][0], places[terms[k][0].node]))
         x, gain = terms[first]
         weights = np.clip(gain, -MOST_WEIGHT, MOST_WEIGHT)
         rest = [(x, gain - weights)] if (gain != weights).any() else []
