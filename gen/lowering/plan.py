@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...hdl.cores.window.spec import WindowSpec
 from ...hdl.streams.stage import StageSpec, latency_of, words_of_result
 from ..folding.fold import Fold
@@ -32,7 +34,7 @@ def build_stage(layer: StageNodes, fold: Fold) -> StageSpec:
     head.check(layer, fold)
     geometry, cores = head.lower(layer, fold)
     # As many results on their way as the latency needs, so that a ready receiver never makes the stage wait.
-    waiting = latency_of(geometry, cores) + words_of_result(cores)
-    credits = -(-waiting // (geometry.scans * geometry.scan_cycles))
-    window = WindowSpec.of(geometry, rows=ring_rows(geometry), credits=credits)
+    window = WindowSpec.of(geometry, rows=ring_rows(geometry), credits=1)
+    waiting = latency_of(window, cores) + words_of_result(cores)
+    window = replace(window, credits=-(-waiting // (geometry.scans * geometry.scan_cycles)))
     return StageSpec(name=layer.name, window=window, cores=tuple(cores))

@@ -15,7 +15,6 @@ from amaranth.lib.wiring import In, Out
 from ..cores.merge.spec import MergeSpec
 from ..cores.protocol import CoreSpec, ExtraLaw, Joining
 from ..cores.window.core import Window
-from ..cores.window.geometry import WindowGeometry
 from ..cores.window.law import WindowLaw
 from ..cores.window.sparse_law import ScanCosts
 from ..cores.window.spec import WindowSpec
@@ -140,7 +139,7 @@ class StageSpec(ElementSpec):
         return Stage(self)
 
 
-def latency_of(window: WindowGeometry, cores: Sequence[CoreSpec]) -> int:
+def latency_of(window: WindowSpec, cores: Sequence[CoreSpec]) -> int:
     """Cycles from the decision of ``window`` on the last word of a result to the cycle in which the FIFO behind
     ``cores`` offers it."""
     return window.latency + sum(core.latency for core in cores) + 1

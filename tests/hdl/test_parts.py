@@ -156,6 +156,8 @@ EXACT: dict[str, dict[str, Any]] = {
         "columns": window(columns=True),
         "channels": window(order="channels", padding=((0, 0), (0, 0)), groups=1),
         "vector": window(height=1, width=1, kernel=(1, 1), padding=((0, 0), (0, 0)), rows=2),
+        "block RAM": window(channels=16, width=40),
+        "columns, block RAM": window(columns=True, channels=24, width=64),
         "all sides differ": window(kernel=(3, 2), padding=((0, 2), (1, 0)), stride=(2, 1)),
     },
 }

@@ -71,8 +71,16 @@ class Window(wiring.Component):
         store = Store(m, platform, spec, writer, self.i)
         flags = Flags(self.taken, self.hold, self.scanned)
         words = sparse(m, place, store, flags) if spec.chunk else dense(m, place, store, flags)
-        m.d.comb += self.o.payload.data.eq(words.data)
-        m.d.sync += [self.o.valid.eq(words.valid), self.o.payload.last.eq(words.last)]
+        decision = {"valid": words.valid, "last": words.last}
         if words.row is not None:
-            m.d.sync += self.o.payload.row.eq(words.row)
+            decision["row"] = words.row
+        for name in decision:
+            for k in range(1, spec.latency):
+                register = Signal.like(Value.cast(decision[name]), name=f"{name}_{k}")
+                m.d.sync += register.eq(decision[name])
+                decision[name] = register
+        m.d.comb += self.o.payload.data.eq(words.data)
+        m.d.sync += [self.o.valid.eq(decision["valid"]), self.o.payload.last.eq(decision["last"])]
+        if words.row is not None:
+            m.d.sync += self.o.payload.row.eq(decision["row"])
         return m

@@ -192,11 +192,6 @@ class WindowGeometry:
         """Cycles of a scan at least, on average: all its words, or where they are skipped all its chunks."""
         return max(self.scan_words // self.chunk, self.span) if self.chunk else self.scan_words
 
-    @property
-    def latency(self) -> int:
-        """Cycles from the decision to hand out a word to the word."""
-        return 1
-
     @cached_property
     def row_plan(self) -> list[RowPlan]:
         """What every output row needs of the ring."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import gcd
 from typing import TYPE_CHECKING
 
 from ...cost.parts import Parts, index_bits
@@ -42,7 +43,10 @@ def window_parts(spec: WindowSpec) -> Parts:
         parts.counter(count)
     # The cell within the window, its start, and the slot of its first row; a window that never moves has no start.
     moving = spec.o_size[1] > 1 or spec.pixel_parts > 1
-    parts.registers(cell_bits * (1 + moving) if cells > 1 else 0)
+    # The start moves by pixels, or parts of one: its lowest bits are never set.
+    step = gcd(spec.stride[1] * spec.pixel_words, beside)
+    still = 0 if spec.chunk else min(cell_bits, (step & -step).bit_length() - 1)
+    parts.registers(cell_bits + moving * (cell_bits - still) if cells > 1 else 0)
     parts.logic["walk cell bit"] += cell_bits * (1 + moving)
     if spec.rows > 1:
         parts.registers(slot_bits * (1 if spec.columns else 2))
@@ -57,7 +61,7 @@ def window_parts(spec: WindowSpec) -> Parts:
     width = spec.i_format.width
     if spec.columns:
         for _ in range(spec.rows):
-            parts.memory(cells, width, "auto")
+            parts.memory(spec.memory[0], width, spec.memory[1])
         parts.registers(slot_bits + spec.kernel[0])
         parts.mux(spec.rows, spec.kernel[0] * width)
         parts.logic["row mask"] += spec.kernel[0] * width if over else 0
@@ -66,12 +70,17 @@ def window_parts(spec: WindowSpec) -> Parts:
             parts.table(spec.pixel_words, width)
             parts.registers(width)
     else:
-        slots = spec.rows + (1 if over else 0)
-        depth = ((slots - 1) << index_bits(cells)) + cells
-        parts.memory(depth, width, "auto" if depth * width <= 1024 else "block")
+        depth, style = spec.memory
+        parts.memory(depth, width, style)
         if spec.chunk:
             _sparse(spec, parts, depth)
-    parts.registers(spec.credits.bit_length() + 2)
+    if spec.registered:
+        parts.registers(width * (spec.rows if spec.columns else 1))
+        if spec.columns:
+            parts.registers(slot_bits + spec.kernel[0] + (width if len(set(spec.pad_words)) > 1 else 0))
+        if spec.chunk:
+            parts.registers(index_bits(spec.groups * spec.scan_words))
+    parts.registers(spec.credits.bit_length() + 2 * spec.latency)
     parts.logic["credit bit"] += spec.credits.bit_length()
     return parts
 

@@ -30,7 +30,7 @@ class Flags:
 @dataclass(frozen=True, eq=False)
 class Words:
     """What leaves: a decision, whether there is a word (``valid``), whether it is the ``last`` of its scan, where words
-    are skipped the ``row`` of the weights; ``data``, one cycle later."""
+    are skipped the ``row`` of the weights; ``data``, ``latency`` cycles of the window later."""
 
     data: Value
     valid: Value

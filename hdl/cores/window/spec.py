@@ -9,6 +9,7 @@ from operator import or_
 import numpy as np
 from amaranth import Const, Value
 
+from ...cost.memory import Style, mapped
 from ...cost.parts import Parts
 from ...streams.words import WordFormat
 from .geometry import WindowGeometry
@@ -42,6 +43,28 @@ class WindowSpec(WindowGeometry):
         """The window of ``geometry`` with so many row slots and credits."""
         shared = {field.name: getattr(geometry, field.name) for field in fields(WindowGeometry)}
         return cls(**shared, rows=rows, credits=credits)
+
+    @property
+    def memory(self) -> tuple[int, Style]:
+        """Words of a memory, and its style: the ring, or where whole kernel columns are read that of a row slot. A slot
+        of a ring takes a power of two of cells, so that an address is slot and cell side by side, and where there is
+        padding above or below the frame one more slot is that."""
+        if self.columns:
+            return self.cells, "auto"
+        slots = self.rows + any(self.padding[0])
+        depth = ((slots - 1) << (self.cells - 1).bit_length()) + self.cells
+        return depth, "auto" if depth * self.i_format.width <= 1024 else "block"
+
+    @property
+    def registered(self) -> bool:
+        """Whether a register follows the memory: a block RAM, whose words come late in the cycle."""
+        depth, style = self.memory
+        return mapped(depth, self.i_format.width, style).ebr > 0
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the decision to hand out a word to the word."""
+        return 2 if self.registered else 1
 
     def outside(self, at: Value, unit: int = 1) -> Value:
         """Whether address ``at`` of the ring, in cells of ``unit`` words, lies in the padding around the frame: beside

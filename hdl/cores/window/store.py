@@ -30,10 +30,10 @@ class Store:
 
     @property
     def depth(self) -> int:
-        """Words of a ring. A slot takes a power of two of cells, so that an address is slot and cell side by side.
-        There is no slot of padding where that is masked."""
-        cells = self.spec.cells
-        return ((self.slots - 1) << (cells - 1).bit_length()) + cells
+        """Words of a ring, without the slot of padding where that is masked."""
+        whole, _ = self.spec.memory
+        masked = any(self.spec.padding[0]) and is_asic(self.platform)
+        return whole - (1 << (self.spec.cells - 1).bit_length()) * masked
 
     @property
     def slots(self) -> int:
@@ -48,21 +48,20 @@ class Store:
         return [spec.pad_words[cell % spec.pixel_words] for cell in range(spec.cells)] if spec.pad else []
 
     def ring(self, at: Value, walk: Walk) -> Value:
-        """All rows in one memory; return the word at address ``at``, of ``walk``, one cycle later. The slot past the
+        """All rows in one memory; return the word at address ``at``, of ``walk``, ``spec.latency`` cycles later. The slot past the
         last row is never written and holds the words of the padded rows."""
         m, spec, writer = self.m, self.spec, self.writer
-        style = {} if self.depth * spec.i_format.width <= 1024 else {"ram_style": "block"}
-        style |= UNCHECKED
+        style = UNCHECKED if spec.memory[1] == "auto" else {"ram_style": "block"} | UNCHECKED
         gap = [0] * ((1 << (spec.cells - 1).bit_length()) - spec.cells)
         start = ((self.slot_start + gap) * self.slots)[: self.depth] if spec.pad else []
         write, read = ram(m, self.platform, spec.i_format.width, self.depth, style, init=start)
         m.d.comb += [write.en.eq(writer.written), write.data.eq(self.i.payload)]
         m.d.comb += write.addr.eq(Cat(writer.cell, writer.slot))
         m.d.comb += [read.en.eq(1), read.addr.eq(at)]
-        return self.masked(read.data, spec.outside(at), walk)
+        return self.registered(self.masked(read.data, spec.outside(at), walk), "word")
 
     def columns(self, place: Place) -> Value:
-        """A memory for each row; return the cells of all kernel rows side by side, one cycle later."""
+        """A memory for each row; return the cells of all kernel rows side by side, ``spec.latency`` cycles later."""
         m, spec, writer, walk = self.m, self.spec, self.writer, place.walk
         rows = []
         for k in range(spec.rows):
@@ -72,12 +71,11 @@ class Store:
             m.d.comb += write.addr.eq(writer.cell)
             m.d.comb += [read.en.eq(1), read.addr.eq(place.cell)]
             beside = any(spec.padding[1])
-            rows.append(self.masked(read.data, spec.outside(place.cell), walk) if beside else read.data)
+            word = self.masked(read.data, spec.outside(place.cell), walk) if beside else read.data
+            rows.append(self.registered(word, f"row_{k}_word"))
         # ``first`` is the slot that the first kernel row would have; rows outside the frame are masked.
         first = Signal(range(spec.rows))
-        first_later = Signal(range(spec.rows))
         inner = Signal(spec.kernel[0])
-        inner_later = Signal(spec.kernel[0])
         apart = spec.dilation[0]
         with m.Switch(walk.over):
             for count in sorted({row.above * apart - row.offset for row in spec.row_plan}):
@@ -86,14 +84,27 @@ class Store:
                     m.d.comb += first.eq(selected(m, place.base, slots, f"first_{count}"))
         frame = ((k >= walk.above) & (k < walk.above + walk.inside) for k in range(spec.kernel[0]))
         m.d.comb += inner.eq(Cat(frame))
-        m.d.sync += [first_later.eq(first), inner_later.eq(inner)]
+        first_later = self.registered(self.later(first, "first_later"), "first_then")
+        inner_later = self.registered(self.later(inner, "inner_later"), "inner_then")
         words = [Signal(spec.i_format.width, name=f"kernel_row_{k}") for k in range(spec.kernel[0])]
         with m.Switch(first_later):
             for slot in range(spec.rows):
                 with m.Case(slot):
                     m.d.comb += [word.eq(rows[(slot + k * apart) % spec.rows]) for k, word in enumerate(words)]
         around = self.around(walk)
+        if isinstance(around, Signal):
+            around = self.registered(around, "around_then")
         return Cat(Mux(inner_later[k], word, around) for k, word in enumerate(words))
+
+    def later(self, value: Value, name: str) -> Signal:
+        """``value``, one cycle later."""
+        register = Signal.like(value, name=name)
+        self.m.d.sync += register.eq(value)
+        return register
+
+    def registered(self, value: Value, name: str) -> Value:
+        """``value``, which comes with the words of the memories, as late as these leave the window."""
+        return self.later(value, name) if self.spec.registered else value
 
     def around(self, walk: Walk) -> Value | int:
         """The word around the frame at the word of ``walk`` of one cycle before."""
