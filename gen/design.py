@@ -23,7 +23,7 @@ from .folding.fold import Fold
 from .lowering.layers import StageNodes, layers
 from .lowering.occupancy import most_waiting
 from .lowering.plan import build_stage
-from .lowering.streams import Boundary, Element, connect, output_ports, with_depths
+from .lowering.streams import Boundary, Element, connect, output_ports, with_depths, with_rows
 
 __all__ = ["FRAMES", "Boundary", "Design", "Timing", "Top"]
 
@@ -55,14 +55,31 @@ class Design:
 
     @cached_property
     def _built(self) -> list[StageSpec]:
-        """The stages, the FIFOs of their shortcuts without limit."""
-        return [build_stage(layer, self.folds[layer.name]) for layer in self.layers]
+        """The stages, the FIFOs of their shortcuts without limit.
+
+        A stage whose shortcut comes later than its own input keeps more rows: as many as come before its first result
+        where rings have no limit.
+        """
+        stages = [build_stage(layer, self.folds[layer.name]) for layer in self.layers]
+        merging = [stage for stage in stages if stage.merges]
+        if not merging or self._freely(stages).whole:
+            return stages
+        endless = self._freely(with_rows(stages, {s.name: FRAMES * s.window.height for s in merging}))
+        if not endless.whole:
+            raise PlanError(f"{merging[0].name}: its shortcut waits for a result of the stage itself")
+        rows = {s.name: max(s.window.rows, endless.stages[s.name].rows_before) for s in merging}
+        while not self._freely(stages := with_rows(stages, rows)).whole:
+            rows = {s.name: rows[s.name] + s.window.stride[0] for s in merging}
+        return stages
+
+    def _freely(self, stages: list[StageSpec]) -> Timing:
+        elements, boundaries = connect(self.network, self.layers, stages)
+        return _timing(elements, boundaries, FRAMES * boundaries[0].words_per_frame)
 
     @cached_property
     def free_run(self) -> Timing:
         """What the cycle law says for :data:`FRAMES` frames without pauses, in which no word is zero."""
-        elements, boundaries = connect(self.network, self.layers, self._built)
-        return _timing(elements, boundaries, FRAMES * boundaries[0].words_per_frame)
+        return self._freely(self._built)
 
     @cached_property
     def stages(self) -> list[StageSpec]:
@@ -196,15 +213,19 @@ def _timing(
     return Timing(
         {b.name: np.array(links[b.name].taken, np.int64) for b in boundaries},
         {e.name: law for e, law in zip(elements, laws, strict=True) if isinstance(law, WindowLaw)},
+        whole=all(len(links[b.name].taken) * boundaries[0].words_per_frame == words * b.words_per_frame
+                  for b in boundaries),
     )
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What the cycle law says: ``transfers``, cycles by boundary; ``stages``, the solved laws of the stages."""
+    """What the cycle law says: ``transfers``, cycles by boundary; ``stages``, the solved laws of the stages; ``whole``,
+    whether all words of whole frames have moved."""
 
     transfers: dict[str, np.ndarray]
     stages: dict[str, WindowLaw]
+    whole: bool
 
 
 class Top(wiring.Component):

@@ -213,3 +213,11 @@ def with_depths(stages: list[StageSpec], depths: dict[str, list[int]]) -> list[S
         cores = tuple(replace(c, depth=next(left)) if isinstance(c, MergeSpec) else c for c in stage.cores)
         found.append(replace(stage, cores=cores))
     return found
+
+
+def with_rows(stages: list[StageSpec], rows: dict[str, int]) -> list[StageSpec]:
+    """``stages``, the windows of those named with so many ``rows``."""
+    return [
+        replace(stage, window=replace(stage.window, rows=rows[stage.name])) if stage.name in rows else stage
+        for stage in stages
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from ...streams.law import Link
@@ -49,6 +50,11 @@ class WindowLaw:
         self.started: list[int] = []  # cycle of the decision on the first word of each result
         self._free = [row.freed for row in spec.row_plan]
         self._needed = [row.wait + sum(self._free[:y]) for y, row in enumerate(spec.row_plan)]
+
+    @property
+    def rows_before(self) -> int:
+        """Rows that had come, in part or whole, when the first result was decided."""
+        return -(-bisect_right(self.i.taken, self.decided[0]) // self._row_words)
 
     def advance(self) -> None:
         """Compute what can be computed, writer and reader in turn, until neither moves."""

@@ -48,8 +48,8 @@ class Store:
         return [spec.pad_words[cell % spec.pixel_words] for cell in range(spec.cells)] if spec.pad else []
 
     def ring(self, at: Value, walk: Walk) -> Value:
-        """All rows in one memory; return the word at address ``at``, of ``walk``, ``spec.latency`` cycles later. The slot past the
-        last row is never written and holds the words of the padded rows."""
+        """All rows in one memory; return the word at address ``at``, of ``walk``, ``spec.latency`` cycles later. The
+        slot past the last row is never written and holds the words of the padded rows."""
         m, spec, writer = self.m, self.spec, self.writer
         style = UNCHECKED if spec.memory[1] == "auto" else {"ram_style": "block"} | UNCHECKED
         gap = [0] * ((1 << (spec.cells - 1).bit_length()) - spec.cells)
