@@ -106,7 +106,8 @@ def test_bipolar_weights_and_activations(tmp_path: Path) -> None:
     output = built.op("MatMul", x, built.op("BipolarQuant", rng.normal(size=(8, 10)), np.float32(1), domain=BREVITAS))
     network = compared(built.save(tmp_path, output), pixels((300, 12, 1, 1)), {})
     steps = [node for node in network if isinstance(node, Staircase)]
-    assert [node.weight_bits for node in network if isinstance(node, Linear)] == [1, 1, 1]
+    weighted = [node for node in network if isinstance(node, Linear) and " of " not in node.name]
+    assert [node.weight_bits for node in weighted] == [1, 1, 1]
     assert len(steps) == 3 and all((node.threshold[:, 0] == node.threshold[:, 1]).all() for node in steps)
 
 
@@ -148,7 +149,7 @@ def test_zero_points_are_padding(tmp_path: Path) -> None:
         x = built.quant(x, 4, 0.25, zero, signed=0, name=name)
     output = built.op("MatMul", built.op("Flatten", x), built.quant(rng.normal(size=(16, 10)), 4, 0.25))
     network = compared(built.save(tmp_path, output), pixels((100, 2, 6, 6)), {"two": 0.25})
-    pads = [node.pad for node in network if isinstance(node, Conv2d)]
+    pads = [node.pad for node in network if isinstance(node, Conv2d) and " of " not in node.name]
     assert [pad is not None and sorted(set(pad.tolist())) for pad in pads] == [[114], [5]]
 
 
