@@ -113,6 +113,7 @@ def test_same_words_and_cycles_from_any_contents(folder: Path, builds: Path, num
     assert outcome.transfers > 3000
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("asic")
 def test_contents_matter_without_the_masks(tmp_path: Path, builds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Store, "masked", lambda _self, word, _outside, _walk: word)

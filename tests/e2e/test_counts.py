@@ -97,7 +97,7 @@ def check(design: Design, share: float = 0.3) -> None:
     assert len(got.boundaries["last"].cycles) == 3 * design.boundaries[-1].words_per_frame
 
 
-@pytest.mark.parametrize("steps", [3, 4, 7, 15])
+@pytest.mark.parametrize("steps", [3, 4, *(pytest.param(n, marks=pytest.mark.slow) for n in (7, 15))])
 def test_every_cycle(steps: int) -> None:
     made = network(steps)
     design = Design(made, FOLDS)
@@ -133,6 +133,7 @@ def test_spikes_of_both_signs_for_causal_neurons() -> None:
     check(design)
 
 
+@pytest.mark.slow
 def test_without_counts_and_behind_causal_neurons() -> None:
     spikes = Design(network(4), FOLDS, counts=False)
     assert not any(spikes.summed(boundary) for boundary in spikes.boundaries)

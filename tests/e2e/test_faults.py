@@ -87,7 +87,10 @@ def test_a_waveform_shows_the_cycles_around_the_difference(folder: Path, monkeyp
 
 
 @pytest.mark.xdist_group("faults")
-@pytest.mark.parametrize(("fault", "status"), [("none", 0), ("a dropped spike", 1), ("a valid that drops", 1)])
+@pytest.mark.parametrize(("fault", "status"), [
+    ("a dropped spike", 1),
+    *(pytest.param(*p, marks=pytest.mark.slow) for p in (("none", 0), ("a valid that drops", 1))),
+])  # fmt: skip
 def test_the_command_line_reports_it(folder: Path, fault: str, status: int) -> None:
     (folder / "fault.txt").write_text(FAULTS[fault][0])
     np.savez(folder / "frames.npz", frames=np.random.default_rng(2).integers(0, 16, (40, 1, 6, 6)))

@@ -103,7 +103,9 @@ def separable(rule: str = "causal", steps: int = 2) -> Network:
     return Network(tuple(m.nodes), steps)
 
 
-@pytest.mark.parametrize("fold", [Fold(1, 1, 1), Fold(2, 1, 1), Fold(4, 2, 1), Fold(8, 4, 1)])
+@pytest.mark.parametrize("fold", [
+    Fold(2, 1, 1), Fold(8, 4, 1), *(pytest.param(f, marks=pytest.mark.slow) for f in (Fold(1, 1, 1), Fold(4, 2, 1)))
+])  # fmt: skip
 @pytest.mark.parametrize("rule", ["causal", "lossless"])
 def test_depthwise_separable_block(fold: Fold, rule: str) -> None:
     network = separable(rule)
@@ -111,7 +113,10 @@ def test_depthwise_separable_block(fold: Fold, rule: str) -> None:
     assert design.stages[0].cycles == 9 * 9 * 8 // fold.outputs
 
 
-@pytest.mark.parametrize("fold", [Fold(1, 1, 4), Fold(3, 2, 4), Fold(3, 1, 2), Fold(6, 4, 1), Fold(6, 4, 4)])
+@pytest.mark.parametrize("fold", [
+    Fold(3, 2, 4), Fold(6, 4, 1),
+    *(pytest.param(Fold(*f), marks=pytest.mark.slow) for f in ((1, 1, 4), (3, 1, 2), (6, 4, 4))),
+])  # fmt: skip
 def test_groups_of_several_channels(fold: Fold) -> None:
     m = Maker((1, 4, 3))
     m.conv("spread", (4, 1, 1, 1))
@@ -161,7 +166,7 @@ def test_global_pools_of_spikes(kind: type, lanes: int) -> None:
     check(network, smallest(network) | {"conv_if_pool": Fold(lanes, lanes, 1)})
 
 
-@pytest.mark.parametrize("rule", ["causal", "signed", "lossless"])
+@pytest.mark.parametrize("rule", ["causal", "lossless", pytest.param("signed", marks=pytest.mark.slow)])
 def test_sixteen_steps_in_parallel(rule: str) -> None:
     m = Maker((2, 3, 3))
     m.conv("one", (4, 2, 3, 3), padding=1, bits=2)

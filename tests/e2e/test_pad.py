@@ -87,7 +87,7 @@ def test_groups_sides_and_dilation(fold: Fold, geometry: dict[str, Any]) -> None
     check(made, smallest(made) | {"first": fold})
 
 
-@pytest.mark.parametrize("target", ["fpga", "asic"])
+@pytest.mark.parametrize("target", ["fpga", pytest.param("asic", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("fold", [pytest.param(f, marks=[pytest.mark.slow] * (f != "words")) for f in FOLDS])
 def test_in_emitted_verilog(fold: str, target: Any, tmp_path: Path) -> None:
     made = design(fold, second=fold != "words")

@@ -32,7 +32,7 @@ FOLDS = {
 
 def test_every_cycle_of_a_skipping_design(tmp_path: Path) -> None:
     network = netfile.load(ROOT / "models" / "digits-t4w4.safetensors")
-    images = data.load("digits").test_x.reshape(-1, *network.input.shape)[:60]
+    images = data.load("digits").test_x.reshape(-1, *network.input.shape)[:20]
     zero, high = np.zeros_like(images[:1]), np.full_like(images[:1], network.input.high)
     frames = np.concatenate([images, zero, zero, high, high, images[:1], zero])
     design = Design(network, FOLDS)
@@ -41,7 +41,7 @@ def test_every_cycle_of_a_skipping_design(tmp_path: Path) -> None:
     assert emit.read(tmp_path)[0].folds == FOLDS
     runs = [
         verify(design, contents, tmp_path, frames),
-        verify(design, contents, tmp_path, frames, pauses=0.4, seed=2, resets=((3000, 2), (40_000, 7))),
+        verify(design, contents, tmp_path, frames, pauses=0.4, seed=2, resets=((3000, 2), (20_000, 7))),
     ]
     for run in runs:
         assert run.passed, str(run.differences[0])
