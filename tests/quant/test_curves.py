@@ -19,7 +19,7 @@ from spikeloom.quant.frontends.torch_fx.graph import read
 from spikeloom.quant.ir.ops.staircase import Staircase
 from spikeloom.quant.methods import integernet, qcfs, spiking_resnet
 from spikeloom.quant.methods.ptq.algorithm import quantise
-from spikeloom.quant.methods.ptq.curves import MOST, Stairs
+from spikeloom.quant.methods.ptq.settling.curves import MOST, Stairs
 
 SHAPE = (2, 6, 6)
 

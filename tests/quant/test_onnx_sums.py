@@ -12,7 +12,7 @@ import pytest
 from spikeloom.quant import golden
 from spikeloom.quant.frontends.layers import UnsupportedLayer
 from spikeloom.quant.frontends.onnx import Onnx
-from spikeloom.quant.frontends.onnx.integers.pairs import Table
+from spikeloom.quant.frontends.onnx.integers.eight.pairs import Table
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import Gain
 

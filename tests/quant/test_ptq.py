@@ -24,10 +24,11 @@ from spikeloom.quant.frontends.floats import results
 from spikeloom.quant.frontends.layers import Activation, Layer, UnsupportedLayer, Weights
 from spikeloom.quant.frontends.torch_fx.graph import trace
 from spikeloom.quant.ir.ops import IF, Conv2d, Gain, NetworkError, Requant
-from spikeloom.quant.methods.ptq import algorithm, clips, errors, forms, refit
-from spikeloom.quant.methods.ptq.levels import Levels
+from spikeloom.quant.methods.ptq import algorithm, errors
 from spikeloom.quant.methods.ptq.recipe import PtqRecipe
-from spikeloom.quant.methods.ptq.settle import Options
+from spikeloom.quant.methods.ptq.settling import clips, forms, refit
+from spikeloom.quant.methods.ptq.settling.levels import Levels
+from spikeloom.quant.methods.ptq.settling.settle import Options
 from spikeloom.quant.methods.qcfs.algorithm import prepare
 from spikeloom.quant.models import cnn
 from spikeloom.quant.recipe import RecipeError, read

@@ -26,8 +26,9 @@ from spikeloom.quant.frontends.layers import (
     Weights,
 )
 from spikeloom.quant.ir.ops import IF, Conv2d, Gain, Requant
-from spikeloom.quant.methods.ptq import algorithm, clips, forms, maps
-from spikeloom.quant.methods.ptq.levels import Levels
+from spikeloom.quant.methods.ptq import algorithm, maps
+from spikeloom.quant.methods.ptq.settling import clips, forms
+from spikeloom.quant.methods.ptq.settling.levels import Levels
 
 SHAPE = (2, 6, 6)
 CLASSES = 3

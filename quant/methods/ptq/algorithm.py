@@ -22,13 +22,13 @@ from ...ir.bounds import MOST_STEPS, NetworkError
 from ...ir.network import Network
 from ...kernels.exact import exact_math
 from .errors import LayerError, decibels
-from .forms import Form
 from .image import prepared
 from .maps import Map, around, padded, passed
 from .nodes import network_of
 from .reconstruct import reconstruct as reconstructed
 from .running import error_of, run_stage
-from .settle import Integers, Options, settle
+from .settling.forms import Form
+from .settling.settle import Integers, Options, settle
 from .stages import Stage, stages_of
 
 __all__ = ["LayerError", "Options", "Quantised", "quantise"]

@@ -8,8 +8,8 @@ from ...conversion.integers import link
 from ...frontends.layers import IMAGE, Passing
 from ...ir.network import Network
 from ...ir.ops import Add, Input, Node, Readout
-from .forms import Form
-from .settle import Integers
+from .settling.forms import Form
+from .settling.settle import Integers
 from .stages import Stage
 
 __all__ = ["network_of"]

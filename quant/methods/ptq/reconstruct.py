@@ -21,9 +21,9 @@ from torch import Tensor
 
 from ...conversion.rounding import floor_ste, round_ste
 from ...frontends.layers import IMAGE, Passing
-from .forms import Form
 from .maps import as_map
-from .settle import Integers
+from .settling.forms import Form
+from .settling.settle import Integers
 from .stages import Stage
 
 __all__ = ["reconstruct"]

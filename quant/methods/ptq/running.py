@@ -8,9 +8,9 @@ from torch import Tensor
 from ...frontends.layers import Weights
 from ...kernels.exact import exact_dtype
 from .errors import LayerError, decibels
-from .forms import Form, counts
 from .maps import CHUNK, Map, as_map, smallest
-from .settle import Integers
+from .settling.forms import Form, counts
+from .settling.settle import Integers
 from .stages import Stage
 
 __all__ = ["error_of", "run_stage"]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...frontends.layers import Activation, Currents, Curve, Layer, Passing, Shortcut, Weights, refuse
 from ...frontends.structure import terms_of
-from .forms import Form
+from .settling.forms import Form
 
 __all__ = ["Stage", "stages_of"]
 

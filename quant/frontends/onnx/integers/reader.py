@@ -17,14 +17,14 @@ from ..walk import Walk, no_result
 from ..weights import batch_norm, by_channel
 from .answer import readout, seen
 from .building import Building
-from .eight import Eight
+from .eight.qlinear import QLinear
+from .eight.sums import Sums
+from .eight.tensors import Eight
 from .maps import Maps
 from .numbers import Numbers
 from .products import Products
-from .qlinear import QLinear
 from .quantisers import Quantised, Quantiser, quantised
 from .quantising import Quantising
-from .sums import Sums
 from .taken import Pending, taken
 from .truncating import MultiThreshold, Trunc
 

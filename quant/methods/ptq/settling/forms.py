@@ -10,8 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ...frontends.layers import Activation, Curve, refuse
-from ...ir.ops import IF, Node, Requant
+from ....frontends.layers import Activation, Curve, refuse
+from ....ir.ops import IF, Node, Requant
 from .levels import CLOSE, Levels
 
 __all__ = ["Form", "counts", "within"]

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...frontends.layers import Shortcut, Weights
+from ....frontends.layers import Shortcut, Weights
+from ..maps import Map, around, inner_cells, inputs_at, places, taken_at
+from ..stages import Stage
 from .clips import Clips
 from .curves import Stairs
 from .forms import CLIPPED, FEW_BITS, Form, counts, divided, within
 from .levels import Levels
-from .maps import Map, around, inner_cells, inputs_at, places, taken_at
 from .refit import Ends, Moments, hidden, refitted, rounded
-from .stages import Stage
 
 __all__ = ["Integers", "Options", "settle"]
 

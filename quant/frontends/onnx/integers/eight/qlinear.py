@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Step
-from .eight import Eight, code_of, levels_of
-from .maps import Maps
-from .numbers import Fused, Numbers
-from .products import Products
-from .quantisers import Quantised
-from .taken import Pending, taken
+from ...graph import Step
+from ..maps import Maps
+from ..numbers import Fused, Numbers
+from ..products import Products
+from ..quantisers import Quantised
+from ..taken import Pending, taken
+from .tensors import Eight, code_of, levels_of
 
 __all__ = ["QLinear"]
 

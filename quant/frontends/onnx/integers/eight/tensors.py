@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Step
-from .numbers import Code, Numbers, Part, Rise
-from .quantisers import Quantised, Quantiser
-from .quantising import Quantising
+from ...graph import Step
+from ..numbers import Code, Numbers, Part, Rise
+from ..quantisers import Quantised, Quantiser
+from ..quantising import Quantising
+from ..taken import Pending, taken
 from .sums import Sums
-from .taken import Pending, taken
 
 __all__ = ["Eight", "code_of"]
 

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...ir.ops import Node
-from ...ir.ops.staircase import Staircase
+from ....ir.ops import Node
+from ....ir.ops.staircase import Staircase
 
 __all__ = ["Stairs"]
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..graph import Step
-from ..weights import by_channel
-from .building import Building
-from .numbers import Code, Numbers, Rise
+from ...graph import Step
+from ...weights import by_channel
+from ..building import Building
+from ..numbers import Code, Numbers, Rise
+from ..quantisers import Quantised
+from ..taken import Pending
+from ..thresholds import Stairs
 from .pairs import Gains, Table
-from .quantisers import Quantised
-from .taken import Pending
-from .thresholds import Stairs
 
 __all__ = ["Sums", "added"]
 
