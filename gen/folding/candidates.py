@@ -71,19 +71,21 @@ class CandidateTable:
         self.layer = layer
         self.candidates: list[Candidate] = []
         reason = None
-        choices = list(fold_choices(layer) if folds is None else folds)
-        for fold in choices:
+        choices: list[tuple[Fold, StageSpec | None]] = [
+            (fold, None) for fold in (fold_choices(layer) if folds is None else folds)
+        ]
+        for fold, stage in choices:
             try:
-                stage = build_stage(layer, fold)
+                stage = stage or build_stage(layer, fold)
             except PlanError as error:
                 reason = error
                 continue
             free = folds is None and not fold.logic
             if free and rates is not None and not fold.skip and chunk_of(layer, fold.inputs) > 1:
-                choices.append(replace(fold, skip=True))
+                choices.append((replace(fold, skip=True), None))
             synapse = stage.cores[0]
             if logic and free and isinstance(synapse, SynapseSpec) and synapse.in_block_ram:
-                choices.append(replace(fold, logic=True))
+                choices.append((replace(fold, logic=True), _in_logic(stage)))
             merges = tuple(stage.merges)
             bare = replace(stage, cores=tuple(core for core in stage.cores if core not in merges))
             self.candidates.append(
@@ -124,6 +126,13 @@ class CandidateTable:
         order = np.lexsort(points.T[::-1])
         kept = order[undominated(points[order], groups[order])]
         return [self.candidates[k] for k in kept], areas[kept]
+
+
+def _in_logic(stage: StageSpec) -> StageSpec:
+    """``stage`` with its weights in LUTs: nothing else of it depends on where they are."""
+    array, *others = stage.cores
+    assert isinstance(array, SynapseSpec)
+    return replace(stage, cores=(replace(array, logic=True), *others))
 
 
 def merge_depth(merge: MergeSpec, lag: float) -> int:

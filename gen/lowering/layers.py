@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...hdl.cores.synapse.figures import WeightFigures
 from ...hdl.streams.words import WordFormat
 from ...quant.ir.network import Network, Signal
 from ...quant.ir.ops import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Node, Synapse
@@ -82,6 +83,16 @@ class StageNodes:
         """Weights (Co, n) of a convolution in the order of the window words, kernel column by kernel column."""
         weight = self.nodes[0].weight  # pyright: ignore[reportAttributeAccessIssue]  # of a convolution only
         return np.ascontiguousarray(weight.transpose(0, 3, 2, 1)).reshape(len(weight), -1)
+
+    @cached_property
+    def figures(self) -> WeightFigures:
+        """What the folds of a synapse node ask of its ``rows``."""
+        return WeightFigures(self.rows)
+
+    @cached_property
+    def column_figures(self) -> WeightFigures:
+        """What the folds of whole kernel columns ask of the ``columns`` of a convolution."""
+        return WeightFigures(self.columns)
 
     def find(self, kind: type) -> Any:
         """The node of this kind, or None."""

@@ -13,14 +13,28 @@ import numpy as np
 from ..memory.style import DEEPEST
 from .memory import Style, mapped
 
-__all__ = ["Parts", "bits_of", "index_bits"]
+__all__ = ["Parts", "bits_of", "bits_of_positive", "index_bits"]
+
+
+_BYTES = np.arange(256, dtype=np.uint8).view(np.int8).tolist()
+_HIGH = np.array([abs(value).bit_length() for value in _BYTES], np.int32)
+_LOW = np.array([max(-value - 1, 0).bit_length() for value in _BYTES], np.int32)
+"""Bits of integers of 8 bits as the high and as the low end of a range, by their byte."""
 
 
 def bits_of(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Bits of the narrowest integers that hold ``low``..``high``, elementwise (``hdl.streams.words.bits_for``)."""
-    length = np.frexp(np.abs(high).astype(float))[1]
-    negative = np.frexp(np.maximum(-low - 1, 0).astype(float))[1]
+    if low.dtype == high.dtype == np.int8:
+        length, negative = _HIGH[high.view(np.uint8)], _LOW[low.view(np.uint8)]
+    else:
+        length = np.frexp(np.abs(high).astype(float))[1]
+        negative = np.frexp(np.maximum(-low - 1, 0).astype(float))[1]
     return np.where(low < 0, np.maximum(length, negative) + 1, np.maximum(length, 1))
+
+
+def bits_of_positive(high: np.ndarray) -> np.ndarray:
+    """Bits of the narrowest integers that hold 0..``high``, elementwise: :func:`bits_of` for ``low`` 0."""
+    return np.maximum(np.frexp(high.astype(float))[1], 1)
 
 
 def index_bits(count: int) -> int:

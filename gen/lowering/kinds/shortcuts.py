@@ -50,7 +50,7 @@ def _words(skip: StageShortcut, steps: int, lanes: int) -> WordFormat:
 
 def _currents(layer: StageNodes) -> np.ndarray:
     """What the currents (Co, 2) of a stage can be that has nothing behind them; they are the same with every fold."""
-    ranges = weighted_ranges(layer.rows, layer.words_in(1), layer.adds_up)
+    ranges = weighted_ranges(layer.figures, layer.words_in(1), layer.adds_up)
     for skip in layer.shortcuts:
         form = _words(skip, layer.steps, 1)
         sums = layer.adds_up and form.steps > 1

@@ -87,6 +87,7 @@ class Synapses(Head):
             blocks=blocks,
             addressed=fold.skip,
             logic=fold.logic,
+            figures=layer.column_figures if columns else layer.figures,
         )
         behind, synapse = _inverting(layer, synapse, end)
         chain = Chain(behind, synapse, started)

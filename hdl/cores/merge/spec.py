@@ -97,11 +97,11 @@ class MergeSpec(CoreSpec):
         lanes = self.i_format.lanes
         return [self.first <= g * lanes < self.first + self.channels for g in range(self.groups)]
 
-    @property
+    @cached_property
     def needs(self) -> list[int]:
         """Words that each result of a pixel takes."""
-        each = self.result_words
-        return [sum(self.takes[k : k + each]) for k in range(0, self.groups, each)]
+        takes, each = self.takes, self.result_words
+        return [sum(takes[k : k + each]) for k in range(0, self.groups, each)]
 
     @property
     def sums(self) -> bool:

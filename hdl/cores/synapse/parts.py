@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...cost.parts import Parts, bits_of, index_bits
+from ...cost.parts import Parts, bits_of, bits_of_positive
 from ...memory.style import rom_style
 from .bipolar_parts import chained_counts, count_parts, waiting, word_parts
+from .memory_parts import changing_bits, columns_of, memory_parts, weight_places
 from .trees import CHAIN, TABLE, levels
 
 if TYPE_CHECKING:
@@ -23,15 +25,14 @@ Range = tuple[np.ndarray, np.ndarray]
 def synapse_parts(core: SynapseSpec) -> Parts:
     """The parts of ``core``: memory, trees over the inputs and over the bits of one, accumulators."""
     parts = Parts()
-    weight = core.weight.reshape(core.groups, core.outputs, core.words, core.inputs)
     lanes = core.terms * core.plane_count
     _inputs(core, parts)
     parts.registers(2 * (2 + core.depth) + 1)
     parts.registers(core.i_format.width + core.i_format.lanes * lanes)
     if core.constant:
-        total = _tables(core, parts, weight[0, :, 0])
+        total = _tables(core, parts, core.weight[:, 0])
     else:
-        total = _bipolar(core, parts, weight) if core.bipolar else _additions(core, parts, weight)
+        total = _bipolar(core, parts) if core.bipolar else _additions(core, parts)
     _join(core, parts, total)
     _accumulate(core, parts)
     return parts
@@ -46,17 +47,12 @@ def chained(parts: Parts, width: np.ndarray, times: int) -> None:
         parts.logic["chain"] += times * 2 * int(cells.sum())
 
 
-def _additions(core: SynapseSpec, parts: Parts, weight: np.ndarray) -> Range:
+def _additions(core: SynapseSpec, parts: Parts) -> Range:
     """Memory, and trees of gated additions of pairs of weights; return the range of a sum."""
     lanes, pairs, odd = core.terms * core.plane_count, core.inputs // 2, core.inputs % 2
-    low, high = np.minimum(weight.min((0, 2)), 0), np.maximum(weight.max((0, 2)), 0)  # (outputs, inputs)
-    if core.addressed:  # one format for all pairs of an output
-        low, high = (np.broadcast_to(x, low.shape) for x in (low.min(1, keepdims=True), high.max(1, keepdims=True)))
-    ends = [low[:, : 2 * pairs].reshape(core.outputs, pairs, 2).min(2), low[:, 2 * pairs :]]
-    least = np.concatenate(ends, 1)
-    most = np.concatenate([high[:, : 2 * pairs].reshape(core.outputs, pairs, 2).max(2), high[:, 2 * pairs :]], 1)
-    bits, signed = bits_of(least, most), least < 0
-    _memory(core, parts, weight, bits, signed)
+    bits, signed = weight_places(core)
+    place = np.repeat(bits, 2, 1)[:, : core.inputs]
+    memory_parts(core, parts, int(place.sum()), partial(changing_bits, core, place, signed))
     if signed[:, :pairs].any():  # gates of the sign bits of every second weight, inverted
         parts.registers(lanes * core.blocks * int(signed[:, :pairs].any(0).sum()))
     chained(parts, bits[:, :pairs], lanes)
@@ -64,7 +60,7 @@ def _additions(core: SynapseSpec, parts: Parts, weight: np.ndarray) -> Range:
     tops = (2 << bits) - 2
     tops[:, pairs:] = ((2 if core.addressed else 1) << bits[:, pairs:]) - 1
     if core.inputs > 1:
-        parts.registers(lanes * bits_of(np.zeros_like(tops), tops).sum())
+        parts.registers(lanes * bits_of_positive(tops).sum())
     if core.addressed and signed.any():  # a summand that makes them a power of two
         count = pairs + odd
         if missing := (1 << levels(count)) - count:
@@ -75,20 +71,22 @@ def _additions(core: SynapseSpec, parts: Parts, weight: np.ndarray) -> Range:
 def _sums(parts: Parts, tops: np.ndarray, lanes: int) -> np.ndarray:
     """Trees of additions without negative numbers, of which ``tops`` (outputs, n) are the largest; those of the
     sums."""
+    width = bits_of_positive(tops)
     while tops.shape[1] > 1:
         pairs = tops.shape[1] // 2
-        width = bits_of(np.zeros_like(tops), tops)
         chained(parts, np.maximum(width[:, 0 : 2 * pairs : 2], width[:, 1 : 2 * pairs : 2]), lanes)
         tops = np.concatenate([tops[:, 0 : 2 * pairs : 2] + tops[:, 1 : 2 * pairs : 2], tops[:, 2 * pairs :]], 1)
-        parts.registers(lanes * bits_of(np.zeros_like(tops), tops).sum())
+        width = bits_of_positive(tops)
+        parts.registers(lanes * width.sum())
     return tops[:, 0]
 
 
-def _bipolar(core: SynapseSpec, parts: Parts, weight: np.ndarray) -> Range:
+def _bipolar(core: SynapseSpec, parts: Parts) -> Range:
     """Memory of a bit a weight, and trees of the inputs that it chooses or inverts; return the range of a sum."""
-    pairs = -(-core.inputs // 2)
-    chosen = (weight < 0 if core.inverts else weight > 0).astype(np.int64)
-    _memory(core, parts, chosen, np.ones((core.outputs, pairs), int), np.zeros((core.outputs, pairs), bool))
+    weight = core.weight.reshape(core.groups, core.outputs, core.words, core.inputs)
+    chosen = weight < 0 if core.inverts else weight > 0
+    rows = chosen.transpose(0, 2, 1, 3).reshape(core.groups * core.words, -1)
+    memory_parts(core, parts, core.outputs * core.inputs, partial(columns_of, rows))
     most, counted = np.full(core.outputs, core.inputs), core.tree_count == core.plane_count
     if counted:
         _waiting(core, parts, chosen)
@@ -111,7 +109,7 @@ def _waiting(core: SynapseSpec, parts: Parts, chosen: np.ndarray) -> None:
     block = rom_style(depth, core.outputs * core.inputs) == "block" and not core.logic
     for k in range(1, int(cycles.max(initial=0)) + 1):
         late = chosen[..., cycles >= k].transpose(0, 2, 1, 3).reshape(depth, -1)
-        parts.registers(late.shape[1] if block else _columns(late))
+        parts.registers(late.shape[1] if block else columns_of(late))
 
 
 def _trees(core: SynapseSpec, parts: Parts) -> None:
@@ -125,7 +123,7 @@ def _trees(core: SynapseSpec, parts: Parts) -> None:
     parts.logic["gate"] += core.terms * core.outputs * odd * bits
     tops = np.full((core.outputs, pairs + odd), (2 << bits) - 2)
     tops[:, pairs:] = (1 << bits) - 1
-    parts.registers(core.terms * bits_of(np.zeros_like(tops), tops).sum())
+    parts.registers(core.terms * bits_of_positive(tops).sum())
     _sums(parts, tops, core.terms)
 
 
@@ -146,41 +144,6 @@ def _tables(core: SynapseSpec, parts: Parts, weight: np.ndarray) -> Range:
         parts.registers(lanes * bits.sum())
         parts.adders(bits[:, :pairs], "tree adder", lanes)
     return low[:, 0], high[:, 0]
-
-
-def _memory(core: SynapseSpec, parts: Parts, weight: np.ndarray, bits: np.ndarray, signed: np.ndarray) -> None:
-    """The weight memory, its address, and the register behind it where it is no block RAM."""
-    depth = core.groups * core.words
-    place = np.repeat(bits, 2, 1)[:, : core.inputs]
-    width = int(place.sum())
-    if not core.addressed:
-        if core.scans == 1:
-            parts.counter(depth)
-        else:
-            parts.registers(2 * index_bits(depth))
-            parts.logic["address of scans"] += index_bits(depth)
-            parts.counter(core.scans)
-    if rom_style(depth, width) == "block" and not core.logic:
-        parts.rom(depth, width)
-        return
-    # Without columns that are constant; of a few rows, equal columns become one.
-    codes = weight & ((1 << place) - 1)[None, :, None]
-    half = core.inputs // 2
-    codes[..., 1::2] ^= (signed[:, :half] * (1 << (bits[:, :half] - 1)))[None, :, None]  # of every second, the sign
-    every = (codes[..., None] >> np.arange(core.weight_bits)) & 1  # g o w i b
-    rows = every.transpose(0, 2, 1, 3, 4).reshape(depth, -1)
-    columns = _columns(rows)
-    parts.memory(depth, columns, "logic", written=False)
-    parts.registers(columns)
-
-
-def _columns(rows: np.ndarray) -> int:
-    """Columns (rows, columns) of a memory in logic that are not constant; of a few rows, equal columns are one."""
-    depth = len(rows)
-    if depth <= 12:
-        found = np.unique((rows.astype(np.int64) << np.arange(depth)[:, None]).sum(0))
-        return int(((found > 0) & (found < (1 << depth) - 1)).sum())
-    return int((rows.any(0) & ~rows.all(0)).sum())
 
 
 def _inputs(core: SynapseSpec, parts: Parts) -> None:

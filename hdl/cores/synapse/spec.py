@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,6 +13,7 @@ from ...cost.parts import Parts
 from ...memory.style import rom_style
 from ...streams.words import WordFormat, bits_for
 from ..protocol import CoreSpec
+from .figures import WeightFigures
 from .parts import synapse_parts
 from .trees import COUNTED, TABLE, count_levels, levels
 
@@ -43,6 +44,7 @@ class SynapseSpec(CoreSpec):
         logic: keep the weights in LUTs however many they are.
         addressed: words come with the index of their weight row, ``group * words + word``, because those that are
             zero may be left out.
+        figures: of ``weight``, where other folds of the same weights share them; others are not looked at.
     """
 
     NAME: ClassVar[str] = "synapsearray"
@@ -58,6 +60,7 @@ class SynapseSpec(CoreSpec):
     logic: bool = False
     addressed: bool = False
     inverts: bool = False
+    figures: WeightFigures | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.i_format.lanes % self.blocks or self.outputs % self.blocks:
@@ -66,13 +69,17 @@ class SynapseSpec(CoreSpec):
             )
         if self.weight.ndim != 3 or self.weight.shape[2] != self.inputs:
             raise ValueError(f"Weight must have shape (Co, words, {self.inputs}), not {self.weight.shape}")
-        whole("Weight", self.weight, 3)
+        if self.figures is None or not self.figures.describes(self.weight):
+            whole("Weight", self.weight, 3)
+            rows = self.weight.reshape(len(self.weight), -1)
+            object.__setattr__(self, "figures", WeightFigures(rows))  # frozen, and this is a part of making it
+        known = self.known
         whole("start", self.start, 1)
-        if not 1 <= self.weight_bits <= 16 or largest(self.weight) > 1 << (self.weight_bits - 1):
-            raise ValueError(f"Weights reach {largest(self.weight)}, more than weight_bits={self.weight_bits} hold")
+        if not 1 <= self.weight_bits <= 16 or known.largest > 1 << (self.weight_bits - 1):
+            raise ValueError(f"Weights reach {known.largest}, more than weight_bits={self.weight_bits} hold")
         if self.weight_bits == 1 and not self.weight.all():
             raise ValueError("Weights of weight_bits=1 are -1 or +1, but there is a 0")
-        most = int(np.abs(self.weight).sum((1, 2)).max()) * max(map(abs, self.element))
+        most = int((known.positive - known.negative).max()) * max(map(abs, self.element))
         reaches("An accumulator", largest(self.start) + most)
         if self.outputs < 1 or self.weight.shape[0] % self.outputs:
             raise ValueError(f"outputs={self.outputs} does not divide the {self.weight.shape[0]} output channels")
@@ -84,6 +91,12 @@ class SynapseSpec(CoreSpec):
             raise ValueError(
                 "A start value needs an accumulator of its own for every channel: one group, several words"
             )
+
+    @property
+    def known(self) -> WeightFigures:
+        """The figures of the weights."""
+        assert self.figures is not None
+        return self.figures
 
     def _check_inverts(self) -> None:
         if not self.bipolar or self.addressed:
@@ -137,8 +150,7 @@ class SynapseSpec(CoreSpec):
     @cached_property
     def ranges(self) -> np.ndarray:
         """Range (Co, 2) of the accumulator of each channel, any number of words of any inputs."""
-        weight = self.weight.reshape(self.weight.shape[0], -1)
-        return self.start[:, None] + weighted_ranges(weight, self.i_format, self.sum_time)
+        return self.start[:, None] + weighted_ranges(self.known, self.i_format, self.sum_time)
 
     @cached_property
     def o_format(self) -> WordFormat:
@@ -226,9 +238,8 @@ def _element(form: WordFormat, sums: bool) -> tuple[int, int]:
     return min(0, form.low * times), max(0, form.high * times)
 
 
-def weighted_ranges(weight: np.ndarray, form: WordFormat, sums: bool) -> np.ndarray:
-    """Ranges (Co, 2) of ``weight`` (Co, n) times any inputs of ``form``, or with ``sums`` the sums of their time
-    steps."""
+def weighted_ranges(weights: WeightFigures, form: WordFormat, sums: bool) -> np.ndarray:
+    """Ranges (Co, 2) of weights (Co, n) times any inputs of ``form``, or with ``sums`` the sums of their time steps."""
     low, high = _element(form, sums)
-    pos, neg = np.maximum(weight, 0).sum(1), np.minimum(weight, 0).sum(1)
+    pos, neg = weights.positive, weights.negative
     return np.stack([pos * low + neg * high, pos * high + neg * low], axis=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -29,6 +29,28 @@ class RowPlan(NamedTuple):
     wait: int
     freed: int
     offset: int
+
+
+@cache
+def _row_plan(count: int, height: int, kernel: int, stride: int, above: int, dilation: int) -> tuple[RowPlan, ...]:
+    """The plan of ``count`` output rows; it is the same for all folds of a layer."""
+    plan, freed = [], 0
+    for y in range(count):
+        top = y * stride - above
+        free = height if y == count - 1 else max(0, top + stride)
+        rows = range(top, top + (kernel - 1) * dilation + 1, dilation)
+        inside = [row for row in rows if 0 <= row < height]
+        offset, last = (inside[0] - freed, inside[-1]) if inside else (0, freed)
+        hidden = sum(row < 0 for row in rows)
+        plan.append(RowPlan(hidden, len(inside), max(last + 1, free) - freed, free - freed, offset))
+        freed = free
+    return tuple(plan)
+
+
+@cache
+def _rows_needed(plan: tuple[RowPlan, ...]) -> int:
+    """Complete rows that an output row of ``plan`` waits for, at most."""
+    return max(row.wait for row in plan)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,25 +214,16 @@ class WindowGeometry:
         """Cycles of a scan at least, on average: all its words, or where they are skipped all its chunks."""
         return max(self.scan_words // self.chunk, self.span) if self.chunk else self.scan_words
 
-    @cached_property
-    def row_plan(self) -> list[RowPlan]:
+    @property
+    def row_plan(self) -> tuple[RowPlan, ...]:
         """What every output row needs of the ring."""
-        plan, freed = [], 0
-        for y in range(self.o_size[0]):
-            top = y * self.stride[0] - self.padding[0][0]
-            free = self.height if y == self.o_size[0] - 1 else max(0, top + self.stride[0])
-            rows = range(top, top + self.extent[0], self.dilation[0])
-            inside = [row for row in rows if 0 <= row < self.height]
-            offset, last = (inside[0] - freed, inside[-1]) if inside else (0, freed)
-            above = sum(row < 0 for row in rows)
-            plan.append(RowPlan(above, len(inside), max(last + 1, free) - freed, free - freed, offset))
-            freed = free
-        return plan
+        rows = self.o_size[0], self.height, self.kernel[0], self.stride[0], self.padding[0][0], self.dilation[0]
+        return _row_plan(*rows)
 
     @property
     def rows_needed(self) -> int:
         """Complete rows that an output row waits for, at most."""
-        return max(row.wait for row in self.row_plan)
+        return _rows_needed(self.row_plan)
 
     def compute(self, words: np.ndarray) -> np.ndarray:
         """Model: input words (frames * i_words, lanes, T) to the walked words (n, lanes, T), skipped ones included."""
