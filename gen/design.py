@@ -53,24 +53,32 @@ class Design:
         """The network cut into stages."""
         return layers(self.network, self.counts)
 
-    @cached_property
+    @property
     def _built(self) -> list[StageSpec]:
-        """The stages, the FIFOs of their shortcuts without limit.
+        """The stages, the FIFOs of their shortcuts without limit."""
+        return self._running[0]
+
+    @cached_property
+    def _running(self) -> tuple[list[StageSpec], Timing | None]:
+        """The stages, the FIFOs of their shortcuts without limit, and what the cycle law says of them, where it was
+        asked.
 
         A stage whose shortcut comes later than its own input keeps more rows: as many as come before its first result
         where rings have no limit.
         """
         stages = [build_stage(layer, self.folds[layer.name]) for layer in self.layers]
         merging = [stage for stage in stages if stage.merges]
-        if not merging or self._freely(stages).whole:
-            return stages
+        if not merging:
+            return stages, None
+        if (run := self._freely(stages)).whole:
+            return stages, run
         endless = self._freely(with_rows(stages, {s.name: FRAMES * s.window.height for s in merging}))
         if not endless.whole:
             raise PlanError(f"{merging[0].name}: its shortcut waits for a result of the stage itself")
         rows = {s.name: max(s.window.rows, endless.stages[s.name].rows_before) for s in merging}
-        while not self._freely(stages := with_rows(stages, rows)).whole:
+        while not (run := self._freely(stages := with_rows(stages, rows))).whole:
             rows = {s.name: rows[s.name] + s.window.stride[0] for s in merging}
-        return stages
+        return stages, run
 
     def _freely(self, stages: list[StageSpec]) -> Timing:
         elements, boundaries = connect(self.network, self.layers, stages)
@@ -79,7 +87,8 @@ class Design:
     @cached_property
     def free_run(self) -> Timing:
         """What the cycle law says for :data:`FRAMES` frames without pauses, in which no word is zero."""
-        return self._freely(self._built)
+        stages, run = self._running
+        return self._freely(stages) if run is None else run
 
     @cached_property
     def stages(self) -> list[StageSpec]:

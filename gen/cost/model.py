@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from ...hdl.cost.parts import Parts
 from .coefficients import LUTS
 
-__all__ = ["Area", "area", "total"]
+__all__ = ["Area", "area", "area_of", "total"]
 
 
 class Area(NamedTuple):
@@ -35,6 +35,10 @@ def total(areas: Iterable[Area]) -> Area:
 def area(spec: _Costed) -> Area:
     """The area of what ``spec`` describes: of a stage with the FIFOs of its shortcuts, of a width conversion, of a
     fork, of one core."""
-    parts = spec.parts()
+    return area_of(spec.parts())
+
+
+def area_of(parts: Parts) -> Area:
+    """The area of ``parts``."""
     luts = sum(LUTS.get(kind, 1.0) * count for kind, count in parts.logic.items())
     return Area(luts, parts.ff, parts.lut_ram, parts.ebr)

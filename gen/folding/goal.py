@@ -9,10 +9,12 @@ import numpy as np
 from ...quant.ir.network import Network
 from ..design import Design
 from ..errors import PlanError
-from ..lowering.layers import layers
+from ..lowering.layers import StageNodes, layers
 from ..lowering.occupancy import guessed_occupancy, occupancy_of
 from ..targets.fpga.devices import Device
+from .bounds import refuse_too_large
 from .candidates import CandidateTable
+from .floors import stage_floor
 from .fold import Fold
 from .lattice import Arcs, lattice
 from .least import Found, fits, smallest
@@ -48,21 +50,40 @@ class Goal:
         self.network, self.cycles, self.device, self.counts = network, cycles, device, counts
         self.budget = device.budget if device is not None else None
         self.layers = layers(network, counts)
-        self.tables = [
-            CandidateTable(
-                layer, [given[layer.name]] if layer.name in given else None, logic=device is not None, rates=rates
-            )
-            for layer in self.layers
-        ]
+        self._given, self._rates = given, rates
+        self._refuse_early()
+        self.tables = [self._table(layer) for layer in self.layers]
         self.arcs: list[Arcs] = []
         self.log = asked(cycles, device, rates)
-        if cycles is not None:
-            for table in self.tables:
-                if table.fastest > cycles:
-                    raise PlanError(
-                        f"{table.layer.name}: needs at least {table.fastest} cycles a frame, more than the target of "
-                        f"{cycles}; choose a target of {table.fastest} or more"
-                    )
+        for table in self.tables:
+            self._refuse_slow(table)
+
+    def _folds_given(self, layer: StageNodes) -> list[Fold] | None:
+        return [self._given[layer.name]] if layer.name in self._given else None
+
+    def _table(self, layer: StageNodes) -> CandidateTable:
+        return CandidateTable(
+            layer, self._folds_given(layer), logic=self.device is not None, rates=self._rates
+        )
+
+    def _refuse_early(self) -> None:
+        """Refuse what bounds show to be impossible before any fold is built."""
+        if self.cycles is None and self.device is None:
+            return
+        options = {"logic": self.device is not None, "skips": self._rates is not None}
+        floors = [stage_floor(layer, self._folds_given(layer), **options) for layer in self.layers]
+        for layer, floor in zip(self.layers, floors, strict=True):
+            if self.cycles is not None and not len(floor.within(self.cycles).cycles):
+                self._refuse_slow(self._table(layer))
+        if self.device is not None:
+            refuse_too_large(floors, self.cycles, self.device)
+
+    def _refuse_slow(self, table: CandidateTable) -> None:
+        if self.cycles is not None and table.fastest > self.cycles:
+            raise PlanError(
+                f"{table.layer.name}: needs at least {table.fastest} cycles a frame, more than the target of "
+                f"{self.cycles}; choose a target of {table.fastest} or more"
+            )
 
     @property
     def fastest(self) -> int:

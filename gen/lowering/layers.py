@@ -76,7 +76,7 @@ class StageNodes:
         weight = self.nodes[0].weight  # pyright: ignore[reportAttributeAccessIssue]  # of a synapse node only
         if weight.ndim == 4:
             return np.ascontiguousarray(weight.transpose(0, 2, 3, 1)).reshape(len(weight), -1)
-        return weight if self.order is None else weight[:, self.order]
+        return np.ascontiguousarray(weight if self.order is None else weight[:, self.order])
 
     @cached_property
     def columns(self) -> np.ndarray:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ...hdl.cores.protocol import CoreSpec
+from ...hdl.cores.synapse.spec import SynapseSpec
 from ...hdl.cores.window.geometry import WindowGeometry
 from ...quant.ir.node import Node
 from ..folding.fold import Fold
@@ -49,6 +50,11 @@ class Head(ABC):
     @abstractmethod
     def lower(self, layer: StageNodes, fold: Fold) -> tuple[WindowGeometry, list[CoreSpec]]:
         """Window and cores of ``layer`` with a fold that was checked."""
+
+    def outline(self, layer: StageNodes, fold: Fold) -> tuple[WindowGeometry, SynapseSpec | None]:
+        """The window of :meth:`lower`, and the array of its weights where it has any: what a bound on the size and on
+        the cycles of the stage is taken from (``gen.folding.floors``). Quick where weights are many."""
+        return self.lower(layer, fold)[0], None
 
 
 class Tail(ABC):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -63,32 +62,19 @@ class Synapses(Head):
         whole = layer.groups > 1 or inputs > channels or (isinstance(node, Conv2d) and node.pad is not None)
         return 1 if whole else chunk_for(channels // inputs)
 
+    def outline(self, layer: StageNodes, fold: Fold) -> tuple[WindowGeometry, SynapseSpec]:
+        """The window, every word of which is handed out, and the array."""
+        synapse = _array(layer, fold)
+        return _walked(layer, fold, synapse), synapse
+
     def lower(self, layer: StageNodes, fold: Fold) -> tuple[WindowGeometry, list[CoreSpec]]:
         """The window of the kernel; the array; the cores behind it."""
-        node, columns = layer.nodes[0], fold.inputs in _column_inputs(layer)
-        assert isinstance(node, Conv2d | Linear)
-        form = layer.words_in(layer.channels[1] if columns else fold.inputs)
-        blocks = groups.blocks(layer, fold)
-        weight = (layer.columns if columns else layer.rows).reshape(len(node.weight), -1, fold.inputs // blocks)
+        synapse, started = _array(layer, fold), None
         # A bias behind the sum is the accumulator's start value where every channel has an accumulator of its own.
-        start, started = np.zeros(len(weight), np.int64), None
         end = next((node for node in layer.nodes if type(node) in tails()), None)
         wanted = tail_of(end).start(end) if end is not None else None
-        if wanted is not None and fold.outputs == len(weight) and weight.shape[1] > 1:
-            start, started = wanted, end
-        synapse = SynapseSpec(
-            weight=weight,
-            weight_bits=node.weight_bits,
-            i_format=replace(form, lanes=fold.inputs),
-            outputs=fold.outputs,
-            steps=fold.steps if layer.time_fold > 1 else form.steps,
-            sum_time=layer.adds_up,
-            start=start,
-            blocks=blocks,
-            addressed=fold.skip,
-            logic=fold.logic,
-            figures=layer.column_figures if columns else layer.figures,
-        )
+        if wanted is not None and synapse.groups == 1 and synapse.words > 1:
+            synapse, started = replace(synapse, start=wanted), end
         behind, synapse = _inverting(layer, synapse, end)
         chain = Chain(behind, synapse, started)
         # Where words are skipped, shared units must not be what keeps a stage from running twice as fast.
@@ -98,12 +84,39 @@ class Synapses(Head):
         for node in behind.nodes:
             if type(node) in tails():
                 tail_of(node).lower(chain, node)
-        walk: dict[str, Any] = {"groups": synapse.groups * blocks // layer.groups, "scans": synapse.scans}
+        window = _walked(layer, fold, synapse)
         if fold.skip:
-            walk |= {"chunk": self.chunk(layer, fold.inputs), "span": _span(chain.cores)}
-        else:
-            _check_turnaround(layer, fold, synapse, chain.cores)
-        return replace(_geometry(layer, fold, columns), **walk), chain.cores
+            return replace(window, chunk=self.chunk(layer, fold.inputs), span=_span(chain.cores)), chain.cores
+        _check_turnaround(layer, fold, synapse, chain.cores)
+        return window, chain.cores
+
+
+def _array(layer: StageNodes, fold: Fold) -> SynapseSpec:
+    """The array of the weights, its accumulators beginning at zero."""
+    node, columns = layer.nodes[0], fold.inputs in _column_inputs(layer)
+    assert isinstance(node, Conv2d | Linear)
+    form = layer.words_in(layer.channels[1] if columns else fold.inputs)
+    blocks = groups.blocks(layer, fold)
+    weight = (layer.columns if columns else layer.rows).reshape(len(node.weight), -1, fold.inputs // blocks)
+    return SynapseSpec(
+        weight=weight,
+        weight_bits=node.weight_bits,
+        i_format=replace(form, lanes=fold.inputs),
+        outputs=fold.outputs,
+        steps=fold.steps if layer.time_fold > 1 else form.steps,
+        sum_time=layer.adds_up,
+        start=np.zeros(len(weight), np.int64),
+        blocks=blocks,
+        addressed=fold.skip,
+        logic=fold.logic,
+        figures=layer.column_figures if columns else layer.figures,
+    )
+
+
+def _walked(layer: StageNodes, fold: Fold, synapse: SynapseSpec) -> WindowGeometry:
+    """The window of the kernel, walked as often as ``synapse`` needs it."""
+    walks = synapse.groups * synapse.blocks // layer.groups
+    return replace(_geometry(layer, fold, fold.inputs in _column_inputs(layer)), groups=walks, scans=synapse.scans)
 
 
 def _inverting(layer: StageNodes, synapse: SynapseSpec, end: Node | None) -> tuple[StageNodes, SynapseSpec]:

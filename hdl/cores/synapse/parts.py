@@ -16,7 +16,7 @@ from .trees import CHAIN, TABLE, levels
 if TYPE_CHECKING:
     from .spec import SynapseSpec
 
-__all__ = ["chained", "synapse_parts"]
+__all__ = ["chained", "synapse_parts", "table_bits"]
 
 Range = tuple[np.ndarray, np.ndarray]
 """Lowest and highest values, by output."""
@@ -40,7 +40,7 @@ def synapse_parts(core: SynapseSpec) -> Parts:
 
 def chained(parts: Parts, width: np.ndarray, times: int) -> None:
     """``times`` the additions of ``width`` (outputs, n) bits; those of an output and a width share carry chains."""
-    for bits in np.unique(width).tolist():
+    for bits in np.flatnonzero(np.bincount(width.ravel())).tolist():
         count = (width == bits).sum(1)
         rest = count % CHAIN
         cells = (count // CHAIN) * -(-CHAIN * (bits + 1) // 2) + -(-rest * (bits + 1) // 2)
@@ -127,11 +127,21 @@ def _trees(core: SynapseSpec, parts: Parts) -> None:
     _sums(parts, tops, core.terms)
 
 
+def table_bits(weight: np.ndarray) -> int:
+    """Bits of the tables of all sums of four constant weights (outputs, inputs)."""
+    return int(bits_of(*_quarters(weight)).sum())
+
+
+def _quarters(weight: np.ndarray) -> Range:
+    """The least and the largest sum of every four of ``weight`` (outputs, inputs)."""
+    padded = np.pad(weight, ((0, 0), (0, -weight.shape[1] % TABLE))).reshape(len(weight), -1, TABLE)
+    return np.minimum(padded, 0).sum(2), np.maximum(padded, 0).sum(2)
+
+
 def _tables(core: SynapseSpec, parts: Parts, weight: np.ndarray) -> Range:
     """Constant weights (outputs, inputs): tables of sums of four, and plain trees."""
     lanes = core.terms * core.plane_count
-    padded = np.pad(weight, ((0, 0), (0, -core.inputs % TABLE))).reshape(len(weight), -1, TABLE)
-    low, high = np.minimum(padded, 0).sum(2), np.maximum(padded, 0).sum(2)
+    low, high = _quarters(weight)
     bits = bits_of(low, high)
     parts.registers(lanes * bits.sum())
     parts.logic["weight table"] += lanes * int(bits.sum())

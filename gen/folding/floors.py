@@ -1,0 +1,93 @@
+"""What the folds of a layer need at least, quickly: a bound that no stage built from them is below.
+
+A stage is taken apart into its window and its array of weights (``Head.outline``), and only the largest things are
+counted: the rows that the window keeps, the weight memory, the first additions. What stands behind the array is left
+out, and so is what lies between stages; so floors add up to less than any design takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...hdl.cores.synapse.floor import ArrayFloor, array_floor, lanes_of
+from ...hdl.cores.window.geometry import WindowGeometry
+from ...hdl.cores.window.spec import WindowSpec
+from ...hdl.cost.memory import mapped
+from ..cost.model import area_of
+from ..errors import PlanError
+from ..lowering.layers import StageNodes
+from ..lowering.plan import fold_choices
+from ..lowering.registry import head_of
+from .fold import Fold
+
+__all__ = ["BLOCK_BITS", "StageFloor", "stage_floor"]
+
+BLOCK_BITS = 18 * 1024
+"""Bits of a block RAM (DP16KD), whatever its width."""
+
+
+@dataclass(frozen=True, eq=False)
+class StageFloor:
+    """Floors of the folds of a layer, arrays of n, a fold once for each place that its weights may be in: ``cycles`` a
+    frame; block RAMs of its window (``rows``) and of its weights (``weights``); ``luts``; ``bits`` of the weight
+    memory. All are empty where no fold can be built."""
+
+    name: str
+    cycles: np.ndarray
+    rows: np.ndarray
+    weights: np.ndarray
+    luts: np.ndarray
+    bits: np.ndarray
+
+    def within(self, cycles: int | None) -> StageFloor:
+        """The folds of at most ``cycles`` cycles; all where it is None."""
+        if cycles is None:
+            return self
+        fast = self.cycles <= cycles
+        columns = (self.cycles, self.rows, self.weights, self.luts, self.bits)
+        return StageFloor(self.name, *(column[fast] for column in columns))
+
+
+def stage_floor(
+    layer: StageNodes, folds: Sequence[Fold] | None = None, *, logic: bool = False, skips: bool = False
+) -> StageFloor:
+    """The floors of ``folds`` of ``layer``, by default of all. ``logic``: each also with its weights in LUTs where they
+    would be in block RAM; ``skips``: all-zero words may be skipped, so that no walk bounds the cycles."""
+    head, found = head_of(layer), []
+    rows: dict[int, int] = {}  # by inputs
+    arrays: dict[tuple[int, int], tuple[ArrayFloor, float, float]] = {}  # by outputs and inputs: folds of time share
+    for fold in fold_choices(layer) if folds is None else folds:
+        try:
+            head.check(layer, fold)
+            window, array = head.outline(layer, replace(fold, skip=False))
+        except PlanError:
+            continue
+        cycles = max(window.i_words, window.results if skips else window.cycles)
+        if fold.inputs not in rows:
+            rows[fold.inputs] = window_floor(window)
+        if array is None:
+            found.append((cycles, rows[fold.inputs], 0, 0.0, 0))
+            continue
+        if (key := (fold.outputs, fold.inputs)) not in arrays:
+            floor = array_floor(array)
+            arrays[key] = floor, area_of(floor.adders).lut4_eq, area_of(floor.logic).lut4_eq
+        floor, adder, table = arrays[key]
+        adders = adder * lanes_of(array)
+        if floor.rom is not None:
+            found.append((cycles, rows[fold.inputs], floor.rom.ebr, adders, floor.bits))
+        if floor.rom is None or (logic and folds is None):
+            found.append((cycles, rows[fold.inputs], 0, adders + table, floor.bits))
+    return StageFloor(layer.name, *np.array(found, float).reshape(-1, 5).T)
+
+
+def window_floor(window: WindowGeometry) -> int:
+    """Block RAMs of the rows of ``window`` at least: those that it needs and one stride more, each bit once."""
+    spec = WindowSpec.of(window, rows=window.rows_needed + window.stride[0], credits=1)
+    depth, style = spec.memory
+    width = window.i_format.width
+    if spec.columns:
+        return spec.rows * mapped(depth, width, style).ebr
+    return 0 if style == "auto" else -(-depth * width // BLOCK_BITS)

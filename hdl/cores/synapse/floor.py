@@ -1,0 +1,60 @@
+"""What a synapse array takes at least, quickly: its weight memory and the first additions of its trees.
+
+It is a part of what ``synapse_parts`` counts, so that it is never more. What it leaves out is what takes long to count,
+or little: sums of sums, accumulators, registers; of weights of one bit all additions.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ...cost.parts import Parts
+from ...memory.style import rom_style
+from .memory_parts import FEW, changing_bits, weight_places
+from .parts import chained, table_bits
+from .spec import SynapseSpec
+
+__all__ = ["ArrayFloor", "array_floor", "lanes_of"]
+
+
+class ArrayFloor(NamedTuple):
+    """``adders``, the additions of one bit of a multiplicand in one time step, of which there are ``lanes_of``;
+    ``rom``, the weights where they are in block RAM, None where they never are; ``logic``, the weights in LUTs;
+    ``bits`` of the weight memory."""
+
+    adders: Parts
+    rom: Parts | None
+    logic: Parts
+    bits: int
+
+
+def lanes_of(core: SynapseSpec) -> int:
+    """Bits of multiplicands that an output adds up at once, each with trees of its own."""
+    return core.terms * core.plane_count
+
+
+def array_floor(core: SynapseSpec) -> ArrayFloor:
+    """What ``core`` takes at least. It is the same for all arrays of the same weights, outputs and inputs, but for the
+    lanes."""
+    adders, rom, logic = Parts(), Parts(), Parts()
+    depth, pairs = core.groups * core.words, core.inputs // 2
+    if core.constant:
+        adders.logic["weight table"] += table_bits(core.weight[:, 0])
+        return ArrayFloor(adders, None, logic, 0)
+    if core.bipolar:
+        low, high = (core.known.lanes(how, core.outputs, core.inputs) for how in (np.minimum, np.maximum))
+        width, changing = core.outputs * core.inputs, int((low != high).sum())
+    else:
+        bits, signed = weight_places(core)
+        place = np.repeat(bits, 2, 1)[:, : core.inputs]
+        width, changing = int(place.sum()), 0
+        chained(adders, bits[:, :pairs], 1)
+        if depth > FEW:
+            changing = changing_bits(core, place, signed)
+    if depth > FEW:  # of a few words equal columns are one, so that few LUTs hold all of them
+        logic.memory(depth, changing, "logic", written=False)
+    rom.rom(depth, width)
+    block = rom_style(depth, width) == "block" and not core.logic
+    return ArrayFloor(adders, rom if block else None, logic, depth * width)
