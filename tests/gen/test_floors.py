@@ -103,7 +103,10 @@ def refused(floors: list[StageFloor], cycles: int | None, device: Device) -> boo
     return False
 
 
-@pytest.mark.parametrize("network", [chain(), residual(), memories()], ids=["chain", "residual", "memories"])
+SLOW = [pytest.param(network(), marks=pytest.mark.slow, id=network.__name__) for network in (chain, memories)]
+
+
+@pytest.mark.parametrize("network", [pytest.param(residual(), id="residual"), *SLOW])
 def test_what_the_search_finds_is_not_refused(network: Network) -> None:
     occupancy = {layer.name: [LAGS] * len(layer.shortcuts) for layer in layers(network)}
     arcs = lattice(network, [CandidateTable(layer, logic=True) for layer in layers(network)], occupancy)

@@ -58,11 +58,14 @@ class WindowLaw:
 
     def advance(self) -> None:
         """Compute what can be computed, writer and reader in turn, until neither moves."""
-        while self._write() | self._feed() | self._read():
-            pass
-
-    def _feed(self) -> bool:
-        return any(skip.feed() for skip in self.skips)
+        while True:
+            freed = len(self._rows_freed)
+            self._write()
+            for skip in self.skips:
+                skip.feed()
+            # The writer waits for rows that the reader frees, the FIFO of a shortcut for words that it fetches.
+            if not self._read() or (len(self._rows_freed) == freed and not self.skips):
+                return
 
     def _shortcuts(self, result: int) -> int | None:
         """The first cycle in which the shortcuts let the first scan of ``result`` end, None while it is not known."""
@@ -74,19 +77,17 @@ class WindowLaw:
             found = max(found, ready)
         return found
 
-    def _write(self) -> bool:
-        i, words, freed = self.i, self._row_words, self._rows_freed
-        moved = False
-        while i.pending():
-            row = len(i.taken) // words
-            before = row - self._slots
+    def _write(self) -> None:
+        i, words, freed, offered = self.i, self._row_words, self._rows_freed, len(self.i.offered)
+        at = len(i.taken)
+        while at < offered:
+            before = at // words - self._slots
             if before >= len(freed):
-                break
+                return
             cycle = i.take(freed[before] + 1 if before >= 0 else 0)
-            if len(i.taken) % words == 0:
+            at += 1
+            if at % words == 0:
                 self._rows_done.append(cycle)
-            moved = True
-        return moved
 
     def _read(self) -> bool:
         o, credits, words, per_row = self.o, self.spec.credits, self.result_words, self._per_row
