@@ -48,12 +48,14 @@ def place(
     speed: int = 6,
     target: float = 100.0,
     seed: int = 1,
+    sdf: Path | None = None,
 ) -> dict[str, Any]:
     """Place and route the design in ``folder`` on an ECP5 of size ``device``; return what nextpnr reports.
 
     Figures: ``mhz``, the highest clock after routing; ``target_mhz``; ``comb``, ``ff``, ``ebr``, cells used; ``cells``,
     the figures of :func:`synthesise`. The design is routed out of context, without pins: ports may be wider than the
-    package has pins, and paths to pins do not count. Raises YosysError where a tool is missing or fails.
+    package has pins, and paths to pins do not count. The delays of all cells and wires go to ``sdf``.
+    Raises YosysError where a tool is missing or fails.
     """
     if device not in SIZES:
         raise YosysError(f"ECP5 device must be one of {', '.join(SIZES)}, not {device!r}")
@@ -83,11 +85,14 @@ def place(
             "--out-of-context",
             "--timing-allow-fail",
             "--quiet",
+            *(["--sdf", "delays.sdf"] if sdf else []),
         ]
         done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
         if done.returncode:
             raise YosysError(f"nextpnr failed:\n{(done.stdout + done.stderr)[-2000:]}")
         report = json.loads((work / "report.json").read_text())
+        if sdf:
+            sdf.write_bytes((work / "delays.sdf").read_bytes())
     used = {name: entry["used"] for name, entry in report["utilization"].items()}
     clocks = [clock["achieved"] for clock in report["fmax"].values()]
     if not clocks:
