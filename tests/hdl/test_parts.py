@@ -138,7 +138,11 @@ EXACT: dict[str, dict[str, Any]] = {
         "one comparator": staircase(6, 20, SerialSpec, lanes=3),
         "one comparator, block RAM, values": staircase(3, 40, SerialSpec, True, lanes=1),
     },
-    "requant": {"bias": quantiser([5, -9, 0, 100], [0, 1, 2, 7], -7, 7)},
+    "requant": {
+        "bias": quantiser([5, -9, 0, 100], [0, 1, 2, 7], -7, 7),
+        "few results": quantiser([5, -9, 0, 100], [6, 5, 6, 5], 0, 15),
+        "two's complement": quantiser([5, -9, 0, 100], [0, 1, 2, 4], -8, 7),
+    },
     "serialiser": {"two": SerialiserSpec(WordFormat(4, 2, -5, 9), 2), "one": SerialiserSpec(WordFormat(4, 1, 0, 1), 1)},
     "synapse": {
         "all steps": synapse(),

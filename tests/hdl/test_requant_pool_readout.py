@@ -44,8 +44,29 @@ def test_quantiser(bias: list[int], shift: list[int], lo: int, hi: int, outputs:
     assert got.reshape(-1).tolist() == naive
 
 
-@pytest.mark.parametrize(("lo", "hi"), [(0, 15), (0, 1), (-8, 7), (-7, 7)])
-@pytest.mark.parametrize("beyond", [0, 1, 2])
+@pytest.mark.parametrize("groups", [16, 17, 40])
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize(("biased", "shifts"), [(True, 5), (False, 5), (True, 1)])
+def test_quantiser_of_many_groups(groups: int, outputs: int, biased: bool, shifts: int) -> None:
+    """Lanes with the same shifts, with others, with one alone; words come with pauses."""
+    rng, count = np.random.default_rng(groups + outputs), groups * outputs
+    bias = rng.integers(-60, 61, count) if biased else np.zeros(count, int)
+    shift = rng.integers(-1, shifts - 1, count) if shifts > 1 else np.full(count, 2)
+    if outputs > 1:
+        shift[1::outputs], shift[2::outputs] = shift[0::outputs], 2
+    form, ranges = WordFormat(outputs, 1, -150, 200), np.tile([-150, 200], (count, 1))
+    spec = RequantSpec(bias=bias, shift=shift, lo=0, hi=15, i_format=form, ranges=ranges)
+    assert spec.latency == 1 + biased
+    x = rng.integers(-150, 201, (5 * groups, outputs, 1))
+    went, came = run_pipe(Requantiser(spec), as_ints(form.pack(x)))
+    got = spec.o_format.unpack(as_words([w for _, w in came], spec.o_format))
+    each = zip(x.reshape(-1), np.tile(bias, 5), np.tile(shift, 5), strict=True)
+    assert got.reshape(-1).tolist() == [max(0, min(15, int(np.floor((v - b) / 2.0**s)))) for v, b, s in each]
+    assert [c for c, _ in came] == [c + spec.latency for c in went]
+
+
+@pytest.mark.parametrize(("lo", "hi"), [(0, 15), (0, 1), (-8, 7), (-7, 7), (-1, 0), (0, 14)])
+@pytest.mark.parametrize("beyond", [0, 1, 2, 40])
 @pytest.mark.parametrize("shift", [-1, 0, 2])
 @pytest.mark.parametrize("bias", [0, 3])
 def test_a_range_that_ends_beside_the_bounds_of_the_quantiser(

@@ -8,7 +8,7 @@ from ...memory.rom import selected
 from ...streams.counter import counter
 from ...streams.pipe import Pipe
 from ...streams.words import shape_for
-from .spec import RequantSpec
+from .spec import RequantSpec, exponent
 
 __all__ = ["Requantiser"]
 
@@ -63,10 +63,24 @@ class Requantiser(Pipe):
                         m.d.comb += shifted.eq(choice)
         result = Signal(shape_for(spec.lo, spec.hi), name=f"clamped_{lane}")
         # Comparisons that the range of the value decides are left out.
-        with m.If(shifted < spec.lo if low < spec.lo else Const(0)):
+        with m.If(_below(shifted, spec.lo) if low < spec.lo else Const(0)):
             m.d.comb += result.eq(spec.lo)
-        with m.Elif(shifted > spec.hi if high > spec.hi else Const(0)):
+        with m.Elif(_above(shifted, spec.hi) if high > spec.hi else Const(0)):
             m.d.comb += result.eq(spec.hi)
         with m.Else():
             m.d.comb += result.eq(shifted)
         return result
+
+
+def _below(value: Value, bound: int) -> Value:
+    """Whether ``value`` is below ``bound``: of zero its sign says so, of -2^k its sign and the bits from k on."""
+    if not value.shape().signed or (power := exponent(-bound)) is None:
+        return value < bound
+    return value[-1] if bound == 0 else value[-1] & ~value[power:-1].all()
+
+
+def _above(value: Value, bound: int) -> Value:
+    """Whether ``value`` is above ``bound``: of 2^k - 1 the bits from k on say so, and its sign."""
+    if (power := exponent(bound + 1)) is None:
+        return value > bound
+    return value[power:-1].any() & ~value[-1] if value.shape().signed else value[power:].any()

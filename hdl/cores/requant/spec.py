@@ -16,7 +16,12 @@ from ..protocol import CoreSpec
 if TYPE_CHECKING:
     from .core import Requantiser
 
-__all__ = ["RequantSpec"]
+__all__ = ["RequantSpec", "exponent"]
+
+
+def exponent(value: int) -> int | None:
+    """k of a ``value`` 2^k, 0 of zero, None of any other: bounds of ranges that bits can be tested for."""
+    return None if value < 0 or value & (value - 1) else max(0, value.bit_length() - 1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,17 +86,17 @@ class RequantSpec(CoreSpec):
         return np.clip(x, self.lo, self.hi).reshape(-1, self.outputs, 1)
 
     def parts(self) -> Parts:
-        """What it is made of: subtraction, shift, two comparisons and the choice of the result."""
+        """What it is made of: subtraction, shift, two tests and the choice of the result."""
         parts = Parts()
         parts.counter(self.groups)
-        parts.registers(self.o_format.width + 1)
         grouped = self.differences.reshape(self.groups, self.outputs, 2)
         low, high = grouped[..., 0].min(0), grouped[..., 1].max(0)
         bits = bits_of(low, high)
         if self.bias.any():
             # Bits that nothing reads.
             dropped = np.clip(self.shift.reshape(self.groups, self.outputs).min(0), 0, bits - 1)
-            parts.registers((bits - dropped).sum() + 1 + index_bits(self.groups))
+            several = (self.shift.reshape(self.groups, self.outputs) != self.shift[: self.outputs]).any()
+            parts.registers((bits - dropped).sum() + 1 + (index_bits(self.groups) if several else 0))
             parts.adders(bits, "quantiser adder")
             parts.table(self.groups, int(bits.sum()))
         shifts = self.shift.reshape(self.groups, self.outputs)
@@ -101,14 +106,25 @@ class RequantSpec(CoreSpec):
             np.where(least >= 0, high >> np.maximum(least, 0), high << np.maximum(-least, 0)),
         )
         shifted = bits_of(low, high)
+        # Without negative results the bits above those of the shifted value are zero, its sign too.
+        most = np.minimum(shifted - (low < 0), self.o_format.bits)
+        parts.registers(1 + (self.o_format.width if self.lo else most.sum()))
         for lane in range(self.outputs):
             ways = len(np.unique(shifts[:, lane]))
             parts.mux(ways, int(shifted[lane]))
-        parts.adders(shifted[(high > self.hi)], "clamp test")
+        self._test(parts, shifted[high > self.hi], exponent(self.hi + 1))
         if self.lo:
-            parts.adders(shifted[(low < self.lo)], "clamp test")
+            self._test(parts, shifted[low < self.lo], exponent(-self.lo))
         parts.logic["clamp"] += int(((low < self.lo) | (high > self.hi)).sum()) * self.o_format.bits
         return parts
+
+    @staticmethod
+    def _test(parts: Parts, bits: np.ndarray, power: int | None) -> None:
+        """A test of shifted values of so many ``bits`` against a bound: of bits from ``power`` on, or a comparison."""
+        if power is None:
+            parts.adders(bits, "clamp test")
+        else:
+            parts.logic["clamp of bits"] += int((-(-(bits - power) // 3)).sum())
 
     def unread(self, behind: int) -> int:
         """Without a subtraction, the low bits of the currents that every channel of a lane shifts out."""
