@@ -42,6 +42,10 @@ def index_bits(count: int) -> int:
     return (count - 1).bit_length()
 
 
+BLOCK_RAM_WORDS = {36: 512, 18: 1024, 9: 2048, 4: 4096, 2: 8192, 1: 16384}
+"""Words of a block RAM of ECP5 by their bits."""
+
+
 class Parts:
     """Counts of a core or a stage. Attributes: ``ff``, ``ebr``, ``lut_ram``; ``logic``, parts by kind."""
 
@@ -93,6 +97,11 @@ class Parts:
             return
         self.memory(depth, width, "block", written=False)
         self.registers(width)
+
+    def block_ram(self, depth: int, width: int) -> None:
+        """A memory in block RAM, with the register behind it, as ``block_ram.v`` instantiates it."""
+        unit = next(unit for unit, words in BLOCK_RAM_WORDS.items() if depth <= words)
+        self.ebr += -(-width // unit)
 
     def memory(self, depth: int, width: int, style: Style, *, written: bool = True, registered: bool = True) -> None:
         """A memory with one read port; the data register of a LUT RAM is of flip-flops."""

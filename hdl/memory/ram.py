@@ -10,7 +10,10 @@ from amaranth.lib.memory import Memory
 
 from ..verilog.library import Library, MacroMemory, is_asic
 
-__all__ = ["Port", "ram"]
+__all__ = ["BLOCK_RAM", "Port", "block_ram", "ram"]
+
+BLOCK_RAM = 16384
+"""Words of the deepest memory that :func:`block_ram` makes of block RAMs side by side."""
 
 
 class Port(Protocol):
@@ -66,3 +69,19 @@ def ram(
     parameters: dict[str, int | Const] = {"DEPTH": depth, "WIDTH": width, "ADDRESS": bits}
     m.submodules[name] = platform.instance(module, parameters, inputs, {"rdata": wires.data})
     return write, wires
+
+
+def block_ram(m: Module, platform: Library, width: int, depth: int, *, name: str = "memory") -> tuple[Port, Port]:
+    """Add a memory in block RAM as submodule ``name``; return its write port and its read port.
+
+    The word at the read port's address comes two cycles later, out of the register that block RAMs have built in
+    (``block_ram.v``). It starts with zeros; ``depth`` ends with :data:`BLOCK_RAM`; not for an ASIC.
+    """
+    bits = max(1, (depth - 1).bit_length())
+    at = [Signal(bits, name=f"{name}_{way}_addr") for way in ("w", "r")]
+    word = [Signal(width, name=f"{name}_{way}_data") for way in ("w", "r")]
+    write, read = _Wires(Signal(name=f"{name}_w_en"), at[0], word[0]), _Wires(Const(1, 1), at[1], word[1])
+    inputs = {"clk": ClockSignal(), "we": write.en, "waddr": write.addr, "wdata": write.data, "raddr": read.addr}
+    parameters: dict[str, int | Const] = {"DEPTH": depth, "WIDTH": width, "ADDRESS": bits}
+    m.submodules[name] = platform.instance("block_ram", parameters, inputs, {"rdata": read.data})
+    return write, read

@@ -236,6 +236,7 @@ def test_lint_of_windows_of_all_kinds(bits: int, tmp_path: Path) -> None:
         ("counts", {"COUNT": 2, "WIDTH": 4, "GATED": 0, "INVERTS": 1}),
         ("rom", {"DEPTH": 40, "ADDRESS": 6}),
         ("ram", {"DEPTH": 40, "ADDRESS": 6}),
+        ("block_ram", {"DEPTH": 40, "ADDRESS": 6}),
         ("register_file", {"DEPTH": 5, "ADDRESS": 3}),
     ],
 )
@@ -247,13 +248,16 @@ def test_lint_of_the_library(name: str, parameters: dict[str, int], form: str, t
 
 
 def test_lint_of_the_block_ram_of_ecp5(tmp_path: Path) -> None:
-    """The form of the memory that has cells, with our model of them."""
-    (tmp_path / "spikeloom_rom.v").write_text((VERILOG / "rom.v").read_text())
+    """The forms of memories that have cells, with our model of them."""
+    for name in ("rom", "block_ram"):
+        (tmp_path / f"spikeloom_{name}.v").write_text((VERILOG / f"{name}.v").read_text())
     model = (ROOT / "sim" / "simulators" / "cells_ecp5.v").read_text()
     port, rest = re.split(r"(?<=endmodule\n)", model, maxsplit=1)
     (tmp_path / "spikeloom_bram_port.v").write_text(port)
     (tmp_path / "DP16KD.v").write_text(rest)
-    files = [tmp_path / f"{name}.v" for name in ("spikeloom_rom", "spikeloom_bram_port", "DP16KD")]
-    for depth, address, width in ((40, 6, 1), (600, 10, 40), (2000, 11, 10)):
+    files = [tmp_path / f"{name}.v" for name in ("spikeloom_bram_port", "DP16KD")]
+    sizes = (("rom", 40, 6, 1), ("rom", 600, 10, 40), ("rom", 2000, 11, 10),
+             ("block_ram", 600, 10, 40), ("block_ram", 2000, 11, 10), ("block_ram", 9000, 14, 2))  # fmt: skip
+    for name, depth, address, width in sizes:
         size = (f"-GDEPTH={depth}", f"-GADDRESS={address}", f"-GWIDTH={width}")
-        lint("spikeloom_rom", "-DSPIKELOOM_ECP5", *size, *files)
+        lint(f"spikeloom_{name}", "-DSPIKELOOM_ECP5", *size, tmp_path / f"spikeloom_{name}.v", *files)

@@ -61,7 +61,7 @@ def window_parts(spec: WindowSpec) -> Parts:
     width = spec.i_format.width
     if spec.columns:
         for _ in range(spec.rows):
-            parts.memory(spec.memory[0], width, spec.memory[1])
+            _memory(spec, parts)
         parts.registers(slot_bits + spec.kernel[0])
         parts.mux(spec.rows, spec.kernel[0] * width)
         parts.logic["row mask"] += spec.kernel[0] * width if over else 0
@@ -70,12 +70,10 @@ def window_parts(spec: WindowSpec) -> Parts:
             parts.table(spec.pixel_words, width)
             parts.registers(width)
     else:
-        depth, style = spec.memory
-        parts.memory(depth, width, style)
+        _memory(spec, parts)
         if spec.chunk:
-            _sparse(spec, parts, depth)
+            _sparse(spec, parts, spec.memory[0])
     if spec.registered:
-        parts.registers(width * (spec.rows if spec.columns else 1))
         if spec.columns:
             parts.registers(slot_bits + spec.kernel[0] + (width if len(set(spec.pad_words)) > 1 else 0))
         if spec.chunk:
@@ -83,6 +81,17 @@ def window_parts(spec: WindowSpec) -> Parts:
     parts.registers(spec.credits.bit_length() + 2 * spec.latency)
     parts.logic["credit bit"] += spec.credits.bit_length()
     return parts
+
+
+def _memory(spec: WindowSpec, parts: Parts) -> None:
+    """The ring, or that of a row slot, and the register behind it."""
+    depth, style = spec.memory
+    if spec.built_in:
+        parts.block_ram(depth, spec.i_format.width)
+        return
+    parts.memory(depth, spec.i_format.width, style)
+    if spec.registered:
+        parts.registers(spec.i_format.width)
 
 
 def _sparse(spec: WindowSpec, parts: Parts, depth: int) -> None:

@@ -11,6 +11,7 @@ from amaranth import Const, Value
 
 from ...cost.memory import Style, mapped
 from ...cost.parts import Parts
+from ...memory.ram import BLOCK_RAM
 from ...streams.words import WordFormat
 from .geometry import WindowGeometry
 from .parts import window_parts
@@ -60,6 +61,12 @@ class WindowSpec(WindowGeometry):
         """Whether a register follows the memory: a block RAM, whose words come late in the cycle."""
         depth, style = self.memory
         return mapped(depth, self.i_format.width, style).ebr > 0
+
+    @property
+    def built_in(self) -> bool:
+        """Whether that register is the one that block RAMs have built in: where the memory starts with zeros and is no
+        deeper than they are."""
+        return self.registered and not any(self.pad_words) and self.memory[0] <= BLOCK_RAM
 
     @property
     def latency(self) -> int:

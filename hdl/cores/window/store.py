@@ -9,10 +9,10 @@ from __future__ import annotations
 from amaranth import *
 from amaranth.lib import stream
 
-from ...memory.ram import ram
+from ...memory.ram import Port, block_ram, ram
 from ...memory.rom import UNCHECKED, selected
 from ...streams.counter import counter
-from ...verilog.library import is_asic
+from ...verilog.library import Library, is_asic
 from .spec import WindowSpec
 from .walk import Place, Walk
 from .writer import Writer
@@ -54,25 +54,34 @@ class Store:
         style = UNCHECKED if spec.memory[1] == "auto" else {"ram_style": "block"} | UNCHECKED
         gap = [0] * ((1 << (spec.cells - 1).bit_length()) - spec.cells)
         start = ((self.slot_start + gap) * self.slots)[: self.depth] if spec.pad else []
-        write, read = ram(m, self.platform, spec.i_format.width, self.depth, style, init=start)
+        write, read, late = self.memory(self.depth, style, start, "memory")
         m.d.comb += [write.en.eq(writer.written), write.data.eq(self.i.payload)]
         m.d.comb += write.addr.eq(Cat(writer.cell, writer.slot))
-        m.d.comb += [read.en.eq(1), read.addr.eq(at)]
-        return self.registered(self.masked(read.data, spec.outside(at), walk), "word")
+        m.d.comb += read.addr.eq(at)
+        return read.data if late else self.registered(self.masked(read.data, spec.outside(at), walk), "word")
+
+    def memory(self, depth: int, style: dict[str, str], start: list[int], name: str) -> tuple[Port, Port, bool]:
+        """A memory; its write port, its read port, which reads in every cycle, and whether that gives its words with
+        the register behind them."""
+        spec = self.spec
+        if spec.built_in and isinstance(self.platform, Library) and not is_asic(self.platform):
+            return *block_ram(self.m, self.platform, spec.i_format.width, depth, name=name), True
+        write, read = ram(self.m, self.platform, spec.i_format.width, depth, style, init=start, name=name)
+        self.m.d.comb += read.en.eq(1)
+        return write, read, False
 
     def columns(self, place: Place) -> Value:
         """A memory for each row; return the cells of all kernel rows side by side, ``spec.latency`` cycles later."""
         m, spec, writer, walk = self.m, self.spec, self.writer, place.walk
         rows = []
         for k in range(spec.rows):
-            start = {"init": self.slot_start, "name": f"row_{k}"}
-            write, read = ram(m, self.platform, spec.i_format.width, spec.cells, UNCHECKED, **start)
+            write, read, late = self.memory(spec.cells, UNCHECKED, self.slot_start, f"row_{k}")
             m.d.comb += [write.en.eq(writer.written & (writer.slot == k)), write.data.eq(self.i.payload)]
             m.d.comb += write.addr.eq(writer.cell)
-            m.d.comb += [read.en.eq(1), read.addr.eq(place.cell)]
+            m.d.comb += read.addr.eq(place.cell)
             beside = any(spec.padding[1])
             word = self.masked(read.data, spec.outside(place.cell), walk) if beside else read.data
-            rows.append(self.registered(word, f"row_{k}_word"))
+            rows.append(word if late else self.registered(word, f"row_{k}_word"))
         # ``first`` is the slot that the first kernel row would have; rows outside the frame are masked.
         first = Signal(range(spec.rows))
         inner = Signal(spec.kernel[0])
