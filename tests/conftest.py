@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--cases", type=int, default=24, help="random designs of the hypothesis suite")
+    parser.addoption("--cases", type=int, default=16, help="random designs of the hypothesis suite")
 
 
 @pytest.fixture(scope="session")

@@ -132,6 +132,7 @@ def test_skipping_counts_the_cycles_of_the_images(tmp_path):
     assert explored["networks"][0]["energy_nj"] < explored["networks"][0]["ann_energy_nj"]
 
 
+@pytest.mark.slow
 def test_synthesis_corrects_the_cost_model(tiny, tmp_path):
     network, _ = tiny
     explored = explore([network], Options(workers=1, trials=0, synthesize=3, place=False), tmp_path / "results")

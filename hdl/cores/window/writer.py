@@ -28,9 +28,9 @@ class Writer:
         self.cell = Signal(range(spec.cells), init=margin, name="w_cell")
         self.written = Signal()
         # Of a power of two of row slots the highest bit says that all are full: ready then comes without logic.
-        full = self.rows[-1] if spec.rows & (spec.rows - 1) == 0 else self.rows == spec.rows
+        free = ~self.rows[-1] if spec.rows & (spec.rows - 1) == 0 else self.rows != spec.rows
         m.d.comb += [
-            i.ready.eq(~full),
+            i.ready.eq(free),
             self.written.eq(i.valid & i.ready),
             self.row_done.eq(self.written & (self.cell == margin + spec.row_words - 1)),
         ]
