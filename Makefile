@@ -19,7 +19,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 help:
 	@echo "make demo     train, generate, simulate and verify a spiking network on the digits (out/demo)"
 	@echo "make test     the tests, without the slow ones"
-	@echo "make regress  all tests, with fifteen times as many random designs"
+	@echo "make regress  all tests, with 600 random designs in place of 16"
 	@echo "make mutants  400 small wrong versions of the sources, 200 of emitted Verilog: lists those that no test finds"
 	@echo "make same     what comes out is the same as with the last commit (BASE=COMMIT for another, FULL=1 for all of it)"
 	@echo "make bench    measure; writes benchmarks/results.json and the tables of README.md and docs/"

@@ -70,7 +70,8 @@ module spikeloom_block_ram (clk, we, waddr, wdata, raddr, rdata);
   integer i;
   initial for (i = 0; i < DEPTH; i = i + 1) memory[i] = {WIDTH{1'b0}};
   always @(posedge clk) begin
-    if (we) memory[waddr] <= wdata;
+    if (we)
+      memory[waddr] <= wdata;
     word <= memory[raddr];
     later <= word;
   end

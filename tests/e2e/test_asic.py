@@ -155,6 +155,7 @@ def test_padding_on_one_side_compares_nothing_in_vain(padding: tuple[int, ...], 
         lint(tmp_path / f"{k}" / contents["verilog"], contents["top"])
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("asic")
 def test_macros_in_place_of_memories(folder: Path, builds: Path, tmp_path: Path) -> None:
     """Own modules for the ROMs, which read the .hex files, and for the RAMs, by the interfaces of docs/asic.md."""

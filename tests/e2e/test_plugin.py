@@ -112,6 +112,7 @@ def test_the_report_says_what_was_covered(ran: tuple[Path, subprocess.CompletedP
     assert Path(found[1]["spikeloom_waves"]).is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("plugin")
 def test_the_older_family_of_reports(ran: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     folder, _ = ran

@@ -211,6 +211,7 @@ def test_a_cluster_whose_workers_are_gone(tmp_path: Path, monkeypatch: pytest.Mo
                  progress=lambda *state: dask.workers[0].kill() if state[1] == 3 else None)  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_not_there(tmp_path: Path) -> None:
     start = time.monotonic()
     with pytest.raises(JobError, match="no dask scheduler answers at tcp://127.0.0.1:9: .*'dask scheduler' starts one"):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
 import small
 
+from spikeloom.gen.design import Design
 from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.folding.find import auto
+from spikeloom.quant.ir.netfile import load
 from spikeloom.sim.simulators.start import without_initial_values
 from spikeloom.sim.verify import verify
 
@@ -43,6 +47,19 @@ def test_the_copy() -> None:
         "  always @(posedge clk) spikeloom_first_edge <= 1'b0;",
     ]
     assert copy.index("spikeloom_first_edge <=") < copy.index("module topmost")
+
+
+def test_every_write_to_a_memory_waits(tmp_path: Path) -> None:
+    """Those of the library too: its block RAM, and the register file of an ASIC."""
+    network = load(Path(__file__).parents[2] / "models" / "digits-t4w4.safetensors")
+    contents = emit.write(Design(network, auto(network, 2304)), tmp_path)
+    text = (tmp_path / contents["verilog"]).read_text()
+    lines = without_initial_values(text, contents["top"]).splitlines()
+    memories = set(re.findall(r"^\s+reg (?:\[[^]]+\] )?(\\?\S+) +\[[^]]+\];", text, re.M))
+    found = ((k, re.match(r"\s+(?:if .*\) )?(\S+) ?\[.*\] <= ", line)) for k, line in enumerate(lines))
+    writes = [k for k, write in found if write and write[1] in memories]
+    assert "_block_ram (" in text and len(writes) > 3
+    assert all("spikeloom_first_edge" in lines[k - 1] for k in writes), [lines[k] for k in writes]
 
 
 def test_a_reset_that_does_not_arrive(tmp_path: Path, cache: Path) -> None:
