@@ -110,14 +110,25 @@ PADS = {
 }
 """Windows with a value for each channel around the frame."""
 
-ALL = GEOMETRIES | UNEVEN | PADS
+LARGE = {
+    "block RAM": dict(padding=around(1), rows=4, width=40, height=4, credits=9, i_format=WordFormat(4, 1, 0, 255)),
+    "columns, block RAM": dict(columns=True, padding=((1, 1), (0, 0)), rows=4, width=44, height=4, credits=9,
+                               i_format=WordFormat(4, 1, 0, 255)),
+}  # fmt: skip
+"""Windows in block RAM, with the register behind it."""
+
+ALL = GEOMETRIES | UNEVEN | PADS | LARGE
 
 PAUSES = ((0.0, 0.0), (0.6, 0.0), (0.0, 0.6), (0.3, 0.3))
 PAUSED = [
     *((g, shares) for shares in PAUSES for g in GEOMETRIES if "scans" not in g),
     *(pytest.param(g, shares, marks=[pytest.mark.slow] * (shares != PAUSES[-1]))
-      for shares in PAUSES for g in UNEVEN | PADS),
+      for shares in PAUSES for g in UNEVEN | PADS | LARGE),
 ]
+
+
+def test_large_windows_have_the_register() -> None:
+    assert all(window(**LARGE[geometry]).latency == 2 for geometry in LARGE)
 
 
 def stage(spec: WindowSpec) -> StageSpec:
