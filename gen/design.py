@@ -106,7 +106,7 @@ class Design:
         most = most_waiting(self.layers, {stage.name: stage for stage in self._built})
         depths = {
             stage.name: [
-                max(skip.occupied, room, *merge.needs)
+                merge.holding(max(skip.occupied, room))
                 for skip, room, merge in zip(laws[stage.name].skips, most[stage.name], stage.merges, strict=True)
             ]
             for stage in self._built

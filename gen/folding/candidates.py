@@ -137,7 +137,7 @@ def _in_logic(stage: StageSpec) -> StageSpec:
 
 def merge_depth(merge: MergeSpec, lag: float) -> int:
     """Words of a shortcut's FIFO in which ``lag`` pixels wait."""
-    return max(*merge.needs, ceil(lag * merge.words))
+    return merge.holding(ceil(lag * merge.words))
 
 
 def _shortcuts(merges: Sequence[MergeSpec], occupancy: Sequence[float]) -> np.ndarray:

@@ -57,8 +57,8 @@ def stage_floor(
     """The floors of ``folds`` of ``layer``, by default of all. ``logic``: each also with its weights in LUTs where they
     would be in block RAM; ``skips``: all-zero words may be skipped, so that no walk bounds the cycles."""
     head, found = head_of(layer), []
-    rows: dict[int, int] = {}  # by inputs
-    arrays: dict[tuple[int, int], tuple[ArrayFloor, float, float]] = {}  # by outputs and inputs: folds of time share
+    rows: dict[tuple[int, int], int] = {}  # by inputs and pixels
+    arrays: dict[tuple[int, int], tuple[ArrayFloor, float, float]] = {}  # by outputs and inputs: the others share
     for fold in fold_choices(layer) if folds is None else folds:
         try:
             head.check(layer, fold)
@@ -66,10 +66,10 @@ def stage_floor(
         except PlanError:
             continue
         cycles = max(window.i_words, window.results if skips else window.cycles)
-        if fold.inputs not in rows:
-            rows[fold.inputs] = window_floor(window)
+        if (read := (fold.inputs, fold.pixels)) not in rows:
+            rows[read] = window_floor(window)
         if array is None:
-            found.append((cycles, rows[fold.inputs], 0, 0.0, 0))
+            found.append((cycles, rows[read], 0, 0.0, 0))
             continue
         if (key := (fold.outputs, fold.inputs)) not in arrays:
             floor = array_floor(array)
@@ -77,9 +77,9 @@ def stage_floor(
         floor, adder, table = arrays[key]
         adders = adder * lanes_of(array)
         if floor.rom is not None:
-            found.append((cycles, rows[fold.inputs], floor.rom.ebr, adders, floor.bits))
+            found.append((cycles, rows[read], floor.rom.ebr, adders, floor.bits))
         if floor.rom is None or (logic and folds is None):
-            found.append((cycles, rows[fold.inputs], 0, adders + table, floor.bits))
+            found.append((cycles, rows[read], 0, adders + table, floor.bits))
     return StageFloor(layer.name, *np.array(found, float).reshape(-1, 5).T)
 
 
@@ -89,5 +89,5 @@ def window_floor(window: WindowGeometry) -> int:
     depth, style = spec.memory
     width = window.i_format.width
     if spec.columns:
-        return spec.rows * mapped(depth, width, style).ebr
-    return 0 if style == "auto" else -(-depth * width // BLOCK_BITS)
+        return spec.pixels * spec.rows * mapped(depth, width, style).ebr
+    return 0 if style == "auto" else spec.pixels * -(-depth * width // BLOCK_BITS)

@@ -17,35 +17,41 @@ __all__ = ["Fold", "dump_folds", "folds_line", "folds_toml", "parse_folds", "rea
 
 @dataclass(frozen=True)
 class Fold:
-    """What a stage computes in one cycle: ``outputs`` x ``inputs`` channels x ``steps`` time steps; with ``skip``,
-    window words that are all zero cost no cycle; with ``logic``, its weights are in LUTs, not in block RAM."""
+    """What a stage computes in one cycle: ``outputs`` x ``inputs`` channels x ``steps`` time steps, of each of
+    ``pixels`` neighbouring pixels of a row; with ``skip``, window words that are all zero cost no cycle; with
+    ``logic``, its weights are in LUTs, not in block RAM."""
 
     outputs: int
     inputs: int
     steps: int
     skip: bool = False
     logic: bool = False
+    pixels: int = 1
 
     def __str__(self) -> str:
         return self.text()
 
     def text(self, times: str = " x ", comma: str = ", ", flags: Sequence[str] | None = None) -> str:
-        """``8 x 3 x 1, skip, logic``: outputs, inputs and time steps with ``times`` between them, and behind ``comma``
-        each of ``flags`` (all of them by default) that is set."""
+        """``8 x 3 x 1, skip, logic, 2 pixels``: outputs, inputs and time steps with ``times`` between them, and behind
+        ``comma`` each of ``flags`` (all of them by default) that is set, and the pixels where they are several."""
         sizes = times.join(str(getattr(self, name)) for name in _FOLD.needed)
-        return sizes + "".join(comma + name for name in (_FOLD.more if flags is None else flags) if getattr(self, name))
+        more = [name for name in (_FLAGS if flags is None else flags) if getattr(self, name)]
+        more += [f"{self.pixels} pixels"] if self.pixels > 1 else []
+        return sizes + "".join(comma + name for name in more)
 
 
+_FLAGS = [field.name for field in fields(Fold) if field.default is False]
 _FOLD = Table(
     {field.name: Integer(1) for field in fields(Fold) if field.default is MISSING},
-    {field.name: Truth() for field in fields(Fold) if field.default is not MISSING},
+    {field.name: Truth() if field.default is False else Integer(1) for field in fields(Fold)
+     if field.default is not MISSING},
     closed=True,
-)
+)  # fmt: skip
 
 
 def read_folds(path: str | Path) -> dict[str, Fold]:
     """Read a fold file (TOML): a table for each stage with the integers outputs, inputs and steps; skip and logic, true
-    or false, may be left out. Raises PlanError, naming file, stage and key."""
+    or false, and the integer pixels may be left out. Raises PlanError, naming file, stage and key."""
     try:
         tables = read_toml(Path(path))
     except FileNotFoundError:
@@ -80,11 +86,11 @@ def dump_folds(folds: Mapping[str, Fold]) -> dict[str, dict[str, Any]]:
 
 
 def folds_toml(folds: Mapping[str, Fold]) -> str:
-    """The text of a fold file, which :func:`read_folds` reads; flags that are not set are left out."""
-    lines = []
+    """The text of a fold file, which :func:`read_folds` reads; what is as it is by default is left out."""
+    lines, usual = [], {field.name: field.default for field in fields(Fold)}
     for name, table in dump_folds(folds).items():
         lines += [f'["{"".join(map(_escaped, name))}"]']
-        lines += [f"{key} = {json.dumps(value)}" for key, value in table.items() if value is not False]
+        lines += [f"{key} = {json.dumps(value)}" for key, value in table.items() if value != usual[key]]
     return "\n".join(lines) + "\n"
 
 
@@ -94,7 +100,7 @@ def folds_line(folds: Mapping[str, Fold]) -> str:
 
 
 def _keys() -> str:
-    return f"{', '.join(_FOLD.needed)} (integers), and perhaps {' and '.join(_FOLD.more)} (true or false)"
+    return f"{', '.join(_FOLD.needed)} (integers), and perhaps {', '.join(_FLAGS)} (true or false) and pixels"
 
 
 def _dotted(name: str, table: Any) -> str | None:

@@ -9,6 +9,7 @@ import numpy as np
 from ...hdl.cores.protocol import CoreSpec
 from ...hdl.cores.serialiser.spec import SerialiserSpec
 from ...hdl.cores.synapse.spec import SynapseSpec
+from ...hdl.streams.blocks import Blocks
 from ...hdl.streams.words import WordFormat
 from ...quant.ir.node import Node
 from ..errors import PlanError
@@ -24,8 +25,8 @@ class Chain:
     """The cores of a stage behind its window, while they are put together.
 
     Parameters: ``layer``; ``synapse``, the array; ``started``, the node whose bias its accumulators begin with, if any.
-    Attributes: ``cores``, the array first; ``ranges`` (Co, 2) of what leaves the last of them; ``cycles`` between
-    currents.
+    Attributes: ``cores``, the array first; ``ranges`` (n, 2) of what leaves the last of them, in :attr:`order`;
+    ``cycles`` between currents.
     """
 
     layer: StageNodes
@@ -36,7 +37,19 @@ class Chain:
     cycles: int = field(init=False, default=1)
 
     def __post_init__(self) -> None:
-        self.cores, self.ranges = [self.synapse], self.synapse.ranges
+        self.cores, self.ranges = [self.synapse], self.synapse.ranges[self.order]
+
+    @property
+    def blocks(self) -> Blocks:
+        """The pixels that are computed together; one by one where there are none."""
+        synapse = self.synapse
+        return Blocks(self.layer.o_width, synapse.pixels, len(synapse.weight), synapse.outputs)
+
+    @property
+    def order(self) -> np.ndarray:
+        """The channel of every element that leaves for the pixels computed together, as they come. What cores are
+        given by channel, they are given in this order."""
+        return self.blocks.order
 
     @property
     def form(self) -> WordFormat:
@@ -54,18 +67,21 @@ class Chain:
         self.ranges = ranges
 
     def rest(self, node: Node, bias: np.ndarray) -> np.ndarray:
-        """What of the ``bias`` of ``node`` is still to be added: nothing, where the accumulators begin with it."""
-        return np.zeros_like(bias) if node is self.started else bias
+        """What of the ``bias`` of ``node`` is still to be added, in :attr:`order`: nothing, where the accumulators
+        begin with it."""
+        return (np.zeros_like(bias) if node is self.started else bias)[self.order]
 
     def share(self, cycles: int) -> None:
-        """Let channels share what comes next, as far as ``cycles`` between currents allow."""
+        """Let channels share what comes next, as far as ``cycles`` between currents allow; pixels always do, for a
+        word that leaves is of one pixel."""
         self.cycles = cycles
+        several = self.synapse.pixels > 1
         end = next((node for node in self.layer.nodes if type(node) in tails()), None)
-        if end is not None and not self.layer.shortcuts and tail_of(end).whole(self, end, cycles):
+        if end is not None and not (self.layer.shortcuts or several) and tail_of(end).whole(self, end, cycles):
             return
-        lanes = self._lanes(cycles)
         worth = self.started is None or tail_of(self.started).shares or self.layer.shortcuts
-        if lanes < self.synapse.outputs and worth:
+        lanes = self._lanes(cycles) if worth else self.synapse.outputs
+        if lanes < self.synapse.results:
             self.append(SerialiserSpec(self.synapse.o_format, lanes), self.ranges)
 
     def _lanes(self, cycles: int) -> int:
@@ -89,4 +105,4 @@ def shared_lanes(synapse: SynapseSpec, cycles: int | None = None) -> int:
     if synapse.scans > 1:
         return synapse.outputs
     cycles = synapse.words if cycles is None else cycles
-    return next(n for n in divisors(synapse.outputs) if synapse.outputs // n <= cycles)
+    return next(n for n in divisors(synapse.outputs) if synapse.results // n <= cycles)

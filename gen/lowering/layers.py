@@ -108,6 +108,12 @@ class StageNodes:
         return c, c
 
     @property
+    def o_width(self) -> int:
+        """Pixels of a row of what leaves."""
+        node = self.nodes[0]
+        return node.windows.places(self.source.shape[1:])[1] if isinstance(node, Conv2d) else 1
+
+    @property
     def groups(self) -> int:
         """Groups of a grouped convolution, each of which takes its own channels; else 1."""
         node = self.nodes[0]

@@ -19,6 +19,7 @@ from ..cores.window.law import WindowLaw
 from ..cores.window.sparse_law import ScanCosts
 from ..cores.window.spec import WindowSpec
 from ..cost.parts import Parts
+from .blocks import BlockFifo, BlockFifoSpec, Blocks
 from .counter import counter
 from .element import ElementCore, ElementSpec
 from .fifo import Fifo, FifoSpec
@@ -71,13 +72,22 @@ class StageSpec(ElementSpec):
         return words_of_result(self.cores)
 
     @property
-    def fifo_words(self) -> int:
-        """Depth of the FIFO: room for all results that the window has credits for."""
-        return self.window.credits * self.result_words
+    def blocks(self) -> Blocks:
+        """The pixels that it works on together, and their channels, where there are several."""
+        window, outputs = self.window, self.o_format.lanes * self.result_words // self.window.pixels
+        return Blocks(window.o_size[1], window.pixels, outputs * window.groups, outputs)
 
     @property
-    def fifo(self) -> FifoSpec:
+    def fifo_words(self) -> int:
+        """Words in the FIFO: room for all results, or blocks of them, that the window has credits for."""
+        each = self.result_words * (self.window.groups if self.window.pixels > 1 else 1)
+        return self.window.credits * each
+
+    @property
+    def fifo(self) -> FifoSpec | BlockFifoSpec:
         """The FIFO at the end."""
+        if self.window.pixels > 1:
+            return BlockFifoSpec(self.blocks, self.o_format.lanes, self.o_width, self.window.credits)
         return FifoSpec(self.o_width, self.fifo_words)
 
     @property
@@ -105,7 +115,15 @@ class StageSpec(ElementSpec):
         *before, last = self.cores
         for core in before:
             x = core.compute(x, *(next(waiting) for _ in core.extras))
-        return last.packed(x, *waiting)
+        x, packed = last.packed(x, *waiting)
+        return (self._in_order(x), self._in_order(packed)) if self.window.pixels > 1 else (x, packed)
+
+    def _in_order(self, x: np.ndarray) -> np.ndarray:
+        """Words (n, ...) of blocks to those pixel by pixel."""
+        blocks, lanes = self.blocks, self.o_format.lanes
+        words = Blocks(blocks.width, blocks.pixels, blocks.channels // lanes, blocks.outputs // lanes)
+        each = x.reshape(-1, words.pixels * words.channels, *x.shape[1:])
+        return words.spread(each).reshape(-1, *x.shape[1:])
 
     @property
     def core_names(self) -> list[str]:
@@ -119,7 +137,7 @@ class StageSpec(ElementSpec):
         found = {"": own, "window": self.window.parts()}
         found |= {name: core.parts() for name, core in zip(self.core_names, self.cores, strict=True)}
         found["fifo"] = self.fifo.parts()
-        own.counter(self.result_words)
+        own.counter(self.result_words if self.window.pixels == 1 else 1)
         own.logic["stage"] += 1
         return found
 
@@ -187,15 +205,16 @@ class Stage(ElementCore):
             m.d.comb += [core.i.valid.eq(before.o.valid), Value.cast(core.i.payload).eq(before.o.payload)]
             before = core
         m.d.comb += window.hold.eq(Cat(holds).any())
-        m.submodules.fifo = fifo = Fifo(self.spec.fifo)
-        # The credits of the window guarantee that the FIFO is ready; one comes back when all of a result has left.
-        left = Signal()
-        _, last_part = counter(m, self.spec.result_words, left, "parts_left")
-        m.d.comb += [
-            fifo.i.valid.eq(before.o.valid),
-            fifo.i.payload.eq(before.o.payload),
-            left.eq(fifo.o.valid & fifo.o.ready),
-            window.taken.eq(left & last_part),
-        ]
+        # The credits of the window guarantee that there is room in the FIFO.
+        spec = self.spec.fifo
+        if isinstance(spec, BlockFifoSpec):
+            m.submodules.fifo = fifo = BlockFifo(spec)
+            m.d.comb += window.taken.eq(fifo.left)
+        else:
+            m.submodules.fifo = fifo = Fifo(spec)
+            left = Signal()  # a credit comes back when all of a result has left
+            _, last_part = counter(m, self.spec.result_words, left, "parts_left")
+            m.d.comb += [left.eq(fifo.o.valid & fifo.o.ready), window.taken.eq(left & last_part)]
+        m.d.comb += [fifo.i.valid.eq(before.o.valid), fifo.i.payload.eq(before.o.payload)]
         wiring.connect(m, fifo.o, wiring.flipped(self.o))
         return m

@@ -8,6 +8,7 @@ import numpy as np
 
 from ....hdl.cores.initial.spec import InitialSpec
 from ....hdl.cores.neuron.spec import NeuronSpec
+from ....hdl.streams.blocks import Blocks
 from ....hdl.streams.words import WordFormat
 from ....quant.ir.ops import IF
 from ..chain import Chain
@@ -39,6 +40,7 @@ class Neurons(Tail):
             chain.synapse.scans,
             constant=chain.constant,
             counts=layer.counts[1],
+            blocks=chain.blocks,
         )
         for core in cores:
             chain.append(core, core.o_ranges if isinstance(core, InitialSpec) else chain.ranges)
@@ -53,18 +55,24 @@ def neuron_cores(
     *,
     constant: bool,
     counts: bool = False,
+    blocks: Blocks | None = None,
 ) -> list[InitialSpec | NeuronSpec]:
     """The cores of ``neuron`` for T = ``steps`` behind current words of ``i_format``.
 
-    Parameters: ``ranges`` (Co, 2), range of each channel's current; ``scans``, current words of a neuron;
-    ``constant``, the current is the same in every time step and comes once; ``counts``, spikes leave as their number.
+    Parameters: ``ranges`` (n, 2), range of each current in the order of the words; ``scans``, current words of a
+    neuron; ``constant``, the current is the same in every time step and comes once; ``counts``, spikes leave as their
+    number; ``blocks`` of pixels that are computed together, None where they come one by one.
     """
     v0 = neuron.v0.reshape(len(neuron.v0), -1)
     common = v0.min(1)  # what the neurons of a channel have in common stays in the spike tests
+    order = np.arange(len(v0)) if blocks is None else blocks.order
     added = None
     if (v0 != v0[:, :1]).any():
+        offset = (v0 - common[:, None]).T
+        if blocks is not None:
+            offset = blocks.gathered(offset.reshape(-1, blocks.width, blocks.channels))
         added = InitialSpec(
-            offset=(v0 - common[:, None]).T,
+            offset=offset,
             i_format=i_format,
             ranges=ranges,
             scans=scans,
@@ -73,9 +81,9 @@ def neuron_cores(
         )
         ranges, i_format, constant = added.o_ranges, added.o_format, constant and not neuron.adds_up
     neurons = NeuronSpec(
-        threshold=neuron.threshold,
-        bias=neuron.bias,
-        v0=common,
+        threshold=neuron.threshold[order],
+        bias=neuron.bias[order],
+        v0=common[order],
         rule=neuron.rule,
         strict=neuron.strict,
         time_steps=steps,

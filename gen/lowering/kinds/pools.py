@@ -36,6 +36,11 @@ class Pools(Head):
             raise PlanError(
                 f"{layer.name}: fold skip=true does not fit, a pool looks at every word; leave skip out"
             )
+        if fold.pixels > 1:
+            raise PlanError(
+                f"{layer.name}: fold pixels={fold.pixels} does not fit, a pool has no weights that pixels could share; "
+                "choose more outputs and inputs, and leave pixels out"
+            )
 
     def lower(self, layer: StageNodes, fold: Fold) -> tuple[WindowGeometry, list[CoreSpec]]:
         """The window of the pool; its array."""

@@ -35,10 +35,10 @@ class Quantiser(Tail):
         """The quantiser, with the bias that is left."""
         spec = RequantSpec(
             bias=chain.rest(node, node.bias),
-            shift=node.shift,
+            shift=node.shift[chain.order],
             lo=node.lo,
             hi=node.hi,
             i_format=chain.form,
             ranges=chain.ranges,
         )
-        chain.append(spec, np.tile([node.lo, node.hi], (len(node.bias), 1)))
+        chain.append(spec, np.tile([node.lo, node.hi], (len(chain.order), 1)))

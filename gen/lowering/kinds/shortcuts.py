@@ -16,15 +16,17 @@ __all__ = ["add_shortcut"]
 def add_shortcut(chain: Chain, skip: StageShortcut) -> None:
     """Add the words of ``skip`` to the currents of ``chain``; its FIFO has no limit yet."""
     layer, synapse = chain.layer, chain.synapse
+    blocks = chain.blocks
     merge = MergeSpec(
-        gain=_gain(layer, skip, len(chain.ranges)),
+        gain=_gain(layer, skip, blocks.channels)[chain.order],
         first=skip.offset,
         channels=skip.signal.shape[0],
         shortcut_format=_words(skip, layer.steps, chain.form.lanes),
         i_format=chain.form,
         scans=synapse.scans,
-        result_words=synapse.outputs // chain.form.lanes,
+        result_words=synapse.results // chain.form.lanes,
         ranges=chain.ranges,
+        blocks=blocks if blocks.pixels > 1 else None,
     )
     chain.append(merge, merge.o_ranges)
 

@@ -55,7 +55,7 @@ class StaircaseTail(Tail):
 
     def lower(self, chain: Chain, node: Staircase) -> None:
         """The staircase."""
-        levels = node.levels
+        levels = node.levels[chain.order]
         ends = np.stack([levels.min(1), levels.max(1)], 1)
         chain.append(circuit(chain, node), ends)
 
@@ -66,7 +66,7 @@ def circuit(chain: Chain, node: Staircase) -> Stairs:
     if node.threshold.shape[1] <= COMPARED:
         return StaircaseSpec(**given)
     pipeline = SearchSpec(**given)
-    if chain.form.lanes < chain.synapse.outputs or (one := serial(chain, node, chain.cycles)) is None:
+    if chain.form.lanes < chain.synapse.results or (one := serial(chain, node, chain.cycles)) is None:
         return pipeline
     return min(pipeline, one, key=size)
 
@@ -91,8 +91,9 @@ def serial(chain: Chain, node: Staircase, cycles: int) -> SerialSpec | None:
 
 def parameters(node: Staircase, chain: Chain, form: WordFormat) -> dict[str, Any]:
     """What all circuits of ``node`` are given, behind words of ``form``."""
-    values = None if node.values is None else node.levels
-    return {"threshold": node.threshold, "low": node.low, "values": values, "i_format": form, "ranges": chain.ranges}
+    values = None if node.values is None else node.levels[chain.order]
+    threshold = node.threshold[chain.order]
+    return {"threshold": threshold, "low": node.low, "values": values, "i_format": form, "ranges": chain.ranges}
 
 
 def size(spec: Stairs | SerialiserSpec) -> float:

@@ -22,6 +22,9 @@ from .shortcuts import add_shortcut
 
 __all__ = ["Synapses"]
 
+MOST_PIXELS = 8
+"""Pixels that the search computes together at most; a fold file may ask for more."""
+
 
 @head(Conv2d, Linear)
 class Synapses(Head):
@@ -30,19 +33,22 @@ class Synapses(Head):
     currents = True
 
     def choices(self, layer: StageNodes) -> list[Fold]:
-        """Divisors of outputs, inputs and time steps; whole kernel columns at once too."""
+        """Divisors of outputs, inputs and time steps; whole kernel columns at once too; several pixels."""
         outputs, inputs = layer.channels
         if layer.groups > 1:
             pairs = groups.choices(layer)
         else:
             pairs = [(o, i) for o in divisors(outputs) for i in (*divisors(inputs), *_column_inputs(layer))]
-        return [Fold(o, i, s) for o, i in pairs for s in divisors(layer.time_fold)]
+        folds = [Fold(o, i, s) for o, i in pairs for s in divisors(layer.time_fold)]
+        return folds + [replace(fold, pixels=n) for fold in folds for n in _pixels(layer, fold)]
 
     def check(self, layer: StageNodes, fold: Fold) -> None:
         """Refuse what does not divide, and skipping where it has no hardware."""
         if layer.groups > 1:
             groups.check(layer, fold)
         refuse_undivided(layer, fold, _column_inputs(layer))
+        if fold.pixels > 1:
+            _check_pixels(layer, fold)
         if fold.skip and self.chunk(layer, fold.inputs) == 1:
             remedy, channels, node = "leave skip out", layer.channels[1], layer.nodes[0]
             if isinstance(node, Conv2d) and node.pad is not None:
@@ -101,7 +107,7 @@ def _array(layer: StageNodes, fold: Fold) -> SynapseSpec:
     return SynapseSpec(
         weight=weight,
         weight_bits=node.weight_bits,
-        i_format=replace(form, lanes=fold.inputs),
+        i_format=replace(form, lanes=fold.inputs * fold.pixels),
         outputs=fold.outputs,
         steps=fold.steps if layer.time_fold > 1 else form.steps,
         sum_time=layer.adds_up,
@@ -109,6 +115,7 @@ def _array(layer: StageNodes, fold: Fold) -> SynapseSpec:
         blocks=blocks,
         addressed=fold.skip,
         logic=fold.logic,
+        pixels=fold.pixels,
         figures=layer.column_figures if columns else layer.figures,
     )
 
@@ -160,10 +167,47 @@ def _geometry(layer: StageNodes, fold: Fold, columns: bool) -> WindowGeometry:
         pad=() if node.pad is None else tuple(node.pad.tolist()),
         dilation=node.windows.dilation,
         columns=columns,
+        pixels=fold.pixels,
     )
     if layer.groups == 1:
         return whole
     return replace(whole, order="channels", part=max(1, node.weight.shape[1] // fold.inputs))
+
+
+def _pixels(layer: StageNodes, fold: Fold) -> list[int]:
+    """Numbers of pixels above one for which ``fold`` has room, that the search tries: powers of two."""
+    if layer.groups > 1 or fold.steps < layer.time_fold or layer.o_width < 2:
+        return []
+    most = min(MOST_PIXELS, layer.o_width, _words(layer, fold))
+    return [n for n in (2, 4, 8) if n <= most]
+
+
+def _words(layer: StageNodes, fold: Fold) -> int:
+    """Words of a walk of ``fold``."""
+    node = layer.nodes[0]
+    assert isinstance(node, Conv2d | Linear)
+    return node.weight[0].size // fold.inputs
+
+
+def _check_pixels(layer: StageNodes, fold: Fold) -> None:
+    """Refuse several pixels at once where there is no hardware for them."""
+    reason, remedy = "", "leave pixels out"
+    if layer.groups > 1:
+        reason = "a grouped convolution walks a part of a pixel only"
+    elif fold.skip:
+        reason = "words of several pixels are hardly ever all zero, so none is skipped"
+        remedy += ", or skip"
+    elif fold.steps < layer.time_fold:
+        reason = f"the membranes of several pixels cannot wait for the next scan, steps={fold.steps}"
+        remedy = f"choose steps={layer.time_fold}, or {remedy}"
+    elif fold.pixels > layer.o_width:
+        reason = f"a row of the result has {layer.o_width}"
+        remedy = f"choose at most {layer.o_width}, or {remedy}" if layer.o_width > 1 else remedy
+    elif fold.pixels > (words := _words(layer, fold)):
+        reason = f"a walk of {words} words has no time to hand out the results of so many"
+        remedy = f"choose at most {words}, fewer inputs, or {remedy}"
+    if reason:
+        raise PlanError(f"{layer.name}: fold pixels={fold.pixels} does not fit, {reason}; {remedy}")
 
 
 def _span(cores: list[CoreSpec]) -> int:

@@ -17,6 +17,7 @@ from ...memory.style import memory_style
 from ...streams.counter import counter
 from ...streams.words import shape_for
 from ..synapse.adders import Addend, tree
+from .blocks import block_memory
 from .spec import MergeSpec
 
 __all__ = ["Merge"]
@@ -62,7 +63,10 @@ class Merge(wiring.Component):
         neuron_ends = Signal()
         m.d.comb += neuron_ends.eq(self.i.valid & last_scan)
         group, _ = counter(m, spec.groups, neuron_ends, "group")
-        word = self._fifo(m, platform, neuron_ends & selected(m, group, [int(t) for t in spec.takes], "takes"))
+        if spec.blocks is not None:
+            word = block_memory(m, platform, spec, self.skip, group, neuron_ends, self.scanned, self.hold)
+        else:
+            word = self._fifo(m, platform, neuron_ends & selected(m, group, [int(t) for t in spec.takes], "takes"))
 
         # The word comes out of its memory in the next cycle and out of a register in the one after.
         group_1, scan_1 = self._later(m, group, "group_1"), self._later(m, scan, "scan_1")

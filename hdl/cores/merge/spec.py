@@ -12,10 +12,12 @@ import numpy as np
 from ...bounds import largest, reaches, whole
 from ...cost.parts import Parts, bits_of, index_bits
 from ...memory.style import memory_style
+from ...streams.blocks import Blocks
 from ...streams.law import Link
 from ...streams.words import WordFormat, bits_for
 from ..protocol import CoreSpec
 from ..synapse.trees import levels
+from .blocks import BlockShortcutLaw, block_memory_parts
 from .law import ShortcutLaw
 
 if TYPE_CHECKING:
@@ -37,8 +39,10 @@ class MergeSpec(CoreSpec):
         scans: current words of a neuron, each with a group of its time steps.
         result_words: current words of a result (where neurons are shared).
         ranges: (Co, 2), range of each channel's current.
-        depth: words that the FIFO holds. None: as many as come, with which the cycle law finds the depth; such a
-            merge has no hardware.
+        blocks: of pixels whose currents come together, None where they come pixel by pixel; ``gain`` and ``ranges`` are
+            then those of the currents of a block as they come.
+        depth: words that the FIFO holds, whole blocks where there are any. None: as many as come, with which the cycle
+            law finds the depth; such a merge has no hardware.
     """
 
     NAME: ClassVar[str] = "merge"
@@ -51,6 +55,7 @@ class MergeSpec(CoreSpec):
     scans: int
     result_words: int
     ranges: np.ndarray
+    blocks: Blocks | None = None
     depth: int | None = None
 
     def __post_init__(self) -> None:
@@ -62,8 +67,21 @@ class MergeSpec(CoreSpec):
             raise ValueError(f"Shortcut words must have {lanes} lanes, not {self.shortcut_format.lanes}")
         if self.first % lanes or self.channels % lanes:
             raise ValueError(f"lanes={lanes} must divide the {self.channels} channels of the shortcut and {self.first}")
-        if self.depth is not None and self.depth < max(self.needs):
-            raise ValueError(f"The FIFO must hold the {max(self.needs)} words of a result, not {self.depth}")
+        if self.depth is not None and self.depth != self.holding(self.depth):
+            raise ValueError(f"The FIFO must hold {self.holding(self.depth)} words at least, not {self.depth}")
+
+    def holding(self, words: int) -> int:
+        """The least depth of a FIFO that holds so many ``words``: those of a result at least, and whole blocks."""
+        if self.blocks is None:
+            return max(words, *self.needs)
+        block = self.blocks.pixels * self.words
+        return max(1, -(-words // block)) * block
+
+    @property
+    def of_blocks(self) -> Blocks:
+        """The blocks of pixels, where there are any."""
+        assert self.blocks is not None
+        return self.blocks
 
     @property
     def slots(self) -> int:
@@ -77,13 +95,13 @@ class MergeSpec(CoreSpec):
         """The words of the shortcut."""
         return (self.shortcut_format,)
 
-    def extra_laws(self, links: Sequence[Link], delay: int) -> list[ShortcutLaw]:
+    def extra_laws(self, links: Sequence[Link], delay: int) -> Sequence[ShortcutLaw | BlockShortcutLaw]:
         """The law of its FIFO."""
-        return [ShortcutLaw(self, links[0], delay)]
+        return [(ShortcutLaw if self.blocks is None else BlockShortcutLaw)(self, links[0], delay)]
 
     @property
     def groups(self) -> int:
-        """Groups of channels, one after the other."""
+        """Groups of channels, one after the other; of a block, those of all its pixels."""
         return len(self.gain) // self.i_format.lanes
 
     @property
@@ -95,7 +113,8 @@ class MergeSpec(CoreSpec):
     def takes(self) -> list[bool]:
         """Whether each group takes a word of the shortcut."""
         lanes = self.i_format.lanes
-        return [self.first <= g * lanes < self.first + self.channels for g in range(self.groups)]
+        firsts = np.arange(0, len(self.gain), lanes) if self.blocks is None else self.blocks.order[::lanes]
+        return [self.first <= first < self.first + self.channels for first in firsts.tolist()]
 
     @cached_property
     def needs(self) -> list[int]:
@@ -143,8 +162,11 @@ class MergeSpec(CoreSpec):
         """Model: currents (n, lanes, steps) and shortcut words (k, lanes, T) to sums (n, lanes, steps)."""
         lanes, steps = self.i_format.lanes, self.i_format.steps
         x = self.i_format.checked(currents).reshape(-1, self.groups, self.scans, lanes, steps)
-        s = self.shortcut_format.checked(skip).reshape(len(x), self.channels, -1)
-        s = np.pad(s, ((0, 0), (self.first, len(self.gain) - self.first - self.channels), (0, 0)))
+        s = self.shortcut_format.checked(skip).reshape(-1, self.channels, skip.shape[2])
+        whole = len(self.gain) if self.blocks is None else self.blocks.channels
+        s = np.pad(s, ((0, 0), (self.first, whole - self.first - self.channels), (0, 0)))
+        if self.blocks is not None:
+            s = self.blocks.gathered(s.reshape(-1, self.blocks.width, *s.shape[1:]))
         s = (s * self.gain[:, None]).reshape(len(x), self.groups, 1, lanes, -1)
         if self.sums:
             s = s.sum(-1, keepdims=True)
@@ -156,13 +178,17 @@ class MergeSpec(CoreSpec):
         """What it is made of: the shortcut's FIFO, the products of its bits, the sums."""
         parts = Parts()
         form, skip = self.i_format, self.shortcut_format
-        parts.memory(self.slots, skip.width, memory_style(self.slots, skip.width))
         parts.logic["merge"] += 1
-        level = self.slots.bit_length()
-        parts.registers(2 * level)
-        parts.logic["level bit"] += 2 * level
-        for count in (self.slots, self.slots, self.groups, self.scans, len(self.needs)):
-            parts.counter(count)
+        if self.blocks is not None:
+            block_memory_parts(self, parts)
+            parts.counter(self.groups)
+        else:
+            parts.memory(self.slots, skip.width, memory_style(self.slots, skip.width))
+            level = self.slots.bit_length()
+            parts.registers(2 * level)
+            parts.logic["level bit"] += 2 * level
+            for count in (self.slots, self.slots, self.groups, self.scans, len(self.needs)):
+                parts.counter(count)
         parts.registers(2 + self.depth_of_products + 1)  # valid
         parts.registers((2 + self.depth_of_products) * form.width)  # the currents wait
         bits = bits_for(*self.element)[0]
@@ -187,7 +213,8 @@ class MergeSpec(CoreSpec):
         gains = self.gain.reshape(self.groups, self.i_format.lanes)
         changing = (gains != gains[:1]).any(0)
         width = int(bits_of(np.array([min(0, gains.min())]), np.array([max(0, gains.max())]))[0])
-        parts.table(self.groups, int(changing.sum()) * width)
+        pixels = 1 if self.blocks is None else self.blocks.pixels
+        parts.table(self.groups // pixels, int(changing.sum()) * width)
         parts.registers(int(changing.sum()) * width + (index_bits(self.groups) if changing.any() else 0))
         parts.logic["gain gate"] += int(changing.sum()) * products * bits * width
         if bits == 1:

@@ -111,7 +111,7 @@ class _Gates:
     def __init__(self, m: Module, spec: SynapseSpec, weights: list[list[Value]], word: Value) -> None:
         self._spec, self._weights, self._word = spec, weights, word
         self._bits = spec.terms * spec.plane_count
-        self.places: list[Place] = [(o, bit) for o in range(spec.outputs) for bit in range(self._bits)]
+        self.places: list[Place] = [(o, bit) for o in range(spec.results) for bit in range(self._bits)]
         self.later = _Later(m)
 
     def __call__(self, o: int, bit: int, k: int, cycles: int) -> tuple[Value, Value]:

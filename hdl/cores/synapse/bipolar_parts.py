@@ -49,11 +49,11 @@ def _passed(inputs: int) -> int:
 def count_parts(core: SynapseSpec, parts: Parts) -> None:
     """Trees of counts, and a subtraction behind each of inputs that are chosen; memory, waiting weights and the sums of
     all inputs not included."""
-    lanes, inputs = core.terms * core.plane_count, core.inputs
+    lanes, inputs = core.copies * core.plane_count, core.inputs
     places = core.outputs * lanes
     parts.registers(core.blocks * lanes * int(waiting(core).sum()))
     alike = 0 if core.inverts else core.outputs - core.blocks  # lowest bits that no weight changes, but one a block
-    parts.registers(-alike * core.terms * levels(core.plane_count))
+    parts.registers(-alike * core.copies * levels(core.plane_count))
     if (tree := _tree(core)) is None:
         parts.registers(3 * places - alike * lanes if inputs == 2 else 0)
         parts.logic["gate"] += places * (3 if inputs == 2 else 1)
@@ -80,7 +80,7 @@ def word_parts(core: SynapseSpec, parts: Parts) -> None:
     bits, signed = bits_for(low, high)
     most = core.inputs * max(high, -low)
     width, _ = bits_for(-most, most)
-    places = core.outputs * core.terms
+    places = core.outputs * core.copies
     parts.registers(places * width)
     parts.adders(np.array(width), "tree adder", places)
     if core.inputs == 1:
@@ -88,7 +88,7 @@ def word_parts(core: SynapseSpec, parts: Parts) -> None:
         return
     excess = 2 * ((core.inputs // 2 << bits) + (core.inputs % 2 << (bits - 1))) if signed else 0
     lows, highs = np.full((1, core.inputs), low), np.full((1, core.inputs), high)
-    times = core.blocks * core.terms
+    times = core.blocks * core.copies
     if excess:
         lows[:, 0] += excess
         highs[:, 0] += excess

@@ -1,4 +1,4 @@
-"""The synapse array: gated additions of weights, ``outputs`` x ``inputs`` x ``steps`` of them in every cycle.
+"""The synapse array: gated additions of weights, ``outputs`` x ``inputs`` x ``steps`` x ``pixels`` in every cycle.
 
 Window words come in, one a cycle at most; after ``words`` of them the currents of ``outputs`` channels go out. Spikes
 and multi-bit values are the same machine: every bit of an input gates the weights of its own adder tree, and the
@@ -71,7 +71,7 @@ class SynapseArray(Pipe):
             sums = self._additions(m, platform, rows, word_1, word_2)
 
         currents = []
-        for o in range(spec.outputs):
+        for o in range(spec.results):
             for t in range(spec.terms):
                 planes, offset = [], 0
                 for b in range(spec.tree_count):
@@ -109,7 +109,8 @@ class SynapseArray(Pipe):
             name, bit = f"{o}_{t}_{b}", t * spec.plane_count + b
             x = [word_2[k * lane_bits + bit] for k in spec.lanes_of(o)]
             n = [inverted[k * lane_bits + bit] for k in spec.lanes_of(o)]
-            pairs = [(k, f, w) for k, f, w in zip(firsts, formats[o], weights[o], strict=True) if f.columns == 2]
+            mine = formats[o % spec.outputs], weights[o % spec.outputs]
+            pairs = [(k, f, w) for k, f, w in zip(firsts, *mine, strict=True) if f.columns == 2]
             found = add(
                 m,
                 platform,
@@ -121,16 +122,16 @@ class SynapseArray(Pipe):
             )
             terms = [Addend(v, 0, (2 << f.bits) - 2) for v, (_, f, _) in zip(found, pairs, strict=True)]
             if spec.inputs % 2:
-                f, gated = formats[o][-1], Mux(x[-1], weights[o][-1], 0)
+                f, gated = mine[0][-1], Mux(x[-1], mine[1][-1], 0)
                 if spec.addressed and f.signed:  # with the offset of a pair
                     terms.append(Addend(Cat(gated, gated[-1]) ^ 1 << f.bits, 0, (2 << f.bits) - 1))
                 else:
                     terms.append(Addend(gated ^ f.offset, 0, (1 << f.bits) - 1))
             if spec.inputs > 1:
                 terms = [register(m, term, f"pair_{name}_{k}_r") for k, term in enumerate(terms)]
-            if not (spec.addressed and formats[o][0].signed):
-                return sum_up(m, platform, terms, f"sum_{name}"), sum(f.offset for f in formats[o])
-            bits, count = formats[o][0].bits, 1 << levels(len(terms))
+            if not (spec.addressed and mine[0][0].signed):
+                return sum_up(m, platform, terms, f"sum_{name}"), sum(f.offset for f in mine[0])
+            bits, count = mine[0][0].bits, 1 << levels(len(terms))
             if missing := (count - len(terms)) << bits:
                 terms.append(Addend(Const(missing), missing, missing))
             total, offset = sum_up(m, platform, terms, f"sum_{name}"), count << bits
@@ -145,7 +146,7 @@ class SynapseArray(Pipe):
         form = [PairFormat(min(2, spec.inputs - k), 1, False) for k in range(0, spec.inputs, 2)]
         bits = rows < 0 if spec.inverts else rows > 0
         pairs = self._weights(m, platform, bits.astype(np.int64), [form] * spec.outputs)
-        weights = [[bit for pair in of_output for bit in pair] for of_output in pairs]
+        weights = [[bit for pair in of_output for bit in pair] for of_output in pairs] * spec.pixels
         if spec.tree_count < spec.plane_count:
             return (words_inverted if spec.inverts else words_chosen)(m, platform, spec, weights, word)
         if spec.inverts:
@@ -163,7 +164,7 @@ class SynapseArray(Pipe):
             name, bit = f"{o}_{t}_{b}", t * spec.plane_count + b
             terms = []
             for first in range(0, spec.inputs, TABLE):
-                part = weight[o, first : first + TABLE]
+                part = weight[o % spec.outputs, first : first + TABLE]
                 low, high = int(np.minimum(part, 0).sum()), int(np.maximum(part, 0).sum())
                 value = Signal(shape_for(low, high), name=f"table_{name}_{first}")
                 lanes = spec.lanes_of(o)[first : first + TABLE]
@@ -233,9 +234,10 @@ class SynapseArray(Pipe):
         """Add the words of a scan, each ``offset`` too large; the accumulator returns to its start value, which makes
         up for that, by its reset input, at no LUT. Only the result must fit: what is lost above comes back."""
         spec = self.spec
-        mine = slice(o, None, spec.outputs)  # the channels that this lane computes, group by group
+        channel = o % spec.outputs
+        mine = slice(channel, None, spec.outputs)  # the channels that this lane computes, group by group
         shape = shape_for(int(spec.ranges[mine, 0].min()), int(spec.ranges[mine, 1].max()))
-        begin = int(spec.start[o] - spec.excess[o]) if spec.inverts else int(spec.start[o])
+        begin = int(spec.start[channel] - spec.excess[channel]) if spec.inverts else int(spec.start[channel])
         start = Const(begin - spec.words * offset, shape).value
         acc = Signal(shape, init=start, name=f"acc_{o}_{t}")
         total, result = Signal(shape, name=f"acc_next_{o}_{t}"), Signal(shape, name=f"current_{o}_{t}")

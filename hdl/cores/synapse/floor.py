@@ -31,8 +31,8 @@ class ArrayFloor(NamedTuple):
 
 
 def lanes_of(core: SynapseSpec) -> int:
-    """Bits of multiplicands that an output adds up at once, each with trees of its own."""
-    return core.terms * core.plane_count
+    """Bits of multiplicands that an output adds up at once, of all pixels, each with trees of its own."""
+    return core.copies * core.plane_count
 
 
 def array_floor(core: SynapseSpec) -> ArrayFloor:

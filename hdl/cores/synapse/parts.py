@@ -25,10 +25,9 @@ Range = tuple[np.ndarray, np.ndarray]
 def synapse_parts(core: SynapseSpec) -> Parts:
     """The parts of ``core``: memory, trees over the inputs and over the bits of one, accumulators."""
     parts = Parts()
-    lanes = core.terms * core.plane_count
     _inputs(core, parts)
     parts.registers(2 * (2 + core.depth) + 1)
-    parts.registers(core.i_format.width + core.i_format.lanes * lanes)
+    parts.registers(core.i_format.width + core.i_format.lanes * core.terms * core.plane_count)
     if core.constant:
         total = _tables(core, parts, core.weight[:, 0])
     else:
@@ -49,7 +48,7 @@ def chained(parts: Parts, width: np.ndarray, times: int) -> None:
 
 def _additions(core: SynapseSpec, parts: Parts) -> Range:
     """Memory, and trees of gated additions of pairs of weights; return the range of a sum."""
-    lanes, pairs, odd = core.terms * core.plane_count, core.inputs // 2, core.inputs % 2
+    lanes, pairs, odd = core.copies * core.plane_count, core.inputs // 2, core.inputs % 2
     bits, signed = weight_places(core)
     place = np.repeat(bits, 2, 1)[:, : core.inputs]
     memory_parts(core, parts, int(place.sum()), partial(changing_bits, core, place, signed))
@@ -116,15 +115,15 @@ def _trees(core: SynapseSpec, parts: Parts) -> None:
     """Sums of inputs that the bits of weights let through, or invert."""
     bits, pairs, odd = core.plane_count, core.inputs // 2, core.inputs % 2
     if core.inverts:
-        for _ in range(core.outputs * core.terms):
+        for _ in range(core.outputs * core.copies):
             chained_counts(parts, bits, pairs)
     else:
-        chained(parts, np.full((core.outputs, pairs), bits), core.terms)
-    parts.logic["gate"] += core.terms * core.outputs * odd * bits
+        chained(parts, np.full((core.outputs, pairs), bits), core.copies)
+    parts.logic["gate"] += core.copies * core.outputs * odd * bits
     tops = np.full((core.outputs, pairs + odd), (2 << bits) - 2)
     tops[:, pairs:] = (1 << bits) - 1
-    parts.registers(core.terms * bits_of_positive(tops).sum())
-    _sums(parts, tops, core.terms)
+    parts.registers(core.copies * bits_of_positive(tops).sum())
+    _sums(parts, tops, core.copies)
 
 
 def table_bits(weight: np.ndarray) -> int:
@@ -140,7 +139,7 @@ def _quarters(weight: np.ndarray) -> Range:
 
 def _tables(core: SynapseSpec, parts: Parts, weight: np.ndarray) -> Range:
     """Constant weights (outputs, inputs): tables of sums of four, and plain trees."""
-    lanes = core.terms * core.plane_count
+    lanes = core.copies * core.plane_count
     low, high = _quarters(weight)
     bits = bits_of(low, high)
     parts.registers(lanes * bits.sum())
@@ -180,7 +179,7 @@ def _join(core: SynapseSpec, parts: Parts, plane: Range) -> None:
         following = []
         for a, b in zip(terms[0::2], [*terms[1::2], None], strict=False):
             if b is None:
-                parts.registers(core.terms * bits_of(a[0], a[1]).sum())
+                parts.registers(core.copies * bits_of(a[0], a[1]).sum())
                 following.append(a)
                 continue
             move = b[2] - a[2]
@@ -188,8 +187,8 @@ def _join(core: SynapseSpec, parts: Parts, plane: Range) -> None:
             subtract = b[3] and not a[3]
             low, high = (a[0] - ends[1], a[1] - ends[0]) if subtract else (a[0] + ends[0], a[1] + ends[1])
             bits = bits_of(low, high)
-            parts.registers(core.terms * bits.sum())
-            parts.adders(np.maximum(bits - move, 1), "join adder", core.terms)
+            parts.registers(core.copies * bits.sum())
+            parts.adders(np.maximum(bits - move, 1), "join adder", core.copies)
             following.append((low, high, a[2], a[3]))
         terms = following
 
@@ -197,6 +196,6 @@ def _join(core: SynapseSpec, parts: Parts, plane: Range) -> None:
 def _accumulate(core: SynapseSpec, parts: Parts) -> None:
     ranges = core.ranges.reshape(core.groups, core.outputs, 2)
     bits = bits_of(ranges[..., 0].min(0), ranges[..., 1].max(0))
-    parts.registers((1 if core.words == 1 else 2) * core.terms * bits.sum())
+    parts.registers((1 if core.words == 1 else 2) * core.copies * bits.sum())
     if core.words > 1 or not core.constant:  # a single word still needs its offset taken off
-        parts.adders(bits, "accumulator", core.terms)
+        parts.adders(bits, "accumulator", core.copies)

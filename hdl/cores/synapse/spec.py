@@ -44,6 +44,8 @@ class SynapseSpec(CoreSpec):
         logic: keep the weights in LUTs however many they are.
         addressed: words come with the index of their weight row, ``group * words + word``, because those that are
             zero may be left out.
+        pixels: neighbouring pixels computed at once, with the same weights: a word has the lanes of each of them, the
+            first pixel lowest, and so has a current word.
         figures: of ``weight``, where other folds of the same weights share them; others are not looked at.
     """
 
@@ -60,13 +62,17 @@ class SynapseSpec(CoreSpec):
     logic: bool = False
     addressed: bool = False
     inverts: bool = False
+    pixels: int = 1
     figures: WeightFigures | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        if self.i_format.lanes % self.blocks or self.outputs % self.blocks:
+        if self.i_format.lanes % (self.blocks * self.pixels) or self.outputs % self.blocks:
             raise ValueError(
-                f"blocks={self.blocks} does not divide {self.i_format.lanes} lanes and {self.outputs} outputs"
+                f"blocks={self.blocks} of {self.pixels} pixels does not divide {self.i_format.lanes} lanes and "
+                f"{self.outputs} outputs"
             )
+        if self.pixels > 1 and self.addressed:
+            raise ValueError("Words of several pixels cannot be left out")
         if self.weight.ndim != 3 or self.weight.shape[2] != self.inputs:
             raise ValueError(f"Weight must have shape (Co, words, {self.inputs}), not {self.weight.shape}")
         if self.figures is None or not self.figures.describes(self.weight):
@@ -115,11 +121,16 @@ class SynapseSpec(CoreSpec):
     @property
     def inputs(self) -> int:
         """Input channels of an output in a word."""
-        return self.i_format.lanes // self.blocks
+        return self.i_format.lanes // (self.blocks * self.pixels)
 
-    def lanes_of(self, output: int) -> range:
-        """Lanes of a word that are inputs of the ``output``-th one computed at once."""
-        first = output * self.blocks // self.outputs * self.inputs
+    @property
+    def results(self) -> int:
+        """Outputs of all pixels, computed at once: those of the first pixel, then those of the next."""
+        return self.outputs * self.pixels
+
+    def lanes_of(self, result: int) -> range:
+        """Lanes of a word that are inputs of the ``result``-th output computed at once."""
+        first = result * self.blocks // self.outputs * self.inputs
         return range(first, first + self.inputs)
 
     @property
@@ -143,6 +154,11 @@ class SynapseSpec(CoreSpec):
         return 1 if self.sum_time else self.steps
 
     @property
+    def copies(self) -> int:
+        """Times that the trees of an output are there: for every time step and pixel."""
+        return self.terms * self.pixels
+
+    @property
     def element(self) -> tuple[int, int]:
         """Range of one multiplicand: a time step of an input, or the sum of its time steps."""
         return _element(self.i_format, self.sum_time)
@@ -154,8 +170,8 @@ class SynapseSpec(CoreSpec):
 
     @cached_property
     def o_format(self) -> WordFormat:
-        """The current words: ``outputs`` lanes, ``terms`` steps."""
-        return WordFormat(self.outputs, self.terms, int(self.ranges[:, 0].min()), int(self.ranges[:, 1].max()))
+        """The current words: ``results`` lanes, ``terms`` steps."""
+        return WordFormat(self.results, self.terms, int(self.ranges[:, 0].min()), int(self.ranges[:, 1].max()))
 
     @property
     def plane_count(self) -> int:
@@ -200,7 +216,7 @@ class SynapseSpec(CoreSpec):
         return 2 + self.depth + 1
 
     def compute(self, words: np.ndarray) -> np.ndarray:
-        """Model: window words (n, lanes, T), as the array takes them, to currents (n / words, outputs, terms)."""
+        """Model: window words (n, lanes, T), as the array takes them, to currents (n / words, results, terms)."""
         x = self.i_format.checked(words)
         x = x.reshape(-1, self.groups, self.scans, self.words, self.i_format.lanes, self.i_format.steps)
         if self.sum_time:
@@ -208,13 +224,13 @@ class SynapseSpec(CoreSpec):
         else:  # scan k looks at the k-th group of steps
             x = x.reshape(*x.shape[:-1], self.scans, self.steps)
             x = np.stack([x[:, :, k, :, :, k] for k in range(self.scans)], axis=2)
-        x = x.reshape(*x.shape[:4], self.blocks, self.inputs, -1)
+        x = x.reshape(*x.shape[:4], self.pixels, self.blocks, self.inputs, -1)
         weight = self.weight.reshape(self.groups, self.blocks, -1, self.words, self.inputs)
-        currents = np.einsum("ngskbit,gboki->ngsbot", x, weight, optimize=True)
-        currents = currents.reshape(*x.shape[:3], self.outputs, -1) + self.start.reshape(
-            self.groups, 1, self.outputs, 1
+        currents = np.einsum("ngskpbit,gboki->ngspbot", x, weight, optimize=True)
+        currents = currents.reshape(*x.shape[:3], self.pixels, self.outputs, -1) + self.start.reshape(
+            self.groups, 1, 1, self.outputs, 1
         )
-        return currents.reshape(-1, self.outputs, self.terms)
+        return currents.reshape(-1, self.results, self.terms)
 
     def parts(self) -> Parts:
         """What it is made of."""

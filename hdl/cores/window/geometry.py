@@ -74,6 +74,9 @@ class WindowGeometry:
         chunk: words whose flags are looked at together where all-zero words are skipped ("taps" only), a power of two
             that divides the words of a pixel; 0: every word of the walk is handed out.
         span: cycles from the end of a scan to the end of the next one, at least (where words are skipped).
+        pixels: neighbouring windows of a row that are walked together ("taps" only): a word has a word of each of them,
+            the first one lowest. Where it does not divide the windows of a row, the last ones of a row reach beyond the
+            frame, into cells like those around it; their results are idle.
     """
 
     i_format: WordFormat
@@ -92,6 +95,7 @@ class WindowGeometry:
     part: int = 1
     chunk: int = 0
     span: int = 1
+    pixels: int = 1
 
     def __post_init__(self) -> None:
         if self.channels % self.i_format.lanes:
@@ -107,6 +111,10 @@ class WindowGeometry:
             )
         if self.chunk and (self.columns or self.order != "taps"):
             raise ValueError("Words can be skipped where a window is walked tap by tap only")
+        if not 1 <= self.pixels <= self.o_size[1]:
+            raise ValueError(f"pixels={self.pixels} is not in 1..{self.o_size[1]}, the windows of a row")
+        if self.pixels > 1 and (self.chunk or self.order != "taps"):
+            raise ValueError("Windows are walked together tap by tap only, and without skipping words")
         if self.pad:
             self._check_pad()
 
@@ -154,15 +162,32 @@ class WindowGeometry:
         return self.padding[1][0] * self.pixel_words
 
     @property
+    def across(self) -> int:
+        """Pixels of a row with the padding beside it, and where windows are walked together with what the last of them
+        reach: the same number in each bank of :attr:`pixels` (``hdl.cores.window.banks``)."""
+        whole = self.width + sum(self.padding[1])
+        if self.pixels == 1:
+            return whole
+        reached = (self.blocks * self.pixels - 1) * self.stride[1] + self.extent[1]
+        each = self.stride[1] * self.pixels
+        return -(-max(whole, reached) // each) * each
+
+    @property
     def cells(self) -> int:
-        """Words of an input row and of the padding beside it."""
-        return self.row_words + sum(self.padding[1]) * self.pixel_words
+        """Words of a row in a memory: of an input row and of the padding beside it, or of a bank of them."""
+        return self.across // self.pixels * self.pixel_words
+
+    @property
+    def blocks(self) -> int:
+        """Walks of an output row, each of :attr:`pixels` windows (the last one of as many as are left)."""
+        return -(-self.o_size[1] // self.pixels)
 
     @property
     def o_format(self) -> WordFormat:
         """The words handed out."""
         form = self.i_format
-        return WordFormat(form.lanes * (self.kernel[0] if self.columns else 1), form.steps, form.low, form.high)
+        lanes = form.lanes * self.pixels * (self.kernel[0] if self.columns else 1)
+        return WordFormat(lanes, form.steps, form.low, form.high)
 
     @property
     def pixel_words(self) -> int:
@@ -197,7 +222,7 @@ class WindowGeometry:
     @property
     def positions(self) -> int:
         """Walks of an output row that start at different words."""
-        return self.o_size[1] * self.pixel_parts
+        return self.blocks * self.pixel_parts
 
     @property
     def results(self) -> int:
@@ -231,13 +256,19 @@ class WindowGeometry:
         (kh, kw), (sy, sx), (dy, dx) = self.kernel, self.stride, self.dilation
         x = words.reshape(-1, self.height, self.width, self.pixel_words, lanes, steps)
         (above, _), (left, _) = self.padding
-        size = self.height + sum(self.padding[0]), self.width + sum(self.padding[1])
+        size = self.height + sum(self.padding[0]), self.across
         pad = np.array(self.pad or [0] * self.channels, x.dtype).reshape(self.pixel_words, lanes, 1)
         around = np.broadcast_to(pad, (len(x), *size, self.pixel_words, lanes, steps)).copy()
         around[:, above : above + self.height, left : left + self.width] = x
         x = around
         x = np.lib.stride_tricks.sliding_window_view(x, self.extent, axis=(1, 2))[:, ::sy, ::sx]
         x = x[..., ::dy, ::dx]  # n y x c lane t ky kx
+        if self.pixels > 1:
+            x = x[:, :, : self.blocks * self.pixels]
+            x = x.reshape(len(x), -1, self.blocks, self.pixels, *x.shape[3:])
+            order = (0, 1, 2, 8, 4, 3, 7, 5, 6) if self.columns else (0, 1, 2, 7, 8, 4, 3, 5, 6)
+            x = x.transpose(order).reshape(-1, 1, self.scan_words, self.o_format.lanes, steps)
+            return np.repeat(x, self.groups * self.scans, axis=1).reshape(-1, self.o_format.lanes, steps)
         if self.order == "channels":
             x = x.reshape(*x.shape[:3], self.pixel_parts, self.part, lanes, steps, kh, kw)
             x = x.transpose(0, 1, 2, 3, 7, 8, 4, 5, 6).reshape(-1, 1, self.scan_words, lanes, steps)

@@ -22,6 +22,9 @@ class WindowLaw:
     freed; an output row starts one cycle after its last input row was complete; words follow each other in every
     cycle; the last one of result m waits until one cycle after all of result m - D was taken.
 
+    Where windows are walked together, the results of all groups of outputs are a block: a credit is for a block, and
+    its words are offered when the last of them is there, but for those of idle windows (``BlockFifo``).
+
     Where words are skipped, ``costs`` gives (lead, body, tail, words) of the scans of every position
     (``hdl.cores.window.sparse_law``); without it no word is zero.
     """
@@ -50,6 +53,10 @@ class WindowLaw:
         self.started: list[int] = []  # cycle of the decision on the first word of each result
         self._free = [row.freed for row in spec.row_plan]
         self._needed = [row.wait + sum(self._free[:y]) for y, row in enumerate(spec.row_plan)]
+        # Words that leave for a block, or for a result, and those of a row.
+        self._group = groups = spec.groups if spec.pixels > 1 else 1
+        last = spec.o_size[1] - (spec.blocks - 1) * spec.pixels
+        self._idle = groups * result_words // spec.pixels * (spec.pixels - last)
 
     @property
     def rows_before(self) -> int:
@@ -91,13 +98,15 @@ class WindowLaw:
 
     def _read(self) -> bool:
         o, credits, words, per_row = self.o, self.spec.credits, self.result_words, self._per_row
+        blocks = self.spec.pixels > 1
         decided, taken, moved, sparse = self.decided, self.o.taken, False, self.spec.chunk > 0
         while True:
             m = len(decided)
-            before = (m - credits + 1) * words - 1  # the last word of the result that gives its credit back
+            row, within = divmod(m, per_row)
+            # The last word of the result, or block, that gives its credit back.
+            before = self._before(m) if blocks else (m - credits + 1) * words - 1
             if before >= len(taken):
                 return moved
-            row, within = divmod(m, per_row)
             complete, ready = 0, 0
             if within == 0:
                 frame, y = divmod(row, self._rows)
@@ -123,13 +132,32 @@ class WindowLaw:
             for skip in self.skips:
                 skip.finish(m, end)
             end += self.latency
-            if words == 1:
+            if blocks:
+                self._offer_block(m, end + words - 1)
+            elif words == 1:
                 o.offered.append(end)
             else:
                 o.offered.extend(range(end, end + words))
             if within == per_row - 1:
                 self._rows_freed.extend([decided[-1]] * self._free[row % self._rows])
             moved = True
+
+    def _before(self, m: int) -> int:
+        """Of blocks, the word that must have left before result ``m`` may end; negative where none must."""
+        spec, words, group = self.spec, self.result_words, self._group
+        block, within = divmod(m, group)
+        if within or block < spec.credits:
+            return -1
+        blocks = block - spec.credits + 1  # blocks that have left
+        return blocks * group * words - blocks // spec.blocks * self._idle - 1
+
+    def _offer_block(self, m: int, cycle: int) -> None:
+        """Offer the words of the block that ends with result ``m``, whose last word comes in time for ``cycle``."""
+        spec = self.spec
+        block, within = divmod(m, self._group)
+        if within == self._group - 1:
+            idle = self._idle if block % spec.blocks == spec.blocks - 1 else 0
+            self.o.offered.extend([cycle] * (self._group * self.result_words - idle))
 
     def _sparse(self, m: int, complete: int, ready: int) -> tuple[int, int]:
         """First and last word of result m but for its credit: its walk may begin in cycle ``complete``, its first scan

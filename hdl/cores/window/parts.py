@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ...cost.parts import Parts, index_bits
 from ...memory.style import memory_style
 from ...streams.words import bits_for
+from .banks import taps
 
 if TYPE_CHECKING:
     from .spec import WindowSpec
@@ -30,19 +31,22 @@ def window_parts(spec: WindowSpec) -> Parts:
     # The reader: the nested loops, the place and the plan of the rows.
     unit = spec.chunk or 1
     beside = spec.pixel_words // spec.pixel_parts
+    several = spec.pixels > 1
     for count in (
         spec.o_size[0],
-        spec.run // unit,
+        spec.kernel[1] if several else spec.run // unit,
         1 if spec.columns else spec.kernel[0],
         spec.scans,
         spec.groups,
         spec.pixel_parts,
-        beside // unit if beside < spec.dilation[1] * spec.pixel_words else 1,
-        spec.o_size[1],
+        beside // unit if several or beside < spec.dilation[1] * spec.pixel_words else 1,
+        spec.blocks,
     ):
         parts.counter(count)
+    if several:
+        _banks(spec, parts)
     # The cell within the window, its start, and the slot of its first row; a window that never moves has no start.
-    moving = spec.o_size[1] > 1 or spec.pixel_parts > 1
+    moving = spec.blocks > 1 or spec.pixel_parts > 1
     # The start moves by pixels, or parts of one: its lowest bits are never set.
     step = gcd(spec.stride[1] * spec.pixel_words, beside)
     still = 0 if spec.chunk else min(cell_bits, (step & -step).bit_length() - 1)
@@ -60,17 +64,18 @@ def window_parts(spec: WindowSpec) -> Parts:
         parts.logic["padding"] += 1
     width = spec.i_format.width
     if spec.columns:
-        for _ in range(spec.rows):
+        for _ in range(spec.rows * spec.pixels):
             _memory(spec, parts)
         parts.registers(slot_bits + spec.kernel[0])
-        parts.mux(spec.rows, spec.kernel[0] * width)
-        parts.logic["row mask"] += spec.kernel[0] * width if over else 0
+        parts.mux(spec.rows, spec.o_format.width)
+        parts.logic["row mask"] += spec.o_format.width if over else 0
         if len(set(spec.pad_words)) > 1:
             parts.counter(spec.pixel_words)
             parts.table(spec.pixel_words, width)
             parts.registers(width)
     else:
-        _memory(spec, parts)
+        for _ in range(spec.pixels):
+            _memory(spec, parts)
         if spec.chunk:
             _sparse(spec, parts, spec.memory[0])
     if spec.registered:
@@ -81,6 +86,22 @@ def window_parts(spec: WindowSpec) -> Parts:
     parts.registers(spec.credits.bit_length() + 2 * spec.latency)
     parts.logic["credit bit"] += spec.credits.bit_length()
     return parts
+
+
+def _banks(spec: WindowSpec, parts: Parts) -> None:
+    """What chooses the bank that a word goes to, the cell in each bank, and the order of their words."""
+    run = spec.stride[1] * spec.pixel_words
+    bits = index_bits(spec.cells)
+    parts.registers(index_bits(spec.pixels) + (index_bits(run) if run & (run - 1) else 0))
+    parts.logic["counter"] += 2
+    parts.logic["counter bit"] += index_bits(spec.pixels) + (index_bits(run) if run & (run - 1) else 0)
+    parts.logic["window cell bit"] += bits
+    turns = {tap.turn for tap in taps(spec)}
+    if turns != {0}:
+        parts.logic["walk cell bit"] += bits
+        parts.mux(2, bits * max(turns))
+        parts.registers(spec.latency * index_bits(max(turns) + 1) if len(turns) > 1 else 0)
+        parts.mux(len(turns), spec.o_format.width)
 
 
 def _memory(spec: WindowSpec, parts: Parts) -> None:

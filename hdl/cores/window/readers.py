@@ -41,11 +41,13 @@ class Words:
 def dense(m: Module, place: Place, store: Store, flags: Flags) -> Words:
     """Hand out every word of the walk."""
     walk, writer, spec = place.walk, store.writer, store.spec
-    data = store.columns(place) if spec.columns else store.ring(place.at, walk)
-    credit = credits(m, spec.credits, walk.moves & walk.final, flags.taken)
+    data = store.columns(place) if spec.columns else store.ring(place.at, walk, place.turn)
+    # Where windows are walked together, one credit is for the results of all groups of outputs (``BlockFifo``).
+    final = walk.final & (walk.value["group"] == 0) if spec.pixels > 1 else walk.final
+    credit = credits(m, spec.credits, walk.moves & final, flags.taken)
     held = walk.ending & walk.first_scan & flags.hold
     m.d.comb += [
-        walk.moves.eq((writer.rows >= walk.wait) & (credit | ~walk.final) & ~held),
+        walk.moves.eq((writer.rows >= walk.wait) & (credit | ~final) & ~held),
         flags.scanned.eq(walk.moves & walk.ending & walk.first_scan),
         writer.done_with.eq(Mux(walk.row_ends, walk.freed, 0)),
     ]
@@ -54,13 +56,13 @@ def dense(m: Module, place: Place, store: Store, flags: Flags) -> Words:
 
 def sparse(m: Module, place: Place, store: Store, flags: Flags) -> Words:
     """Hand out the words that are not zero: the walk goes over the flags of ``spec.chunk`` words at once."""
-    walk, writer, spec, at = place.walk, store.writer, store.spec, place.at
+    walk, writer, spec, (at,) = place.walk, store.writer, store.spec, place.at
     m.submodules.sparse = sparse = SparseWalk(spec, len(at), store.depth // walk.unit)
     chunks, rows = sparse.walk, spec.groups * spec.scan_words // walk.unit
     walked = Signal.like(writer.rows)  # as ``rows``, for the walk, which runs before what is handed out
     m.d.sync += walked.eq(walked + writer.row_done - Mux(walk.row_ends, walk.freed, 0))
     row = row_counter(m, rows, spec.scans, walk.moves, walk.ends["ky"], "row")
-    data = store.ring(sparse.o.payload.at, walk)
+    data = store.ring([sparse.o.payload.at], walk)
     m.d.comb += [
         sparse.write.en.eq(writer.written),
         sparse.write.at.eq(Cat(writer.cell, writer.slot)),

@@ -13,6 +13,7 @@ from ...cost.memory import Style, mapped
 from ...cost.parts import Parts
 from ...memory.ram import BLOCK_RAM
 from ...streams.words import WordFormat
+from .banks import inside
 from .geometry import WindowGeometry
 from .parts import window_parts
 from .sparse_law import ScanCosts, scan_costs
@@ -26,7 +27,8 @@ class WindowSpec(WindowGeometry):
 
     Parameters, besides those of the geometry:
         rows: row slots of the ring, at least ``rows_needed``; one stride more lets writing and reading overlap.
-        credits: results that may be on their way or waiting in the FIFO of the stage.
+        credits: results that may be on their way or waiting in the FIFO of the stage; where windows are walked
+            together, those of all groups of outputs count as one.
     """
 
     rows: int
@@ -47,9 +49,10 @@ class WindowSpec(WindowGeometry):
 
     @property
     def memory(self) -> tuple[int, Style]:
-        """Words of a memory, and its style: the ring, or where whole kernel columns are read that of a row slot. A slot
-        of a ring takes a power of two of cells, so that an address is slot and cell side by side, and where there is
-        padding above or below the frame one more slot is that."""
+        """Words of a memory, and its style: the ring, or where whole kernel columns are read that of a row slot; one
+        bank of either where windows are walked together. A slot of a ring takes a power of two of cells, so that an
+        address is slot and cell side by side, and where there is padding above or below the frame one more slot is
+        that."""
         if self.columns:
             return self.cells, "auto"
         slots = self.rows + any(self.padding[0])
@@ -73,14 +76,16 @@ class WindowSpec(WindowGeometry):
         """Cycles from the decision to hand out a word to the word."""
         return 2 if self.registered else 1
 
-    def outside(self, at: Value, unit: int = 1) -> Value:
-        """Whether address ``at`` of the ring, in cells of ``unit`` words, lies in the padding around the frame: beside
-        the words of a row, or, where there are bits for the slot above those of the cell, past the last slot."""
-        margin, row = self.margin // unit, self.row_words // unit
+    def outside(self, at: Value, unit: int = 1, bank: int = 0) -> Value:
+        """Whether address ``at`` of a ring, or of its ``bank``, in cells of ``unit`` words, lies in the padding around
+        the frame: beside the words of a row, or, where there are bits for the slot above those of the cell, past the
+        last slot."""
+        words = inside(self, bank)
+        first, end = words.start // unit, words.stop // unit
         bits = (self.cells // unit - 1).bit_length()
         cell, slot = at[:bits], at[bits:]
-        beside = [cell < margin] if margin else []  # a comparison that never holds is a warning of linters
-        beside += [cell >= margin + row] if self.cells // unit > margin + row else []
+        beside = [cell < first] if first else []  # a comparison that never holds is a warning of linters
+        beside += [cell >= end] if self.cells // unit > end else []
         return reduce(or_, [*beside, slot == self.rows if len(slot) else Const(0, 1)])
 
     def scan_costs(self, events: np.ndarray) -> np.ndarray:

@@ -1,10 +1,13 @@
-"""The memory of a window: all rows in one, or a memory for each row where whole kernel columns are read.
+"""The memory of a window: all rows in one, or a memory for each row where whole kernel columns are read; where
+neighbouring windows are walked together, a bank of either for each of them (``banks``).
 
 Cells around the image are never written. On an FPGA they hold what stands there, zeros or ``spec.pad``, from the start;
 where memories start with anything (target ``asic``) they are masked instead.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from amaranth import *
 from amaranth.lib import stream
@@ -13,6 +16,7 @@ from ...memory.ram import Port, block_ram, ram
 from ...memory.rom import UNCHECKED, selected
 from ...streams.counter import counter
 from ...verilog.library import Library, is_asic
+from .banks import inside, taps
 from .spec import WindowSpec
 from .walk import Place, Walk
 from .writer import Writer
@@ -47,18 +51,45 @@ class Store:
         spec = self.spec
         return [spec.pad_words[cell % spec.pixel_words] for cell in range(spec.cells)] if spec.pad else []
 
-    def ring(self, at: Value, walk: Walk) -> Value:
-        """All rows in one memory; return the word at address ``at``, of ``walk``, ``spec.latency`` cycles later. The
-        slot past the last row is never written and holds the words of the padded rows."""
+    def ring(self, at: Sequence[Value], walk: Walk, turn: Value | None = None) -> Value:
+        """All rows in one memory, or in one for each bank; return the words at the addresses ``at``, one for each, of
+        ``walk``, ``spec.latency`` cycles later, that of bank ``turn`` first. The slot past the last row is never
+        written and holds the words of the padded rows."""
+        words = [self._ring(address, walk, bank) for bank, address in enumerate(at)]
+        return words[0] if turn is None else Cat(self.turned(words, self.delayed(turn, "turn")))
+
+    def _ring(self, at: Value, walk: Walk, bank: int) -> Value:
         m, spec, writer = self.m, self.spec, self.writer
         style = UNCHECKED if spec.memory[1] == "auto" else {"ram_style": "block"} | UNCHECKED
         gap = [0] * ((1 << (spec.cells - 1).bit_length()) - spec.cells)
         start = ((self.slot_start + gap) * self.slots)[: self.depth] if spec.pad else []
-        write, read, late = self.memory(self.depth, style, start, "memory")
-        m.d.comb += [write.en.eq(writer.written), write.data.eq(self.i.payload)]
+        number = f"_{bank}" if spec.pixels > 1 else ""
+        write, read, late = self.memory(self.depth, style, start, f"memory{number}")
+        m.d.comb += [write.en.eq(self.written(bank)), write.data.eq(self.i.payload)]
         m.d.comb += write.addr.eq(Cat(writer.cell, writer.slot))
         m.d.comb += read.addr.eq(at)
-        return read.data if late else self.registered(self.masked(read.data, spec.outside(at), walk), "word")
+        if late:
+            return read.data
+        return self.registered(self.masked(read.data, spec.outside(at, bank=bank), walk), f"word{number}")
+
+    def written(self, bank: int) -> Value:
+        """Whether a word goes to ``bank``."""
+        written = self.writer.written
+        return written & (self.writer.bank == bank) if self.spec.pixels > 1 else written
+
+    def turned(self, words: Sequence[Value], turn: Value) -> list[Value]:
+        """``words`` of the banks in the order of the windows: that of bank ``turn`` first."""
+        count = len(words)
+        found = [Signal(len(words[0]), name=f"window_{k}") for k in range(count)]
+        with self.m.Switch(turn):
+            for first in sorted({tap.turn for tap in taps(self.spec)}):
+                with self.m.Case(first):
+                    self.m.d.comb += [word.eq(words[(first + k) % count]) for k, word in enumerate(found)]
+        return found
+
+    def delayed(self, value: Value, name: str) -> Value:
+        """``value`` of the decision on a word, when that leaves the memory."""
+        return self.registered(self.later(value, f"{name}_later"), f"{name}_then")
 
     def memory(self, depth: int, style: dict[str, str], start: list[int], name: str) -> tuple[Port, Port, bool]:
         """A memory; its write port, its read port, which reads in every cycle, and whether that gives its words with
@@ -71,17 +102,9 @@ class Store:
         return write, read, False
 
     def columns(self, place: Place) -> Value:
-        """A memory for each row; return the cells of all kernel rows side by side, ``spec.latency`` cycles later."""
-        m, spec, writer, walk = self.m, self.spec, self.writer, place.walk
-        rows = []
-        for k in range(spec.rows):
-            write, read, late = self.memory(spec.cells, UNCHECKED, self.slot_start, f"row_{k}")
-            m.d.comb += [write.en.eq(writer.written & (writer.slot == k)), write.data.eq(self.i.payload)]
-            m.d.comb += write.addr.eq(writer.cell)
-            m.d.comb += read.addr.eq(place.cell)
-            beside = any(spec.padding[1])
-            word = self.masked(read.data, spec.outside(place.cell), walk) if beside else read.data
-            rows.append(word if late else self.registered(word, f"row_{k}_word"))
+        """A memory for each row, or for each bank of one; return the cells of all kernel rows side by side, those of
+        the next window above them, ``spec.latency`` cycles later."""
+        m, spec, walk = self.m, self.spec, place.walk
         # ``first`` is the slot that the first kernel row would have; rows outside the frame are masked.
         first = Signal(range(spec.rows))
         inner = Signal(spec.kernel[0])
@@ -93,17 +116,34 @@ class Store:
                     m.d.comb += first.eq(selected(m, place.base, slots, f"first_{count}"))
         frame = ((k >= walk.above) & (k < walk.above + walk.inside) for k in range(spec.kernel[0]))
         m.d.comb += inner.eq(Cat(frame))
-        first_later = self.registered(self.later(first, "first_later"), "first_then")
-        inner_later = self.registered(self.later(inner, "inner_later"), "inner_then")
-        words = [Signal(spec.i_format.width, name=f"kernel_row_{k}") for k in range(spec.kernel[0])]
-        with m.Switch(first_later):
-            for slot in range(spec.rows):
-                with m.Case(slot):
-                    m.d.comb += [word.eq(rows[(slot + k * apart) % spec.rows]) for k, word in enumerate(words)]
+        first_later, inner_later = self.delayed(first, "first"), self.delayed(inner, "inner")
+        banks = []
+        for bank, cell in enumerate(place.cells):
+            number = f"_{bank}" if spec.pixels > 1 else ""
+            rows = [self._row(k, bank, cell, walk) for k in range(spec.rows)]
+            words = [Signal(spec.i_format.width, name=f"kernel_row_{k}{number}") for k in range(spec.kernel[0])]
+            with m.Switch(first_later):
+                for slot in range(spec.rows):
+                    with m.Case(slot):
+                        m.d.comb += [word.eq(rows[(slot + k * apart) % spec.rows]) for k, word in enumerate(words)]
+            banks.append(words)
         around = self.around(walk)
         if isinstance(around, Signal):
             around = self.registered(around, "around_then")
-        return Cat(Mux(inner_later[k], word, around) for k, word in enumerate(words))
+        whole = [Cat(Mux(inner_later[k], word, around) for k, word in enumerate(words)) for words in banks]
+        return whole[0] if place.turn is None else Cat(self.turned(whole, self.delayed(place.turn, "turn")))
+
+    def _row(self, k: int, bank: int, cell: Value, walk: Walk) -> Value:
+        """The word in ``cell`` of row slot ``k``, of its ``bank``."""
+        m, spec, writer = self.m, self.spec, self.writer
+        name = f"row_{k}_{bank}" if spec.pixels > 1 else f"row_{k}"
+        write, read, late = self.memory(spec.cells, UNCHECKED, self.slot_start, name)
+        m.d.comb += [write.en.eq(self.written(bank) & (writer.slot == k)), write.data.eq(self.i.payload)]
+        m.d.comb += write.addr.eq(writer.cell)
+        m.d.comb += read.addr.eq(cell)
+        beside = len(inside(spec, bank)) < spec.cells
+        word = self.masked(read.data, spec.outside(cell, bank=bank), walk) if beside else read.data
+        return word if late else self.registered(word, f"{name}_word")
 
     def later(self, value: Value, name: str) -> Signal:
         """``value``, one cycle later."""
@@ -132,7 +172,8 @@ class Store:
     def masked(self, word: Value, outside: Value, walk: Walk) -> Value:
         """``word`` of ``walk``, read from a cell of which ``outside`` said one cycle before whether it lies around the
         image."""
-        if not self.spec.padded or not is_asic(self.platform):
+        spec = self.spec
+        if not (spec.padded or spec.pixels > 1) or not is_asic(self.platform):
             return word
         later = Signal(name="outside")
         self.m.d.sync += later.eq(outside)

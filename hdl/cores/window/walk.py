@@ -10,6 +10,7 @@ from amaranth import *
 
 from ...memory.rom import selected
 from ...streams.counter import counter
+from .banks import taps
 from .geometry import RowPlan
 from .spec import WindowSpec
 
@@ -48,50 +49,57 @@ class Walk:
             m.d.comb += self.ends[name].eq(inner & self.at_end[name])
             inner = self.ends[name]
         m.d.comb += self.row_ends.eq(inner)
+        self.tap_ends: Value = self.at_end.get("word", Const(1, 1))
         self.ending = Signal()
         self.first_scan = Signal()
         self.final = Signal()
 
     def mark(self, m: Module) -> None:
         """Drive what is known of the word in its scan."""
+        ending = self.at_end["run"] & self.at_end["ky"]
         m.d.comb += [
-            self.ending.eq(self.at_end["run"] & self.at_end["ky"]),
+            self.ending.eq(ending & self.tap_ends if "word" in self.at_end else ending),
             self.first_scan.eq(self.value["scan"] == 0),
             self.final.eq(self.ending & self.at_end["scan"]),
         ]
 
 
 def _loops(spec: WindowSpec, unit: int) -> list[tuple[str, int]]:
-    """The loops of an output row with their rounds, the innermost first, for steps of ``unit`` words."""
+    """The loops of an output row with their rounds, the innermost first, for steps of ``unit`` words. Where windows are
+    walked together, the words of a pixel and the columns of the kernel are loops of their own."""
+    words = spec.pixel_words if spec.pixels > 1 else 1
     return [
-        ("run", spec.run // unit),
+        *([("word", words)] if words > 1 else []),
+        ("run", spec.run // unit // words),
         ("ky", 1 if spec.columns else spec.kernel[0]),
         ("scan", spec.scans),
         ("group", spec.groups),
         ("channel", spec.pixel_parts),
-        ("x", spec.o_size[1]),
+        ("x", spec.blocks),
     ]
 
 
 class Place:
     """Where the word of ``walk`` lies, in cells of ``walk.unit`` words.
 
-    Attributes: ``walk``; ``cell``; ``slot``, its row slot, or that of the padding for a padded row; ``base``, the slot
-    of the first input row of the window.
+    Attributes: ``walk``; ``cells``, one for each bank; ``slot``, its row slot, or that of the padding for a padded row;
+    ``base``, the slot of the first input row of the window; ``turn``, the bank of the first of several windows.
     """
 
     def __init__(self, m: Module, walk: Walk) -> None:
         self.walk = walk
         spec, ends = walk.spec, walk.ends
         cells = spec.cells // walk.unit
-        self.cell = Signal(range(cells))
+        cell = Signal(range(cells))
         start = Signal(range(cells))  # the first cell of the window
         self.slot: Value = Signal(range(spec.rows))
         self.base = Signal(range(spec.rows))
         # The words of a pixel, or of a part of it, lie side by side.
         beside = spec.pixel_words // spec.pixel_parts
         hop: Value | int = (spec.dilation[1] * spec.pixel_words - beside) // walk.unit + 1
-        if beside > walk.unit and hop > 1:
+        if spec.pixels > 1:
+            hop = self._hop(m)
+        elif beside > walk.unit and hop > 1:
             hop = Mux(counter(m, beside // walk.unit, walk.moves, "part")[1], hop, 1)
         in_frame = Signal()
         ky = walk.value["ky"]
@@ -99,9 +107,9 @@ class Place:
         below = ky < walk.above + walk.inside
         m.d.comb += in_frame.eq((ky >= walk.above) & below if over else below if under else 1)
         with m.If(walk.moves):
-            m.d.sync += self.cell.eq(self.cell + hop)
+            m.d.sync += cell.eq(cell + hop)
         with m.If(ends["run"]):
-            m.d.sync += self.cell.eq(start)
+            m.d.sync += cell.eq(start)
             with m.If(in_frame):
                 m.d.sync += self.slot.eq(_ahead(self.slot, spec.dilation[0], spec.rows))
         with m.If(ends["ky"]):
@@ -112,24 +120,44 @@ class Place:
             if spec.pixel_parts > 1:
                 step = Mux(ends["channel"], step - spec.pixel_words + beside, beside)
             m.d.comb += following.eq(start + step)
-            m.d.sync += [start.eq(following), self.cell.eq(following)]
+            m.d.sync += [start.eq(following), cell.eq(following)]
         with m.If(ends["x"]):
             highest = spec.rows - 1 + max(row.freed for row in spec.row_plan)
             ahead = Signal(range(highest + 1))
             onward = Signal.like(self.base)
             m.d.comb += [ahead.eq(self.base + walk.freed), onward.eq(_wrapped(m, ahead, highest, spec.rows))]
-            m.d.sync += [start.eq(0), self.cell.eq(0), self.base.eq(onward), self.slot.eq(onward)]
+            m.d.sync += [start.eq(0), cell.eq(0), self.base.eq(onward), self.slot.eq(onward)]
         if any(row.offset for row in spec.row_plan):
             beyond = Signal(range(2 * spec.rows - 1))  # the first kernel row in the frame is not the first row there
             m.d.comb += beyond.eq(self.slot + walk.offset)
             self.slot = Mux(beyond >= spec.rows, beyond - spec.rows, beyond)[: len(self.slot)]
         if any(spec.padding[0]) and not spec.columns:
             self.slot = Mux(in_frame, self.slot, spec.rows)  # a slot that is never written
+        self.cells: list[Value] = [cell]
+        self.turn: Value | None = None
+        if spec.pixels > 1:
+            self._banks(m, cell)
 
     @property
-    def at(self) -> Value:
-        """The address in a ring: slot and cell side by side."""
-        return Cat(self.cell, self.slot)
+    def at(self) -> list[Value]:
+        """The address in a ring, or in each bank of it: slot and cell side by side."""
+        return [Cat(cell, self.slot) for cell in self.cells]
+
+    def _hop(self, m: Module) -> Value:
+        """From a word of a tap to the next one, and behind the last word of a tap to the first of the next tap."""
+        walk, spec = self.walk, self.walk.spec
+        place = [tap.place for tap in taps(spec)]
+        hops = [(b - a - 1) * spec.pixel_words + 1 for a, b in zip(place, [*place[1:], place[-1] + 1], strict=True)]
+        onward = selected(m, walk.value["run"], hops, "onward")
+        return Mux(walk.tap_ends, onward, 1) if spec.pixel_words > 1 else onward
+
+    def _banks(self, m: Module, cell: Signal) -> None:
+        """The cell in each bank: in those below the first window's a stride of pixels further."""
+        walk, spec = self.walk, self.walk.spec
+        self.turn = selected(m, walk.value["run"], [tap.turn for tap in taps(spec)], "turn")
+        further = Signal.like(cell, name="further")
+        m.d.comb += further.eq(cell + spec.stride[1] * spec.pixel_words)
+        self.cells = [Mux(self.turn > bank, further, cell) for bank in range(spec.pixels)]
 
 
 def _ahead(slot: Value, step: int, rows: int) -> Value:
