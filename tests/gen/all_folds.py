@@ -91,8 +91,12 @@ def everything(
     stages = []
     for layer in cut:
         found = []
-        folds = [given[layer.name]] if given and layer.name in given else fold_choices(layer)
-        for fold in folds + [replace(fold, skip=True) for fold in folds if rates is not None]:
+        if given and layer.name in given:
+            folds = [given[layer.name]]
+        else:
+            folds = fold_choices(layer)
+            folds += [replace(fold, skip=True) for fold in folds if rates is not None]
+        for fold in folds:
             try:
                 found.append(build_stage(layer, fold))
             except PlanError:

@@ -98,7 +98,8 @@ def _banks(spec: WindowSpec, parts: Parts) -> None:
     parts.logic["window cell bit"] += bits
     turns = {tap.turn for tap in taps(spec)}
     if turns != {0}:
-        parts.logic["walk cell bit"] += bits
+        parts.registers(bits)
+        parts.logic["walk cell bit"] += 2 * bits
         parts.mux(2, bits * max(turns))
         parts.registers(spec.latency * index_bits(max(turns) + 1) if len(turns) > 1 else 0)
         parts.mux(len(turns), spec.o_format.width)

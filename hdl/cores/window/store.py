@@ -56,7 +56,7 @@ class Store:
         ``walk``, ``spec.latency`` cycles later, that of bank ``turn`` first. The slot past the last row is never
         written and holds the words of the padded rows."""
         words = [self._ring(address, walk, bank) for bank, address in enumerate(at)]
-        return words[0] if turn is None else Cat(self.turned(words, self.delayed(turn, "turn")))
+        return Cat(words) if turn is None else Cat(self.turned(words, self.delayed(turn, "turn")))
 
     def _ring(self, at: Value, walk: Walk, bank: int) -> Value:
         m, spec, writer = self.m, self.spec, self.writer
@@ -131,7 +131,7 @@ class Store:
         if isinstance(around, Signal):
             around = self.registered(around, "around_then")
         whole = [Cat(Mux(inner_later[k], word, around) for k, word in enumerate(words)) for words in banks]
-        return whole[0] if place.turn is None else Cat(self.turned(whole, self.delayed(place.turn, "turn")))
+        return Cat(whole) if place.turn is None else Cat(self.turned(whole, self.delayed(place.turn, "turn")))
 
     def _row(self, k: int, bank: int, cell: Value, walk: Walk) -> Value:
         """The word in ``cell`` of row slot ``k``, of its ``bank``."""

@@ -92,6 +92,9 @@ class Place:
         cells = spec.cells // walk.unit
         cell = Signal(range(cells))
         start = Signal(range(cells))  # the first cell of the window
+        # In the banks below that of the first of several windows the cell is a stride further (``banks``).
+        turns, apart = [tap.turn for tap in taps(spec)], spec.stride[1] * spec.pixel_words
+        further = Signal(range(cells), init=apart % (1 << len(cell))) if any(turns) else None
         self.slot: Value = Signal(range(spec.rows))
         self.base = Signal(range(spec.rows))
         # The words of a pixel, or of a part of it, lie side by side.
@@ -108,8 +111,12 @@ class Place:
         m.d.comb += in_frame.eq((ky >= walk.above) & below if over else below if under else 1)
         with m.If(walk.moves):
             m.d.sync += cell.eq(cell + hop)
+            if further is not None:
+                m.d.sync += further.eq(further + hop)
         with m.If(ends["run"]):
             m.d.sync += cell.eq(start)
+            if further is not None:
+                m.d.sync += further.eq(start + apart)
             with m.If(in_frame):
                 m.d.sync += self.slot.eq(_ahead(self.slot, spec.dilation[0], spec.rows))
         with m.If(ends["ky"]):
@@ -121,22 +128,26 @@ class Place:
                 step = Mux(ends["channel"], step - spec.pixel_words + beside, beside)
             m.d.comb += following.eq(start + step)
             m.d.sync += [start.eq(following), cell.eq(following)]
+            if further is not None:
+                m.d.sync += further.eq(start + (step + apart))
         with m.If(ends["x"]):
             highest = spec.rows - 1 + max(row.freed for row in spec.row_plan)
             ahead = Signal(range(highest + 1))
             onward = Signal.like(self.base)
             m.d.comb += [ahead.eq(self.base + walk.freed), onward.eq(_wrapped(m, ahead, highest, spec.rows))]
             m.d.sync += [start.eq(0), cell.eq(0), self.base.eq(onward), self.slot.eq(onward)]
+            if further is not None:
+                m.d.sync += further.eq(apart)
         if any(row.offset for row in spec.row_plan):
             beyond = Signal(range(2 * spec.rows - 1))  # the first kernel row in the frame is not the first row there
             m.d.comb += beyond.eq(self.slot + walk.offset)
             self.slot = Mux(beyond >= spec.rows, beyond - spec.rows, beyond)[: len(self.slot)]
         if any(spec.padding[0]) and not spec.columns:
             self.slot = Mux(in_frame, self.slot, spec.rows)  # a slot that is never written
-        self.cells: list[Value] = [cell]
-        self.turn: Value | None = None
-        if spec.pixels > 1:
-            self._banks(m, cell)
+        self.turn = selected(m, walk.value["run"], turns, "turn") if any(turns) else None
+        self.cells: list[Value] = [cell] * spec.pixels
+        if self.turn is not None and further is not None:
+            self.cells = [Mux(self.turn > bank, further, cell) for bank in range(spec.pixels)]
 
     @property
     def at(self) -> list[Value]:
@@ -150,14 +161,6 @@ class Place:
         hops = [(b - a - 1) * spec.pixel_words + 1 for a, b in zip(place, [*place[1:], place[-1] + 1], strict=True)]
         onward = selected(m, walk.value["run"], hops, "onward")
         return Mux(walk.tap_ends, onward, 1) if spec.pixel_words > 1 else onward
-
-    def _banks(self, m: Module, cell: Signal) -> None:
-        """The cell in each bank: in those below the first window's a stride of pixels further."""
-        walk, spec = self.walk, self.walk.spec
-        self.turn = selected(m, walk.value["run"], [tap.turn for tap in taps(spec)], "turn")
-        further = Signal.like(cell, name="further")
-        m.d.comb += further.eq(cell + spec.stride[1] * spec.pixel_words)
-        self.cells = [Mux(self.turn > bank, further, cell) for bank in range(spec.pixels)]
 
 
 def _ahead(slot: Value, step: int, rows: int) -> Value:
