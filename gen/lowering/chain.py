@@ -41,9 +41,9 @@ class Chain:
 
     @property
     def blocks(self) -> Blocks:
-        """The pixels that are computed together; one by one where there are none."""
+        """The pixels that are computed together, one by one where there are none, and their channels."""
         synapse = self.synapse
-        return Blocks(self.layer.o_width, synapse.pixels, len(synapse.weight), synapse.outputs)
+        return Blocks(self.layer.o_width, synapse.pixels, self.layer.channels[0], synapse.outputs)
 
     @property
     def order(self) -> np.ndarray:
@@ -75,25 +75,27 @@ class Chain:
         """Let channels share what comes next, as far as ``cycles`` between currents allow; pixels always do, for a
         word that leaves is of one pixel."""
         self.cycles = cycles
-        several = self.synapse.pixels > 1
+        several = self.synapse.pixels > 1 or self.blocks.idle > 0
         end = next((node for node in self.layer.nodes if type(node) in tails()), None)
         if end is not None and not (self.layer.shortcuts or several) and tail_of(end).whole(self, end, cycles):
             return
         worth = self.started is None or tail_of(self.started).shares or self.layer.shortcuts
-        lanes = self._lanes(cycles) if worth else self.synapse.outputs
+        lanes = self._lanes(cycles) if worth or several else self.synapse.outputs
         if lanes < self.synapse.results:
             self.append(SerialiserSpec(self.synapse.o_format, lanes), self.ranges)
 
     def _lanes(self, cycles: int) -> int:
-        """:func:`shared_lanes`, few enough to divide the channels of zero-padded shortcuts."""
+        """:func:`shared_lanes`, few enough to divide the channels, and those of zero-padded shortcuts."""
         layer, synapse = self.layer, self.synapse
         lanes = shared_lanes(synapse, cycles)
         edges = [edge for skip in layer.shortcuts for edge in (skip.offset, skip.signal.shape[0])]
+        if self.blocks.idle:
+            edges.append(self.blocks.channels)
         found = [n for n in divisors(synapse.outputs) if n >= lanes and not any(edge % n for edge in edges)]
         if not found:
             raise PlanError(
                 f"{layer.name}: fold outputs={synapse.outputs} needs {lanes} neuron units or more, a number that "
-                f"divides the channels of its shortcut ({numbers(edges)}); choose other outputs"
+                f"divides the channels of result and shortcuts ({numbers(edges)}); choose other outputs"
             )
         return found[0]
 

@@ -23,12 +23,14 @@ def numbers(values: Sequence[int]) -> str:
     return ", ".join(map(str, values))
 
 
-def refuse_undivided(layer: StageNodes, fold: Fold, more_inputs: Sequence[int] = ()) -> None:
-    """Raise PlanError where ``fold`` does not divide the channels and the time steps of ``layer``; ``more_inputs`` are
-    allowed beside the divisors."""
+def refuse_undivided(
+    layer: StageNodes, fold: Fold, more_inputs: Sequence[int] = (), more_outputs: Sequence[int] = ()
+) -> None:
+    """Raise PlanError where ``fold`` does not divide the channels and the time steps of ``layer``; ``more_inputs`` and
+    ``more_outputs`` are allowed beside the divisors."""
     (outputs, inputs), steps = layer.channels, layer.time_fold
     for what, value, whole, more in (
-        ("outputs", fold.outputs, outputs, ()),
+        ("outputs", fold.outputs, outputs, more_outputs),
         ("inputs", fold.inputs, inputs, more_inputs),
         ("steps", fold.steps, steps, ()),
     ):

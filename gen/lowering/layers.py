@@ -94,6 +94,21 @@ class StageNodes:
         """What the folds of whole kernel columns ask of the ``columns`` of a convolution."""
         return WeightFigures(self.columns)
 
+    @cached_property
+    def _repeated(self) -> dict[tuple[bool, int], tuple[np.ndarray, WeightFigures]]:
+        return {}
+
+    def weights(self, columns: bool, count: int) -> tuple[np.ndarray, WeightFigures]:
+        """Weights of a synapse node, kernel column by kernel column or tap by tap, and their figures, for ``count``
+        channels: where these are more than there are, the first ones follow again (``hdl.streams.blocks``)."""
+        rows, figures = (self.columns, self.column_figures) if columns else (self.rows, self.figures)
+        if count == len(rows):
+            return rows, figures
+        if (columns, count) not in self._repeated:
+            more = np.concatenate([rows, rows[: count - len(rows)]])
+            self._repeated[columns, count] = more, WeightFigures(more)
+        return self._repeated[columns, count]
+
     def find(self, kind: type) -> Any:
         """The node of this kind, or None."""
         return next((n for n in self.nodes if isinstance(n, kind)), None)

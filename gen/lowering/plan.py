@@ -36,7 +36,7 @@ def build_stage(layer: StageNodes, fold: Fold) -> StageSpec:
     # As many results on their way as the latency needs, so that a ready receiver never makes the stage wait.
     window = WindowSpec.of(geometry, rows=ring_rows(geometry), credits=1)
     waiting, apart = latency_of(window, cores) + words_of_result(cores), geometry.scans * geometry.scan_cycles
-    if geometry.pixels > 1:  # a block is in the FIFO from its first result until its last word has left
+    if geometry.blocked:  # a block is in the FIFO from its first result until its last word has left
         waiting += (geometry.groups - 1) * apart + geometry.groups * words_of_result(cores) + 1
         apart *= geometry.groups
     window = replace(window, credits=-(-waiting // apart))

@@ -3,8 +3,8 @@
 Of P pixels and the channels of G groups of outputs the results come group by group, and in each of them pixel by pixel
 (and, where neuron units are shared, part by part). A stream has them pixel by pixel. So a block is collected in a
 memory whose write address is the place of a word in that order, and leaves from there: nothing behind the stage knows
-of blocks. A row of W pixels has ceil(W / P) blocks; those of the last one that are beyond the row are idle, and do not
-leave.
+of blocks. A row of W pixels has ceil(W / P) blocks, a pixel of C channels ceil(C / outputs) groups; pixels of the last
+block that are beyond the row are idle, and so are channels of the last group beyond C: they do not leave.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["BlockFifo", "BlockFifoSpec", "Blocks", "pixel_counter"]
 @dataclass(frozen=True)
 class Blocks:
     """The blocks of a row of ``width`` pixels: ``pixels`` of them each, of ``channels`` channels, ``outputs`` of which
-    are a group."""
+    are a group, of the last group perhaps fewer."""
 
     width: int
     pixels: int
@@ -46,35 +46,46 @@ class Blocks:
     @property
     def groups(self) -> int:
         """Groups of outputs."""
-        return self.channels // self.outputs
+        return -(-self.channels // self.outputs)
+
+    @property
+    def idle(self) -> int:
+        """Channels of the last group that are idle."""
+        return self.groups * self.outputs - self.channels
+
+    @property
+    def computed(self) -> np.ndarray:
+        """The channels that are computed, (groups * outputs,): all of them, and in place of idle ones the first."""
+        return np.r_[np.arange(self.channels), np.arange(self.idle)]
 
     @property
     def order(self) -> np.ndarray:
-        """The channel of every element of a block, (pixels * channels,), in the order in which they come."""
-        whole = np.arange(self.channels).reshape(self.groups, 1, self.outputs)
+        """The channel of every element of a block, (groups * pixels * outputs,), in the order in which they come."""
+        whole = self.computed.reshape(self.groups, 1, self.outputs)
         return np.broadcast_to(whole, (self.groups, self.pixels, self.outputs)).reshape(-1)
 
     def gathered(self, x: np.ndarray) -> np.ndarray:
-        """Elements (rows, width, channels, ...) pixel by pixel, to those of blocks, (rows * count, pixels * channels,
-        ...), 0 where a pixel is idle."""
+        """Elements (rows, width, channels, ...) pixel by pixel, to those of blocks, (rows * count, groups * pixels *
+        outputs, ...), 0 where a pixel or a channel is idle."""
         rest = x.shape[3:]
-        idle = self.count * self.pixels - self.width
-        x = np.pad(x, ((0, 0), (0, idle), *((0, 0),) * (x.ndim - 2)))
+        beyond = self.count * self.pixels - self.width
+        x = np.pad(x, ((0, 0), (0, beyond), (0, self.idle), *((0, 0),) * (x.ndim - 3)))
         x = x.reshape(-1, self.pixels, self.groups, self.outputs, *rest).swapaxes(1, 2)
-        return x.reshape(-1, self.pixels * self.channels, *rest)
+        return x.reshape(-1, self.groups * self.pixels * self.outputs, *rest)
 
     def spread(self, x: np.ndarray) -> np.ndarray:
-        """Elements of blocks (n, pixels * channels, ...) to those pixel by pixel, (n / count, width, channels, ...),
-        without those of idle pixels."""
+        """Elements of blocks (n, groups * pixels * outputs, ...) to those pixel by pixel, (n / count, width, channels,
+        ...), without idle ones."""
         rest = x.shape[2:]
         x = x.reshape(-1, self.groups, self.pixels, self.outputs, *rest).swapaxes(1, 2)
-        return x.reshape(-1, self.count * self.pixels, self.channels, *rest)[:, : self.width]
+        x = x.reshape(-1, self.count * self.pixels, self.groups * self.outputs, *rest)
+        return x[:, : self.width, : self.channels]
 
 
 @dataclass(frozen=True)
 class BlockFifoSpec:
     """A memory of ``slots`` blocks, of words of ``bits`` bits with ``lanes`` channels each; ``lanes`` divides
-    ``blocks.outputs``."""
+    ``blocks.outputs`` and ``blocks.channels``."""
 
     blocks: Blocks
     lanes: int
@@ -82,8 +93,11 @@ class BlockFifoSpec:
     slots: int
 
     def __post_init__(self) -> None:
-        if self.blocks.outputs % self.lanes:
-            raise ValueError(f"lanes={self.lanes} does not divide the {self.blocks.outputs} outputs of a group")
+        if self.blocks.outputs % self.lanes or self.blocks.channels % self.lanes:
+            raise ValueError(
+                f"lanes={self.lanes} does not divide the {self.blocks.outputs} outputs of a group and the "
+                f"{self.blocks.channels} channels"
+            )
         if self.slots < 1:
             raise ValueError(f"slots must be a positive integer, not {self.slots!r}")
 
@@ -168,13 +182,33 @@ class BlockFifo(wiring.Component):
             self.o.valid.eq(waiting != 0),
             self.o.payload.eq(read.data),
         ]
-        part, ends = _loop(m, parts, taken, "out_part")
-        group, ends = _loop(m, groups, ends, "out_group")
+        part, group, ends = self._words_of_pixel(m, taken)
         pixel = pixel_counter(m, blocks, ends, self.left, "out")
         slot, _ = counter(m, spec.slots, self.left, "out_slot")
         m.d.comb += read.addr.eq(Cat(part, group, pixel, slot))
         m.d.sync += waiting.eq(waiting + done - self.left)
         return m
+
+
+    def _words_of_pixel(self, m: Module, taken: Value) -> tuple[Value, Value, Value]:
+        """Counters of the parts and groups of a pixel that leave, and whether both start anew after this cycle."""
+        spec, (parts, groups, _) = self.spec, self.spec.loops
+        if not spec.blocks.idle:
+            part, ends = _loop(m, parts, taken, "out_part")
+            return part, *_loop(m, groups, ends, "out_group")
+        left = parts - spec.blocks.idle // spec.lanes  # parts of the last group
+        part, last_part, pixel_ends = Signal(range(parts), name="out_part"), Signal(), Signal()
+        group = Signal(range(groups), name="out_group")
+        at_last = group == groups - 1
+        m.d.comb += [
+            last_part.eq(part == Mux(at_last, left - 1, parts - 1)),
+            pixel_ends.eq(taken & last_part & at_last),
+        ]
+        with m.If(taken):
+            m.d.sync += part.eq(Mux(last_part, 0, part + 1))
+        with m.If(taken & last_part):
+            m.d.sync += group.eq(Mux(at_last, 0, group + 1))
+        return part, group, pixel_ends
 
 
 def _loop(m: Module, count: int, moves: Value, name: str) -> tuple[Value, Value]:

@@ -73,20 +73,20 @@ class StageSpec(ElementSpec):
 
     @property
     def blocks(self) -> Blocks:
-        """The pixels that it works on together, and their channels, where there are several."""
+        """The pixels that it works on together, and their channels."""
         window, outputs = self.window, self.o_format.lanes * self.result_words // self.window.pixels
-        return Blocks(window.o_size[1], window.pixels, outputs * window.groups, outputs)
+        return Blocks(window.o_size[1], window.pixels, outputs * window.groups - window.idle, outputs)
 
     @property
     def fifo_words(self) -> int:
         """Words in the FIFO: room for all results, or blocks of them, that the window has credits for."""
-        each = self.result_words * (self.window.groups if self.window.pixels > 1 else 1)
+        each = self.result_words * (self.window.groups if self.window.blocked else 1)
         return self.window.credits * each
 
     @property
     def fifo(self) -> FifoSpec | BlockFifoSpec:
         """The FIFO at the end."""
-        if self.window.pixels > 1:
+        if self.window.blocked:
             return BlockFifoSpec(self.blocks, self.o_format.lanes, self.o_width, self.window.credits)
         return FifoSpec(self.o_width, self.fifo_words)
 
@@ -105,7 +105,9 @@ class StageSpec(ElementSpec):
             mine, links = links[: len(core.extras)], links[len(core.extras) :]
             laws += core.extra_laws(mine, delay)
             delay += core.latency
-        return WindowLaw(self.window, self.latency, self.result_words, i, outs[0], laws, costs)
+        words = self.blocks.channels // self.o_format.lanes
+        leaving = (self.window.pixels * words, self.blocks.last * words) if self.window.blocked else None
+        return WindowLaw(self.window, self.latency, self.result_words, i, outs[0], laws, costs, leaving)
 
     def compute(self, *words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Model: input words (n, lanes, T) of whole frames, and those of the shortcuts, to output words (m, lanes, T),
@@ -116,13 +118,13 @@ class StageSpec(ElementSpec):
         for core in before:
             x = core.compute(x, *(next(waiting) for _ in core.extras))
         x, packed = last.packed(x, *waiting)
-        return (self._in_order(x), self._in_order(packed)) if self.window.pixels > 1 else (x, packed)
+        return (self._in_order(x), self._in_order(packed)) if self.window.blocked else (x, packed)
 
     def _in_order(self, x: np.ndarray) -> np.ndarray:
         """Words (n, ...) of blocks to those pixel by pixel."""
         blocks, lanes = self.blocks, self.o_format.lanes
         words = Blocks(blocks.width, blocks.pixels, blocks.channels // lanes, blocks.outputs // lanes)
-        each = x.reshape(-1, words.pixels * words.channels, *x.shape[1:])
+        each = x.reshape(-1, words.groups * words.pixels * words.outputs, *x.shape[1:])
         return words.spread(each).reshape(-1, *x.shape[1:])
 
     @property
@@ -137,7 +139,7 @@ class StageSpec(ElementSpec):
         found = {"": own, "window": self.window.parts()}
         found |= {name: core.parts() for name, core in zip(self.core_names, self.cores, strict=True)}
         found["fifo"] = self.fifo.parts()
-        own.counter(self.result_words if self.window.pixels == 1 else 1)
+        own.counter(1 if self.window.blocked else self.result_words)
         own.logic["stage"] += 1
         return found
 

@@ -26,7 +26,7 @@ def add_shortcut(chain: Chain, skip: StageShortcut) -> None:
         scans=synapse.scans,
         result_words=synapse.results // chain.form.lanes,
         ranges=chain.ranges,
-        blocks=blocks if blocks.pixels > 1 else None,
+        blocks=blocks if blocks.pixels > 1 or blocks.idle else None,
     )
     chain.append(merge, merge.o_ranges)
 

@@ -10,7 +10,7 @@ from ....hdl.cores.protocol import CoreSpec
 from ....hdl.cores.synapse.spec import SynapseSpec
 from ....hdl.cores.window.geometry import WindowGeometry, chunk_for
 from ....quant.ir.node import Node
-from ....quant.ir.ops import Conv2d, Linear
+from ....quant.ir.ops import Conv2d, Linear, Readout
 from ...errors import PlanError
 from ...folding.fold import Fold
 from ..chain import Chain
@@ -21,6 +21,9 @@ from . import groups
 from .shortcuts import add_shortcut
 
 __all__ = ["Synapses"]
+
+IDLE = 0.15
+"""Share of the channels that may be idle in the last group of outputs of a fold that the search tries."""
 
 MOST_PIXELS = 8
 """Pixels that the search computes together at most; a fold file may ask for more."""
@@ -33,20 +36,25 @@ class Synapses(Head):
     currents = True
 
     def choices(self, layer: StageNodes) -> list[Fold]:
-        """Divisors of outputs, inputs and time steps; whole kernel columns at once too; several pixels."""
+        """Divisors of outputs, inputs and time steps; whole kernel columns at once too; outputs that nearly divide, and
+        several pixels."""
         outputs, inputs = layer.channels
         if layer.groups > 1:
             pairs = groups.choices(layer)
         else:
-            pairs = [(o, i) for o in divisors(outputs) for i in (*divisors(inputs), *_column_inputs(layer))]
+            ways = (*divisors(inputs), *_column_inputs(layer))
+            pairs = [(o, i) for o in divisors(outputs) for i in ways]
         folds = [Fold(o, i, s) for o, i in pairs for s in divisors(layer.time_fold)]
+        if not _whole_reason(layer):
+            folds += [Fold(o, i, layer.time_fold) for o in _nearly(outputs) for i in ways]
         return folds + [replace(fold, pixels=n) for fold in folds for n in _pixels(layer, fold)]
 
     def check(self, layer: StageNodes, fold: Fold) -> None:
         """Refuse what does not divide, and skipping where it has no hardware."""
         if layer.groups > 1:
             groups.check(layer, fold)
-        refuse_undivided(layer, fold, _column_inputs(layer))
+        more = range(1, layer.channels[0]) if _undivided(layer, fold) else ()
+        refuse_undivided(layer, fold, _column_inputs(layer), more)
         if fold.pixels > 1:
             _check_pixels(layer, fold)
         if fold.skip and self.chunk(layer, fold.inputs) == 1:
@@ -103,7 +111,8 @@ def _array(layer: StageNodes, fold: Fold) -> SynapseSpec:
     assert isinstance(node, Conv2d | Linear)
     form = layer.words_in(layer.channels[1] if columns else fold.inputs)
     blocks = groups.blocks(layer, fold)
-    weight = (layer.columns if columns else layer.rows).reshape(len(node.weight), -1, fold.inputs // blocks)
+    rows, figures = layer.weights(columns, -(-len(node.weight) // fold.outputs) * fold.outputs)
+    weight = rows.reshape(len(rows), -1, fold.inputs // blocks)
     return SynapseSpec(
         weight=weight,
         weight_bits=node.weight_bits,
@@ -116,14 +125,15 @@ def _array(layer: StageNodes, fold: Fold) -> SynapseSpec:
         addressed=fold.skip,
         logic=fold.logic,
         pixels=fold.pixels,
-        figures=layer.column_figures if columns else layer.figures,
+        figures=figures,
     )
 
 
 def _walked(layer: StageNodes, fold: Fold, synapse: SynapseSpec) -> WindowGeometry:
     """The window of the kernel, walked as often as ``synapse`` needs it."""
     walks = synapse.groups * synapse.blocks // layer.groups
-    return replace(_geometry(layer, fold, fold.inputs in _column_inputs(layer)), groups=walks, scans=synapse.scans)
+    whole = _geometry(layer, fold, fold.inputs in _column_inputs(layer))
+    return replace(whole, groups=walks, scans=synapse.scans, idle=len(synapse.weight) - layer.channels[0])
 
 
 def _inverting(layer: StageNodes, synapse: SynapseSpec, end: Node | None) -> tuple[StageNodes, SynapseSpec]:
@@ -134,7 +144,7 @@ def _inverting(layer: StageNodes, synapse: SynapseSpec, end: Node | None) -> tup
         return layer, synapse
     if synapse.groups == 1:
         return layer, replace(synapse, inverts=True)
-    moved = None if end is None else tail_of(end).moved(layer, end, synapse.excess)
+    moved = None if end is None else tail_of(end).moved(layer, end, synapse.excess[: layer.channels[0]])
     if moved is None:
         return layer, synapse
     nodes = tuple(moved if node is end else node for node in layer.nodes)
@@ -172,6 +182,38 @@ def _geometry(layer: StageNodes, fold: Fold, columns: bool) -> WindowGeometry:
     if layer.groups == 1:
         return whole
     return replace(whole, order="channels", part=max(1, node.weight.shape[1] // fold.inputs))
+
+
+def _whole_reason(layer: StageNodes) -> str:
+    """Why the outputs of a fold must divide the channels of ``layer``; empty where they need not."""
+    if layer.groups > 1:
+        return "those of a group are computed together"
+    return "a read-out compares all of them" if layer.find(Readout) is not None else ""
+
+
+def _undivided(layer: StageNodes, fold: Fold) -> bool:
+    """Whether the outputs of ``fold`` do not divide the channels, and there is hardware for that. Raises PlanError
+    where it is asked for in a fold that has none."""
+    channels = layer.channels[0]
+    if not 1 < fold.outputs < channels or channels % fold.outputs == 0 or _whole_reason(layer):
+        return False
+    reason = ""
+    if fold.skip:
+        reason = "and then no word is skipped; leave skip out"
+    elif fold.steps < layer.time_fold:
+        reason = f"and then membranes cannot wait for the next scan, steps={fold.steps}; choose steps={layer.time_fold}"
+    if reason:
+        raise PlanError(
+            f"{layer.name}: fold outputs={fold.outputs} does not divide {channels}, {reason}, or outputs from "
+            f"{numbers(divisors(channels))}"
+        )
+    return True
+
+
+def _nearly(channels: int) -> list[int]:
+    """Outputs that do not divide ``channels`` and leave few idle: the fewest for each number of groups."""
+    fewest = {-(-channels // groups) for groups in range(2, channels)}
+    return sorted(n for n in fewest if channels % n and -channels % n <= IDLE * channels)
 
 
 def _pixels(layer: StageNodes, fold: Fold) -> list[int]:

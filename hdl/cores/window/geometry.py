@@ -77,6 +77,7 @@ class WindowGeometry:
         pixels: neighbouring windows of a row that are walked together ("taps" only): a word has a word of each of them,
             the first one lowest. Where it does not divide the windows of a row, the last ones of a row reach beyond the
             frame, into cells like those around it; their results are idle.
+        idle: channels of the last group of outputs whose results are idle too.
     """
 
     i_format: WordFormat
@@ -96,6 +97,7 @@ class WindowGeometry:
     chunk: int = 0
     span: int = 1
     pixels: int = 1
+    idle: int = 0
 
     def __post_init__(self) -> None:
         if self.channels % self.i_format.lanes:
@@ -113,7 +115,7 @@ class WindowGeometry:
             raise ValueError("Words can be skipped where a window is walked tap by tap only")
         if not 1 <= self.pixels <= self.o_size[1]:
             raise ValueError(f"pixels={self.pixels} is not in 1..{self.o_size[1]}, the windows of a row")
-        if self.pixels > 1 and (self.chunk or self.order != "taps"):
+        if self.blocked and (self.chunk or self.order != "taps"):
             raise ValueError("Windows are walked together tap by tap only, and without skipping words")
         if self.pad:
             self._check_pad()
@@ -176,6 +178,11 @@ class WindowGeometry:
     def cells(self) -> int:
         """Words of a row in a memory: of an input row and of the padding beside it, or of a bank of them."""
         return self.across // self.pixels * self.pixel_words
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the results of all groups of outputs are collected before they leave (``hdl.streams.blocks``)."""
+        return self.pixels > 1 or self.idle > 0
 
     @property
     def blocks(self) -> int:

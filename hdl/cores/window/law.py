@@ -22,8 +22,9 @@ class WindowLaw:
     freed; an output row starts one cycle after its last input row was complete; words follow each other in every
     cycle; the last one of result m waits until one cycle after all of result m - D was taken.
 
-    Where windows are walked together, the results of all groups of outputs are a block: a credit is for a block, and
-    its words are offered when the last of them is there, but for those of idle windows (``BlockFifo``).
+    Where results are collected, those of all groups of outputs are a block: a credit is for a block, and its words are
+    offered when the last of them is there (``BlockFifo``). ``leaving``: so many words of a block, and of the last block
+    of a row.
 
     Where words are skipped, ``costs`` gives (lead, body, tail, words) of the scans of every position
     (``hdl.cores.window.sparse_law``); without it no word is zero.
@@ -38,6 +39,7 @@ class WindowLaw:
         o: Link,
         skips: Sequence[ExtraLaw] = (),
         costs: Sequence[ScanCosts] | None = None,
+        leaving: tuple[int, int] | None = None,
     ) -> None:
         self.spec, self.latency, self.result_words, self.i, self.o = spec, latency, result_words, i, o
         self.skips = skips
@@ -53,10 +55,7 @@ class WindowLaw:
         self.started: list[int] = []  # cycle of the decision on the first word of each result
         self._free = [row.freed for row in spec.row_plan]
         self._needed = [row.wait + sum(self._free[:y]) for y, row in enumerate(spec.row_plan)]
-        # Words that leave for a block, or for a result, and those of a row.
-        self._group = groups = spec.groups if spec.pixels > 1 else 1
-        last = spec.o_size[1] - (spec.blocks - 1) * spec.pixels
-        self._idle = groups * result_words // spec.pixels * (spec.pixels - last)
+        self._leaving = leaving
 
     @property
     def rows_before(self) -> int:
@@ -98,7 +97,7 @@ class WindowLaw:
 
     def _read(self) -> bool:
         o, credits, words, per_row = self.o, self.spec.credits, self.result_words, self._per_row
-        blocks = self.spec.pixels > 1
+        blocks = self._leaving is not None
         decided, taken, moved, sparse = self.decided, self.o.taken, False, self.spec.chunk > 0
         while True:
             m = len(decided)
@@ -144,20 +143,20 @@ class WindowLaw:
 
     def _before(self, m: int) -> int:
         """Of blocks, the word that must have left before result ``m`` may end; negative where none must."""
-        spec, words, group = self.spec, self.result_words, self._group
-        block, within = divmod(m, group)
-        if within or block < spec.credits:
+        assert self._leaving is not None
+        block, within = divmod(m, self.spec.groups)
+        if within or block < self.spec.credits:
             return -1
-        blocks = block - spec.credits + 1  # blocks that have left
-        return blocks * group * words - blocks // spec.blocks * self._idle - 1
+        rows, more = divmod(block - self.spec.credits + 1, self.spec.blocks)  # of blocks that have left
+        each, last = self._leaving
+        return rows * (each * (self.spec.blocks - 1) + last) + more * each - 1
 
     def _offer_block(self, m: int, cycle: int) -> None:
         """Offer the words of the block that ends with result ``m``, whose last word comes in time for ``cycle``."""
-        spec = self.spec
-        block, within = divmod(m, self._group)
-        if within == self._group - 1:
-            idle = self._idle if block % spec.blocks == spec.blocks - 1 else 0
-            self.o.offered.extend([cycle] * (self._group * self.result_words - idle))
+        assert self._leaving is not None
+        block, within = divmod(m, self.spec.groups)
+        if within == self.spec.groups - 1:
+            self.o.offered.extend([cycle] * self._leaving[block % self.spec.blocks == self.spec.blocks - 1])
 
     def _sparse(self, m: int, complete: int, ready: int) -> tuple[int, int]:
         """First and last word of result m but for its credit: its walk may begin in cycle ``complete``, its first scan

@@ -43,7 +43,7 @@ def dense(m: Module, place: Place, store: Store, flags: Flags) -> Words:
     walk, writer, spec = place.walk, store.writer, store.spec
     data = store.columns(place) if spec.columns else store.ring(place.at, walk, place.turn)
     # Where windows are walked together, one credit is for the results of all groups of outputs (``BlockFifo``).
-    final = walk.final & (walk.value["group"] == 0) if spec.pixels > 1 else walk.final
+    final = walk.final & (walk.value["group"] == 0) if spec.blocked else walk.final
     credit = credits(m, spec.credits, walk.moves & final, flags.taken)
     held = walk.ending & walk.first_scan & flags.hold
     m.d.comb += [
