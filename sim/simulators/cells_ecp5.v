@@ -1,5 +1,7 @@
-// Simulation model of ECP5's block RAM: two ports on one memory of 1,024 rows of 18 bits, or one write and one read port
-// of 36 bits (two rows), with or without registers at the outputs. Chip selects stay low, inputs but clocks are not
+// Simulation models of ECP5's block RAM and multiplier.
+//
+// Block RAM: two ports on one memory of 1,024 rows of 18 bits, or one write and one read port of 36 bits (two rows), with
+// or without registers at the outputs. Chip selects stay low, inputs but clocks are not
 // inverted, and only a synchronous reset resets anything; whatever else is asked for stops the simulation.
 //
 // A port of 18 bits sees a row, and AD[1:0] are its byte enables; one of 9 bits half a row; one of 4, 2 or 1 bits a part
@@ -224,5 +226,79 @@ module DP16KD(
     end
   endgenerate
 endmodule
+
+// The multiplier without signs, shifts and the C operand, with or without registers before and behind it on CLK0, all
+// of them enabled and never reset; whatever else is asked for stops the simulation. Registers start with zeros.
+/* verilator lint_off UNUSEDSIGNAL */
+/* verilator lint_off UNDRIVEN */
+module MULT18X18D(
+  input A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6, A5, A4, A3, A2, A1, A0,
+  input B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6, B5, B4, B3, B2, B1, B0,
+  input C17, C16, C15, C14, C13, C12, C11, C10, C9, C8, C7, C6, C5, C4, C3, C2, C1, C0,
+  input SIGNEDA, SIGNEDB, SOURCEA, SOURCEB, CLK3, CLK2, CLK1, CLK0, CE3, CE2, CE1, CE0, RST3, RST2, RST1, RST0,
+  input SRIA17, SRIA16, SRIA15, SRIA14, SRIA13, SRIA12, SRIA11, SRIA10, SRIA9, SRIA8, SRIA7, SRIA6, SRIA5, SRIA4,
+  SRIA3, SRIA2, SRIA1, SRIA0, SRIB17, SRIB16, SRIB15, SRIB14, SRIB13, SRIB12, SRIB11, SRIB10, SRIB9, SRIB8, SRIB7,
+  SRIB6, SRIB5, SRIB4, SRIB3, SRIB2, SRIB1, SRIB0,
+  output SROA17, SROA16, SROA15, SROA14, SROA13, SROA12, SROA11, SROA10, SROA9, SROA8, SROA7, SROA6, SROA5, SROA4,
+  SROA3, SROA2, SROA1, SROA0, SROB17, SROB16, SROB15, SROB14, SROB13, SROB12, SROB11, SROB10, SROB9, SROB8, SROB7,
+  SROB6, SROB5, SROB4, SROB3, SROB2, SROB1, SROB0, ROA17, ROA16, ROA15, ROA14, ROA13, ROA12, ROA11, ROA10, ROA9,
+  ROA8, ROA7, ROA6, ROA5, ROA4, ROA3, ROA2, ROA1, ROA0, ROB17, ROB16, ROB15, ROB14, ROB13, ROB12, ROB11, ROB10, ROB9,
+  ROB8, ROB7, ROB6, ROB5, ROB4, ROB3, ROB2, ROB1, ROB0, ROC17, ROC16, ROC15, ROC14, ROC13, ROC12, ROC11, ROC10, ROC9,
+  ROC8, ROC7, ROC6, ROC5, ROC4, ROC3, ROC2, ROC1, ROC0, P35, P34, P33, P32, P31, P30, P29, P28, P27, P26, P25, P24,
+  P23, P22, P21, P20, P19, P18, P17, P16, P15, P14, P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0,
+  SIGNEDP
+);
+  parameter REG_INPUTA_CLK = "NONE";
+  parameter REG_INPUTA_CE = "CE0";
+  parameter REG_INPUTA_RST = "RST0";
+  parameter REG_INPUTB_CLK = "NONE";
+  parameter REG_INPUTB_CE = "CE0";
+  parameter REG_INPUTB_RST = "RST0";
+  parameter REG_INPUTC_CLK = "NONE";
+  parameter REG_INPUTC_CE = "CE0";
+  parameter REG_INPUTC_RST = "RST0";
+  parameter REG_PIPELINE_CLK = "NONE";
+  parameter REG_PIPELINE_CE = "CE0";
+  parameter REG_PIPELINE_RST = "RST0";
+  parameter REG_OUTPUT_CLK = "NONE";
+  parameter REG_OUTPUT_CE = "CE0";
+  parameter REG_OUTPUT_RST = "RST0";
+  parameter CLK0_DIV = "ENABLED";
+  parameter CLK1_DIV = "ENABLED";
+  parameter CLK2_DIV = "ENABLED";
+  parameter CLK3_DIV = "ENABLED";
+  parameter HIGHSPEED_CLK = "NONE";
+  parameter GSR = "ENABLED";
+  parameter CAS_MATCH_REG = "FALSE";
+  parameter SOURCEB_MODE = "B_SHIFT";
+  parameter MULT_BYPASS = "DISABLED";
+  parameter RESETMODE = "SYNC";
+  wire [17:0] a = {A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6, A5, A4, A3, A2, A1, A0};
+  wire [17:0] b = {B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6, B5, B4, B3, B2, B1, B0};
+  reg [17:0] a_1 = 0, b_1 = 0;
+  reg [35:0] p_1 = 0;
+  wire [17:0] a_now = REG_INPUTA_CLK == "CLK0" ? a_1 : a;
+  wire [17:0] b_now = REG_INPUTB_CLK == "CLK0" ? b_1 : b;
+  wire [35:0] product = {18'b0, a_now} * {18'b0, b_now};
+  wire [35:0] p = REG_OUTPUT_CLK == "CLK0" ? p_1 : product;
+  always @(posedge CLK0) begin
+    a_1 <= a;
+    b_1 <= b;
+    p_1 <= product;
+  end
+  assign {P35, P34, P33, P32, P31, P30, P29, P28, P27, P26, P25, P24, P23, P22, P21, P20, P19, P18, P17, P16, P15,
+    P14, P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0} = p;
+  assign SIGNEDP = 1'b0;
+  initial if (REG_PIPELINE_CLK != "NONE" || MULT_BYPASS != "DISABLED" || HIGHSPEED_CLK != "NONE") begin
+    $display("MULT18X18D: no model of these parameters");
+    $fatal;
+  end
+  always @(posedge CLK0) if (SIGNEDA || SIGNEDB || SOURCEA || SOURCEB || !CE0 || RST0) begin
+    $display("MULT18X18D: no model of signs, shifts, stopped or reset registers");
+    $fatal;
+  end
+endmodule
+/* verilator lint_on UNDRIVEN */
+/* verilator lint_on UNUSEDSIGNAL */
 /* verilator lint_on UNUSEDPARAM */
 /* verilator lint_on WIDTHEXPAND */
