@@ -111,7 +111,7 @@ def compare(subject: Subject, folder: Path) -> Iterator[tuple[str, Figures]]:
 
 def _design(made: Choice, sample: np.ndarray | None) -> Figures:
     timing = emit.performance(made.design, sample if made.design.sparse else None)
-    luts, ff, ebr = made.cost.tolist()
+    luts, ff, ebr, _ = made.cost.tolist()
     return {
         "cycles_per_frame": (round(timing["interval"], 1), "cycles"),
         "latency_cycles": (timing["latency"], "cycles"),

@@ -135,7 +135,7 @@ def evaluate(network: Network, images: Frames, *, progress: Callable[[int, int],
 
 
 def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping[str, Fold] = "auto",
-             cycles: int | None = None, device: str | None = None, counts: bool = True,
+             cycles: int | None = None, device: str | None = None, dsp: int = 0, counts: bool = True,
              rates: np.ndarray | None = None, axi: bool = False, axi_bytes: int | None = None,
              target: Literal["fpga", "asic"] = "fpga", name: str | None = None, bench: np.ndarray | None = None,
              clock: float = 100.0,
@@ -144,7 +144,8 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
 
     ``fold``: "auto", a fold file, or folds by stage; what they leave out is chosen for at most ``cycles`` cycles a
     frame, so that the design fits ``device`` (``gen.targets.fpga.devices``): the smallest such design, or, where only a
-    device is given, the fastest one, or where neither is the least area x cycles. ``counts``: spikes travel as their
+    device is given, the fastest one, or where neither is the least area x cycles; ``dsp`` of the device's multipliers
+    may take the place of gated additions. ``counts``: spikes travel as their
     counts where all who take them add them up over time. ``rates``: frames (N, C, H, W), two at least, on which cycles
     are means; stages may then skip all-zero words. ``axi``: an AXI core of it too, with ``axi_bytes`` in an input beat
     (None: ``gen.tops.axi.beat_bytes``). ``target``: "asic" for Verilog without initial values (``docs/asic.md``),
@@ -174,7 +175,7 @@ def generate(network: Network, folder: str | Path, *, fold: str | Path | Mapping
         from .quant import execute
 
         measured = WordRates(network, execute.run(network, rates).outputs, counts)
-    design, log = designed(network, given, cycles, device, counts, measured)
+    design, log = designed(network, given, cycles, device, counts, measured, dsp)
     if axi and target == "asic":
         raise PlanError("The AXI core is for FPGAs only, its memories have initial values; leave out 'axi' or 'asic'")
     core = ports.AxiTop(design, axi_bytes) if axi else None

@@ -13,12 +13,13 @@ __all__ = ["Area", "area", "area_of", "total"]
 
 class Area(NamedTuple):
     """``lut4_eq``, LUT4 with two for each CCU2C, LUT RAM not included; ``ff``; ``lut_ram``, TRELLIS_DPR16X4; ``ebr``,
-    DP16KD."""
+    DP16KD; ``dsp``, MULT18X18D."""
 
     lut4_eq: float
     ff: int
     lut_ram: int
     ebr: int
+    dsp: int = 0
 
 
 class _Costed(Protocol):
@@ -29,7 +30,7 @@ class _Costed(Protocol):
 
 def total(areas: Iterable[Area]) -> Area:
     """The sum of ``areas``."""
-    return Area(*(sum(column) for column in zip(Area(0, 0, 0, 0), *areas, strict=True)))
+    return Area(*(sum(column) for column in zip(Area(0, 0, 0, 0, 0), *areas, strict=True)))
 
 
 def area(spec: _Costed) -> Area:
@@ -41,4 +42,4 @@ def area(spec: _Costed) -> Area:
 def area_of(parts: Parts) -> Area:
     """The area of ``parts``."""
     luts = sum(LUTS.get(kind, 1.0) * count for kind, count in parts.logic.items())
-    return Area(luts, parts.ff, parts.lut_ram, parts.ebr)
+    return Area(luts, parts.ff, parts.lut_ram, parts.ebr, parts.dsp)

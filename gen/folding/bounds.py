@@ -37,7 +37,7 @@ def refuse_too_large(floors: Sequence[StageFloor], cycles: int | None, device: D
     """Raise PlanError where no design of the folds in ``floors``, of at most ``cycles`` cycles a frame, fits
     ``device``. It names the resource, the bound, what the device has, and the stage that takes most."""
     floors = [floor for floor in floors if len(floor.cycles)]  # the others are refused by name where they are built
-    luts, _, blocks = device.budget
+    luts, _, blocks, _ = device.budget
     _refuse_rows(floors, blocks, device)
     if (least := least_luts(floors, blocks)) > luts * SURE:
         raise _weights(floors, least, device)

@@ -15,8 +15,8 @@ from ...hdl.streams.words import WordFormat
 from ..cost.model import area, total
 from ..errors import PlanError
 from ..lowering.layers import StageNodes
-from ..lowering.plan import build_stage, chunk_of, fold_choices
-from ..targets.fpga.devices import resources
+from ..lowering.plan import build_stage, chunk_of, fold_choices, multiplied_choices
+from ..targets.fpga.devices import RESOURCES, resources
 from .fold import Fold
 from .pareto import undominated
 from .rates import WordRates
@@ -56,7 +56,8 @@ class CandidateTable:
     """All folds of a layer that can be built.
 
     Parameters: ``folds``, by default all; ``logic``: each also with its weights in LUTs, where they would be in block
-    RAM; ``rates``: each also with all-zero words skipped, where that can be built, at its mean cycles.
+    RAM; ``rates``: each also with all-zero words skipped, where that can be built, at its mean cycles; ``dsp``,
+    multipliers that there are: each also with as many of its inputs as the head of the layer offers to multiply.
     Attributes: ``layer``; ``candidates``. Raises PlanError where there is none.
     """
 
@@ -67,6 +68,7 @@ class CandidateTable:
         *,
         logic: bool = False,
         rates: WordRates | None = None,
+        dsp: int = 0,
     ) -> None:
         self.layer = layer
         self.candidates: list[Candidate] = []
@@ -84,6 +86,10 @@ class CandidateTable:
             if free and rates is not None and not fold.skip and chunk_of(layer, fold.inputs) > 1:
                 choices.append((replace(fold, skip=True), None))
             synapse = stage.cores[0]
+            if isinstance(synapse, SynapseSpec) and synapse.multipliers > dsp and folds is None:
+                continue
+            if free and dsp and not (fold.skip or fold.multiplied):
+                choices += [(replace(fold, multiplied=n), None) for n in multiplied_choices(layer, fold)]
             if logic and free and isinstance(synapse, SynapseSpec) and synapse.in_block_ram:
                 choices.append((replace(fold, logic=True), _in_logic(stage)))
             merges = tuple(stage.merges)
@@ -118,7 +124,7 @@ class CandidateTable:
 
     def priced(self, occupancy: Sequence[float]) -> tuple[list[Candidate], np.ndarray]:
         """The candidates that none of the same widths beats in cycles and in every resource, by ascending cycles, with
-        their areas (n, 3); ``occupancy``: pixels that wait in the FIFO of each shortcut."""
+        their areas (n, 4); ``occupancy``: pixels that wait in the FIFO of each shortcut."""
         areas = np.array([candidate.area + _shortcuts(candidate.merges, occupancy) for candidate in self.candidates])
         points = np.column_stack([[candidate.cycles for candidate in self.candidates], areas])
         widths = [(candidate.i_lanes, candidate.o_format.lanes) for candidate in self.candidates]
@@ -142,6 +148,6 @@ def merge_depth(merge: MergeSpec, lag: float) -> int:
 
 def _shortcuts(merges: Sequence[MergeSpec], occupancy: Sequence[float]) -> np.ndarray:
     if not merges:
-        return np.zeros(3)
+        return np.zeros(len(RESOURCES))
     deep = [replace(merge, depth=merge_depth(merge, lag)) for merge, lag in zip(merges, occupancy, strict=True)]
     return resources(total(area(merge) for merge in deep))

@@ -25,8 +25,8 @@ class Choice:
     """What a search found.
 
     Attributes: ``design``; ``cycles``, that its slowest stage needs; ``interval``, cycles between frames by the cycle
-    law (both means, where words may be skipped); ``cost``, LUTs (with those of LUT RAM), flip-flops and block RAMs by
-    the cost model; ``log``, lines that say what was asked for, what was found and what binds.
+    law (both means, where words may be skipped); ``cost``, LUTs (with those of LUT RAM), flip-flops, block RAMs and
+    multipliers by the cost model; ``log``, lines that say what was asked for, what was found and what binds.
     """
 
     design: Design
@@ -48,16 +48,21 @@ def search(
     given: dict[str, Fold] | None = None,
     counts: bool = True,
     rates: WordRates | None = None,
+    dsp: int = 0,
 ) -> Choice:
     """The smallest design of one frame every ``cycles`` cycles (that fits ``device``), or without ``cycles`` the
     fastest that fits ``device``; without either the least LUTs x cycles of :data:`.goal.DEFAULT_AREA` LUTs or fewer.
     Stages in ``given`` have the folds given; ``counts`` as in :class:`~.design.Design`. With ``rates`` stages may skip
     all-zero words, and all cycles are means over its frames: those that a stage needs, which the search goes by, and
     those of the cycle law, which has the last word; where no design with skipping is fast enough, there is none in it.
+    ``dsp``: so many multipliers at most may take the place of gated additions.
 
     Raises PlanError naming the stage or the resource that makes it impossible.
     """
-    goal = Goal(network, cycles, _device(device), given or {}, counts, rates)
+    chosen = _device(device)
+    if chosen is not None and dsp > chosen.dsp:
+        raise PlanError(f"dsp={dsp} is more than the {chosen.dsp} multipliers that {device} has")
+    goal = Goal(network, cycles, chosen, given or {}, counts, rates, dsp)
     target, reached, hurried = cycles, math.inf, False
     while True:
         try:
@@ -75,7 +80,7 @@ def search(
                         f"{slower:,}: searching for a faster one")  # fmt: skip
         target, reached = slower - 1, min(reached, figures["interval"])
         if target < goal.fastest and rates is not None:
-            dense = search(network, cycles, device, given, counts)
+            dense = search(network, cycles, device, given, counts, dsp=dsp)
             goal.log.append("no faster one skips words: searching without")
             return replace(dense, log=goal.log + dense.log)
         if target < goal.fastest:
@@ -110,6 +115,7 @@ def designed(
     device: str | None = None,
     counts: bool = True,
     rates: WordRates | None = None,
+    dsp: int = 0,
 ) -> tuple[Design, list[str]]:
     """The design with ``given`` folds, completed by :func:`search` for the stages without one, and the search's log."""
     names = {layer.name for layer in layers(network)}
@@ -117,7 +123,7 @@ def designed(
         raise PlanError(f"{unknown[0]}: no such stage; the stages are {', '.join(sorted(names))}")
     if names == set(given):
         return Design(network, given, counts), []
-    found = search(network, cycles, device, given, counts, rates)
+    found = search(network, cycles, device, given, counts, rates, dsp)
     return found.design, found.log
 
 

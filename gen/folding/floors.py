@@ -52,10 +52,16 @@ class StageFloor:
 
 
 def stage_floor(
-    layer: StageNodes, folds: Sequence[Fold] | None = None, *, logic: bool = False, skips: bool = False
+    layer: StageNodes,
+    folds: Sequence[Fold] | None = None,
+    *,
+    logic: bool = False,
+    skips: bool = False,
+    dsp: bool = False,
 ) -> StageFloor:
     """The floors of ``folds`` of ``layer``, by default of all. ``logic``: each also with its weights in LUTs where they
-    would be in block RAM; ``skips``: all-zero words may be skipped, so that no walk bounds the cycles."""
+    would be in block RAM; ``skips``: all-zero words may be skipped, so that no walk bounds the cycles; ``dsp``: there
+    are multipliers, so that no additions are counted."""
     head, found = head_of(layer), []
     rows: dict[tuple[int, int], int] = {}  # by inputs and pixels
     arrays: dict[tuple[int, int], tuple[ArrayFloor, float, float]] = {}  # by outputs and inputs: the others share
@@ -75,7 +81,7 @@ def stage_floor(
             floor = array_floor(array)
             arrays[key] = floor, area_of(floor.adders).lut4_eq, area_of(floor.logic).lut4_eq
         floor, adder, table = arrays[key]
-        adders = adder * lanes_of(array)
+        adders = 0.0 if dsp or fold.multiplied else adder * lanes_of(array)
         if floor.rom is not None:
             found.append((cycles, rows[read], floor.rom.ebr, adders, floor.bits))
         if floor.rom is None or (logic and folds is None):

@@ -73,7 +73,7 @@ def _labels(
     if layers is None:
         return [], 0
     # Bounds on the flip-flops would be wrong where they do not count: what they rule out may be beaten by what stays.
-    bounds = [] if budget is None else [(np.eye(3)[r], float(budget[r])) for r in resources]
+    bounds = [] if budget is None else [(np.eye(4)[r], float(budget[r])) for r in resources]
     labels = carried(layers, bounds, partial(_kept, resources=resources))
     points = []
     for label, cost in enumerate(labels.cost):

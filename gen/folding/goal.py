@@ -11,20 +11,23 @@ from ..design import Design
 from ..errors import PlanError
 from ..lowering.layers import StageNodes, layers
 from ..lowering.occupancy import guessed_occupancy, occupancy_of
-from ..targets.fpga.devices import Device
+from ..targets.fpga.devices import RESOURCES, Device
 from .bounds import refuse_too_large
 from .candidates import CandidateTable
 from .floors import stage_floor
 from .fold import Fold
 from .lattice import Arcs, lattice
 from .least import Found, fits, smallest
-from .log import RESOURCES, asked
+from .log import asked
 from .rates import WordRates
 
 __all__ = ["DEFAULT_AREA", "Goal"]
 
 DEFAULT_AREA = 8_000
 """LUTs for a design without a target: about an iCE40HX8K, a third of an LFE5U-25F."""
+
+ENDLESS = 1e9
+"""More of a resource than any design takes."""
 
 ROUNDS = 5
 """Times at most that the depths of the shortcuts' FIFOs are taken from the design found last."""
@@ -34,8 +37,9 @@ class Goal:
     """What is searched for, and where: the tables of candidates of a network.
 
     Parameters: those of :func:`.find.search`. Raises PlanError where a stage cannot be as fast as ``cycles`` ask for.
-    Attributes: ``network``; ``cycles``; ``device`` and its ``budget``; ``counts``; ``layers`` and ``tables`` by stage;
-    ``arcs``, the graph in which the design was found last; ``log``, lines on the search so far.
+    Attributes: ``network``; ``cycles``; ``device``; ``dsp``, multipliers; ``budget``, of both, None where there is
+    neither; ``counts``; ``layers`` and ``tables`` by stage; ``arcs``, the graph in which the design was found last;
+    ``log``, lines on the search so far.
     """
 
     def __init__(
@@ -46,15 +50,18 @@ class Goal:
         given: dict[str, Fold],
         counts: bool,
         rates: WordRates | None,
+        dsp: int,
     ) -> None:
-        self.network, self.cycles, self.device, self.counts = network, cycles, device, counts
-        self.budget = device.budget if device is not None else None
+        self.network, self.cycles, self.device, self.counts, self.dsp = network, cycles, device, counts, dsp
+        self.budget = None
+        if device is not None or dsp:
+            self.budget = np.array([*(np.full(3, ENDLESS) if device is None else device.budget[:3]), dsp])
         self.layers = layers(network, counts)
         self._given, self._rates = given, rates
         self._refuse_early()
         self.tables = [self._table(layer) for layer in self.layers]
         self.arcs: list[Arcs] = []
-        self.log = asked(cycles, device, rates)
+        self.log = asked(cycles, device, rates, dsp)
         for table in self.tables:
             self._refuse_slow(table)
 
@@ -63,14 +70,14 @@ class Goal:
 
     def _table(self, layer: StageNodes) -> CandidateTable:
         return CandidateTable(
-            layer, self._folds_given(layer), logic=self.device is not None, rates=self._rates
+            layer, self._folds_given(layer), logic=self.device is not None, rates=self._rates, dsp=self.dsp
         )
 
     def _refuse_early(self) -> None:
         """Refuse what bounds show to be impossible before any fold is built."""
         if self.cycles is None and self.device is None:
             return
-        options = {"logic": self.device is not None, "skips": self._rates is not None}
+        options = {"logic": self.device is not None, "skips": self._rates is not None, "dsp": self.dsp > 0}
         floors = [stage_floor(layer, self._folds_given(layer), **options) for layer in self.layers]
         for layer, floor in zip(self.layers, floors, strict=True):
             if self.cycles is not None and not len(floor.within(self.cycles).cycles):
@@ -124,7 +131,7 @@ class Goal:
         steps = np.unique(np.concatenate([arcs.cycles for arcs in self.arcs]))
         slowest = max(arcs.cycles.min() for arcs in self.arcs)
         steps = steps[steps >= slowest].tolist()
-        return self._fastest(steps) if self.budget is not None else self._best_product(steps)
+        return self._fastest(steps) if self.device is not None else self._best_product(steps)
 
     def _fastest(self, steps: Sequence[int]) -> Found:
         """The smallest of the fastest designs that fit: what fits in some cycles fits in more of them."""
@@ -144,7 +151,7 @@ class Goal:
     def _best_product(self, steps: Sequence[int]) -> Found:
         """The least LUTs x cycles of those that fit :data:`DEFAULT_AREA`; where none does, the smallest."""
         best: tuple[float, Found] | None = None
-        slowest = smallest(self.arcs, steps[-1])
+        slowest = smallest(self.arcs, steps[-1], self.budget)
         limit = DEFAULT_AREA if slowest is None else max(DEFAULT_AREA, float(slowest.cost[0]))
         for cycles in reversed(steps):
             floor = sum(arcs.cost[arcs.cycles <= cycles, 0].min() for arcs in self.arcs)
@@ -152,11 +159,13 @@ class Goal:
                 break  # faster ones are larger still
             if best is not None and floor * cycles >= best[0]:
                 continue
-            found = smallest(self.arcs, cycles)
-            assert found is not None
+            found = smallest(self.arcs, cycles, self.budget)
+            if found is None:
+                continue  # too few multipliers for the folds that are given
             if found.cost[0] <= limit and (best is None or found.cost[0] * cycles < best[0]):
                 best = float(found.cost[0]) * cycles, found
-        assert best is not None
+        if best is None:
+            raise self._too_large(steps[-1])
         return best[1]
 
     def cycles_of(self, found: Found) -> int:
@@ -171,13 +180,14 @@ class Goal:
 
     def _too_large(self, target: int) -> PlanError:
         found = smallest(self.arcs, target)
-        assert found is not None and self.device is not None and self.budget is not None
+        assert found is not None and self.budget is not None
         over = [
             f"{used:,.0f} {name} of {most:,.0f}"
             for used, most, name in zip(found.cost, self.budget, RESOURCES, strict=True)
             if used > most
         ]
         return PlanError(
-            f"no design of {target:,} cycles a frame fits {self.device.name}: the one with the fewest LUTs takes "
-            f"{', '.join(over)}; choose a larger device{'' if self.cycles is None else ' or more cycles'}"
+            f"no design of {target:,} cycles a frame fits {self.device.name if self.device else 'dsp'}: the one with "
+            f"the fewest LUTs takes {', '.join(over)}; choose a larger device"
+            f"{'' if self.cycles is None else ' or more cycles'}{', or more multipliers' if self.dsp else ''}"
         )

@@ -15,13 +15,13 @@ import numpy as np
 
 from .lattice import Arcs
 
-__all__ = ["EBR", "FF", "LUT", "Bound", "FastArcs", "Labels", "carried", "fast_arcs"]
+__all__ = ["DSP", "EBR", "FF", "LUT", "Bound", "FastArcs", "Labels", "carried", "fast_arcs"]
 
-LUT, FF, EBR = 0, 1, 2
+LUT, FF, EBR, DSP = range(4)
 """Columns of a cost."""
 
 Bound = tuple[np.ndarray, float]
-"""Prices (3,), and what a design may cost at them."""
+"""Prices (4,), and what a design may cost at them."""
 
 
 class FastArcs:
@@ -41,7 +41,7 @@ def fast_arcs(lattice: Sequence[Arcs], cycles: int) -> list[FastArcs] | None:
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """The ways through all layers that were kept: ``cost`` (n, 3) of each; ``made``, labels looked at on the way;
+    """The ways through all layers that were kept: ``cost`` (n, 4) of each; ``made``, labels looked at on the way;
     ``trace``, by layer the label before and the arc of every label behind it."""
 
     cost: np.ndarray
@@ -61,9 +61,9 @@ def carried(
     layers: Sequence[FastArcs], bounds: Sequence[Bound], keep: Callable[[np.ndarray, np.ndarray], np.ndarray]
 ) -> Labels:
     """Carry labels through all ``layers``: those that may lead to a design that keeps the ``bounds``, and of these the
-    ones that ``keep`` names, from their cost (n, 3) and their nodes (n,), in the order it gives."""
+    ones that ``keep`` names, from their cost (n, 4) and their nodes (n,), in the order it gives."""
     ahead = [(prices, limit, _remaining(layers, prices)) for prices, limit in bounds]
-    cost, node, nodes, made = np.zeros((1, 3)), np.zeros(1, np.int64), 1, 0
+    cost, node, nodes, made = np.zeros((1, 4)), np.zeros(1, np.int64), 1, 0
     trace: list[tuple[np.ndarray, np.ndarray]] = []
     for k, layer in enumerate(layers):
         order = np.argsort(layer.start, kind="stable")

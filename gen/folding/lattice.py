@@ -22,7 +22,7 @@ from ...hdl.streams.gearbox import GearboxSpec
 from ...hdl.streams.words import WordFormat
 from ...quant.ir.network import Network
 from ..cost.model import Area, area, total
-from ..targets.fpga.devices import resources
+from ..targets.fpga.devices import RESOURCES, resources
 from .candidates import Candidate, CandidateTable
 
 __all__ = ["Arcs", "lattice"]
@@ -30,7 +30,7 @@ __all__ = ["Arcs", "lattice"]
 
 @dataclass(frozen=True, eq=False)
 class Arcs:
-    """The arcs of a layer, arrays of n: ``start`` and ``end``, nodes before and behind; ``cost`` (n, 3); ``cycles``,
+    """The arcs of a layer, arrays of n: ``start`` and ``end``, nodes before and behind; ``cost`` (n, 4); ``cycles``,
     that the stage and its width conversions need; ``choice``, index into ``candidates``, whose resources are ``areas``;
     ``nodes`` behind the layer."""
 
@@ -64,7 +64,7 @@ def _between(form: WordFormat, lanes: int, shape: tuple[int, int, int], stride: 
 @cache
 def _fork(form: WordFormat, readers: int) -> tuple[float, ...]:
     """Resources of what hands words of ``form`` to ``readers``."""
-    return tuple(resources(area(ForkSpec(form, readers))).tolist()) if readers > 1 else (0.0, 0.0, 0.0)
+    return tuple(resources(area(ForkSpec(form, readers))).tolist()) if readers > 1 else (0.0,) * len(RESOURCES)
 
 
 def lattice(network: Network, tables: Sequence[CandidateTable], occupancy: dict[str, list[float]]) -> list[Arcs]:
@@ -92,7 +92,7 @@ def lattice(network: Network, tables: Sequence[CandidateTable], occupancy: dict[
             known = dict(zip(before, node, strict=True))
             for (i_lanes, o_format), members in groups.items():
                 forms = known | {result: o_format}
-                extra, needs = np.zeros(3), 0
+                extra, needs = np.zeros(len(RESOURCES)), 0
                 if source.name not in known and source.name in names:  # the first stage says how wide the input is
                     wide = len(network.takers[source.name]) > 1 and source.shape[0] % i_lanes
                     lanes = source.shape[0] if wide else i_lanes

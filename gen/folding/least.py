@@ -15,14 +15,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .labels import EBR, FF, LUT, Bound, FastArcs, carried, fast_arcs
+from .labels import DSP, EBR, FF, LUT, Bound, FastArcs, carried, fast_arcs
 from .lattice import Arcs
 from .pareto import undominated
 
 __all__ = ["ORDER", "Found", "fits", "smallest"]
 
-ORDER = np.array([1.0, 1e-6, 1e-3])
-"""What is smallest: the LUTs; among equal designs block RAMs decide, then flip-flops."""
+ORDER = np.array([1.0, 1e-6, 1e-3, 1e-4])
+"""What is smallest: the LUTs; among equal designs block RAMs decide, then multipliers, then flip-flops."""
 
 ROUNDS = 60
 """Steps towards the best prices."""
@@ -30,7 +30,8 @@ ROUNDS = 60
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """A design: ``choices``, the index of a candidate for every layer; ``cost``, LUTs, flip-flops, block RAMs."""
+    """A design: ``choices``, the index of a candidate for every layer; ``cost``, LUTs, flip-flops, block RAMs,
+    multipliers."""
 
     choices: list[int]
     cost: np.ndarray
@@ -67,7 +68,7 @@ def _cheapest(layers: Sequence[FastArcs], prices: np.ndarray) -> Found | None:
     node = int(value.argmin())
     if not np.isfinite(value[node]):
         return None
-    choices, cost = [], np.zeros(3)
+    choices, cost = [], np.zeros(4)
     for layer, arc in zip(reversed(layers), reversed(chosen), strict=True):
         k = arc[node]
         choices.append(int(layer.choice[k]))
@@ -90,8 +91,8 @@ def fits(lattice: Sequence[Arcs], cycles: int, budget: np.ndarray) -> bool:
 def _share_prices(layers: Sequence[FastArcs], budget: np.ndarray) -> tuple[Found | None, list[Bound], bool]:
     """A design within ``budget`` if one is met on the way to the best prices; bounds that all such designs keep;
     whether there may be one."""
-    bounds = [(np.eye(3)[r], float(budget[r])) for r in range(3)]
-    scale, weights = np.maximum(budget, 1.0), np.full(3, 1 / 3)
+    bounds = [(np.eye(4)[r], float(budget[r])) for r in range(4)]
+    scale, weights = np.maximum(budget, 1.0), np.full(4, 1 / 4)
     for step in range(ROUNDS):
         prices = weights / scale
         found = _cheapest(layers, prices)
@@ -113,7 +114,7 @@ def _constrained(layers: Sequence[FastArcs], budget: np.ndarray) -> Found | None
     if not possible:
         return None
     # The best prices on what is over the budget, for a bound on the size of what fits.
-    extra, best_extra, best_bound, scale = np.zeros(3), np.zeros(3), -np.inf, np.maximum(budget, 1.0)
+    extra, best_extra, best_bound, scale = np.zeros(4), np.zeros(4), -np.inf, np.maximum(budget, 1.0)
     for step in range(ROUNDS):
         found = _cheapest(layers, ORDER + extra)
         assert found is not None
@@ -145,4 +146,5 @@ def _searched(layers: Sequence[FastArcs], bounds: list[Bound], incumbent: Found 
 def _unbeaten(cost: np.ndarray, node: np.ndarray) -> np.ndarray:
     """The labels that no other of the same node beats in all resources, by node, block RAMs, LUTs, flip-flops."""
     order = np.lexsort((cost[:, FF], cost[:, LUT], cost[:, EBR], node))
-    return order[undominated(cost[order][:, [EBR, LUT, FF]], node[order])]
+    counted = [EBR, LUT, FF, DSP] if cost[:, DSP].any() else [EBR, LUT, FF]
+    return order[undominated(cost[order][:, counted], node[order])]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..targets.fpga.devices import Device
+import numpy as np
+
+from ..targets.fpga.devices import RESOURCES, Device
 from .lattice import Arcs
 from .least import Found
 from .rates import WordRates
@@ -12,16 +14,13 @@ from .rates import WordRates
 if TYPE_CHECKING:
     from .goal import Goal
 
-__all__ = ["RESOURCES", "answered", "asked"]
-
-RESOURCES = ("LUTs", "flip-flops", "block RAMs")
-"""What a design takes of a device."""
+__all__ = ["answered", "asked"]
 
 SHOWN = 4
 """Binding stages of which the log says what a faster fold would cost."""
 
 
-def asked(cycles: int | None, device: Device | None, rates: WordRates | None) -> list[str]:
+def asked(cycles: int | None, device: Device | None, rates: WordRates | None, dsp: int) -> list[str]:
     """Lines on what is searched for; parameters as those of :func:`.find.search`."""
     lines = []
     if rates is not None:
@@ -29,23 +28,26 @@ def asked(cycles: int | None, device: Device | None, rates: WordRates | None) ->
     if cycles is not None:
         lines.append(f"target: a frame every {cycles:,} cycles")
     if device is not None:
-        luts, _, ebr = device.budget
+        luts, _, ebr, _ = device.budget
         lines.append(
             f"device: {device.name}, of whose {device.luts:,} LUTs and flip-flops {luts:,.0f} and of whose "
             f"{device.ebr} block RAMs {ebr:.0f} may be used"
         )
+    if dsp:
+        lines.append(f"multipliers: {dsp} at most{f' of the {device.dsp} of the device' if device is not None else ''}")
     return lines
 
 
 def answered(goal: Goal, found: Found, interval: float) -> list[str]:
     """Lines on the design ``found`` for ``goal``, which takes a frame every ``interval`` cycles by the cycle law."""
     cycles = goal.cycles_of(found)
-    luts, ff, ebr = found.cost
+    luts, ff, ebr, dsp = found.cost
     digits = 0 if interval == int(interval) else 1
     about = f"about {luts:,.0f} LUTs, {ff:,.0f} flip-flops, {ebr:.0f} block RAMs"
+    about += f", {dsp:.0f} multipliers" if dsp else ""
     lines = [f"found: a frame every {interval:,.{digits}f} cycles, {about}"]
     if goal.budget is not None:
-        shares = found.cost / goal.budget
+        shares = found.cost / np.maximum(goal.budget, 1)
         name = RESOURCES[int(shares.argmax())]
         lines.append(f"of what may be used of the device: {100 * shares.max():.0f} % of the {name}")
     slowest = [
@@ -58,7 +60,7 @@ def answered(goal: Goal, found: Found, interval: float) -> list[str]:
         lines.append(f"so do {', '.join(name for _, _, name in slowest[SHOWN:])}")
     if (faster := goal.faster(cycles)) is not None:
         steps, more = faster
-        luts, ff, ebr = more.cost - found.cost
+        luts, ff, ebr, _ = more.cost - found.cost
         lines.append(
             f"one step faster, {steps:,} cycles, all together: {luts:+,.0f} LUTs, {ff:+,.0f} flip-flops, "
             f"{ebr:+.0f} block RAMs"

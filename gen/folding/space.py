@@ -77,9 +77,9 @@ class Space:
         return found
 
     def evaluate(self, choices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(cycles (n,), LUTs, flip-flops and block RAMs (n, 3)) of n designs, ``choices`` (n, stages) being indices of
-        candidates (of ``arcs``). Cycles are those that the slowest stage needs."""
-        node, cycles, cost = np.zeros(len(choices), int), np.zeros(len(choices), int), np.zeros((len(choices), 3))
+        """(cycles (n,), LUTs, flip-flops, block RAMs and multipliers (n, 4)) of n designs, ``choices`` (n, stages)
+        being indices of candidates (of ``arcs``). Cycles are those that the slowest stage needs."""
+        node, cycles, cost = np.zeros(len(choices), int), np.zeros(len(choices), int), np.zeros((len(choices), 4))
         for arcs, table, chosen in zip(self.arcs, self._arc, choices.T, strict=True):
             arc = table[node, chosen]
             node = arcs.end[arc]

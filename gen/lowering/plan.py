@@ -11,7 +11,7 @@ from .fitting import ring_rows
 from .layers import StageNodes
 from .registry import head_of
 
-__all__ = ["build_stage", "chunk_of", "fold_choices"]
+__all__ = ["build_stage", "chunk_of", "fold_choices", "multiplied_choices"]
 
 
 def fold_choices(layer: StageNodes) -> list[Fold]:
@@ -22,6 +22,11 @@ def fold_choices(layer: StageNodes) -> list[Fold]:
 def chunk_of(layer: StageNodes, inputs: int) -> int:
     """Window words of which zero-skipping looks at the flags together; 1 where it has no hardware."""
     return head_of(layer).chunk(layer, inputs)
+
+
+def multiplied_choices(layer: StageNodes, fold: Fold) -> list[int]:
+    """Numbers of inputs whose products multipliers may make with ``fold``, for the search to choose from."""
+    return head_of(layer).multiplied(layer, fold)
 
 
 def build_stage(layer: StageNodes, fold: Fold) -> StageSpec:

@@ -47,6 +47,10 @@ class Head(ABC):
         has no hardware."""
         return 1
 
+    def multiplied(self, layer: StageNodes, fold: Fold) -> list[int]:
+        """Numbers of inputs whose products multipliers may make with ``fold``, for the search to choose from."""
+        return []
+
     @abstractmethod
     def lower(self, layer: StageNodes, fold: Fold) -> tuple[WindowGeometry, list[CoreSpec]]:
         """Window and cores of ``layer`` with a fold that was checked."""

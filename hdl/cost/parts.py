@@ -47,15 +47,17 @@ BLOCK_RAM_WORDS = {36: 512, 18: 1024, 9: 2048, 4: 4096, 2: 8192, 1: 16384}
 
 
 class Parts:
-    """Counts of a core or a stage. Attributes: ``ff``, ``ebr``, ``lut_ram``; ``logic``, parts by kind."""
+    """Counts of a core or a stage. Attributes: ``ff``, ``ebr``, ``lut_ram``, ``dsp`` (multipliers); ``logic``, parts by
+    kind."""
 
     def __init__(self) -> None:
-        self.ff = self.ebr = self.lut_ram = 0
+        self.ff = self.ebr = self.lut_ram = self.dsp = 0
         self.logic: defaultdict[str, float] = defaultdict(float)
 
     def add(self, other: Parts) -> None:
         """Add the counts of ``other``."""
         self.ff, self.ebr, self.lut_ram = self.ff + other.ff, self.ebr + other.ebr, self.lut_ram + other.lut_ram
+        self.dsp += other.dsp
         for kind, count in other.logic.items():
             self.logic[kind] += count
 

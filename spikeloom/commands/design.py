@@ -30,6 +30,8 @@ def generate(network: Annotated[Path, typer.Argument(help="Network file.")],
              device: Annotated[Literal["ecp5-12k", "ecp5-25k", "ecp5-45k", "ecp5-85k"] | None,
                                typer.Option(help="Target: a device to fit; without --cycles, as fast as it "
                                                  "can.")] = None,
+             dsp: Annotated[int, typer.Option(min=0, help="Multipliers of the device that may make products; without, "
+                                                          "none.")] = 0,
              counts: Annotated[bool, typer.Option("--counts/--spikes", help="Spikes travel as their counts where all "
                                                                             "who take them add them up.")] = True,
              rates: Annotated[str | None, typer.Option(metavar="DATA", help="Stages may skip all-zero words; cycles "
@@ -57,9 +59,10 @@ def generate(network: Annotated[Path, typer.Argument(help="Network file.")],
     sample = None if rates is None else api.frames(loaded, rates, n).pixels
     offered = None if bench is None else api.frames(loaded, bench, 2).pixels
     with bars() as step:
-        design, contents = api.generate(loaded, output, fold=fold, cycles=cycles, device=device, counts=counts,
-                                        rates=sample, axi=axi, axi_bytes=axi_bytes, target=target, name=name,
-                                        bench=offered, clock=clock, progress=lambda what: step(what, 0, 0))
+        design, contents = api.generate(loaded, output, fold=fold, cycles=cycles, device=device, dsp=dsp,
+                                        counts=counts, rates=sample, axi=axi, axi_bytes=axi_bytes, target=target,
+                                        name=name, bench=offered, clock=clock,
+                                        progress=lambda what: step(what, 0, 0))
     seconds = time.perf_counter() - start
     predicted = contents["predicted"]
     core = contents.get("axi")

@@ -206,7 +206,7 @@ class Exploration:
         point = {"network": k, "form": self._form(k, counts), "skip": any(fold["skip"] for fold in folds.values()),
                  **figures, "folds": folds, "source": source, "synthesis": None}  # fmt: skip
         used = np.array([point["luts"], point["ff"], point["ebr"]])
-        point["fits"] = self.device is None or bool((used <= self.device.budget).all())
+        point["fits"] = self.device is None or bool((used <= self.device.budget[:3]).all())
         point["binds"] = pts.what_binds(point, self.device)
         pts.at_clock(point, self.options.clock)
         return point

@@ -10,7 +10,7 @@ from ..gen.cost.model import area
 from ..gen.design import Design
 from ..gen.emit.writer import performance
 from ..gen.lowering.layers import StageNodes
-from ..gen.targets.fpga.devices import resources
+from ..gen.targets.fpga.devices import RESOURCES, resources
 from ..hdl.cores.synapse.spec import SynapseSpec
 from ..hdl.streams.stage import StageSpec
 from ..quant.ir.ops import Conv2d, Synapse
@@ -36,12 +36,12 @@ def measured(design: Design, frames: np.ndarray | None = None) -> dict[str, Any]
     ``ebr``, and the same for every stage with its ``cycles``, ``utilisation``, ``operations`` and ``weight_bits``, read
     a frame; ``array_luts``, those of all synapse arrays."""
     timing = performance(design, frames if design.sparse else None)
-    whole = np.zeros(3)
+    whole = np.zeros(len(RESOURCES))
     for element in design.elements:
         whole += resources(area(element.spec))
     arrays, stages = 0.0, []
     for layer, stage in zip(design.layers, design.stages, strict=True):
-        luts, ff, ebr = resources(area(stage)).tolist()
+        luts, ff, ebr, _ = resources(area(stage)).tolist()
         busy = timing["stages"][stage.name]
         synapse = stage.cores[0]
         if isinstance(synapse, SynapseSpec):

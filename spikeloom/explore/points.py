@@ -97,7 +97,7 @@ def what_binds(point: Mapping[str, Any], device: Device | None) -> str:
     stage = max(point["stages"], key=lambda s: s["cycles"])
     text = f"{stage['name']}: busy in {stage['cycles']:,} of {math.ceil(point['interval']):,} cycles"
     if device is not None:
-        used = np.array([point["luts"], point["ff"], point["ebr"]]) / device.budget
+        used = np.array([point["luts"], point["ff"], point["ebr"]]) / device.budget[:3]
         name = ("LUTs", "flip-flops", "block RAMs")[int(used.argmax())]
         text += f"; {100 * used.max():.0f} % of the {name} that may be used"
     return text

@@ -32,7 +32,7 @@ def device_figures(device: Device | None) -> dict[str, Any] | None:
     """What ``device`` has, and what a design may take of it."""
     if device is None:
         return None
-    luts, ff, ebr = device.budget.tolist()
+    luts, ff, ebr, _ = device.budget.tolist()
     return {"name": device.name, "luts": device.luts, "ff": device.luts, "ebr": device.ebr,
             "budget": {"luts": luts, "ff": ff, "ebr": ebr}}  # fmt: skip
 

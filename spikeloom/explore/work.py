@@ -72,7 +72,8 @@ def front(
     budget = DEVICES[device].budget if device is not None else None
     result = exact_front(found.arcs, steps, budget)
     points = [
-        {"cycles": point.cycles, "cost": point.cost.round(3).tolist(), "folds": dump_folds(found.folds(point.choices))}
+        {"cycles": point.cycles, "cost": point.cost[:3].round(3).tolist(),
+         "folds": dump_folds(found.folds(point.choices))}
         for point in result.points
     ]
     return {"points": points, "evaluated": result.evaluated}

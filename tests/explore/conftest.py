@@ -52,7 +52,7 @@ def explored(
     chosen = DEVICES[device] if device else None
     for point in points:
         used = np.array([point["luts"], point["ff"], point["ebr"]])
-        point["fits"] = chosen is None or bool((used <= chosen.budget).all())
+        point["fits"] = chosen is None or bool((used <= chosen.budget[:3]).all())
     _mark(points)
     slowest = max(points, key=lambda point: point["luts"])
     slowest["synthesis"] = {"lut4_eq": round(1.03 * slowest["luts"]), "ff": round(slowest["ff"]), "lut_ram": 0,
@@ -63,7 +63,7 @@ def explored(
         "title": "The digits network explored",
         "command": f"spikeloom explore {' '.join(str(file.name) for _, file, *_ in files)} --device {device}",
         "device": chosen and {"name": chosen.name, "luts": chosen.luts, "ff": chosen.luts, "ebr": chosen.ebr,
-                              "budget": dict(zip(("luts", "ff", "ebr"), chosen.budget.tolist(), strict=True))},
+                              "budget": dict(zip(("luts", "ff", "ebr"), chosen.budget[:3].tolist(), strict=True))},
         "clock": {"mhz": MHZ, "from": "assumed"},
         "objectives": ["fps", "latency_us", "luts", "ebr", "accuracy", "energy_nj"],
         "data": {"name": files[0][2], "images": images},
@@ -102,7 +102,7 @@ def _point(
 ) -> Found:  # fmt: skip
     figures = performance(design, None if rates is None else rates.frames)
     areas = [area(element.spec) for element in design.elements]
-    luts, ff, ebr = resources(total(areas)).tolist()
+    luts, ff, ebr, _ = resources(total(areas)).tolist()
     stages = [
         _stage(element.name, cells, design, figures, work, min(about["weight_bits"]))
         for element, cells in zip(design.elements, areas, strict=True)
@@ -140,7 +140,7 @@ def _point(
 
 def _stage(name: str, cells: Area, design: Design, figures: Found, work: dict[str, float], bits: int) -> Found:
     fold, layer = design.folds[name], next(layer for layer in design.layers if layer.name == name)
-    luts, ff, ebr = resources(cells).tolist()
+    luts, ff, ebr, _ = resources(cells).tolist()
     read = figures["stages"][name]["cycles"] * fold.outputs * fold.inputs * bits
     return {
         "name": name,

@@ -90,4 +90,4 @@ def test_bits_of_ranges() -> None:
 
 def test_lut_ram_takes_luts_of_the_device() -> None:
     area = total([Area(10.0, 5, 2, 1), Area(1.0, 1, 0, 0)])
-    assert resources(area).tolist() == [11 + 2 * LUT_RAM_LUTS, 6, 1]
+    assert resources(area).tolist() == [11 + 2 * LUT_RAM_LUTS, 6, 1, 0]

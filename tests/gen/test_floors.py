@@ -120,7 +120,7 @@ def test_what_the_search_finds_is_not_refused(network: Network) -> None:
             luts = int(rng.uniform(0.1, 1.2) * costs[:, 0].min() / 0.8)
             device = Device("small", luts, 4 + int(rng.integers(0, costs[:, 2].min() + 2)))
             bare = (costs[cycles <= target][:, [0, 2]] <= device.budget[[0, 2]]).all(1).any()
-            budget = np.array([device.budget[0], 1e9, device.budget[2]])  # no floor says anything of flip-flops
+            budget = np.array([device.budget[0], 1e9, device.budget[2], 0])  # no floor says anything of flip-flops
             found = fits(arcs, target, budget)
             assert found >= bare
             bound = refused(floors, target, device)

@@ -8,7 +8,10 @@ import numpy as np
 
 from ...cost.model import Area
 
-__all__ = ["DEVICES", "LUT_RAM_LUTS", "Device", "resources"]
+__all__ = ["DEVICES", "LUT_RAM_LUTS", "RESOURCES", "Device", "resources"]
+
+RESOURCES = ("LUTs", "flip-flops", "block RAMs", "multipliers")
+"""What a design takes of a device."""
 
 LUT_RAM_LUTS = 6
 """LUTs that a TRELLIS_DPR16X4 takes from the rest of the device: four hold its bits, two are lost to its write port."""
@@ -22,30 +25,33 @@ SPARE_EBR = 4
 
 @dataclass(frozen=True)
 class Device:
-    """An FPGA: ``name``; ``luts`` (LUT4), as many flip-flops, and ``ebr`` (block RAMs of 18 Kbit)."""
+    """An FPGA: ``name``; ``luts`` (LUT4), as many flip-flops, ``ebr`` (block RAMs of 18 Kbit) and ``dsp`` (multipliers
+    of 18 x 18 bits)."""
 
     name: str
     luts: int
     ebr: int
+    dsp: int
 
     @property
     def budget(self) -> np.ndarray:
-        """What a design may take: LUTs, flip-flops, block RAMs."""
-        return np.array([ROUTABLE * self.luts, ROUTABLE * self.luts, self.ebr - SPARE_EBR])
+        """What a design may take (:data:`RESOURCES`); no multipliers, which it takes only where it is told to."""
+        return np.array([ROUTABLE * self.luts, ROUTABLE * self.luts, self.ebr - SPARE_EBR, 0])
 
 
 DEVICES = {
-    name: Device(name, luts, ebr)
-    for name, luts, ebr in (
-        ("ecp5-12k", 12_144, 32),
-        ("ecp5-25k", 24_288, 56),
-        ("ecp5-45k", 43_848, 108),
-        ("ecp5-85k", 83_640, 208),
+    name: Device(name, luts, ebr, dsp)
+    for name, luts, ebr, dsp in (
+        ("ecp5-12k", 12_144, 32, 28),
+        ("ecp5-25k", 24_288, 56, 28),
+        ("ecp5-45k", 43_848, 108, 72),
+        ("ecp5-85k", 83_640, 208, 156),
     )
 }
 """The devices by name (Lattice, ECP5 family data sheet)."""
 
 
 def resources(area: Area) -> np.ndarray:
-    """``area`` as what a device runs out of: LUTs, those of LUT RAM included, flip-flops, block RAMs."""
-    return np.array([area.lut4_eq + LUT_RAM_LUTS * area.lut_ram, area.ff, area.ebr], float)
+    """``area`` as what a device runs out of (:data:`RESOURCES`): LUTs, those of LUT RAM included, flip-flops, block
+    RAMs, multipliers."""
+    return np.array([area.lut4_eq + LUT_RAM_LUTS * area.lut_ram, area.ff, area.ebr, area.dsp], float)
