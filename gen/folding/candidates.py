@@ -15,7 +15,7 @@ from ...hdl.streams.words import WordFormat
 from ..cost.model import area, total
 from ..errors import PlanError
 from ..lowering.layers import StageNodes
-from ..lowering.plan import build_stage, chunk_of, fold_choices, multiplied_choices
+from ..lowering.plan import build_stage, chunk_of, fold_choices, multiplies
 from ..targets.fpga.devices import RESOURCES, resources
 from .fold import Fold
 from .pareto import undominated
@@ -57,7 +57,7 @@ class CandidateTable:
 
     Parameters: ``folds``, by default all; ``logic``: each also with its weights in LUTs, where they would be in block
     RAM; ``rates``: each also with all-zero words skipped, where that can be built, at its mean cycles; ``dsp``,
-    multipliers that there are: each also with as many of its inputs as the head of the layer offers to multiply.
+    multipliers that there are: each also with its products made by them, where that can be built.
     Attributes: ``layer``; ``candidates``. Raises PlanError where there is none.
     """
 
@@ -88,8 +88,8 @@ class CandidateTable:
             synapse = stage.cores[0]
             if isinstance(synapse, SynapseSpec) and synapse.multipliers > dsp and folds is None:
                 continue
-            if free and dsp and not (fold.skip or fold.multiplied):
-                choices += [(replace(fold, multiplied=n), None) for n in multiplied_choices(layer, fold)]
+            if free and dsp and not (fold.skip or fold.multiply) and multiplies(layer, fold):
+                choices.append((replace(fold, multiply=True), None))
             if logic and free and isinstance(synapse, SynapseSpec) and synapse.in_block_ram:
                 choices.append((replace(fold, logic=True), _in_logic(stage)))
             merges = tuple(stage.merges)

@@ -81,7 +81,7 @@ def stage_floor(
             floor = array_floor(array)
             arrays[key] = floor, area_of(floor.adders).lut4_eq, area_of(floor.logic).lut4_eq
         floor, adder, table = arrays[key]
-        adders = 0.0 if dsp or fold.multiplied else adder * lanes_of(array)
+        adders = 0.0 if dsp or fold.multiply else adder * lanes_of(array)
         if floor.rom is not None:
             found.append((cycles, rows[read], floor.rom.ebr, adders, floor.bits))
         if floor.rom is None or (logic and folds is None):

@@ -19,8 +19,8 @@ __all__ = ["Fold", "dump_folds", "folds_line", "folds_toml", "parse_folds", "rea
 class Fold:
     """What a stage computes in one cycle: ``outputs`` x ``inputs`` channels x ``steps`` time steps, of each of
     ``pixels`` neighbouring pixels of a row; with ``skip``, window words that are all zero cost no cycle; with
-    ``logic``, its weights are in LUTs, not in block RAM; the products of ``multiplied`` of its inputs come from
-    multipliers."""
+    ``logic``, its weights are in LUTs, not in block RAM; with ``multiply`` its products come
+    from multipliers of the device."""
 
     outputs: int
     inputs: int
@@ -28,34 +28,32 @@ class Fold:
     skip: bool = False
     logic: bool = False
     pixels: int = 1
-    multiplied: int = 0
+    multiply: bool = False
 
     def __str__(self) -> str:
         return self.text()
 
     def text(self, times: str = " x ", comma: str = ", ", flags: Sequence[str] | None = None) -> str:
         """``8 x 3 x 1, skip, logic, 2 pixels``: outputs, inputs and time steps with ``times`` between them, and behind
-        ``comma`` each of ``flags`` (all of them by default) that is set, the pixels where they are several, and the
-        inputs that are multiplied."""
+        ``comma`` each of ``flags`` (all of them by default) that is set, and the pixels where they are several."""
         sizes = times.join(str(getattr(self, name)) for name in _FOLD.needed)
         more = [name for name in (_FLAGS if flags is None else flags) if getattr(self, name)]
         more += [f"{self.pixels} pixels"] if self.pixels > 1 else []
-        more += [f"{self.multiplied} multiplied"] if self.multiplied else []
         return sizes + "".join(comma + name for name in more)
 
 
 _FLAGS = [field.name for field in fields(Fold) if field.default is False]
 _FOLD = Table(
     {field.name: Integer(1) for field in fields(Fold) if field.default is MISSING},
-    {field.name: Truth() if field.default is False else Integer(field.default) for field in fields(Fold)
+    {field.name: Truth() if field.default is False else Integer(1) for field in fields(Fold)
      if field.default is not MISSING},
     closed=True,
 )  # fmt: skip
 
 
 def read_folds(path: str | Path) -> dict[str, Fold]:
-    """Read a fold file (TOML): a table for each stage with the integers outputs, inputs and steps; skip and logic, true
-    or false, and the integers pixels and multiplied may be left out. Raises PlanError, naming file, stage and key."""
+    """Read a fold file (TOML): a table for each stage with the integers outputs, inputs and steps; skip, logic and
+    multiply, true or false, and the integer pixels may be left out. Raises PlanError, naming file, stage and key."""
     try:
         tables = read_toml(Path(path))
     except FileNotFoundError:
@@ -105,7 +103,7 @@ def folds_line(folds: Mapping[str, Fold]) -> str:
 
 def _keys() -> str:
     flags = ", ".join(_FLAGS)
-    return f"{', '.join(_FOLD.needed)} (integers), and perhaps {flags} (true or false), pixels and multiplied"
+    return f"{', '.join(_FOLD.needed)} (integers), and perhaps {flags} (true or false) and pixels"
 
 
 def _dotted(name: str, table: Any) -> str | None:

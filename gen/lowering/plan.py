@@ -11,7 +11,7 @@ from .fitting import ring_rows
 from .layers import StageNodes
 from .registry import head_of
 
-__all__ = ["build_stage", "chunk_of", "fold_choices", "multiplied_choices"]
+__all__ = ["build_stage", "chunk_of", "fold_choices", "multiplies"]
 
 
 def fold_choices(layer: StageNodes) -> list[Fold]:
@@ -24,9 +24,9 @@ def chunk_of(layer: StageNodes, inputs: int) -> int:
     return head_of(layer).chunk(layer, inputs)
 
 
-def multiplied_choices(layer: StageNodes, fold: Fold) -> list[int]:
-    """Numbers of inputs whose products multipliers may make with ``fold``, for the search to choose from."""
-    return head_of(layer).multiplied(layer, fold)
+def multiplies(layer: StageNodes, fold: Fold) -> bool:
+    """Whether multipliers can make the products of ``fold``."""
+    return head_of(layer).multiplies(layer, fold)
 
 
 def build_stage(layer: StageNodes, fold: Fold) -> StageSpec:

@@ -47,9 +47,9 @@ class Head(ABC):
         has no hardware."""
         return 1
 
-    def multiplied(self, layer: StageNodes, fold: Fold) -> list[int]:
-        """Numbers of inputs whose products multipliers may make with ``fold``, for the search to choose from."""
-        return []
+    def multiplies(self, layer: StageNodes, fold: Fold) -> bool:
+        """Whether multipliers can make the products of ``fold``."""
+        return False
 
     @abstractmethod
     def lower(self, layer: StageNodes, fold: Fold) -> tuple[WindowGeometry, list[CoreSpec]]:

@@ -167,7 +167,7 @@ def test_given_folds_are_completed(tmp_path: Path) -> None:
         ("[c]\noutputs = 1.0\ninputs = 1\nsteps = 1\n", r"c: outputs must be an integer of 1 or more, not 1\.0"),
         ("[c]\noutputs = 0\ninputs = 1\nsteps = 1\n", r"c: outputs must be an integer of 1 or more, not 0"),
         ("[c]\noutputs = 1\ninputs = 1\nsteps = 1\nskip = 1\n", r"c: skip must be true or false, not 1"),
-        ("c = 3\n", r"c must be a table of outputs, inputs, steps \(integers\), and perhaps skip, logic \(true or false\), pixels and multiplied"),
+        ("c = 3\n", r"c must be a table of outputs, inputs, steps \(integers\), and perhaps skip, logic, multiply \(true or false\) and pixels"),
         ("[c", r"not a readable fold file"),
         ("x = " + "[" * 100_000, r"not a readable fold file \(its tables are too deep in each other\)"),
         ("x = 1" + "0" * 10_000, r"not a readable fold file \(Exceeds the limit"),

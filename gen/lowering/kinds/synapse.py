@@ -57,6 +57,8 @@ class Synapses(Head):
         refuse_undivided(layer, fold, _column_inputs(layer), more)
         if fold.pixels > 1:
             _check_pixels(layer, fold)
+        if fold.multiply and (reason := "words are skipped" if fold.skip else _not_multiplied(layer, fold)):
+            raise PlanError(f"{layer.name}: fold multiply=true does not fit, {reason}; leave multiply out")
         if fold.skip and self.chunk(layer, fold.inputs) == 1:
             remedy, channels, node = "leave skip out", layer.channels[1], layer.nodes[0]
             if isinstance(node, Conv2d) and node.pad is not None:
@@ -75,6 +77,10 @@ class Synapses(Head):
         channels, node = layer.channels[1], layer.nodes[0]
         whole = layer.groups > 1 or inputs > channels or (isinstance(node, Conv2d) and node.pad is not None)
         return 1 if whole else chunk_for(channels // inputs)
+
+    def multiplies(self, layer: StageNodes, fold: Fold) -> bool:
+        """Where inputs have several bits and no sign, and weights change."""
+        return not fold.skip and not _not_multiplied(layer, fold)
 
     def outline(self, layer: StageNodes, fold: Fold) -> tuple[WindowGeometry, SynapseSpec]:
         """The window, every word of which is handed out, and the array."""
@@ -125,6 +131,7 @@ def _array(layer: StageNodes, fold: Fold) -> SynapseSpec:
         addressed=fold.skip,
         logic=fold.logic,
         pixels=fold.pixels,
+        multiplies=fold.multiply,
         figures=figures,
     )
 
@@ -182,6 +189,13 @@ def _geometry(layer: StageNodes, fold: Fold, columns: bool) -> WindowGeometry:
     if layer.groups == 1:
         return whole
     return replace(whole, order="channels", part=max(1, node.weight.shape[1] // fold.inputs))
+
+
+def _not_multiplied(layer: StageNodes, fold: Fold) -> str:
+    """Why multipliers cannot make the products of ``fold``; empty where they can."""
+    if layer.groups > 1:
+        return "a grouped convolution has no multipliers"
+    return _array(layer, replace(fold, multiply=False)).not_multiplied
 
 
 def _whole_reason(layer: StageNodes) -> str:

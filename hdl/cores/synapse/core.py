@@ -23,6 +23,7 @@ from .adders import Addend, register, tree
 from .bipolar import Sums, counts_chosen, counts_inverted
 from .bipolar_words import positive, words_chosen, words_inverted
 from .gated import Addition, PairFormat, add, sum_up
+from .products import offset, sums_of_products
 from .spec import SynapseSpec
 from .trees import TABLE, levels
 
@@ -63,6 +64,11 @@ class SynapseArray(Pipe):
             m.d.sync += later.eq(flags)
             flags = later
         valid, last = flags
+        if spec.multiplies:
+            currents = self._multiplied(m, platform, rows, word_2, valid, last)
+            m.d.sync += self.o.valid.eq(last)
+            m.d.comb += self.o.payload.eq(Cat(currents))
+            return m
         if spec.constant:
             sums = self._tables(m, rows[0], word_2)
         elif spec.bipolar:
@@ -154,6 +160,21 @@ class SynapseArray(Pipe):
         minus = cache(self._tables(m, np.full((spec.outputs, spec.inputs), -1), word))
         block = spec.outputs // spec.blocks  # outputs that have the same inputs, and one sum of them
         return counts_chosen(m, platform, spec, weights, word, lambda o, t, b: minus(o // block * block, t, b))
+
+    def _multiplied(
+        self, m: Module, platform: object, rows: np.ndarray, word: Value, valid: Value, last: Value
+    ) -> list[Value]:
+        """The currents of all results from sums of products, ``rows`` (rows, outputs, inputs)."""
+        spec, bits = self.spec, self.spec.weight_bits
+        moved = rows + offset(spec)
+        pairs = self._weights(m, platform, moved, [[PairFormat(min(2, spec.inputs - k), bits, False)
+                                                    for k in range(0, spec.inputs, 2)]] * spec.outputs)
+        weights = [[pair[k : k + bits] for pair in of_output for k in range(0, len(pair), bits)] for of_output in pairs]
+        found = []
+        for o, total in enumerate(sums_of_products(m, platform, spec, weights, word)):
+            current = self._accumulate(m, o, 0, total, 0, valid, last)
+            found.append(resized(m, current, spec.o_format.low, spec.o_format.high, f"o_{o}_0"))
+        return found
 
     def _tables(self, m: Module, weight: np.ndarray, word: Value) -> Sums:
         """Trees of tables of the constant ``weight`` (outputs, inputs): four bits of the inputs choose a sum."""

@@ -11,12 +11,13 @@ from ...cost.parts import Parts, bits_of, bits_of_positive
 from ...memory.style import rom_style
 from .bipolar_parts import chained_counts, count_parts, waiting, word_parts
 from .memory_parts import changing_bits, columns_of, memory_parts, weight_places
+from .products import offset, products_parts
 from .trees import CHAIN, TABLE, levels
 
 if TYPE_CHECKING:
     from .spec import SynapseSpec
 
-__all__ = ["chained", "synapse_parts", "table_bits"]
+__all__ = ["chained", "sums_parts", "synapse_parts", "table_bits"]
 
 Range = tuple[np.ndarray, np.ndarray]
 """Lowest and highest values, by output."""
@@ -28,6 +29,11 @@ def synapse_parts(core: SynapseSpec) -> Parts:
     _inputs(core, parts)
     parts.registers(2 * (2 + core.depth) + 1)
     parts.registers(core.i_format.width + core.i_format.lanes * core.terms * core.plane_count)
+    if core.multiplies:
+        memory_parts(core, parts, core.outputs * core.inputs * core.weight_bits, partial(_moved_columns, core))
+        total = products_parts(core, parts)
+        _accumulate(core, parts)
+        return parts
     if core.constant:
         total = _tables(core, parts, core.weight[:, 0])
     else:
@@ -35,6 +41,13 @@ def synapse_parts(core: SynapseSpec) -> Parts:
     _join(core, parts, total)
     _accumulate(core, parts)
     return parts
+
+
+def _moved_columns(core: SynapseSpec) -> int:
+    """Bits of the weights with their offset that are not the same in all words."""
+    moved = (core.weight + offset(core)).reshape(core.groups, core.outputs, core.words, core.inputs)
+    rows = moved.transpose(0, 2, 1, 3).reshape(core.groups * core.words, -1)
+    return columns_of((rows[..., None] >> np.arange(core.weight_bits) & 1).reshape(len(rows), -1))
 
 
 def chained(parts: Parts, width: np.ndarray, times: int) -> None:
@@ -64,10 +77,10 @@ def _additions(core: SynapseSpec, parts: Parts) -> Range:
         count = pairs + odd
         if missing := (1 << levels(count)) - count:
             tops = np.concatenate([tops, missing << bits[:, :1]], 1)
-    return np.zeros(core.outputs, np.int64), _sums(parts, tops, lanes)
+    return np.zeros(core.outputs, np.int64), sums_parts(parts, tops, lanes)
 
 
-def _sums(parts: Parts, tops: np.ndarray, lanes: int) -> np.ndarray:
+def sums_parts(parts: Parts, tops: np.ndarray, lanes: int) -> np.ndarray:
     """Trees of additions without negative numbers, of which ``tops`` (outputs, n) are the largest; those of the
     sums."""
     width = bits_of_positive(tops)
@@ -123,7 +136,7 @@ def _trees(core: SynapseSpec, parts: Parts) -> None:
     tops = np.full((core.outputs, pairs + odd), (2 << bits) - 2)
     tops[:, pairs:] = (1 << bits) - 1
     parts.registers(core.copies * bits_of_positive(tops).sum())
-    _sums(parts, tops, core.copies)
+    sums_parts(parts, tops, core.copies)
 
 
 def table_bits(weight: np.ndarray) -> int:

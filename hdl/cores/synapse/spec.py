@@ -15,6 +15,7 @@ from ...streams.words import WordFormat, bits_for
 from ..protocol import CoreSpec
 from .figures import WeightFigures
 from .parts import synapse_parts
+from .products import FACTOR, packing, products_depth
 from .trees import COUNTED, TABLE, count_levels, levels
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class SynapseSpec(CoreSpec):
             zero may be left out.
         pixels: neighbouring pixels computed at once, with the same weights: a word has the lanes of each of them, the
             first pixel lowest, and so has a current word.
+        multiplies: the products are made by multipliers (``hdl.cores.synapse.products``).
         figures: of ``weight``, where other folds of the same weights share them; others are not looked at.
     """
 
@@ -63,6 +65,7 @@ class SynapseSpec(CoreSpec):
     addressed: bool = False
     inverts: bool = False
     pixels: int = 1
+    multiplies: bool = False
     figures: WeightFigures | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -91,12 +94,31 @@ class SynapseSpec(CoreSpec):
             raise ValueError(f"outputs={self.outputs} does not divide the {self.weight.shape[0]} output channels")
         if self.steps < 1 or self.i_format.steps % self.steps:
             raise ValueError(f"steps={self.steps} does not divide the {self.i_format.steps} time steps")
+        if self.multiplies and self.not_multiplied:
+            raise ValueError(f"Multipliers cannot make the products: {self.not_multiplied}")
         if self.inverts:
             self._check_inverts()
         elif self.start.any() and (self.groups > 1 or self.words == 1):
             raise ValueError(
                 "A start value needs an accumulator of its own for every channel: one group, several words"
             )
+
+    @property
+    def not_multiplied(self) -> str:
+        """Why multipliers cannot make the products, empty where they can."""
+        if self.weight_bits == 1 or self.words * self.groups == 1:
+            return "its weights have one bit, or never change"
+        if self.blocks > 1 or self.addressed:
+            return "its words are not those of whole pixels"
+        if self.terms > 1 or self.element[0] < 0 or self.plane_count == 1:
+            return "its inputs are spikes, or have a sign"
+        return "" if packing(self) is not None else f"its factors have more than {FACTOR} bits"
+
+    @property
+    def multipliers(self) -> int:
+        """Multipliers that it takes."""
+        packed = packing(self) if self.multiplies else None
+        return 0 if packed is None else packed.count(self)
 
     @property
     def known(self) -> WeightFigures:
@@ -202,6 +224,8 @@ class SynapseSpec(CoreSpec):
     @property
     def depth(self) -> int:
         """Registered levels of the adder trees; of constant weights, four at a time are one table."""
+        if self.multiplies:
+            return products_depth(self)
         if self.tree_count < self.plane_count:
             return levels(self.inputs) + (not self.inverts)
         joins = levels(self.plane_count)
