@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...hdl.cores.merge.spec import MergeSpec
 from ...hdl.streams.stage import StageSpec
 from ...quant.ir.ops import Conv2d
 from .layers import StageNodes, StageShortcut
@@ -46,19 +47,20 @@ def most_waiting(layers: Sequence[StageNodes], stages: Mapping[str, StageSpec]) 
 
     def room(layer: StageNodes) -> float:
         """What a window's ring and the FIFO behind the stage hold, as a share of the frame."""
-        stage = stages[layer.name]
-        window = stage.window
-        return window.rows / layer.source.shape[1] + (window.credits + 1) / window.results
+        window = stages[layer.name].window
+        several = window.pixels > 1  # a credit is then for all results of a block
+        each = window.pixels / float(np.prod(window.o_size)) if several else 1 / window.results
+        return window.rows / layer.source.shape[1] + (window.credits + 1) * each
 
-    def words(layer: StageNodes, skip: StageShortcut, per_pixel: int) -> int:
+    def words(layer: StageNodes, skip: StageShortcut, merge: MergeSpec) -> int:
         _, between = _between(layers, layer, skip)
-        return int(np.ceil(_pixels(skip) * sum(map(room, between)))) * per_pixel
+        return merge.room(int(np.ceil(_pixels(skip) * sum(map(room, between)))))
 
     found, uneven = {}, False
     for layer in layers:
         uneven |= bool(stages[layer.name].window.chunk)
         merges = zip(layer.shortcuts, stages[layer.name].merges, strict=True)
-        found[layer.name] = [words(layer, skip, merge.words) if uneven else 0 for skip, merge in merges]
+        found[layer.name] = [words(layer, skip, merge) if uneven else 0 for skip, merge in merges]
     return found
 
 

@@ -64,6 +64,13 @@ class Blocks:
         whole = self.computed.reshape(self.groups, 1, self.outputs)
         return np.broadcast_to(whole, (self.groups, self.pixels, self.outputs)).reshape(-1)
 
+    def spanned(self, pixels: int) -> int:
+        """The most blocks in which so many ``pixels``, one after the other, can lie."""
+        first = np.arange(self.width)
+        last = first + pixels - 1
+        blocks = last // self.width * self.count + last % self.width // self.pixels - first // self.pixels + 1
+        return int(blocks.max())
+
     def gathered(self, x: np.ndarray) -> np.ndarray:
         """Elements (rows, width, channels, ...) pixel by pixel, to those of blocks, (rows * count, groups * pixels *
         outputs, ...), 0 where a pixel or a channel is idle."""

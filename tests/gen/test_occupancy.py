@@ -19,7 +19,7 @@ FOLDS = {"one": (1, 1, True), "two": (1, 4, False), "three": (1, 4, False), "own
 waits behind it."""
 
 
-def network(shortcut: str) -> Network:
+def network(shortcut: str, size: int = SIZE) -> Network:
     rng = np.random.default_rng(0)
     shape, ones = (CHANNELS, CHANNELS, 3, 3), np.ones(CHANNELS, int)
 
@@ -29,7 +29,7 @@ def network(shortcut: str) -> Network:
     def fire(name: str, source: str) -> IF:
         return IF(name=name, source=source, threshold=20 * ones, bias=0 * ones, v0=10 * ones, rule="lossless")
 
-    nodes: list[Node] = [Input(name="input", shape=(CHANNELS, SIZE, SIZE), high=3)]
+    nodes: list[Node] = [Input(name="input", shape=(CHANNELS, size, size), high=3)]
     nodes += [layer("one", "input"), fire("if1", "one"), layer("two", "if1"), fire("if2", "two"), layer("three", "if2")]
     if shortcut == "identity":
         nodes.append(Gain(name="other", source="if1", gain=3 * ones))
@@ -37,16 +37,16 @@ def network(shortcut: str) -> Network:
         nodes.append(Conv2d(name="own", source="if1", weight=rng.integers(-7, 8, (4, 4, 1, 1)), weight_bits=4))
     other = nodes[-1].name
     nodes += [Add(name="add", source="three", other=other), fire("if3", "add"), Flatten(name="flat", source="if3")]
-    weight = rng.integers(-7, 8, (3, CHANNELS * SIZE * SIZE))
+    weight = rng.integers(-7, 8, (3, CHANNELS * size * size))
     nodes += [Linear(name="fc", source="flat", weight=weight, weight_bits=4)]
     return Network((*nodes, Readout(name="out", source="fc", bias=np.zeros(3, int))), 3)
 
 
-def frames(seed: int, share: float) -> np.ndarray:
+def frames(seed: int, share: float, size: int = SIZE, count: int = 4) -> np.ndarray:
     """Some rows of each frame are busy, the others all zero."""
     rng = np.random.default_rng(seed)
-    busy = rng.random((4, 1, SIZE, 1)) < share
-    return rng.integers(0, 4, (4, CHANNELS, SIZE, SIZE)) * busy
+    busy = rng.random((count, 1, size, 1)) < share
+    return rng.integers(0, 4, (count, CHANNELS, size, size)) * busy
 
 
 def built(shortcut: str) -> Design:
@@ -86,3 +86,29 @@ def test_dense_depths_would_make_sparse_frames_wait(monkeypatch) -> None:
         monkeypatch.setattr(designs, "most_waiting", lambda *_, depth=depth: {"three": [depth]})
         last.append(ends(built("identity"), images))
     assert last[0] == last[1] < last[2]
+
+
+TOGETHER = {
+    "blocks of one row": (5, "identity", Fold(2, 4, 1, pixels=4), Fold(1, 4, 1, pixels=2)),
+    "ragged blocks": (7, "convolution", Fold(1, 4, 1, pixels=3), Fold(4, 4, 1, pixels=6)),
+    "blocks of several groups": (8, "convolution", Fold(2, 4, 1, pixels=4), Fold(2, 4, 1, pixels=6)),
+    "no blocks at the sum": (6, "identity", Fold(1, 4, 1, pixels=6), Fold(1, 4, 1)),
+}
+
+
+@pytest.mark.parametrize("case", TOGETHER)
+def test_blocks_of_pixels_have_room_for_what_waits(case: str) -> None:
+    """A sink that takes nothing until all is full: rows of windows, results that have a credit, blocks in part."""
+    size, shortcut, two, three = TOGETHER[case]
+    net = network(shortcut, size)
+    folds = {n: Fold(o, i, 1, skip=skip) for n, (o, i, skip) in FOLDS.items()} | {"two": two, "three": three}
+    folds = {name: fold for name, fold in folds.items() if name in {node.name for node in net}}
+    (merge,) = next(stage for stage in Design(net, folds).stages if stage.name == "three").merges
+    most = 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(designs, "most_waiting", lambda *_: {"three": [10**6]})
+        free = Design(net, folds)
+        for seed, share in enumerate((0.0, 0.3, 0.7, 1.0)):
+            images = frames(seed, share, size, 12)
+            most = max(most, occupied(free, images, np.ones(25_000, bool)))
+    assert 0.5 * merge.slots < most <= merge.slots

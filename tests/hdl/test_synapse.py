@@ -64,6 +64,30 @@ BIPOLAR = {
         form=WordFormat(6, 4, 0, 1), co=8, outputs=4, words=2, steps=4, sum_time=True, blocks=2
     ),
 }
+TOGETHER = {
+    "two pixels at once": dict(form=WordFormat(8, 4, 0, 1), co=4, outputs=2, words=3, steps=4, pixels=2),
+    "three pixels, sum over time": dict(
+        form=WordFormat(6, 4, 0, 1), co=4, outputs=2, words=4, steps=4, sum_time=True, pixels=3
+    ),
+    "two pixels of values": dict(form=WordFormat(6, 1, 0, 255), co=4, outputs=4, words=4, steps=1, pixels=2),
+    "two pixels, signed values": dict(form=WordFormat(6, 1, -7, 7), co=4, outputs=1, words=2, steps=1, pixels=2),
+    "five pixels of one input": dict(form=WordFormat(5, 2, 0, 3), co=2, outputs=1, words=5, steps=2, pixels=5),
+    "two pixels, start value": dict(
+        form=WordFormat(6, 1, 0, 15), co=3, outputs=3, words=3, steps=1, start=True, pixels=2
+    ),
+    "two pixels, steps folded": dict(form=WordFormat(4, 4, 0, 1), co=4, outputs=2, words=3, steps=2, pixels=2),
+    "two pixels, signed steps": dict(form=WordFormat(10, 2, -1, 1), co=4, outputs=2, words=2, steps=2, pixels=2),
+}
+CONSTANTS = {
+    "two pixels, constant": dict(form=WordFormat(10, 1, 0, 15), co=2, outputs=2, words=1, steps=1, pixels=2),
+    "three pixels, constant": dict(form=WordFormat(15, 2, 0, 1), co=3, outputs=3, words=1, steps=2, pixels=3),
+}
+CASES |= TOGETHER | CONSTANTS
+BIPOLAR |= TOGETHER
+BIPOLAR |= {
+    "two pixels, counted words": dict(form=WordFormat(18, 1, 0, 3), co=4, outputs=2, words=3, steps=1, pixels=2),
+    "two pixels of 17 inputs": dict(form=WordFormat(34, 2, 0, 1), co=2, outputs=1, words=2, steps=2, pixels=2),
+}
 CASES |= {f"bipolar, {name}": case | {"bits": 1} for name, case in BIPOLAR.items()}
 CASES |= {f"inverting, {name}": case | {"inverts": True} for name, case in CASES.items()
           if name.startswith("bipolar") and "constant" not in name}  # fmt: skip
@@ -81,11 +105,12 @@ def make(
     blocks: int = 1,
     zeros: bool = False,
     inverts: bool = False,
+    pixels: int = 1,
     seed: int = 0,
 ) -> SynapseSpec:
     rng = np.random.default_rng(seed)
     top = (1 << (bits - 1)) - 1
-    weight = rng.integers(-top, top + 1, (co, words, form.lanes // blocks))
+    weight = rng.integers(-top, top + 1, (co, words, form.lanes // (blocks * pixels)))
     if bits == 1:
         weight = np.where(rng.integers(2, size=weight.shape), 1, -1)
     if zeros:
@@ -99,6 +124,7 @@ def make(
         sum_time=sum_time,
         start=rng.integers(-50, 50, co) if start else np.zeros(co, np.int64),
         blocks=blocks,
+        pixels=pixels,
     )
     if not inverts:
         return spec
@@ -131,11 +157,12 @@ def test_rtl_equals_model_and_a_naive_sum(case: str) -> None:
     naive = []
     for n, window in enumerate(x.reshape(-1, spec.words, spec.i_format.lanes, spec.i_format.steps)):
         group, scan = n // spec.scans % spec.groups, n % spec.scans
-        for o in range(group * spec.outputs, (group + 1) * spec.outputs):
+        mine = range(group * spec.outputs, (group + 1) * spec.outputs)
+        for pixel, o in ((p, o) for p in range(spec.pixels) for o in mine):
             for t in range(scan * spec.steps, (scan + 1) * spec.steps if not spec.sum_time else scan * spec.steps + 1):
                 taken = window.sum(-1) if spec.sum_time else window[..., t]
                 block = (o - group * spec.outputs) // (spec.outputs // spec.blocks)
-                taken = taken[:, block * spec.inputs : (block + 1) * spec.inputs]
+                taken = taken[:, (block + pixel) * spec.inputs :][:, : spec.inputs]
                 naive.append(
                     int(spec.start[o])
                     + sum(int(a) * int(b) for a, b in zip(spec.weight[o].flat, taken.flat, strict=True))
@@ -148,14 +175,14 @@ def worst_case(spec: SynapseSpec) -> np.ndarray:
     form, windows = spec.i_format, []
     for sign in (-1, 1):
         for weight in spec.weight:
-            x = np.where(weight * sign > 0, form.high, form.low)
+            x = np.tile(np.where(weight * sign > 0, form.high, form.low), spec.pixels)
             windows.append(np.repeat(x[:, :, None], form.steps, axis=2))
     x = np.stack(windows)[:, None]
     return np.repeat(x, spec.groups * spec.scans, axis=1).reshape(-1, form.lanes, form.steps)
 
 
 WORST = ["spikes", "many inputs", "many constants", "signed steps", "sum over time", "pixels", "signed values"]
-WORST += ["start value", "wide weights"]
+WORST += ["start value", "wide weights", "two pixels at once", "two pixels of values", "two pixels, constant"]
 WORST += [f"bipolar, {name}" for name in ("spikes", "16 inputs", "signed steps", "pixels", "signed values")]
 WORST += [f"inverting, {name}" for name in WORST if name.startswith("bipolar")]
 
@@ -205,6 +232,9 @@ def test_errors_name_the_rule() -> None:
         ({"weight": np.ones((4, 3, 1), int)}, r"Weight must have shape \(Co, words, 2\)"),
         ({"weight_bits": 1, "weight": np.eye(12, 2, dtype=int).reshape(4, 3, 2)}, "weight_bits=1 are -1 or .* is a 0"),
         ({"weight_bits": 1, "weight": np.full((4, 3, 2), 2)}, "Weights reach 2, more than weight_bits=1 hold"),
+        ({"pixels": 2}, r"Weight must have shape \(Co, words, 1\)"),
+        ({"pixels": 3}, "blocks=1 of 3 pixels does not divide 2 lanes and 2 outputs"),
+        ({"pixels": 2, "weight": np.ones((4, 3, 1), int), "addressed": True}, "Words of several pixels cannot be left"),
         ({"start": np.ones(4, int)}, "A start value needs an accumulator of its own"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -77,6 +77,12 @@ class MergeSpec(CoreSpec):
         block = self.blocks.pixels * self.words
         return max(1, -(-words // block)) * block
 
+    def room(self, pixels: int) -> int:
+        """Words of a FIFO that ``pixels`` find room in, wherever in a row the first of them is."""
+        if self.blocks is None:
+            return pixels * self.words
+        return self.blocks.spanned(pixels) * self.blocks.pixels * self.words
+
     @property
     def of_blocks(self) -> Blocks:
         """The blocks of pixels, where there are any."""
