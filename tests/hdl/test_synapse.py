@@ -89,6 +89,19 @@ BIPOLAR |= {
     "two pixels of 17 inputs": dict(form=WordFormat(34, 2, 0, 1), co=2, outputs=1, words=2, steps=2, pixels=2),
 }
 CASES |= {f"bipolar, {name}": case | {"bits": 1} for name, case in BIPOLAR.items()}
+MULTIPLIED = {
+    "counts": dict(form=WordFormat(5, 1, 0, 4), co=6, outputs=3, words=3, steps=1),
+    "counts, seven outputs": dict(form=WordFormat(4, 1, 0, 7), co=7, outputs=7, words=2, steps=1),
+    "counts of two pixels": dict(form=WordFormat(16, 1, 0, 4), co=8, outputs=4, words=3, steps=1, pixels=2),
+    "counts of three pixels": dict(form=WordFormat(9, 1, 0, 7), co=6, outputs=3, words=3, steps=1, pixels=3),
+    "sum over time": dict(form=WordFormat(6, 4, 0, 1), co=4, outputs=2, words=4, steps=4, sum_time=True, pixels=2),
+    "eight bits": dict(form=WordFormat(3, 1, 0, 255), co=4, outputs=4, words=4, steps=1, bits=8, start=True),
+    "narrow weights": dict(form=WordFormat(6, 1, 0, 15), co=4, outputs=2, words=2, steps=1, bits=2, pixels=2),
+    "one word": dict(form=WordFormat(4, 1, 0, 15), co=4, outputs=2, words=1, steps=1),
+    "one input": dict(form=WordFormat(1, 1, 0, 3), co=4, outputs=2, words=3, steps=1),
+    "no negative weight": dict(form=WordFormat(4, 1, 0, 4), co=4, outputs=2, words=3, steps=1, positive=True),
+}
+CASES |= {f"multiplied, {name}": case | {"multiplies": True} for name, case in MULTIPLIED.items()}
 CASES |= {f"inverting, {name}": case | {"inverts": True} for name, case in CASES.items()
           if name.startswith("bipolar") and "constant" not in name}  # fmt: skip
 
@@ -106,6 +119,8 @@ def make(
     zeros: bool = False,
     inverts: bool = False,
     pixels: int = 1,
+    multiplies: bool = False,
+    positive: bool = False,
     seed: int = 0,
 ) -> SynapseSpec:
     rng = np.random.default_rng(seed)
@@ -116,7 +131,7 @@ def make(
     if zeros:
         weight[:, :, 0] = 0
     spec = SynapseSpec(
-        weight=weight,
+        weight=abs(weight) if positive else weight,
         weight_bits=bits,
         i_format=form,
         outputs=outputs,
@@ -125,6 +140,7 @@ def make(
         start=rng.integers(-50, 50, co) if start else np.zeros(co, np.int64),
         blocks=blocks,
         pixels=pixels,
+        multiplies=multiplies,
     )
     if not inverts:
         return spec
