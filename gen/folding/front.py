@@ -75,6 +75,7 @@ def _labels(
     # Bounds on the flip-flops would be wrong where they do not count: what they rule out may be beaten by what stays.
     bounds = [] if budget is None else [(np.eye(4)[r], float(budget[r])) for r in resources]
     labels = carried(layers, bounds, partial(_kept, resources=resources))
+    assert labels is not None
     points = []
     for label, cost in enumerate(labels.cost):
         way = list(zip(layers, labels.arcs(label), strict=True))

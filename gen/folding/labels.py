@@ -58,10 +58,14 @@ class Labels:
 
 
 def carried(
-    layers: Sequence[FastArcs], bounds: Sequence[Bound], keep: Callable[[np.ndarray, np.ndarray], np.ndarray]
-) -> Labels:
+    layers: Sequence[FastArcs],
+    bounds: Sequence[Bound],
+    keep: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    most: int | None = None,
+) -> Labels | None:
     """Carry labels through all ``layers``: those that may lead to a design that keeps the ``bounds``, and of these the
-    ones that ``keep`` names, from their cost (n, 4) and their nodes (n,), in the order it gives."""
+    ones that ``keep`` names, from their cost (n, 4) and their nodes (n,), in the order it gives. None where there are
+    more than ``most`` at a layer."""
     ahead = [(prices, limit, _remaining(layers, prices)) for prices, limit in bounds]
     cost, node, nodes, made = np.zeros((1, 4)), np.zeros(1, np.int64), 1, 0
     trace: list[tuple[np.ndarray, np.ndarray]] = []
@@ -77,6 +81,8 @@ def carried(
         for prices, limit, rest in ahead:
             within &= cost @ prices + rest[k + 1][node] <= limit + 1e-9
         kept = np.flatnonzero(within)
+        if most is not None and len(kept) > most:
+            return None
         kept = kept[keep(cost[kept], node[kept])]
         parent, arc, cost, node = parent[kept], arc[kept], cost[kept], node[kept]
         trace.append((parent, arc))

@@ -11,7 +11,7 @@ bounds rule out; what remains is the optimum.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,17 +24,27 @@ __all__ = ["ORDER", "Found", "fits", "smallest"]
 ORDER = np.array([1.0, 1e-6, 1e-3, 1e-4])
 """What is smallest: the LUTs; among equal designs block RAMs decide, then multipliers, then flip-flops."""
 
+SPREADS = (0.02, 0.1, 0.3)
+"""Standard deviations of the logarithms of prices that are tried around the best ones."""
+
+STEPS, PATIENCE = 240, 10
+"""Steps towards the best prices on what is over the budget; those without a better bound before they are halved."""
+
+MOST_LABELS = 50_000
+"""Labels at a layer from which on a design near the bound is taken instead."""
+
 ROUNDS = 60
-"""Steps towards the best prices."""
+"""Steps towards prices at which nothing fits, or a design that does."""
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
     """A design: ``choices``, the index of a candidate for every layer; ``cost``, LUTs, flip-flops, block RAMs,
-    multipliers."""
+    multipliers; ``above``, by how much it may be larger than the smallest, as a share: 0 where it is that."""
 
     choices: list[int]
     cost: np.ndarray
+    above: float = field(default=0.0, kw_only=True)
 
     @property
     def size(self) -> float:
@@ -54,10 +64,10 @@ def smallest(lattice: Sequence[Arcs], cycles: int, budget: np.ndarray | None = N
 
 
 def _cheapest(layers: Sequence[FastArcs], prices: np.ndarray) -> Found | None:
-    """The shortest path at ``prices``."""
+    """The shortest path at ``prices`` (4,), or (layers, 4)."""
     value, chosen = np.zeros(1), []
-    for layer in layers:
-        through = value[layer.start] + layer.cost @ prices
+    for layer, price in zip(layers, np.broadcast_to(prices, (len(layers), 4)), strict=True):
+        through = value[layer.start] + layer.cost @ price
         order = np.lexsort((through, layer.end))
         ends = layer.end[order]
         first = order[np.r_[True, ends[1:] != ends[:-1]]]
@@ -113,28 +123,60 @@ def _constrained(layers: Sequence[FastArcs], budget: np.ndarray) -> Found | None
     incumbent, bounds, possible = _share_prices(layers, budget)
     if not possible:
         return None
-    # The best prices on what is over the budget, for a bound on the size of what fits.
-    extra, best_extra, best_bound, scale = np.zeros(4), np.zeros(4), -np.inf, np.maximum(budget, 1.0)
-    for step in range(ROUNDS):
+    incumbent, least, prices = _best_prices(layers, budget, incumbent)
+    if incumbent is not None:
+        if least >= incumbent.size - 1e-9:
+            return incumbent
+        bounds.append((ORDER + prices, incumbent.size + float(prices @ budget)))
+    return _searched(layers, bounds, incumbent, least)
+
+
+def _best_prices(
+    layers: Sequence[FastArcs], budget: np.ndarray, incumbent: Found | None
+) -> tuple[Found | None, float, np.ndarray]:
+    """The best prices (4,) on what is over the budget: no design that fits is smaller than the bound that they give,
+    the second result; and a design that fits, met on the way, near that bound.
+
+    Polyak's steps along the subgradient. With one price for all stages equal ones would all have the same fold; so
+    designs that fit are looked for at prices around the best ones, others at every stage.
+    """
+    scale, rng = np.maximum(budget, 1.0), np.random.default_rng(0)
+    extra = best = np.zeros(4)
+    least, pace, stalled = -np.inf, 1.0, 0
+
+    def met(found: Found | None) -> None:
+        nonlocal incumbent
+        if found is not None and (found.cost <= budget).all() and (incumbent is None or found.size < incumbent.size):
+            incumbent = found
+
+    for _ in range(STEPS):
         found = _cheapest(layers, ORDER + extra)
         assert found is not None
+        met(found)
         bound = found.size + float(extra @ (found.cost - budget))
-        if bound > best_bound:
-            best_bound, best_extra = bound, extra
-        if (found.cost <= budget).all() and (incumbent is None or found.size < incumbent.size):
-            incumbent = found
-        if incumbent is not None and best_bound >= incumbent.size - 1e-9:
-            return incumbent
-        extra = np.maximum(0.0, extra + 2.0 * budget[0] * (found.cost - budget) / scale**2 / (1 + step / 4))
-    if incumbent is not None:
-        bounds.append((ORDER + best_extra, incumbent.size + float(best_extra @ budget)))
-    return _searched(layers, bounds, incumbent)
+        stalled += 1
+        if bound > least + 1e-6:
+            least, best, stalled = bound, extra, 0
+        if incumbent is not None and least >= incumbent.size - 1e-9:
+            break
+        if stalled == PATIENCE:
+            extra, pace, stalled = best, pace / 2, 0
+        over, most = (found.cost - budget) / scale, 1.1 * least if incumbent is None else incumbent.size
+        extra = np.maximum(0.0, extra + pace * max(most - bound, 1.0) / max(float(over @ over), 1e-9) * over / scale)
+        spread = rng.choice(SPREADS) * rng.normal(size=(len(layers), 4))
+        met(_cheapest(layers, ORDER + best * np.exp(spread)))
+    return incumbent, least, best
 
 
-def _searched(layers: Sequence[FastArcs], bounds: list[Bound], incumbent: Found | None) -> Found | None:
-    """The smallest design that keeps the ``bounds``, by labels; ``incumbent`` where none is smaller."""
-    labels = carried(layers, bounds, _unbeaten)
-    if not len(labels.cost):
+def _searched(
+    layers: Sequence[FastArcs], bounds: list[Bound], incumbent: Found | None, least: float = 0.0
+) -> Found | None:
+    """The smallest design that keeps the ``bounds``, by labels; ``incumbent`` where none is smaller, or where there are
+    too many labels to look at: no design is smaller than ``least``."""
+    labels = carried(layers, bounds, _unbeaten, None if incumbent is None else MOST_LABELS)
+    if labels is None and incumbent is not None:
+        return replace(incumbent, above=incumbent.size / least - 1)
+    if labels is None or not len(labels.cost):
         return incumbent
     label = int((labels.cost @ ORDER).argmin())
     if incumbent is not None and labels.cost[label] @ ORDER >= incumbent.size:

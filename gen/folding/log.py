@@ -46,6 +46,8 @@ def answered(goal: Goal, found: Found, interval: float) -> list[str]:
     about = f"about {luts:,.0f} LUTs, {ff:,.0f} flip-flops, {ebr:.0f} block RAMs"
     about += f", {dsp:.0f} multipliers" if dsp else ""
     lines = [f"found: a frame every {interval:,.{digits}f} cycles, {about}"]
+    if found.above:
+        lines.append(f"at most {100 * found.above:.1f} % above the smallest: there are too many to try all of them")
     if goal.budget is not None:
         shares = found.cost / np.maximum(goal.budget, 1)
         name = RESOURCES[int(shares.argmax())]
