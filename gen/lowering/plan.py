@@ -42,7 +42,7 @@ def build_stage(layer: StageNodes, fold: Fold) -> StageSpec:
     window = WindowSpec.of(geometry, rows=ring_rows(geometry), credits=1)
     waiting, apart = latency_of(window, cores) + words_of_result(cores), geometry.scans * geometry.scan_cycles
     if geometry.blocked:  # a block is in the FIFO from its first result until its last word has left
-        waiting += (geometry.groups - 1) * apart + geometry.groups * words_of_result(cores) + 1
+        waiting += (geometry.groups - 1) * apart + geometry.groups * words_of_result(cores) - 1
         apart *= geometry.groups
     window = replace(window, credits=-(-waiting // apart))
     return StageSpec(name=layer.name, window=window, cores=tuple(cores))

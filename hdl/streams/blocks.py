@@ -142,7 +142,7 @@ class BlockFifoSpec:
         for _ in range(2):
             for count in (*self.loops, self.slots):
                 parts.counter(count)
-            parts.counter(self.blocks.count if self.blocks.last < self.blocks.pixels else 1)
+        parts.counter(self.blocks.count if self.blocks.last < self.blocks.pixels else 1)  # of what leaves
         level = self.slots.bit_length()
         parts.registers(level)
         parts.logic["level bit"] += level

@@ -86,7 +86,7 @@ def check(design: Design, share: float = 0.3) -> None:
     pauses = [random_pauses(RNG, 4000, share) for _ in range(2)]
     stimulus = make_stimulus(design, frames, source_pauses=pauses[0], sink_pauses=pauses[1])
     top = Top(design)
-    got = run_amaranth(top, top.boundaries, stimulus)
+    got = run_amaranth(top, top.boundaries, stimulus, top.outs)
     differences = compare(predict(design, stimulus, words), got, boundary_infos(design))
     assert not differences, "\n".join(map(str, differences))
     assert len(got.boundaries["last"].cycles) == 2 * design.boundaries[-1].words_per_frame

@@ -31,6 +31,7 @@ from spikeloom.hdl.cores.staircase.stairs import Stairs
 from spikeloom.hdl.cores.synapse.spec import SynapseSpec
 from spikeloom.hdl.cores.window.core import Window
 from spikeloom.hdl.cores.window.spec import WindowSpec
+from spikeloom.hdl.streams.blocks import BlockFifo, BlockFifoSpec, Blocks
 from spikeloom.hdl.streams.words import WordFormat
 
 
@@ -54,7 +55,8 @@ def synapse(lanes: int = 4, steps: int = 2, words: int = 5, groups: int = 2, **c
 
 def bipolar(lanes: int = 16, words: int = 10, groups: int = 2, **changes: Any) -> SynapseSpec:
     """Weights of one bit, rows enough that no two columns are alike."""
-    weight = np.random.default_rng(6).choice([-1, 1], (2 * groups, words, lanes // changes.get("blocks", 1)))
+    inputs = lanes // (changes.get("blocks", 1) * changes.get("pixels", 1))
+    weight = np.random.default_rng(6).choice([-1, 1], (2 * groups, words, inputs))
     changes = {"i_format": WordFormat(lanes, 2, 0, 1)} | changes
     inverts = changes.pop("inverts", False)
     spec = synapse(lanes, weight=weight, weight_bits=1, **changes)
@@ -187,6 +189,50 @@ BIPOLAR = {
 }
 """More arrays of which the count is exact."""
 
+def block_merge(blocks: Blocks, first: int = 0, channels: int = 0, slots: int = 2) -> MergeSpec:
+    """Of pixels computed together; every channel has a gain of its own."""
+    found = merge(gain=np.random.default_rng(2).integers(-60, 61, blocks.channels)[blocks.order], blocks=blocks,
+                  ranges=np.tile([-14, 13], (len(blocks.order), 1)), result_words=blocks.outputs * blocks.pixels // 2,
+                  first=first, channels=channels or blocks.channels, depth=None)  # fmt: skip
+    return replace(found, depth=slots * blocks.pixels * found.words)
+
+
+V, PLAIN = WordFormat(2, 1, 0, 15), ((0, 0), (0, 0))
+PIXELS: dict[str, dict[str, Any]] = {
+    "windows": {
+        "two": window(width=8, pixels=2),
+        "three of eight": window(width=8, pixels=3),
+        "a word a pixel": window(width=8, pixels=4, i_format=WordFormat(6, 2, 0, 1)),
+        "stride 3, dilation 2": window(width=12, stride=(1, 3), dilation=(1, 2), pixels=3),
+        "pad": window(width=8, i_format=V, pad=PAD, pixels=2),
+        "block RAM": window(channels=16, width=60, pixels=2),
+        "columns": window(width=8, columns=True, pixels=2),
+        "columns, six rows": window(width=8, columns=True, pixels=3, rows=6),
+        "columns, block RAM": window(columns=True, channels=24, width=128, pixels=2),
+    },
+    "FIFOs": {
+        "one group": BlockFifoSpec(Blocks(8, 2, 4, 4), 4, 8, 2),
+        "groups, part by part": BlockFifoSpec(Blocks(8, 4, 8, 4), 2, 4, 2),
+        "ragged": BlockFifoSpec(Blocks(7, 3, 6, 2), 1, 6, 3),
+        "one slot, two blocks": BlockFifoSpec(Blocks(5, 4, 3, 3), 3, 6, 1),
+    },
+    "arrays": {
+        "two": synapse(weight=np.random.default_rng(3).integers(-7, 8, (4, 5, 4)), i_format=WordFormat(8, 2, 0, 1),
+                       pixels=2),
+        "three, one input": synapse(weight=np.random.default_rng(3).integers(-7, 8, (4, 5, 1)), pixels=3,
+                                    i_format=WordFormat(3, 2, 0, 1)),
+        "bipolar": bipolar(12, pixels=2),
+        "bipolar, inverting": bipolar(12, pixels=2, inverts=True),
+    },
+    "merges": {
+        "groups": block_merge(Blocks(8, 2, 16, 4)),
+        "ragged": block_merge(Blocks(7, 3, 16, 4)),
+        "some channels": block_merge(Blocks(8, 4, 32, 8), first=8, channels=16),
+        "four slots": block_merge(Blocks(7, 2, 16, 4), slots=4),
+    },
+}  # fmt: skip
+"""Cores of several pixels at once, of which the count is exact."""
+
 NEAR: dict[str, dict[str, Any]] = {
     "initial": {"two steps": initial(i_format=WordFormat(2, 2, -9, 8))},
     "merge": {
@@ -255,7 +301,8 @@ def made(specs: dict[str, Any], folder: Path) -> dict[str, tuple[int, int, int]]
     """Flip-flops, block RAMs and LUT RAMs that Yosys makes of ``specs``, by name."""
     passes: list[str] = []
     for k, spec in enumerate(specs.values()):
-        core = Window(spec) if isinstance(spec, WindowSpec) else spec.core()
+        own = {WindowSpec: Window, BlockFifoSpec: BlockFifo}.get(type(spec))
+        core = own(spec) if own else spec.core()
         (folder / f"top{k}.v").write_text(module(Alone(core), f"top{k}"))
         passes += ["design -reset", f"read_verilog -DSPIKELOOM_ECP5 top{k}.v", f"synth_ecp5 -top top{k}",
                    f"tee -q -o stat{k}.json stat -json"]  # fmt: skip
@@ -294,6 +341,12 @@ def test_registers_and_memories_are_those_that_yosys_makes(folder: str, tmp_path
 def test_registers_and_memories_of_other_forms(folder: str, tmp_path: Path) -> None:
     others = dict(list(EXACT[folder].items())[FEW:])
     assert said(others) == made(others, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", PIXELS)
+def test_cores_of_several_pixels_are_exact_too(kind: str, tmp_path: Path) -> None:
+    assert said(PIXELS[kind]) == made(PIXELS[kind], tmp_path)
 
 
 @pytest.mark.slow

@@ -221,7 +221,7 @@ class MergeSpec(CoreSpec):
         width = int(bits_of(np.array([min(0, gains.min())]), np.array([max(0, gains.max())]))[0])
         pixels = 1 if self.blocks is None else self.blocks.pixels
         parts.table(self.groups // pixels, int(changing.sum()) * width)
-        parts.registers(int(changing.sum()) * width + (index_bits(self.groups) if changing.any() else 0))
+        parts.registers(int(changing.sum()) * width + self._gain_index(gains))
         parts.logic["gain gate"] += int(changing.sum()) * products * bits * width
         if bits == 1:
             return
@@ -231,6 +231,13 @@ class MergeSpec(CoreSpec):
             parts.registers(self.i_format.lanes * products * ((planes + 1) // 2) * height)
             parts.adders(np.array([height]), "gain adder", self.i_format.lanes * products * (planes // 2))
             planes -= planes // 2
+
+    def _gain_index(self, gains: np.ndarray) -> int:
+        """Bits of the number of a word that tell ``gains`` (groups, lanes): that of the pixel in a block may not."""
+        bits = index_bits(self.groups)
+        whole = np.pad(gains, ((0, (1 << bits) - self.groups), (0, 0)), mode="edge")
+        index = np.arange(1 << bits)
+        return sum(bool((whole != whole[index ^ (1 << bit)]).any()) for bit in range(bits))
 
     def core(self) -> Merge:
         """The hardware."""

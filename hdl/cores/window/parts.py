@@ -102,7 +102,8 @@ def _banks(spec: WindowSpec, parts: Parts) -> None:
         parts.logic["walk cell bit"] += 2 * bits
         parts.mux(2, bits * max(turns))
         parts.registers(spec.latency * index_bits(max(turns) + 1) if len(turns) > 1 else 0)
-        parts.mux(len(turns), spec.o_format.width)
+        rows = spec.rows if spec.turned_first else spec.kernel[0] if spec.columns else 1
+        parts.mux(len(turns), rows * spec.pixels * spec.i_format.width)
 
 
 def _memory(spec: WindowSpec, parts: Parts) -> None:

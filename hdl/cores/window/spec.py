@@ -72,6 +72,12 @@ class WindowSpec(WindowGeometry):
         return self.registered and not any(self.pad_words) and self.memory[0] <= BLOCK_RAM
 
     @property
+    def turned_first(self) -> bool:
+        """Whether the words of the banks are put in the order of the windows before the rows are lined up: of more than
+        four rows that takes fewer LUTs than behind."""
+        return self.columns and self.rows > 4
+
+    @property
     def latency(self) -> int:
         """Cycles from the decision to hand out a word to the word."""
         return 2 if self.registered else 1

@@ -77,10 +77,10 @@ class Store:
         written = self.writer.written
         return written & (self.writer.bank == bank) if self.spec.pixels > 1 else written
 
-    def turned(self, words: Sequence[Value], turn: Value) -> list[Value]:
+    def turned(self, words: Sequence[Value], turn: Value, name: str = "window") -> list[Value]:
         """``words`` of the banks in the order of the windows: that of bank ``turn`` first."""
         count = len(words)
-        found = [Signal(len(words[0]), name=f"window_{k}") for k in range(count)]
+        found = [Signal(len(words[0]), name=f"{name}_{k}") for k in range(count)]
         with self.m.Switch(turn):
             for first in sorted({tap.turn for tap in taps(self.spec)}):
                 with self.m.Case(first):
@@ -117,21 +117,29 @@ class Store:
         frame = ((k >= walk.above) & (k < walk.above + walk.inside) for k in range(spec.kernel[0]))
         m.d.comb += inner.eq(Cat(frame))
         first_later, inner_later = self.delayed(first, "first"), self.delayed(inner, "inner")
-        banks = []
-        for bank, cell in enumerate(place.cells):
-            number = f"_{bank}" if spec.pixels > 1 else ""
-            rows = [self._row(k, bank, cell, walk) for k in range(spec.rows)]
-            words = [Signal(spec.i_format.width, name=f"kernel_row_{k}{number}") for k in range(spec.kernel[0])]
+        found = [[self._row(k, bank, cell, walk) for k in range(spec.rows)] for bank, cell in enumerate(place.cells)]
+        if spec.turned_first:
+            found = self._windows(found, place.turn)
+        around, words = self.around(walk), []
+        if isinstance(around, Signal):
+            around = self.registered(around, "around_then")
+        for window, rows in enumerate(found):
+            number = f"_{window}" if spec.pixels > 1 else ""
+            mine = [Signal(spec.i_format.width, name=f"kernel_row_{k}{number}") for k in range(spec.kernel[0])]
             with m.Switch(first_later):
                 for slot in range(spec.rows):
                     with m.Case(slot):
-                        m.d.comb += [word.eq(rows[(slot + k * apart) % spec.rows]) for k, word in enumerate(words)]
-            banks.append(words)
-        around = self.around(walk)
-        if isinstance(around, Signal):
-            around = self.registered(around, "around_then")
-        whole = [Cat(Mux(inner_later[k], word, around) for k, word in enumerate(words)) for words in banks]
-        return Cat(whole) if place.turn is None else Cat(self.turned(whole, self.delayed(place.turn, "turn")))
+                        m.d.comb += [word.eq(rows[(slot + k * apart) % spec.rows]) for k, word in enumerate(mine)]
+            words.append([Mux(inner_later[k], word, around) for k, word in enumerate(mine)])
+        return Cat(words if spec.turned_first else self._windows(words, place.turn))
+
+    def _windows(self, banks: list[list[Value]], turn: Value | None) -> list[list[Value]]:
+        """Of words of every bank those of every window."""
+        if turn is None:
+            return banks
+        later = self.delayed(turn, "turn")
+        found = [self.turned(words, later, f"turned_{k}") for k, words in enumerate(zip(*banks, strict=True))]
+        return [list(words) for words in zip(*found, strict=True)]
 
     def _row(self, k: int, bank: int, cell: Value, walk: Walk) -> Value:
         """The word in ``cell`` of row slot ``k``, of its ``bank``."""
