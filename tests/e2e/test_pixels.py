@@ -1,93 +1,23 @@
-"""Folds of several pixels: whole networks in every cycle, in Amaranth's simulator and as Verilog, and what is refused."""
+"""Folds of several pixels: whole networks in every cycle, in Amaranth's simulator."""
 
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import test_late_shortcuts
 import test_residual
+from pixel_nets import LAST, Nets
 from test_residual import check
 
 from spikeloom.gen.design import Design
-from spikeloom.gen.emit import writer as emit
-from spikeloom.gen.errors import PlanError
 from spikeloom.gen.folding.find import search
-from spikeloom.gen.folding.fold import Fold, folds_toml, read_folds
+from spikeloom.gen.folding.fold import Fold
 from spikeloom.gen.lowering.layers import layers
-from spikeloom.gen.lowering.plan import build_stage, fold_choices
+from spikeloom.gen.lowering.plan import fold_choices
 from spikeloom.gen.lowering.streams import with_depths
 from spikeloom.hdl.cores.staircase.search import SearchSpec
 from spikeloom.hdl.cores.staircase.spec import StaircaseSpec
-from spikeloom.hdl.streams.law import Link, SinkLaw, SourceLaw, solve
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.ops import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MaxPool, Node, Readout, Requant
-from spikeloom.quant.ir.ops.staircase import Staircase
-from spikeloom.sim.verify import verify
-
-C = 4
-LAST = Fold(1, 1, 1)
-
-
-class Nets:
-    """Makes nodes with random constants."""
-
-    def __init__(self, shape: tuple[int, int, int], steps: int, seed: int = 3) -> None:
-        self.rng, self.steps = np.random.default_rng(seed), steps
-        self.nodes: list[Node] = [Input(name="input", shape=shape, high=15)]
-
-    @property
-    def end(self) -> str:
-        return self.nodes[-1].name
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        signals: dict[str, Any] = {}
-        for node in self.nodes:
-            signals[node.name] = node.signal([signals[name] for name in node.sources], self.steps)
-        return signals[self.end].shape
-
-    def conv(self, name: str, co: int = C, kernel: Any = 3, source: str = "", bits: int = 4, **geometry: Any) -> None:
-        source, ci = source or self.end, C if source else self.shape[0]
-        kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
-        top = (1 << (bits - 1)) - 1
-        weight = self.rng.integers(-top, top + 1, (co, ci // geometry.get("groups", 1), *kernel))
-        weight = self.rng.choice([-1, 1], weight.shape) if bits == 1 else weight
-        geometry = {"padding": kernel[0] // 2} | geometry
-        self.nodes.append(Conv2d(name=name, source=source, weight=weight, weight_bits=bits, **geometry))
-
-    def fire(self, level: int = 30, rule: Any = "lossless", each: bool = False, **more: Any) -> None:
-        c, name, rng = self.shape[0], f"{self.end}_if", self.rng
-        threshold = rng.integers(level, 2 * level, c)
-        v0 = rng.integers(-level, level, self.shape) if each else threshold // 2
-        constants = {"threshold": threshold, "bias": rng.integers(-5, 6, c), "v0": v0} | more
-        self.nodes.append(IF(name=name, source=self.end, **constants, rule=rule))
-
-    def quantise(self) -> None:
-        c, name = self.shape[0], f"{self.end}_q"
-        bias, shift = self.rng.integers(-20, 20, c), self.rng.integers(2, 5, c)
-        self.nodes.append(Requant(name=name, source=self.end, bias=bias, shift=shift, lo=0, hi=15))
-
-    def stairs(self, count: int, values: bool = False) -> None:
-        c, name = self.shape[0], f"{self.end}_q"
-        rows = self.rng.integers(-9, 10, (c, count + 1)) if values else None
-        threshold = np.sort(self.rng.integers(-300, 301, (c, count)))
-        self.nodes.append(Staircase(name=name, source=self.end, threshold=threshold, low=0, values=rows))
-
-    def answer(self, name: str = "last", source: str = "") -> None:
-        if source:
-            self.nodes.append(Flatten(name=f"{name}_flat", source=source))
-        else:
-            self.nodes.append(Flatten(name=f"{name}_flat", source=self.end))
-        n = int(np.prod(self.shape))
-        weight = self.rng.integers(-7, 8, (3, n))
-        self.nodes.append(Linear(name=name, source=self.end, weight=weight, weight_bits=4))
-        self.nodes.append(Readout(name=f"{name}_out", source=name, bias=self.rng.integers(-9, 10, 3)))
-
-    def done(self) -> Network:
-        return Network(tuple(self.nodes), self.steps)
-
+from spikeloom.quant.ir.ops import MaxPool
 
 RESIDUAL = {
     "identity": (dict(steps=3, rule="lossless"), {"first": (2, 2, 4), "a": (4, 2, 3), "b": (2, 4, 2)}),
@@ -177,8 +107,8 @@ def chain(kind: str) -> Network:
     return nets.done()
 
 
-CHAINS = ["quantised", "staircase", "stairs with values", "searched staircase", "searched stairs with values", "lossless",
-          "causal", "signed", "each neuron", "causal, each neuron"]  # fmt: skip
+CHAINS = ["quantised", "staircase", "stairs with values", "searched staircase", "searched stairs with values",
+          "lossless", "causal", "signed", "each neuron", "causal, each neuron"]  # fmt: skip
 SIZES = {"one": (2, 2, 3), "two": (2, 4, 4)}
 
 
@@ -260,97 +190,6 @@ def test_windows(case: str) -> None:
     check(windows(case, 1))
 
 
-def large() -> Network:
-    """Windows in block RAM, rows of 50 pixels: a ring and whole kernel columns, the ring ragged with a shortcut."""
-    nets = Nets((4, 4, 50), 3)
-    nets.conv("ring")
-    nets.fire(40)
-    entry = nets.end
-    nets.conv("columns", stride=2)
-    nets.fire(9)
-    nets.conv("small", source=nets.end)
-    nets.nodes.append(Gain(name="skip", source=entry, gain=[3, 5, 2, 4], stride=2))
-    nets.nodes.append(Add(name="add", source="small", other="skip"))
-    nets.fire(12)
-    nets.answer()
-    return nets.done()
-
-
-LARGE = {
-    "ring": Fold(4, 4, 1, pixels=3),
-    "columns": Fold(2, 12, 1, pixels=2),
-    "small": Fold(2, 4, 1, pixels=4),
-    "last": Fold(1, 4, 1),
-}
-
-
-@pytest.mark.parametrize(
-    ("target", "number"), [("fpga", 0), *(pytest.param("asic", n, marks=pytest.mark.slow) for n in (1, 2))]
-)
-def test_as_verilog(target: Any, number: int, tmp_path: Path) -> None:
-    """In Verilator, with pauses and a reset, from any contents of memories on an ASIC."""
-    made = residual("zero-padded")
-    contents = emit.write(made, tmp_path, target=target)
-    frames = np.random.default_rng(number).integers(0, 16, (12, *made.network.input.shape))
-    outcome = verify(made, contents, tmp_path, frames, pauses=0.3, seed=number, resets=((333, 2),))
-    assert outcome.passed, [str(d) for d in outcome.differences]
-    assert outcome.transfers > 3000
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("target", ["fpga", "asic"])
-def test_large_windows_as_verilog(target: Any, tmp_path: Path) -> None:
-    """With the registers that block RAMs have built in, and on an ASIC with registers."""
-    network = large()
-    # The rows of values of 8 bits do not fit LUT RAM.
-    nodes = [replace(node, high=255) if isinstance(node, Input) else node for node in network]
-    design = Design(Network(tuple(nodes), 3), LARGE)
-    assert [stage.window.built_in for stage in design.stages][:1] == [True]
-    contents = emit.write(design, tmp_path, target=target)
-    frames = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 50))
-    outcome = verify(design, contents, tmp_path, frames, pauses=0.2)
-    assert outcome.passed, [str(d) for d in outcome.differences]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", WINDOWS)
-@pytest.mark.parametrize("inputs", [2, 6])
-def test_windows_on_an_asic(case: str, inputs: int, tmp_path: Path) -> None:
-    """The masks of the cells that no input word fills, in a ring and in whole kernel columns; no lint."""
-    from test_asic import lint
-
-    rows = WINDOWS[case][0].get("kernel", (3, 3))[0]
-    design = windows(case, 2 * rows if inputs > 2 else 2)
-    contents = emit.write(design, tmp_path, target="asic")
-    lint(tmp_path / contents["verilog"], contents["top"])
-    frames = np.random.default_rng(0).integers(0, 16, (8, *design.network.input.shape))
-    outcome = verify(design, contents, tmp_path, frames, pauses=0.2, seed=3, resets=((77, 1),))
-    assert outcome.passed, [str(d) for d in outcome.differences]
-
-
-def test_as_many_credits_as_the_latency_needs() -> None:
-    """With one less a stage waits that is otherwise busy in every cycle; with more it is no faster."""
-    nets = Nets((4, 6, 12), 1)
-    nets.conv("conv")
-    nets.quantise()
-    nets.answer()
-    (layer, _), most = layers(nets.done()), 0
-    for fold in (Fold(4, 4, 1, pixels=4), Fold(2, 4, 1, pixels=3), Fold(4, 12, 1, pixels=3), Fold(1, 4, 1, pixels=2)):
-        stage = build_stage(layer, fold)
-
-        def ends(credits: int, stage=stage) -> list[int]:
-            changed = replace(stage, window=replace(stage.window, credits=credits, rows=12))
-            i, o = Link(), Link()
-            solve([SourceLaw(4 * stage.window.i_words, i), changed.law((i,), (o,)), SinkLaw(o)])
-            return o.taken
-
-        credits = stage.window.credits
-        assert ends(credits) == ends(credits + 5)
-        assert ends(credits - 1)[-1] > ends(credits)[-1] if credits > 1 else fold == Fold(1, 4, 1, pixels=2)
-        most = max(most, credits)
-    assert most > 1
-
-
 @pytest.mark.slow
 def test_the_search_takes_several_pixels() -> None:
     """It finds folds of several pixels where one pixel at a time is too slow, and they are right."""
@@ -362,48 +201,3 @@ def test_the_search_takes_several_pixels() -> None:
     design = search(made, 100).design
     assert design.folds["one"].pixels > 1
     check(design)
-
-
-def test_fold_files_keep_the_pixels(tmp_path: Path) -> None:
-    path = tmp_path / "folds.toml"
-    path.write_text(folds_toml(LARGE))
-    assert read_folds(path) == LARGE and "pixels = 3" in path.read_text()
-    assert path.read_text().count("pixels") == 3  # the last one has none
-    assert str(LARGE["ring"]) == "4 x 4 x 1, 3 pixels"
-
-
-REFUSED = {
-    "a pool": ("pool", Fold(2, 2, 1, pixels=2), "pool: fold pixels=2 does not fit, a pool has no weights that pixels could"
-               " share; choose more outputs and inputs, and leave pixels out"),
-    "groups": ("grouped", Fold(1, 1, 1, pixels=2), "grouped: fold pixels=2 does not fit, a grouped convolution walks a part"
-               " of a pixel only; leave pixels out"),
-    "skip": ("conv", Fold(2, 2, 2, skip=True, pixels=2), "conv: fold pixels=2 does not fit, words of several pixels are"
-             " hardly ever all zero, so none is skipped; leave pixels out, or skip"),
-    "folded time": ("conv", Fold(2, 2, 1, pixels=2), "conv: fold pixels=2 does not fit, the membranes of several pixels"
-                    " cannot wait for the next scan, steps=1; choose steps=2, or leave pixels out"),
-    "a short row": ("conv", Fold(2, 2, 2, pixels=4), "conv: fold pixels=4 does not fit, a row of the result has 3; choose"
-                    " at most 3, or leave pixels out"),
-    "a short walk": ("point", Fold(2, 4, 1, pixels=2), "point: fold pixels=2 does not fit, a walk of 1 words has no time to"
-                     " hand out the results of so many; choose at most 1, fewer inputs, or leave pixels out"),
-    "a vector": ("last", Fold(1, 1, 1, pixels=2), "last: fold pixels=2 does not fit, a row of the result has 1; leave pixels"
-                 " out"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_has_no_hardware_is_refused_by_name(case: str) -> None:
-    nets = Nets((4, 6, 6), 2)
-    nets.conv("point", kernel=1, padding=0)
-    nets.fire()
-    nets.nodes.append(MaxPool(name="pool", source=nets.end, kernel=2, stride=2))
-    nets.conv("grouped", groups=2)
-    nets.fire(9)
-    nets.conv("conv")
-    nets.fire(9, "causal")
-    nets.answer()
-    found = {layer.name: layer for layer in layers(nets.done())}
-    name, fold, message = REFUSED[case]
-    with pytest.raises(PlanError) as error:
-        build_stage(found[name], fold)
-    assert str(error.value) == message
-    build_stage(found["conv"], Fold(2, 2, 2, pixels=3))

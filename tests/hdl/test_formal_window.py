@@ -15,6 +15,7 @@ from spikeloom.hdl.cores.neuron.spec import NeuronSpec
 from spikeloom.hdl.cores.synapse.spec import SynapseSpec
 from spikeloom.hdl.cores.window.core import Window
 from spikeloom.hdl.cores.window.spec import WindowSpec
+from spikeloom.hdl.streams.blocks import BlockFifoSpec
 from spikeloom.hdl.streams.stage import Stage, StageSpec
 from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.hdl.verilog.library import Target
@@ -41,6 +42,18 @@ WINDOWS |= {
                              order="channels", groups=2),
     "pad, columns, words differ": replace(PADDED, channels=2, height=1, padding=((1, 0), (1, 0)), pad=(3, 1),
                                           columns=True),
+}
+ROW = replace(PADDED, height=1, width=3, kernel=(1, 2), stride=(1, 1), padding=((0, 0), (1, 0)), pixels=2)
+WINDOWS |= {
+    "pixels": ROW,
+    "pixels, a row": replace(ROW, pixels=3, groups=2, width=2, padding=((0, 0), (1, 1))),
+    "pixels, groups": replace(ROW, groups=2, padding=((0, 0), (0, 0)), credits=1),
+    "pixels, stride": replace(ROW, width=4, stride=(1, 2), padding=((0, 0), (1, 1))),
+    "pixels, above": replace(ROW, kernel=(2, 1), stride=(2, 1), padding=((1, 0), (0, 0))),
+    "pixels, columns": replace(ROW, kernel=(2, 2), padding=((1, 0), (1, 0)), columns=True),
+    "pixels, pad": replace(ROW, channels=2, width=1, padding=((0, 0), (1, 1)), pad=(2, 1)),
+    "pixels, pad, columns": replace(ROW, width=2, kernel=(2, 2), padding=((1, 0), (1, 1)), pixels=3, pad=(2,),
+                                    columns=True),
 }
 WINDOWS["columns, dilated"] = replace(WINDOWS["dilated"], kernel=(2, 2), padding=((1, 1), (1, 0)), columns=True)
 
@@ -104,7 +117,8 @@ def window_bench(window: Window, stall: int, kept_memory: bool = False) -> Bench
     else:
         place, frame_o = cyclic(out.valid, len(walk), "place")
         bench.rule("last", ~out.valid | (out.payload.last == (place % spec.scan_words == spec.scan_words - 1)))
-        ends_result = out.valid & (place % result == result - 1)
+        block = result * (spec.groups if spec.pixels > 1 else 1)  # of windows walked together a block has a credit
+        ends_result = out.valid & (place % block == result - 1)
     for lane in range(walk.shape[1]):
         walked = word_from(m, [Const(int(w), 4) for w in walk[:, lane]], place, f"walked_{lane}")
         part = data[lane * BITS :][:BITS]
@@ -131,9 +145,12 @@ DEPTH = 15
 """Cycles of a bounded proof: a frame, and the second one overlapping it."""
 
 
+LONGER = ("pixels, a row", "pixels, stride", "pixels, above", "pixels, pad", "pixels, pad, columns")
+
+
 @pytest.mark.parametrize("target", ["fpga", "asic"])
 @pytest.mark.parametrize(
-    "form", [pytest.param(form, marks=[pytest.mark.slow] * ("dilated" in form)) for form in WINDOWS]
+    "form", [pytest.param(form, marks=[pytest.mark.slow] * ("dilated" in form or form in LONGER)) for form in WINDOWS]
 )
 def test_window(form: str, target: Target, tmp_path: Path) -> None:
     spec = WINDOWS[form]
@@ -153,9 +170,10 @@ def stage_bench(spec: StageSpec, weight: np.ndarray, gain: int, stall: int) -> B
     m.submodules.core = core = Stage(spec)
     taken_i, word = source(bench, core.i)
     taken_o, out = sink(bench, core.o)
-    results, words = spec.window.results, spec.window.i_words
+    window = replace(spec.window, pixels=1)
+    results, words = window.results, window.i_words
     frame = bench.constant(1, "frame")
-    walk = spec.window.compute(np.arange(1, words + 1).reshape(-1, 1, 1)).reshape(results, -1)
+    walk = window.compute(np.arange(1, words + 1).reshape(-1, 1, 1)).reshape(results, -1)
 
     def taken_words(taken: Value, word: Value, count: int, name: str) -> tuple[list[Signal], Signal]:
         """The words of the marked frame, and the number of frames that are complete."""
@@ -193,7 +211,16 @@ def stage_bench(spec: StageSpec, weight: np.ndarray, gain: int, stall: int) -> B
     )
     bench.rule("nothing before its frame", ~core.o.valid | (frames_i != frames_o) | (word_from(m, [
         Const(int(row.max() < words), 1) for row in walk], at_o, "early")))  # fmt: skip
-    full = bench.probe(1, "core.fifo.i__valid") & ~bench.probe(1, "core.fifo.i__ready")
+    comes = bench.probe(1, "core.fifo.i__valid")
+    if isinstance(spec.fifo, BlockFifoSpec):
+        at, begun, left = (Signal(4, name=name) for name in ("at_of_block", "blocks_begun", "blocks_left"))
+        with m.If(comes):
+            m.d.sync += at.eq(Mux(at == spec.fifo.words - 1, 0, at + 1))
+        begins = comes & (at == 0)
+        m.d.sync += [begun.eq(begun + begins), left.eq(left + bench.probe(1, "core.fifo.left"))]
+        full = begins & (begun - left == spec.fifo.slots)
+    else:
+        full = comes & ~bench.probe(1, "core.fifo.i__ready")
     bench.rule("the FIFO has room for every result", ~full)
     idle = Signal(5, name="idle")
     due = (frames_i != frames_o) & (frames_s != frames_o)

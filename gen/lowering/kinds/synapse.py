@@ -260,8 +260,9 @@ def _check_pixels(layer: StageNodes, fold: Fold) -> None:
         reason = f"a row of the result has {layer.o_width}"
         remedy = f"choose at most {layer.o_width}, or {remedy}" if layer.o_width > 1 else remedy
     elif fold.pixels > (words := _words(layer, fold)):
-        reason = f"a walk of {words} words has no time to hand out the results of so many"
-        remedy = f"choose at most {words}, fewer inputs, or {remedy}"
+        walk, most = (f"{words} words", f"at most {words}, ") if words > 1 else ("one word", "")
+        reason = f"a walk of {walk} has no time to hand out the results of so many"
+        remedy = f"choose {most}fewer inputs, or {remedy}"
     if reason:
         raise PlanError(f"{layer.name}: fold pixels={fold.pixels} does not fit, {reason}; {remedy}")
 
