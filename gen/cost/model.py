@@ -13,13 +13,13 @@ __all__ = ["Area", "area", "area_of", "total"]
 
 class Area(NamedTuple):
     """``lut4_eq``, LUT4 with two for each CCU2C, LUT RAM not included; ``ff``; ``lut_ram``, TRELLIS_DPR16X4; ``ebr``,
-    DP16KD; ``dsp``, MULT18X18D."""
+    DP16KD; ``mult``, MULT18X18D."""
 
     lut4_eq: float
     ff: int
     lut_ram: int
     ebr: int
-    dsp: int = 0
+    mult: int = 0
 
 
 class _Costed(Protocol):

@@ -60,7 +60,7 @@ def test_no_fold_takes_less_than_its_floor(network: Network) -> None:
     for layer in layers(network):
         for candidate in CandidateTable(layer, logic=True).candidates:
             floor = stage_floor(layer, [candidate.fold])
-            luts, _, blocks = candidate.area
+            luts, _, blocks, _ = candidate.area
             assert len(floor.cycles) == 1
             assert floor.cycles[0] <= candidate.cycles
             assert floor.luts[0] <= luts + 1e-9
@@ -118,7 +118,7 @@ def test_what_the_search_finds_is_not_refused(network: Network) -> None:
     for target in np.quantile(cycles, (0.01, 0.2, 1), method="lower").tolist():
         for _ in range(6):
             luts = int(rng.uniform(0.1, 1.2) * costs[:, 0].min() / 0.8)
-            device = Device("small", luts, 4 + int(rng.integers(0, costs[:, 2].min() + 2)))
+            device = Device("small", luts, 4 + int(rng.integers(0, costs[:, 2].min() + 2)), 0)
             bare = (costs[cycles <= target][:, [0, 2]] <= device.budget[[0, 2]]).all(1).any()
             budget = np.array([device.budget[0], 1e9, device.budget[2], 0])  # no floor says anything of flip-flops
             found = fits(arcs, target, budget)

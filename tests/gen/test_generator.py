@@ -60,7 +60,12 @@ def test_stages_of_a_network() -> None:
 @pytest.mark.parametrize(
     ("folds", "message"),
     [
-        ({"conv2": Fold(4, 4, 4)}, r"conv2: fold outputs=4 does not divide 6; choose one of 1, 2, 3, 6"),
+        ({"conv2": Fold(7, 4, 4)}, r"conv2: fold outputs=7 does not divide 6; choose one of 1, 2, 3, 6"),
+        ({"conv2": Fold(4, 4, 1)}, r"does not divide 6, and then membranes cannot wait .* steps=1; choose steps=4, or"),
+        ({"conv2": Fold(4, 4, 4, skip=True)}, r"does not divide 6, and then no word is skipped; leave skip out, or"),
+        ({"fc": Fold(4, 1, 1)}, r"fc: fold outputs=4 does not divide 10; choose one of 1, 2, 5, 10"),
+        ({"conv2": Fold(2, 4, 4, multiply=True)}, r"conv2: fold multiply=true does not fit, its inputs are spikes"),
+        ({"conv1": Fold(4, 3, 1, skip=True, multiply=True)}, r"multiply=true does not fit, words are skipped"),
         ({"conv2": Fold(6, 3, 4)}, r"conv2: fold inputs=3 does not divide 4; choose one of 1, 2, 4"),
         ({"conv2": Fold(6, 4, 3)}, r"conv2: fold steps=3 does not divide 4; choose one of 1, 2, 4"),
         (
@@ -167,7 +172,7 @@ def test_given_folds_are_completed(tmp_path: Path) -> None:
         ("[c]\noutputs = 1.0\ninputs = 1\nsteps = 1\n", r"c: outputs must be an integer of 1 or more, not 1\.0"),
         ("[c]\noutputs = 0\ninputs = 1\nsteps = 1\n", r"c: outputs must be an integer of 1 or more, not 0"),
         ("[c]\noutputs = 1\ninputs = 1\nsteps = 1\nskip = 1\n", r"c: skip must be true or false, not 1"),
-        ("c = 3\n", r"c must be a table of outputs, inputs, steps \(integers\), and perhaps skip, logic, multiply \(true or false\) and pixels"),
+        ("c = 3\n", r"c must be a table of outputs, inputs, steps \(integers\), and perhaps skip, logic, multiply"),
         ("[c", r"not a readable fold file"),
         ("x = " + "[" * 100_000, r"not a readable fold file \(its tables are too deep in each other\)"),
         ("x = 1" + "0" * 10_000, r"not a readable fold file \(Exceeds the limit"),

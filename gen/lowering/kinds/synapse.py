@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import gcd
 
 import numpy as np
 
@@ -211,9 +212,12 @@ def _undivided(layer: StageNodes, fold: Fold) -> bool:
     channels = layer.channels[0]
     if not 1 < fold.outputs < channels or channels % fold.outputs == 0 or _whole_reason(layer):
         return False
-    reason = ""
+    reason, parts = "", fold.pixels * fold.outputs // gcd(fold.outputs, channels)
     if fold.skip:
         reason = "and then no word is skipped; leave skip out"
+    elif parts > _words(layer, fold):
+        reason = f"and then a walk of {_words(layer, fold)} words has no time for the {parts} parts of a result"
+        reason += "; choose fewer inputs"
     elif fold.steps < layer.time_fold:
         reason = f"and then membranes cannot wait for the next scan, steps={fold.steps}; choose steps={layer.time_fold}"
     if reason:

@@ -54,4 +54,4 @@ DEVICES = {
 def resources(area: Area) -> np.ndarray:
     """``area`` as what a device runs out of (:data:`RESOURCES`): LUTs, those of LUT RAM included, flip-flops, block
     RAMs, multipliers."""
-    return np.array([area.lut4_eq + LUT_RAM_LUTS * area.lut_ram, area.ff, area.ebr, area.dsp], float)
+    return np.array([area.lut4_eq + LUT_RAM_LUTS * area.lut_ram, area.ff, area.ebr, area.mult], float)
