@@ -57,22 +57,29 @@ class PacketMemory(wiring.Component):
         m = Module()
         m.submodules.memory = memory = Memory(shape=8, depth=self.depth, init=[], attrs=UNCHECKED)
         write, read = memory.write_port(), memory.read_port()
-        back, end, front, front_next = (
-            Signal(range(self.depth), name=name) for name in ("back", "end", "front", "front_next")
+        back, end, front, front_next, front_after = (
+            Signal(range(self.depth), name=name) for name in ("back", "end", "front", "front_next", "front_after")
         )
         back_next = Signal.like(back)
+        taken = Signal()
         m.d.comb += [
             back_next.eq(back + 1),
             self.full.eq(back_next == front),
             write.en.eq(self.write & ~self.full),
             write.addr.eq(back),
             write.data.eq(self.data),
-            front_next.eq(Mux(self.drop, end, front + (self.o.valid & self.o.ready))),
+            front_after.eq(front + 1),
+            taken.eq(self.o.valid & self.o.ready),
+            front_next.eq(Mux(self.drop, end, Mux(taken, front_after, front))),
             read.en.eq(1),
             read.addr.eq(front_next),
             self.o.payload.eq(read.data),
         ]
-        m.d.sync += [front.eq(front_next), self.o.valid.eq(front_next != end)]
+        # "ready" comes late, through all of the link from the core: it chooses only, behind additions and comparisons.
+        m.d.sync += [
+            front.eq(front_next),
+            self.o.valid.eq(~self.drop & Mux(taken, front_after != end, front != end)),
+        ]
         with m.If(write.en):
             m.d.sync += back.eq(back_next)
         with m.If(self.commit):
