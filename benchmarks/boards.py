@@ -27,25 +27,29 @@ RECORDS = ROOT / "benchmarks" / "boards.json"
 
 
 class Shown(NamedTuple):
-    """A network on a board, with the ``cycles`` a frame that are asked for."""
+    """A network on a board, with the ``folds`` asked for, ``--cycles N`` or ``--fold FILE``, and ``more`` options, a
+    clock and seeds."""
 
     title: str
     network: str
     board: str
-    cycles: int
+    folds: tuple[str, str]
+    more: tuple[str, ...] = ()
 
-    def command(self, folder: str) -> list[str]:
-        """The arguments of ``spikeloom`` that build it in ``folder``."""
-        return ["build", self.network, "--board", self.board, "--cycles", str(self.cycles), "-o", folder]
+    def command(self, folder: str, jobs: int = 1) -> list[str]:
+        """The arguments of ``spikeloom`` that build it in ``folder``, with ``jobs`` placements at once."""
+        at_once = ["--jobs", str(jobs)] if jobs > 1 else []
+        return ["build", self.network, "--board", self.board, *self.folds, *self.more, *at_once, "-o", folder]
 
 
 _DIGITS = ("digits, spiking, T = 4", "models/digits-t4w4.safetensors")
 _MNIST = ("MNIST, IntegerNet, 4 bits", "models/mnist-integernet-w4a4.safetensors")
 
 SHOWN = {
-    "digits-icebreaker": Shown(*_DIGITS, "icebreaker", 4000),
-    "digits-tang-nano-9k": Shown(*_DIGITS, "tang-nano-9k", 4000),
-    "mnist-ulx3s-85f": Shown(*_MNIST, "ulx3s-85f", 2400),
+    "digits-icebreaker": Shown(*_DIGITS, "icebreaker", ("--fold", "examples/digits_icebreaker_fold.toml"),
+                               ("--clock", "35.25", "--seeds", "8")),
+    "digits-tang-nano-9k": Shown(*_DIGITS, "tang-nano-9k", ("--cycles", "4000")),
+    "mnist-ulx3s-85f": Shown(*_MNIST, "ulx3s-85f", ("--cycles", "2400"), ("--seeds", "3")),
 }
 """What is shown, by name."""
 
@@ -122,10 +126,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*SHOWN, []], metavar="NAME", help=", ".join(SHOWN))
     parser.add_argument("--tables", action="store_true", help="build nothing")
+    parser.add_argument("--jobs", type=int, default=1, help="placements at once")
     options = parser.parse_args()
     for name in [] if options.tables else options.names or SHOWN:
         folder = ROOT / "build" / "boards" / name
-        command = [sys.executable, "-m", "spikeloom", *SHOWN[name].command(str(folder))]
+        command = [sys.executable, "-m", "spikeloom", *SHOWN[name].command(str(folder), options.jobs)]
         print(" ".join(command[2:]), flush=True)
         subprocess.run(command, cwd=ROOT, check=True)
         record(name, folder)

@@ -29,6 +29,9 @@ from .works import WORKS, Work
 
 __all__ = ["measure", "measure_da4ml"]
 
+ARRAY = ("85k", 160.0, 8)
+"""Device, clock that is wanted and seeds of the array."""
+
 DA4ML = ("A", "B")
 """The works that da4ml is measured on."""
 
@@ -63,7 +66,7 @@ def generate(work: Work, target: int | None, folder: Path) -> tuple[Design, Subj
             "generate_seconds": (round(seconds, 2), "s"),
             "bottleneck_percent": (round(100 * busiest, 2), "% of cycles"),
         },
-        placed=(work.device, work.megahertz) if work.device else None,
+        placed=(work.device, work.megahertz, work.seeds) if work.device else None,
         xc7=work.xc7,
     )
 
@@ -101,7 +104,7 @@ def measure_work(work: Work, folder: Path) -> list[Subject]:
 def measure_array(folder: Path) -> Subject:
     """The area of the synaptic array alone; its clock is asked to be 160 MHz."""
     name = f"{array.INPUTS} inputs x {array.OUTPUTS} outputs x {array.STEPS} steps, {array.WEIGHT_BITS}-bit weights"
-    subject = Subject("array", name, folder, array.write(folder), {}, placed=("85k", 160.0))
+    subject = Subject("array", name, folder, array.write(folder), {}, placed=ARRAY)
     add_area(subject)
     subject.figures["lut4_eq_per_op"] = (
         round(subject.figures["lut4_eq"][0] / array.OPERATIONS, 2),
@@ -223,11 +226,13 @@ def measure(names: list[str], networks: Sequence[str], folder: Path, console: Co
         rest = pool.submit(measure_array, folder) if "array" in names else None
         list(pool.map(add_area, subjects))
         best = {s.work: s for s in sorted(subjects, key=lambda s: -s.product)}
-        ours = [*best.values(), *([rest.result()] if rest else [])]
-        clocks = [pool.submit(add_clock, subject) for subject in ours if subject.placed]
         xc7 = [pool.submit(add_xc7, subject) for subject in best.values() if subject.xc7]
-        for job in [*theirs, *clocks, *xc7]:
+        for job in [*theirs, *xc7]:
             job.result()
+    for subject in [*best.values(), *([rest.result()] if rest else [])]:
+        if subject.placed:
+            console.print(f"{subject.work}: nextpnr, {subject.placed[2]} seeds")
+            add_clock(subject)
     subjects = [*subjects, *others, *([rest.result()] if rest else [])]
     subjects += measure_cost(folder, console) if "cost" in names else []
     subjects += regressions

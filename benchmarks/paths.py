@@ -16,7 +16,7 @@ from pathlib import Path
 from spikeloom.gen.targets.fpga.synth import place
 
 from . import array
-from .measure import generate
+from .measure import ARRAY, generate
 from .works import WORKS
 
 __all__ = ["Delays", "Group", "main", "table", "worst"]
@@ -151,20 +151,24 @@ def main(argv: list[str] | None = None) -> None:
     placed = ["mnist", "array", *(name for name in WORKS if name not in ("mnist", "digits"))]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.paths", description="The worst paths of a work.")
     parser.add_argument("work", choices=placed)
-    parser.add_argument("--seed", type=int, default=1, help="of nextpnr")
+    parser.add_argument("--seed", type=int, default=1, help="of nextpnr, the first one")
+    parser.add_argument("--seeds", type=int, default=1, help="placements; the paths are those of the fastest")
+    parser.add_argument("--jobs", type=int, default=1, help="placements at once")
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as name:
         folder, sdf = Path(name), Path(name) / "delays.sdf"
         if options.work == "array":
-            contents, on = array.write(folder), ("85k", 160.0)
+            contents, on = array.write(folder), ARRAY
         else:
             work = WORKS[options.work]()
             _, subject = generate(work, work.targets[0], folder)
             assert subject.placed is not None
             contents, on = subject.contents, subject.placed
-        figures = place(folder, contents, on[0], target=on[1], seed=options.seed, sdf=sdf)
+        figures = place(folder, contents, on[0], target=on[1], seed=options.seed, seeds=options.seeds,
+                        jobs=options.jobs, sdf=sdf)  # fmt: skip
         groups = worst(Delays(sdf.read_text()))
-    print(f"{options.work} on LFE5U-{on[0]}, {on[1]} MHz asked for, seed {options.seed}: {figures['mhz']} MHz;",
+    print(f"{options.work} on LFE5U-{on[0]}, {figures['asked_mhz']} MHz asked for, seed {figures['seed']}: "
+          f"{figures['mhz']} MHz;",
           ", ".join(f"{name} {count:,}" for name, count in figures["cells"].items()))  # fmt: skip
     print(table(groups))
 

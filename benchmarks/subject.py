@@ -23,6 +23,9 @@ UNITS = {
     "ebr": "EBR",
     "mult": "MULT18",
     "mhz": "MHz",
+    "min_mhz": "MHz",
+    "median_mhz": "MHz",
+    "seeds": "placements that worked",
     "comb": "TRELLIS_COMB",
     "frames_per_s": "frames/s",
     "xc7_lut": "LUT",
@@ -47,7 +50,8 @@ class BenchmarkError(RuntimeError):
 class Subject:
     """A design under measurement: its ``name`` in the tables, its ``folder``, its ``figures`` so far; ``tool``, whose
     design it is; ``missing``, why a figure could not be measured, by metric; ``placed``, the ECP5 that the best design
-    of its work is placed on and the clock asked for; ``xc7``, whether that is counted on 7 series."""
+    of its work is placed on, the clock that is wanted and the number of seeds; ``xc7``, whether that is counted on 7
+    series."""
 
     work: str
     name: str
@@ -56,7 +60,7 @@ class Subject:
     figures: Figures
     tool: str = OURS
     missing: dict[str, str] = field(default_factory=dict)
-    placed: tuple[str, float] | None = None
+    placed: tuple[str, float, int] | None = None
     xc7: bool = True
 
     def add(self, cells: Mapping[str, float], prefix: str = "") -> None:
@@ -85,10 +89,12 @@ def add_xc7(subject: Subject) -> None:
 
 
 def add_clock(subject: Subject) -> None:
-    """Add the clock on its ECP5, speed grade 6, to the figures of ``subject``."""
+    """Add the clock on its ECP5, speed grade 6, to the figures of ``subject``: that of the fastest of its seeds, two of
+    which are placed at once, and how far they lie apart."""
     assert subject.placed is not None
-    device, target = subject.placed
-    found = place(subject.folder, subject.contents, device, speed=6, target=target)
+    device, target, seeds = subject.placed
+    found = place(subject.folder, subject.contents, device, speed=6, target=target, seeds=seeds, jobs=2)
+    subject.add({name: found["spread"][name] for name in ("min_mhz", "median_mhz", "seeds")})
     subject.add({"mhz": found["mhz"], "comb": found["comb"]})
     subject.figures["device_kluts"] = (float(device.removesuffix("k")), "1,000 LUT4 of the ECP5 it was placed on")
     if "cycles_per_frame" in subject.figures:

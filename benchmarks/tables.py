@@ -38,6 +38,8 @@ XC7 = {
     "xc7_ramb18": "RAMB18",
     "xc7_ramb36": "RAMB36",
 }
+SPREAD = {"mhz": "MHz", "median_mhz": "median of the seeds", "min_mhz": "slowest", "seeds": "seeds"}
+CLOCK = {**SPREAD, "frames_per_s": "frames/s"}
 PLACED = {
     "device_kluts": "ECP5, 1,000 LUTs",
     "cycles_per_frame": "cycles a frame",
@@ -46,11 +48,9 @@ PLACED = {
     "comb": "placed LUTs",
     "ff": "FF",
     "ebr": "EBR",
-    "mhz": "MHz",
-    "frames_per_s": "frames/s",
+    **CLOCK,
     "bottleneck_percent": "busiest stage, % of cycles",
 }
-CLOCK = {"mhz": "MHz", "frames_per_s": "frames/s"}
 SPEED = {
     "verilator_cycles_per_s": "Verilator, cycles/s",
     "cocotb_cycles_per_s": "cocotb on Verilator, cycles/s",
@@ -176,7 +176,7 @@ def _placed(records: list[Record]) -> str:
 def _array(records: list[Record]) -> str:
     columns = {
         "lut4_eq_per_op": "LUT4-eq. per synaptic operation",
-        "mhz": "MHz",
+        **SPREAD,
         "lut4_eq": "LUT4-eq.",
         "ff": "FF",
         "ebr": "EBR",

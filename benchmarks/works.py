@@ -30,8 +30,8 @@ class Work:
     there; ``logits`` (N, classes) where they are given with the work; ``targets``, cycles a frame, None for the least
     area x cycles; ``simulators`` whose speed is measured beside Verilator's, with the number of frames; ``device``, the
     ECP5 that its design with the least area x cycles is placed on, none where its clock is not measured;
-    ``megahertz``, the clock that is asked for; ``xc7``, whether it is counted on 7 series too; ``folds``, a fold file,
-    and ``design``, the name of the one design that has them.
+    ``megahertz``, the clock that is wanted, and ``seeds``, the placements of which the fastest counts; ``xc7``, whether
+    it is counted on 7 series too; ``folds``, a fold file, and ``design``, the name of the one design that has them.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Work:
     simulators: tuple[tuple[Simulator, int], ...] = ()
     device: str | None = None
     megahertz: float = 100.0
+    seeds: int = 8
     xc7: bool = True
     folds: Path | None = None
     design: str = ""
@@ -76,7 +77,7 @@ def _mnist() -> Work:
 
 def _resnet20(name: str, folds: str, design: str) -> Work:
     path = FOLDER.parent / "examples" / folds
-    more = {"device": "85k", "folds": path, "design": design}
+    more = {"device": "85k", "folds": path, "design": design, "seeds": 3}
     return _model(name, "cifar-resnet20-t4w4.safetensors", "cifar10", 20, targets=(None,), **more)
 
 

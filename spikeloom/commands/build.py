@@ -29,9 +29,14 @@ def build(source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
           output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write into; DIR/BOARD where "
                                                                              "DIR is a design.")] = None,
           cycles: Annotated[int | None, typer.Option(min=1, help="For a network file: cycles a frame at most.")] = None,
+          fold: Annotated[str, typer.Option(help="For a network file: auto, or a TOML file with folds; the rest is "
+                                                 "chosen.")] = "auto",
           baud: Annotated[int, typer.Option(min=1200, help="Bits a second of the UART.")] = 1_000_000,
           clock: Annotated[float | None, typer.Option(min=1.0, help="Clock in MHz; else as fast as timing "
                                                                     "allows.")] = None,
+          seeds: Annotated[int, typer.Option(min=1, help="Placements for every clock that is tried, until one meets "
+                                                         "it.")] = 1,
+          jobs: Annotated[int, typer.Option(min=1, help="Placements at once; each takes a processor.")] = 1,
           json: JsonOption = False) -> None:
     """Build a design with a serial port for a board: a bitstream, or the project of the maker of the FPGA."""
     from ..gen.targets.boards.table import board as find
@@ -42,17 +47,22 @@ def build(source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
     target = find(board)
     start = time.perf_counter()
     if source.is_dir():
-        if cycles is not None:
-            raise typer.BadParameter("is for a network file; this is a design already", param_hint="--cycles")
+        if cycles is not None or fold != "auto":
+            raise typer.BadParameter("is for a network file; this is a design already",
+                                     param_hint="--cycles" if cycles is not None else "--fold")
         output = source / board if output is None else output
     elif output is None:
         raise typer.BadParameter("is needed with a network file", param_hint="--output")
+    if seeds > 1 and not target.built:
+        raise typer.BadParameter(f"{board}: nothing is placed here, only a project is written", param_hint="--seeds")
     check_tools(target)
     writable(output, folder=True)
     with bars() as step:
-        design = _design(source, output, target.device, cycles, board, step)
-        make = built if target.built else project
-        contents = make(design, target, output, baud=baud, mhz=clock, progress=step)
+        design = _design(source, output, target.device, cycles, fold, board, step)
+        if target.built:
+            contents = built(design, target, output, baud=baud, mhz=clock, seeds=seeds, jobs=jobs, progress=step)
+        else:
+            contents = project(design, target, output, baud=baud, mhz=clock, progress=step)
     contents["seconds"] = round(time.perf_counter() - start, 1)
     if json:
         print_json({"folder": output, **contents})
@@ -65,7 +75,8 @@ def build(source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
                    f"to program the board: {contents['program']}")
 
 
-def _design(source: Path, output: Path, device: str | None, cycles: int | None, board: str, step: Step) -> Any:
+def _design(source: Path, output: Path, device: str | None, cycles: int | None, fold: str, board: str,
+            step: Step) -> Any:
     """The design in folder ``source``, or one made of the network file ``source`` in a folder of ``output``."""
     from .. import api
     from ..gen.emit.writer import read
@@ -74,9 +85,9 @@ def _design(source: Path, output: Path, device: str | None, cycles: int | None, 
     if source.is_dir():
         return read(source)[0]
     network = api.load(source)
-    if device is None and cycles is None:
+    if device is None and cycles is None and fold == "auto":
         raise BoardError(f"{board}: the search for folds does not know this part; choose --cycles")
-    return api.generate(network, output / "design", cycles=cycles, device=device,
+    return api.generate(network, output / "design", fold=fold, cycles=cycles, device=device,
                         progress=lambda what: step(what, 0, 0))[0]
 
 

@@ -180,9 +180,20 @@ def verify(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of
 def synth(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a generated design.")],
           device: Annotated[Literal["ecp5", "ice40", "xc7", "asic"],
                             typer.Option(help="Family of FPGAs, or gates.")] = "ecp5",
-          clock: Annotated[bool, typer.Option("--clock", help="Place and route too, for the clock (ECP5).")] = False,
+          clock: Annotated[bool, typer.Option("--clock", "--place", help="Place and route too, for the clock "
+                                                                         "(ECP5).")] = False,
+          size: Annotated[Literal["12k", "25k", "45k", "85k"] | None,
+                          typer.Option(help="With --place: the ECP5 (85k without), speed grade 6.")] = None,
+          mhz: Annotated[float | None, typer.Option(min=1.0, help="With --place: the clock that is wanted (100 "
+                                                    "without); a tenth more is asked for.")] = None,
+          seeds: Annotated[int | None, typer.Option(min=1, help="With --place: placements, of which the fastest is "
+                                                    "kept.")] = None,
+          jobs: Annotated[int | None, typer.Option(min=1, help="With --place: placements at once; each takes a "
+                                                   "processor and up to 2 GB.")] = None,
+          output: Annotated[Path | None, typer.Option("--output", "-o", help="With --place: a JSON file, written anew "
+                                                      "after every seed.")] = None,
           json: JsonOption = False) -> None:
-    """Synthesise a design with Yosys and count its cells."""
+    """Synthesise a design with Yosys and count its cells; place and route it for its clock."""
     from ..gen.emit.origin import inspect
     from ..gen.emit.writer import read
     from ..gen.targets.asic import area as asic_area
@@ -190,14 +201,20 @@ def synth(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
 
     if clock and device != "ecp5":
         raise typer.BadParameter("a clock is available for --device ecp5 only", param_hint="--clock")
+    for option, value in (("size", size), ("mhz", mhz), ("seeds", seeds), ("jobs", jobs), ("output", output)):
+        if value is not None and not clock:
+            raise typer.BadParameter("is for --place only", param_hint=f"--{option}")
     design, contents = read(folder)
     edits = inspect(folder, design, contents).edits
+    if output is not None:
+        writable(output, folder=False)
     start = time.perf_counter()
     placed: dict[str, Any] = {}
     with bars() as step:
-        step("synthesis, place and route" if clock else "synthesis", 0, 0)
+        step("synthesis", 0, 0)
         if clock:
-            placed = tools.place(folder, contents)
+            placed = tools.place(folder, contents, size or "85k", target=mhz or 100.0, seeds=seeds or 1,
+                                 jobs=jobs or 1, record=output, progress=step)
             cells = placed.pop("cells")
         elif device == "asic":
             cells = asic_area.synthesise(folder, contents)
@@ -216,7 +233,16 @@ def synth(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
         rows.insert(1, ("lut4_eq estimated", f"{estimate:,}"))
     print_text(table(f"{folder} on {device}", ("cells", "number"), rows))
     if clock:
-        print_text(f"{placed['mhz']:.1f} MHz after place and route on LFE5U-85F, speed grade 6 "
-                   f"(asked for {placed['target_mhz']:g} MHz), a frame every "
-                   f"{contents['predicted']['interval_cycles'] / placed['mhz']:,.1f} us")
+        print_text(*_placed(placed, size or "85k", contents["predicted"]["interval_cycles"]))
     print_text(f"in {seconds:.1f} s")
+
+
+def _placed(placed: dict[str, Any], size: str, interval: float) -> list[str]:
+    """What is said of a placement: the clock, and how far the seeds lie apart."""
+    spread = placed["spread"]
+    reached = (f"{placed['mhz']:.1f} MHz after place and route on LFE5U-{size[:-1]}F, speed grade 6 (asked for "
+               f"{placed['asked_mhz']:g} MHz), a frame every {interval / placed['mhz']:,.1f} us")
+    among = (f"the fastest of {spread['seeds']} placements, seed {placed['seed']}: {spread['min_mhz']:.1f} to "
+             f"{spread['max_mhz']:.1f} MHz, median {spread['median_mhz']:.1f}") if spread["seeds"] > 1 else ""
+    failed = [f"seed {one['seed']} failed: {one['error']}" for one in spread["each"] if "error" in one]
+    return [reached, *filter(None, [among]), *failed]

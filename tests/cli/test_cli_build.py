@@ -35,6 +35,10 @@ def test_what_is_refused(cli, design: Path, network_file: Path, tmp_path: Path) 
         "9e+06 baud take 4 clock cycles a bit")
     usage = cli("build", design, "--board", "icebreaker", "--cycles", 100, *out)
     assert usage.status == 2 and "this is a design already" in usage.err
+    usage = cli("build", design, "--board", "icebreaker", "--fold", "fold.toml", *out)
+    assert usage.status == 2 and "--fold" in usage.err and "this is a design already" in usage.err
+    usage = cli("build", design, "--board", "de10-nano", "--seeds", 2, *out)
+    assert usage.status == 2 and "nothing is placed here" in usage.err
     usage = cli("build", network_file, "--board", "icebreaker")
     assert usage.status == 2 and "is needed with a network file" in usage.err
     assert not list((tmp_path / "out").glob("*.bi*"))

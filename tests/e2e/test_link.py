@@ -302,8 +302,9 @@ def test_what_boards_show_answers_like_the_golden_model(
     data = "digits" if "digits" in name else "mnist"
     if data != "digits":
         request.getfixturevalue("real")(data)
-    network = str(ROOT / shown.network)
-    made = CliRunner().invoke(app, ["generate", network, "--cycles", str(shown.cycles), "-o", str(tmp_path)])
+    option, folds = shown.folds
+    folds = str(ROOT / folds) if option == "--fold" else folds
+    made = CliRunner().invoke(app, ["generate", str(ROOT / shown.network), option, folds, "-o", str(tmp_path)])
     assert made.exit_code == 0, made.output
     status, out, err = run("--simulate", tmp_path, "--data", data, "-n", 100, "--json")
     assert status == 0, err

@@ -305,9 +305,9 @@ def test_a_tiny_network_becomes_a_bitstream(tiny: Design, tmp_path: Path, monkey
         return place(chosen, work, mhz, seed)
 
     monkeypatch.setattr(bitstream, "place", second)
-    steps = []
-    contents = build(tiny, board("icebreaker"), tmp_path, mhz=20.25, progress=lambda what, *_: steps.append(what))
-    assert steps == ["synthesis, 20.25 MHz", "place and route, 20.25 MHz", "bitstream"]
+    steps: dict[str, None] = {}
+    contents = build(tiny, board("icebreaker"), tmp_path, mhz=20.25, progress=lambda what, *_: steps.setdefault(what))
+    assert list(steps) == ["synthesis, 20.25 MHz", "place and route, 20.25 MHz", "bitstream"]
     assert [(made["seed"], made["met"]) for made in contents["timing"]["tries"]] == [(2, True)]
     assert contents == json.loads((tmp_path / "report.json").read_text())
     assert contents["timing"]["met"] and contents["timing"]["achieved_mhz"] >= 20.25
@@ -316,7 +316,44 @@ def test_a_tiny_network_becomes_a_bitstream(tiny: Design, tmp_path: Path, monkey
     image = (tmp_path / f"{NAME}.bin").read_bytes()
     assert len(image) == contents["bytes"] and b"\x7e\xaa\x99\x7e" in image[:256], "an iCE40's preamble"
     placed = (tmp_path / f"{NAME}.asc").read_text()
-    assert ".device 5k" in placed
+    assert ".device 5k" in placed and not [*tmp_path.glob("seed-*")]
+
+
+def test_a_board_keeps_the_best_of_several_seeds(tiny: Design, tmp_path: Path, monkeypatch) -> None:
+    """The first seed finds no place, the third is the fastest, no clock is met; at the next clock the second meets it,
+    and no further one is begun."""
+    reached = {48.0: (None, 40.0, 44.0), 43.5: (41.0, 43.6, 43.9)}
+    begun = []
+
+    def place(chosen: Board, work: Path, mhz: float, seed: int) -> Fit:
+        begun.append((mhz, seed))
+        assert (work / f"{NAME}.json").is_file() and (work / f"{NAME}.pcf").is_file()
+        if (clock := reached[mhz][seed - 1]) is None:
+            raise Unplaced("no place for one cell")
+        for name in (f"{NAME}.asc", "nextpnr.json", "nextpnr.log"):
+            (work / name).write_text(f"{mhz} {seed}")
+        return Fit({}, clock, mhz, clock >= mhz, f"nextpnr --seed {seed}")
+
+    def pack(_tool: object, _arguments: list[str], work: Path) -> tuple[bool, str]:
+        (work / f"{NAME}.bin").write_text((work / f"{NAME}.asc").read_text())
+        return True, ""
+
+    monkeypatch.setattr(bitstream, "place", place)
+    monkeypatch.setattr(bitstream, "run", pack)
+    contents = build(tiny, board("icebreaker"), tmp_path, seeds=3)
+    first, second = contents["timing"]["tries"]
+    assert (first["seed"], first["achieved_mhz"], first["met"]) == (3, 44.0, False)
+    assert (first["spread"]["min_mhz"], first["spread"]["seeds"], first["spread"]["failed"]) == (40.0, 2, 1)
+    assert (second["seed"], second["achieved_mhz"], second["met"]) == (2, 43.6, True)
+    assert begun == [(48.0, 1), (48.0, 2), (48.0, 3), (43.5, 1), (43.5, 2)]
+    assert (tmp_path / f"{NAME}.bin").read_text() == (tmp_path / "nextpnr.log").read_text() == "43.5 2"
+    assert not [*tmp_path.glob("seed-*")] and "nextpnr --seed 2" in contents["commands"]
+    # No place for any cell from any seed: that is said, and no folder of a seed is left.
+    reached[48.0] = (None,) * 12
+    begun.clear()
+    with pytest.raises(Unplaced, match="no place for one cell"):
+        build(tiny, board("icebreaker"), tmp_path, seeds=3)
+    assert len(begun) == 12 and not [*tmp_path.glob("seed-*")] and not (tmp_path / f"{NAME}.bin").exists()
 
 
 # What is shown, each by one command.
@@ -328,11 +365,10 @@ def test_a_tiny_network_becomes_a_bitstream(tiny: Design, tmp_path: Path, monkey
     ("name", "least_mhz"), [("digits-icebreaker", 24), ("digits-tang-nano-9k", 27), ("mnist-ulx3s-85f", 50)]
 )
 def test_one_command_makes_the_bitstream(name: str, least_mhz: float, tmp_path: Path) -> None:
-    command = shown.SHOWN[name].command(str(tmp_path))
-    network = shown.ROOT / command[1]
+    command = shown.SHOWN[name]._replace(more=()).command(str(tmp_path))
     done = subprocess.run(
-        [sys.executable, "-m", "spikeloom", command[0], str(network), *command[2:], "--json"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "spikeloom", *command, "--json"],
+        cwd=shown.ROOT, capture_output=True, text=True, check=False,
     )
     assert done.returncode == 0, done.stderr
     contents = json.loads(done.stdout)

