@@ -30,7 +30,7 @@ from .works import WORKS, Work
 __all__ = ["measure", "measure_da4ml"]
 
 ARRAY = ("85k", 160.0, 8)
-"""Device, clock that is wanted and seeds of the array."""
+"""Device, clock that is asked for and seeds of the array."""
 
 DA4ML = ("A", "B")
 """The works that da4ml is measured on."""

@@ -167,7 +167,7 @@ def main(argv: list[str] | None = None) -> None:
         figures = place(folder, contents, on[0], target=on[1], seed=options.seed, seeds=options.seeds,
                         jobs=options.jobs, sdf=sdf)  # fmt: skip
         groups = worst(Delays(sdf.read_text()))
-    print(f"{options.work} on LFE5U-{on[0]}, {figures['asked_mhz']} MHz asked for, seed {figures['seed']}: "
+    print(f"{options.work} on LFE5U-{on[0]}, {on[1]} MHz asked for, seed {figures['seed']}: "
           f"{figures['mhz']} MHz;",
           ", ".join(f"{name} {count:,}" for name, count in figures["cells"].items()))  # fmt: skip
     print(table(groups))

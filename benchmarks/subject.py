@@ -50,7 +50,7 @@ class BenchmarkError(RuntimeError):
 class Subject:
     """A design under measurement: its ``name`` in the tables, its ``folder``, its ``figures`` so far; ``tool``, whose
     design it is; ``missing``, why a figure could not be measured, by metric; ``placed``, the ECP5 that the best design
-    of its work is placed on, the clock that is wanted and the number of seeds; ``xc7``, whether that is counted on 7
+    of its work is placed on, the clock that is asked for and the number of seeds; ``xc7``, whether that is counted on 7
     series."""
 
     work: str

