@@ -91,14 +91,19 @@ class Parts:
             self.logic["counter"] += 1
             self.logic["counter bit"] += index_bits(count)
 
-    def rom(self, depth: int, width: int) -> None:
-        """A read-only memory in block RAM, with the register behind it, as ``rom.v`` instantiates it."""
-        if depth <= DEEPEST:
+    def rom(self, depth: int, width: int, cycles: int = 2) -> None:
+        """A read-only memory in block RAM, with the register behind it, as ``hdl.memory.rom`` makes it: read in so many
+        ``cycles``."""
+        if depth <= DEEPEST and cycles == 2:
             unit = 36 if depth <= 512 else 18 if depth <= 1024 else 9
             self.ebr += -(-width // unit)
             return
         self.memory(depth, width, "block", written=False)
-        self.registers(width)
+        banks = mapped(depth, width, "block", written=False).banks
+        if cycles == 2:
+            self.registers(width)
+        else:
+            self.registers(index_bits(depth) if banks == 1 else 2 * index_bits(banks) + width)
 
     def block_ram(self, depth: int, width: int) -> None:
         """A memory in block RAM, with the register behind it, as ``block_ram.v`` instantiates it."""

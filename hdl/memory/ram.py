@@ -10,10 +10,7 @@ from amaranth.lib.memory import Memory
 
 from ..verilog.library import Library, MacroMemory, is_asic
 
-__all__ = ["BLOCK_RAM", "Port", "block_ram", "ram"]
-
-BLOCK_RAM = 16384
-"""Words of the deepest memory that :func:`block_ram` makes of block RAMs side by side."""
+__all__ = ["Port", "block_ram", "ram"]
 
 
 class Port(Protocol):
@@ -75,7 +72,7 @@ def block_ram(m: Module, platform: Library, width: int, depth: int, *, name: str
     """Add a memory in block RAM as submodule ``name``; return its write port and its read port.
 
     The word at the read port's address comes two cycles later, out of the register that block RAMs have built in
-    (``block_ram.v``). It starts with zeros; ``depth`` ends with :data:`BLOCK_RAM`; not for an ASIC.
+    (``block_ram.v``). It starts with zeros; ``depth`` ends with ``style.BLOCK_RAM``; not for an ASIC.
     """
     bits = max(1, (depth - 1).bit_length())
     at = [Signal(bits, name=f"{name}_{way}_addr") for way in ("w", "r")]

@@ -8,11 +8,12 @@ import numpy as np
 from amaranth import *
 from amaranth.lib.memory import Memory
 
+from ..cost.memory import mapped
 from ..streams.words import shape_for
 from ..verilog.library import Library, is_asic
 from .style import DEEPEST, rom_style
 
-__all__ = ["UNCHECKED", "asic_rom", "packed_rows", "rom", "selected"]
+__all__ = ["UNCHECKED", "asic_rom", "block_rams", "packed_rows", "rom", "selected"]
 
 UNCHECKED = {"no_rw_check": "1"}
 """Attribute of a memory whose readers never use a word that is written in the same cycle: without it Yosys adds
@@ -26,24 +27,63 @@ def packed_rows(rows: np.ndarray, bits: int) -> list[int]:
 
 
 def rom(
-    m: Module, platform: object, words: Sequence[int], width: int, address: Value, *, logic: bool = False
+    m: Module,
+    platform: object,
+    words: Sequence[int],
+    width: int,
+    address: Value,
+    *,
+    logic: bool = False,
+    cycles: int = 2,
 ) -> Value:
-    """Return ``words[address]`` of two cycles ago: read in one cycle, registered in the next; ``logic``: in LUTs."""
+    """Return ``words[address]`` of two or three ``cycles`` ago: read in one cycle, registered in the next. With a third
+    one the address has a register before that or, where several block RAMs make up a word's bits, what chooses among
+    them has one behind it. ``logic``: in LUTs."""
     depth, style = len(words), "logic" if logic else rom_style(len(words), width)
+    late = cycles > 2
+    block = isinstance(platform, Library) and not is_asic(platform) and style == "block"
+    banks = mapped(depth, width, "block", written=False).banks if late and block else 1
     data = Signal(width, name="rom_data", reset_less=True)
-    if isinstance(platform, Library) and is_asic(platform):
-        m.d.sync += data.eq(asic_rom(m, platform, words, width, address, style))
+    if banks > 1:
+        m.d.sync += data.eq(_banks(m, platform, words, width, address, banks))
         return data
-    if not isinstance(platform, Library) or style == "logic" or depth > DEEPEST:
+    if late:
+        early, address = address, Signal(range(depth), name="rom_address", reset_less=True)
+        m.d.sync += address.eq(early)
+    if isinstance(platform, Library) and block and (late or depth <= DEEPEST):
+        block_rams(m, platform, words, address, data)
+        return data
+    if isinstance(platform, Library) and is_asic(platform):
+        word = asic_rom(m, platform, words, width, address, style)
+    else:
         m.submodules.memory = memory = Memory(
             shape=width, depth=depth, init=words, attrs={"rom_style": style, "ram_style": style}
         )
         port = memory.read_port()
         m.d.comb += [port.en.eq(1), port.addr.eq(address)]
-        m.d.sync += data.eq(port.data)
-        return data
-    # Banks that are whole block RAMs of every device, and no longer constants than tools can read.
+        word = port.data
+    m.d.sync += data.eq(word)
+    return data
+
+
+def _banks(m: Module, platform: Library, words: Sequence[int], width: int, address: Value, banks: int) -> Value:
+    """Return ``words[address]`` of two cycles ago: a row of block RAMs has a word of each of ``banks``, and the higher
+    bits of the address choose one behind the registers."""
+    bits = (len(words) - 1).bit_length() - (banks - 1).bit_length()
+    rows = [sum(word << (k * width) for k, word in enumerate(words[n :: 1 << bits])) for n in range(1 << bits)]
+    row = Signal(width * banks, name="rom_row")
+    block_rams(m, platform, rows, address[:bits], row)
+    bank, later = (Signal(range(banks), name=name, reset_less=True) for name in ("rom_bank", "rom_bank_later"))
+    m.d.sync += [bank.eq(address[bits:]), later.eq(bank)]
+    return row.word_select(later, width)
+
+
+def block_rams(m: Module, platform: Library, words: Sequence[int], address: Value, data: Signal) -> None:
+    """Drive ``data`` with ``words[address]`` of two cycles ago, out of block RAMs with the registers in them."""
+    depth, width = len(words), len(data)
+    # Memories that are whole block RAMs of every device, and no longer constants than tools can read.
     bank = 144 * 256 // max(256, 1 << (depth - 1).bit_length())
+    bank -= bank % 4 if depth > DEEPEST and bank > 4 else 0
     for first in range(0, width, bank):
         part = data[first : first + bank]
         init = sum((word >> first & (1 << len(part)) - 1) << (k * len(part)) for k, word in enumerate(words))
@@ -53,7 +93,6 @@ def rom(
             {"clk": ClockSignal(), "address": address},
             {"data": part},
         )
-    return data
 
 
 def asic_rom(

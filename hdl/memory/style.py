@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["DEEPEST", "memory_style", "rom_style"]
+__all__ = ["BLOCK_RAM", "DEEPEST", "memory_style", "rom_cycles", "rom_style"]
 
 DEEPEST = 2048
-"""Words of the deepest block RAM that is instantiated, with 9 bits each."""
+"""Words of the deepest ROM that is block RAMs alone when it is read in two cycles."""
+
+BLOCK_RAM = 16384
+"""Words of the deepest memory that is block RAMs side by side: of 1 bit."""
 
 
 def rom_style(depth: int, width: int) -> Literal["logic", "block"]:
@@ -22,3 +25,8 @@ def rom_style(depth: int, width: int) -> Literal["logic", "block"]:
 def memory_style(depth: int, width: int) -> Literal["distributed", "block"]:
     """Where a memory that is written goes: ``"distributed"`` up to 1,024 bits or 16 words, else ``"block"``."""
     return "distributed" if depth <= 16 or depth * width <= 1024 else "block"
+
+
+def rom_cycles(depth: int) -> Literal[2, 3]:
+    """Cycles in which a read-only memory of many bits is best read: one more where several block RAMs make up a bit."""
+    return 2 if depth <= DEEPEST else 3

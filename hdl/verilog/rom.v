@@ -11,15 +11,18 @@ module spikeloom_rom (clk, address, data);
   input [ADDRESS-1:0] address;
   output [WIDTH-1:0] data;
 `ifdef SPIKELOOM_ECP5
-  // Both ports read: 2 x 18 bits of 512 words, 2 x 9 bits of 1,024, or one port 9 bits of 2,048. DEPTH ends there.
-  localparam PORT = DEPTH <= 512 ? 18 : 9;
+  // Both ports read: 2 x 18 bits of 512 words, or 2 x 9 bits of 1,024. Or one port reads: 9 bits of 2,048 words, 4 of
+  // 4,096, 2 of 8,192 or 1 of 16,384, where DEPTH ends. Words of less than 9 bits use BYTE = 8 bits of every 9.
+  localparam PORT = DEPTH <= 512 ? 18 : DEPTH <= 2048 ? 9 : DEPTH <= 4096 ? 4 : DEPTH <= 8192 ? 2 : 1;
+  localparam PLACE = PORT == 18 ? 4 : PORT == 9 ? 3 : PORT == 4 ? 2 : PORT == 2 ? 1 : 0;
   localparam PORTS = DEPTH <= 1024 ? 2 : 1;
-  localparam HALF = 18432 / PORT / PORTS;
+  localparam BYTE = PORT < 9 ? 8 : 9;
+  localparam HALF = 2048 * BYTE / PORT / PORTS;
   localparam SLICES = (WIDTH + PORTS * PORT - 1) / (PORTS * PORT);
-  localparam ROWS = 16 * 18 / PORT;
+  localparam ROWS = 32 * BYTE / PORT;
   localparam CHUNK = ROWS * WIDTH + 36;
   localparam [DEPTH*WIDTH+CHUNK-1:0] PADDED = {{CHUNK{1'b0}}, INIT};
-  wire [13:0] low = {{14 - ADDRESS{1'b0}}, address} << (PORT == 18 ? 4 : 3);
+  wire [13:0] low = {{14 - ADDRESS{1'b0}}, address} << PLACE;
   wire [13:0] address_a = low;
   wire [13:0] address_b = PORTS == 2 ? low | 14'h2000 : low;
   wire [SLICES*PORTS*PORT-1:0] words;
@@ -37,7 +40,7 @@ module spikeloom_rom (clk, address, data);
         chunk = PADDED[first * WIDTH +: CHUNK];
         for (i = 0; i < ROWS; i = i + 1)
           if (first + i < DEPTH)
-            init_slice[i * PORT / 18 * 20 + i * PORT % 18 +: PORT] =
+            init_slice[i * PORT / BYTE / 2 * 20 + i * PORT / BYTE % 2 * 9 + i * PORT % BYTE +: PORT] =
               chunk[i * WIDTH + (s * PORTS + k * ROWS / HALF) * PORT +: PORT];
       end
     end

@@ -2,6 +2,9 @@
 
 import json
 import random
+import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,11 +18,13 @@ from amaranth.sim import Simulator
 
 from spikeloom.gen.emit import writer as emit
 from spikeloom.gen.targets import yosys
+from spikeloom.hdl.cost.parts import Parts
 from spikeloom.hdl.memory.ram import ram
-from spikeloom.hdl.memory.rom import packed_rows, rom
-from spikeloom.hdl.memory.style import memory_style, rom_style
+from spikeloom.hdl.memory.rom import block_rams, packed_rows, rom
+from spikeloom.hdl.memory.style import memory_style, rom_cycles, rom_style
 from spikeloom.hdl.memory.tables import table_text
 from spikeloom.hdl.verilog.library import Library
+from spikeloom.sim.simulators.netlist import OWN_MODELS
 
 SIZES = [(36, 40), (600, 20), (1500, 11)]
 
@@ -36,7 +41,18 @@ class Reader(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.d.comb += self.data.eq(rom(m, platform, self.words, self.width, self.address))
+        cycles = rom_cycles(len(self.words))
+        m.d.comb += self.data.eq(rom(m, platform, self.words, self.width, self.address, cycles=cycles))
+        return m
+
+
+class Cells(Reader):
+    """The block RAMs of a memory alone."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        assert isinstance(platform, Library)
+        block_rams(m, platform, self.words, self.address, self.data)
         return m
 
 
@@ -78,7 +94,8 @@ def read(module: dict[str, Any], held: list[list[int]], address: int) -> int:
             assert [pins[f"{n}{port}"] for n in ("CE", "OCE", "WE", "RST")] == [["1"], ["1"], ["0"], ["0"]]
             place = sum(nets[pins[f"AD{port}{k}"][0]] << k for k in range(14))
             bits = int(parameters[f"DATA_WIDTH_{port}"], 2)
-            value = rows[place >> 4] if bits == 18 else rows[place >> 4] >> (9 * (place >> 3 & 1))
+            inside = 0 if bits == 18 else 9 * (place >> 3 & 1) + (place & 7 if bits < 9 else 0)
+            value = rows[place >> 4] >> inside
             found |= {pins[f"DO{port}{k}"][0]: value >> k & 1 for k in range(bits) if pins[f"DO{port}{k}"]}
     return sum(found[net] << k for k, net in enumerate(module["ports"]["data"]["bits"]))
 
@@ -94,16 +111,17 @@ def test_block_rams_hold_the_words(depth: int, width: int, tmp_path: Path) -> No
     assert len(rams(module)) == sum(-(-min(bank, width - k) // per_ram) for k in range(0, width, bank))
 
 
-@pytest.mark.parametrize(("depth", "width"), [(36, 80), (3000, 8)])
-def test_a_word_comes_two_cycles_later(depth: int, width: int) -> None:
+@pytest.mark.parametrize(("depth", "width", "cycles"), [(36, 80, 2), (2048, 8, 2), (2049, 8, 3)])
+def test_a_word_comes_two_or_three_cycles_later(depth: int, width: int, cycles: int) -> None:
     words, reader = make(depth, width)
+    assert rom_cycles(depth) == cycles
 
     async def bench(ctx: Any) -> None:
         for k in range(40):
             ctx.set(reader.address, k % depth)
             await ctx.tick()
-            if k >= 1:
-                assert ctx.get(reader.data) == words[(k - 1) % depth], f"cycle {k}"
+            if k >= cycles - 1:
+                assert ctx.get(reader.data) == words[(k - cycles + 1) % depth], f"cycle {k}"
 
     simulator = Simulator(reader)
     simulator.add_clock(1e-6)
@@ -121,9 +139,52 @@ def test_rows_are_packed_with_the_first_column_lowest() -> None:
     assert packed_rows(np.array([[1, 2, -1], [-3, 0, 4]]), 4) == [0xF21, 0x40D]
 
 
-def test_a_deeper_memory_is_left_to_synthesis(tmp_path: Path) -> None:
-    _, reader = make(3000, 8)
-    assert "spikeloom_rom" not in emit.module(reader, "top")
+BENCH = """
+module bench;
+  reg clk = 0;
+  reg [{high}:0] address = 0;
+  wire [{width}-1:0] data;
+  top dut (.clk(clk), .rst(1'b0), .address(address), .data(data));
+  initial begin
+    for (integer k = 0; k < {depth} + 2; k = k + 1) begin
+      if (k < {depth}) address = k;
+      #1 clk = 1;
+      #1 clk = 0;
+      if (k > 1) $display("%h", data);
+    end
+    $finish;
+  end
+endmodule
+"""
+DEEP = [(2049, 8, 2, 12), (2049, 9, 2, 11), (2304, 16, 3, 20)]
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="no iverilog on this machine")
+@pytest.mark.parametrize(("depth", "width", "cells", "ff"), DEEP)
+def test_deep_memories_are_block_rams_with_their_registers(
+    depth: int, width: int, cells: int, ff: int, tmp_path: Path
+) -> None:
+    words, reader = make(depth, width)
+    text = emit.module(reader, "top")
+    (tmp_path / "top.v").write_text(text)
+    (tmp_path / "bench.v").write_text(BENCH.format(depth=depth, width=width, high=(depth - 1).bit_length() - 1))
+    files = [tmp_path / "bench.v", tmp_path / "top.v", OWN_MODELS["ecp5"]]
+    for macro in ("-DSPIKELOOM_ECP5", "-DSPIKELOOM_OTHER"):
+        subprocess.run(["iverilog", macro, "-g2012", "-s", "bench", "-o", tmp_path / "a.vvp", *files], check=True)
+        done = subprocess.run(["vvp", "-n", tmp_path / "a.vvp"], capture_output=True, text=True, check=True)
+        assert [int(line, 16) for line in done.stdout.split() if re.fullmatch("[0-9a-f]+", line)] == words, macro
+    made = [cell["type"] for cell in rams(netlist(reader, "-DSPIKELOOM_ECP5", tmp_path))]
+    parts = Parts()
+    parts.rom(depth, width, rom_cycles(depth))
+    assert made.count("DP16KD") == parts.ebr == cells
+    assert parts.ff == ff
+
+
+@pytest.mark.parametrize(("depth", "width"), [(5000, 3), (9000, 1)])
+def test_block_rams_of_narrow_words(depth: int, width: int, tmp_path: Path) -> None:
+    words = [random.Random(k).getrandbits(width) for k in range(depth)]
+    module = netlist(Cells(words, width), "-DSPIKELOOM_ECP5", tmp_path)
+    held = [contents(cell) for cell in rams(module)]
+    assert len(held) == -(-width * (depth // 8192 + 1) // 2)
+    assert [read(module, held, k) for k in range(depth)] == words
 
 
 def test_every_table_has_a_module_of_its_own() -> None:

@@ -9,6 +9,7 @@ from core_bench import as_ints, as_words, run_pipe
 from spikeloom.hdl.cores.synapse import core as module
 from spikeloom.hdl.cores.synapse.core import SynapseArray
 from spikeloom.hdl.cores.synapse.spec import SynapseSpec
+from spikeloom.hdl.memory import style
 from spikeloom.hdl.streams import words as words_module
 from spikeloom.hdl.streams.words import WordFormat
 
@@ -184,6 +185,18 @@ def test_rtl_equals_model_and_a_naive_sum(case: str) -> None:
                     + sum(int(a) * int(b) for a, b in zip(spec.weight[o].flat, taken.flat, strict=True))
                 )
     assert got.reshape(-1).tolist() == naive
+
+
+@pytest.mark.parametrize("case", ["steps folded", "sum over time", "signed values", "bipolar, steps folded",
+                                  "bipolar, one wide input", "inverting, bipolar, two bits"])  # fmt: skip
+def test_deep_memories_take_a_cycle_more(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shallow = make(**CASES[case]).latency
+    monkeypatch.setattr(style, "DEEPEST", 1)
+    spec = make(**CASES[case])
+    x = window_words(spec, 5, seed=1)
+    got, ends, cycles = run(spec, x)
+    assert np.array_equal(got, spec.compute(x))
+    assert cycles == [end + spec.latency for end in ends] and spec.latency == shallow + 1
 
 
 def worst_case(spec: SynapseSpec) -> np.ndarray:

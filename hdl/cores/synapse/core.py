@@ -52,18 +52,20 @@ class SynapseArray(Pipe):
         rows = spec.weight.reshape(spec.groups, spec.outputs, spec.words, spec.inputs).transpose(0, 2, 1, 3)
         rows = rows.reshape(spec.groups * spec.words, spec.outputs, spec.inputs)
 
-        # The input word waits two cycles for its weights; valid and last travel along to the accumulator.
-        word_1 = Signal(spec.i_format.width)
+        # The input word waits two or three cycles for its weights; valid and last travel along to the accumulator.
+        word_1 = self.i.payload.data
         word_2 = Signal(spec.i_format.lanes * spec.terms * spec.plane_count)
-        m.d.sync += word_1.eq(self.i.payload.data)
-        taken = self._multiplicands(m, word_1)
-        m.d.sync += word_2.eq(positive(spec, taken) if spec.inverts else taken)
-        flags = Cat(self.i.valid, self.i.valid & self.i.payload.last)
-        for k in range(2 + spec.depth):
+        flags = [Cat(self.i.valid, self.i.valid & self.i.payload.last)]
+        for k in range(spec.lookup + spec.depth):
             later = Signal(2, name=f"flags_{k}")
-            m.d.sync += later.eq(flags)
-            flags = later
-        valid, last = flags
+            m.d.sync += later.eq(flags[k])
+            flags.append(later)
+        for k in range(spec.lookup - 1):
+            early, word_1 = word_1, Signal(spec.i_format.width, name=f"word_{k}")
+            m.d.sync += word_1.eq(early)
+        taken = self._multiplicands(m, word_1, flags[spec.lookup - 1][1])
+        m.d.sync += word_2.eq(positive(spec, taken) if spec.inverts else taken)
+        valid, last = flags[-1]
         if spec.multiplies:
             currents = self._multiplied(m, platform, rows, word_2, valid, last)
             m.d.sync += self.o.valid.eq(last)
@@ -74,7 +76,7 @@ class SynapseArray(Pipe):
         elif spec.bipolar:
             sums = self._bipolar(m, platform, rows, word_2)
         else:
-            sums = self._additions(m, platform, rows, word_1, word_2)
+            sums = self._additions(m, platform, rows, taken, word_2)
 
         currents = []
         for o in range(spec.results):
@@ -93,7 +95,7 @@ class SynapseArray(Pipe):
         m.d.comb += self.o.payload.eq(Cat(currents))
         return m
 
-    def _additions(self, m: Module, platform: object, rows: np.ndarray, word_1: Value, word_2: Value) -> Sums:
+    def _additions(self, m: Module, platform: object, rows: np.ndarray, taken: Value, word_2: Value) -> Sums:
         """Trees of gated additions of the weights in memory, ``rows`` (rows, outputs, inputs).
 
         Every sum is too large by a constant (``gated``). Where the words of a scan are not always as many, it must go
@@ -108,7 +110,7 @@ class SynapseArray(Pipe):
         weights = self._weights(m, platform, rows, formats)
         # The gates of the sign bits of every second weight, inverted.
         inverted = Signal.like(word_2)
-        m.d.sync += inverted.eq(~self._multiplicands(m, word_1))
+        m.d.sync += inverted.eq(~taken)
         lane_bits = spec.terms * spec.plane_count
 
         def sums(o: int, t: int, b: int) -> tuple[Addend, int]:
@@ -201,8 +203,8 @@ class SynapseArray(Pipe):
     def _weights(
         self, m: Module, platform: object, rows: np.ndarray, formats: list[list[PairFormat]]
     ) -> list[list[Value]]:
-        """The weight memory: addressed by a counter of the words, or by what comes with them; read in one cycle,
-        registered in the next.
+        """The weight memory: addressed by a counter of the words, or by what comes with them; read in
+        ``spec.lookup`` cycles.
 
         Returns for every output the weights of each pair.
         """
@@ -216,7 +218,7 @@ class SynapseArray(Pipe):
                 places[o].append(slice(width, width + pair.width))
                 width += pair.width
         address = Signal(range(len(rows)), name="row")
-        weights = rom(m, platform, words, width, address, logic=spec.logic)
+        weights = rom(m, platform, words, width, address, logic=spec.logic, cycles=spec.lookup)
         found = [[weights[place] for place in pairs] for pairs in places]
         if spec.addressed:
             m.d.comb += address.eq(self.i.payload.row)
@@ -225,16 +227,15 @@ class SynapseArray(Pipe):
             m.d.comb += address.eq(row_counter(m, len(rows), spec.scans, self.i.valid, last, "address"))
         return found
 
-    def _multiplicands(self, m: Module, word: Value) -> Value:
-        """The part of the input word that is used in this cycle: sums over time, or the current group of steps."""
+    def _multiplicands(self, m: Module, word: Value, last: Value) -> Value:
+        """The part of the input word that is used in this cycle, which is the ``last`` of its scan or not: sums over
+        time, or the current group of steps."""
         spec, form = self.spec, self.spec.i_format
         lanes = [word[k * form.element_bits :][: form.element_bits] for k in range(form.lanes)]
         if spec.sum_time and form.steps > 1:
             return Cat(self._sum_of_steps(m, lane, k) for k, lane in enumerate(lanes))
         if spec.scans == 1:
             return word
-        last = Signal()
-        m.d.sync += last.eq(self.i.valid & self.i.payload.last)
         scan, _ = counter(m, spec.scans, last, "scan")
         return Cat(lane.word_select(scan, spec.steps * form.bits) for lane in lanes)
 

@@ -55,6 +55,6 @@ def array_floor(core: SynapseSpec) -> ArrayFloor:
             changing = changing_bits(core, place, signed)
     if depth > FEW:  # of a few words equal columns are one, so that few LUTs hold all of them
         logic.memory(depth, changing, "logic", written=False)
-    rom.rom(depth, width)
+    rom.rom(depth, width, core.lookup)
     block = rom_style(depth, width) == "block" and not core.logic
     return ArrayFloor(adders, rom if block else None, logic, depth * width)

@@ -45,11 +45,11 @@ def memory_parts(core: SynapseSpec, parts: Parts, width: int, columns: Callable[
             parts.logic["address of scans"] += index_bits(depth)
             parts.counter(core.scans)
     if rom_style(depth, width) == "block" and not core.logic:
-        parts.rom(depth, width)
+        parts.rom(depth, width, core.lookup)
         return
     changing = columns()
     parts.memory(depth, changing, "logic", written=False)
-    parts.registers(changing)
+    parts.registers(changing + (index_bits(depth) if core.lookup > 2 else 0))
 
 
 def changing_bits(core: SynapseSpec, place: np.ndarray, signed: np.ndarray) -> int:

@@ -27,8 +27,9 @@ def synapse_parts(core: SynapseSpec) -> Parts:
     """The parts of ``core``: memory, trees over the inputs and over the bits of one, accumulators."""
     parts = Parts()
     _inputs(core, parts)
-    parts.registers(2 * (2 + core.depth) + 1)
-    parts.registers(core.i_format.width + core.i_format.lanes * core.terms * core.plane_count)
+    parts.registers(2 * (core.lookup + core.depth) + 1)
+    multiplicands = core.i_format.lanes * core.terms * core.plane_count
+    parts.registers((core.lookup - 1) * core.i_format.width + multiplicands)
     if core.multiplies:
         memory_parts(core, parts, core.outputs * core.inputs * core.weight_bits, partial(_moved_columns, core))
         total = products_parts(core, parts)
@@ -180,7 +181,6 @@ def _inputs(core: SynapseSpec, parts: Parts) -> None:
     elif core.scans > 1:
         parts.mux(core.scans, form.lanes * core.steps * form.bits)
         parts.counter(core.scans)
-        parts.registers(1)
 
 
 def _join(core: SynapseSpec, parts: Parts, plane: Range) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...bounds import largest, reaches, whole
 from ...cost.parts import Parts
-from ...memory.style import rom_style
+from ...memory.style import rom_cycles, rom_style
 from ...streams.words import WordFormat, bits_for
 from ..protocol import CoreSpec
 from .figures import WeightFigures
@@ -222,6 +222,11 @@ class SynapseSpec(CoreSpec):
         return rom_style(self.groups * self.words, self.outputs * self.inputs * self.weight_bits) == "block"
 
     @property
+    def lookup(self) -> int:
+        """Cycles from a window word to its weights."""
+        return rom_cycles(self.groups * self.words)
+
+    @property
     def depth(self) -> int:
         """Registered levels of the adder trees; of constant weights, four at a time are one table."""
         if self.multiplies:
@@ -237,7 +242,7 @@ class SynapseSpec(CoreSpec):
     def latency(self) -> int:
         """Cycles from the last word of a scan to its currents: weight memory and its output register, the trees,
         the accumulator."""
-        return 2 + self.depth + 1
+        return self.lookup + self.depth + 1
 
     def compute(self, words: np.ndarray) -> np.ndarray:
         """Model: window words (n, lanes, T), as the array takes them, to currents (n / words, results, terms)."""

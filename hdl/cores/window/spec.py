@@ -11,7 +11,7 @@ from amaranth import Const, Value
 
 from ...cost.memory import Style, mapped
 from ...cost.parts import Parts
-from ...memory.ram import BLOCK_RAM
+from ...memory.style import BLOCK_RAM
 from ...streams.words import WordFormat
 from .banks import inside
 from .geometry import WindowGeometry
