@@ -10,6 +10,7 @@ __all__ = ["credits"]
 def credits(m: Module, count: int, spent: Value, returned: Value) -> Value:
     """Whether one of ``count`` credits is left; ``spent`` and ``returned`` are high in a cycle in which one goes or
     comes back."""
-    waiting = Signal(range(count + 1), name="waiting")
+    none = 1 << (count - 1).bit_length()  # the highest bit says that none is left
+    waiting = Signal(range(none + 1), init=none - count, name="waiting")
     m.d.sync += waiting.eq(waiting + spent - returned)
-    return waiting != count
+    return ~waiting[-1]

@@ -64,8 +64,6 @@ class Window(wiring.Component):
         spec = self.spec
         writer = Writer(m, spec, self.i)
         walk = Walk(m, spec)
-        rows, row_done, done_with = writer.rows, writer.row_done, writer.done_with
-        m.d.sync += rows.eq(rows + row_done - done_with)
         place = Place(m, walk)
         walk.mark(m)
         store = Store(m, platform, spec, writer, self.i)

@@ -25,15 +25,15 @@ def window_parts(spec: WindowSpec) -> Parts:
     parts.logic["window"] += 1
     # The writer: complete rows, the slot and the cell.
     parts.counter(spec.rows)
-    parts.registers(spec.rows.bit_length() + cell_bits)
+    parts.registers((spec.rows - 1).bit_length() + 1 + cell_bits + (spec.row_words > 1))
     parts.logic["window row bit"] += spec.rows.bit_length()
     parts.logic["window cell bit"] += 2 * cell_bits if aside or spec.row_words & (spec.row_words - 1) else cell_bits
     # The reader: the nested loops, the place and the plan of the rows.
     unit = spec.chunk or 1
     beside = spec.pixel_words // spec.pixel_parts
     several = spec.pixels > 1
+    parts.counter(spec.o_size[0])
     for count in (
-        spec.o_size[0],
         spec.kernel[1] if several else spec.run // unit,
         1 if spec.columns else spec.kernel[0],
         spec.scans,
@@ -43,6 +43,7 @@ def window_parts(spec: WindowSpec) -> Parts:
         spec.blocks,
     ):
         parts.counter(count)
+        parts.registers(count > 2)  # it is in its last state
     if several:
         _banks(spec, parts)
     # The cell within the window, its start, and the slot of its first row; a window that never moves has no start.
@@ -55,9 +56,7 @@ def window_parts(spec: WindowSpec) -> Parts:
     if spec.rows > 1:
         parts.registers(slot_bits * (1 if spec.columns else 2))
         parts.logic["walk slot bit"] += slot_bits
-    for values in zip(*spec.row_plan, strict=True):
-        if len(set(values)) > 1:
-            parts.table(len(values), bits_for(min(values), max(values))[0])
+    _rows(spec, parts)
     if any(row.offset for row in spec.row_plan):
         parts.logic["walk slot bit"] += slot_bits
     if over:
@@ -83,7 +82,7 @@ def window_parts(spec: WindowSpec) -> Parts:
             parts.registers(slot_bits + spec.kernel[0] + (width if len(set(spec.pad_words)) > 1 else 0))
         if spec.chunk:
             parts.registers(index_bits(spec.groups * spec.scan_words))
-    parts.registers(spec.credits.bit_length() + 2 * spec.latency)
+    parts.registers((spec.credits - 1).bit_length() + 1 + 2 * spec.latency)
     parts.logic["credit bit"] += spec.credits.bit_length()
     return parts
 
@@ -104,6 +103,27 @@ def _banks(spec: WindowSpec, parts: Parts) -> None:
         parts.registers(spec.latency * index_bits(max(turns) + 1) if len(turns) > 1 else 0)
         rows = spec.rows if spec.turned_first else spec.kernel[0] if spec.columns else 1
         parts.mux(len(turns), rows * spec.pixels * spec.i_format.width)
+
+
+def _rows(spec: WindowSpec, parts: Parts) -> None:
+    """The plan of the rows, in registers behind tables, and the rows that are there beyond those waited for."""
+    plan = spec.row_plan
+    further = [b.wait - a.wait + a.freed for a, b in zip(plan, [*plan[1:], plan[0]], strict=True)]
+    figures = [further, [row.freed for row in plan], [row.offset for row in plan]]
+    if spec.columns:
+        figures.append([row.above * spec.dilation[0] - row.offset for row in plan])
+    columns = {tuple(int(row.above <= k < row.above + row.inside) for row in plan) for k in range(spec.kernel[0])}
+    for values in figures:
+        bits, _ = bits_for(min(values), max(values))
+        columns |= {tuple(value >> bit & 1 for value in values) for bit in range(bits)}
+    for column in columns:  # equal ones are one
+        if len(set(column)) > 1:
+            parts.table(len(plan), 1)
+            parts.registers(1)
+    waits = [row.wait for row in plan]
+    bits = bits_for(-max(waits), spec.rows - min(waits))[0]
+    parts.registers(bits)
+    parts.logic["window row bit"] += bits
 
 
 def _memory(spec: WindowSpec, parts: Parts) -> None:

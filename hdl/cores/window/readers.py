@@ -47,9 +47,9 @@ def dense(m: Module, place: Place, store: Store, flags: Flags) -> Words:
     credit = credits(m, spec.credits, walk.moves & final, flags.taken)
     held = walk.ending & walk.first_scan & flags.hold
     m.d.comb += [
-        walk.moves.eq((writer.rows >= walk.wait) & (credit | ~final) & ~held),
+        walk.moves.eq(walk.rows.there(writer.row_done) & (credit | ~final) & ~held),
         flags.scanned.eq(walk.moves & walk.ending & walk.first_scan),
-        writer.done_with.eq(Mux(walk.row_ends, walk.freed, 0)),
+        writer.done_with.eq(Mux(walk.row_ends, walk.rows.freed, 0)),
     ]
     return Words(data, walk.moves, walk.ends["ky"])
 
@@ -59,22 +59,20 @@ def sparse(m: Module, place: Place, store: Store, flags: Flags) -> Words:
     walk, writer, spec, (at,) = place.walk, store.writer, store.spec, place.at
     m.submodules.sparse = sparse = SparseWalk(spec, len(at), store.depth // walk.unit)
     chunks, rows = sparse.walk, spec.groups * spec.scan_words // walk.unit
-    walked = Signal.like(writer.rows)  # as ``rows``, for the walk, which runs before what is handed out
-    m.d.sync += walked.eq(walked + writer.row_done - Mux(walk.row_ends, walk.freed, 0))
     row = row_counter(m, rows, spec.scans, walk.moves, walk.ends["ky"], "row")
     data = store.ring([sparse.o.payload.at], walk)
     m.d.comb += [
         sparse.write.en.eq(writer.written),
         sparse.write.at.eq(Cat(writer.cell, writer.slot)),
         sparse.write.event.eq(store.i.payload.any()),
-        chunks.valid.eq(walked >= walk.wait),
+        chunks.valid.eq(walk.rows.there(writer.row_done)),
         walk.moves.eq(chunks.valid & chunks.ready),
         chunks.payload.at.eq(at),
         chunks.payload.row.eq(row),
         chunks.payload.last.eq(walk.ending),
         chunks.payload.first.eq(walk.first_scan),
         chunks.payload.final.eq(walk.final),
-        chunks.payload.freed.eq(Mux(walk.row_ends, walk.freed, 0)),
+        chunks.payload.freed.eq(Mux(walk.row_ends, walk.rows.freed, 0)),
         sparse.taken.eq(flags.taken),
         sparse.hold.eq(flags.hold),
         flags.scanned.eq(sparse.scanned),

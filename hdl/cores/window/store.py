@@ -109,13 +109,12 @@ class Store:
         first = Signal(range(spec.rows))
         inner = Signal(spec.kernel[0])
         apart = spec.dilation[0]
-        with m.Switch(walk.over):
+        with m.Switch(walk.rows.over):
             for count in sorted({row.above * apart - row.offset for row in spec.row_plan}):
                 with m.Case(count):
                     slots = [(k - count) % spec.rows for k in range(spec.rows)]
                     m.d.comb += first.eq(selected(m, place.base, slots, f"first_{count}"))
-        frame = ((k >= walk.above) & (k < walk.above + walk.inside) for k in range(spec.kernel[0]))
-        m.d.comb += inner.eq(Cat(frame))
+        m.d.comb += inner.eq(walk.rows.inside)
         first_later, inner_later = self.delayed(first, "first"), self.delayed(inner, "inner")
         found = [[self._row(k, bank, cell, walk) for k in range(spec.rows)] for bank, cell in enumerate(place.cells)]
         if spec.turned_first:

@@ -11,7 +11,7 @@ from amaranth import *
 from ...memory.rom import selected
 from ...streams.counter import counter
 from .banks import taps
-from .geometry import RowPlan
+from .plan import Rows
 from .spec import WindowSpec
 
 __all__ = ["Place", "Walk"]
@@ -21,11 +21,9 @@ class Walk:
     """The loops of a walk, which goes on where ``moves``, which the reader drives.
 
     Attributes: ``unit``, words that it walks over at once; ``value``, ``at_end``, ``ends``, of each loop by its name:
-    its counter, whether that is in its last state, and whether it starts anew after this cycle; ``above``, ``inside``,
-    ``wait``, ``freed``, ``offset``, what the output row needs of the ring (``RowPlan``); ``over``, rows of the frame
-    that its first kernel row is above the first one that is not freed; ``row_ends``, whether it ends with this
-    cycle; and of the word: ``ending``, the last of a scan; ``first_scan``, of the first scan of a result; ``final``,
-    the last of a result.
+    its counter, whether that is in its last state, and whether it starts anew after this cycle; ``rows``, what the
+    output row needs of the ring; ``row_ends``, whether it ends with this cycle; and of the word: ``ending``, the last
+    of a scan; ``first_scan``, of the first scan of a result; ``final``, the last of a result.
     """
 
     def __init__(self, m: Module, spec: WindowSpec) -> None:
@@ -33,18 +31,13 @@ class Walk:
         self.unit = spec.chunk or 1
         self.moves = Signal()
         self.row_ends = Signal()
-        y, _ = counter(m, spec.o_size[0], self.row_ends, "y")
-        plan = (selected(m, y, [row[k] for row in spec.row_plan], name) for k, name in enumerate(RowPlan._fields))
-        self.above, self.inside, self.wait, self.freed, self.offset = plan
-        self.over = self.above
-        if spec.dilation[0] > 1:
-            self.over = selected(m, y, [row.above * spec.dilation[0] - row.offset for row in spec.row_plan], "over")
+        self.rows = Rows(m, spec, self.row_ends)
         self.value: dict[str, Value] = {}
         self.at_end: dict[str, Value] = {}
         self.ends: dict[str, Value] = {}
         inner: Value = self.moves
         for name, count in _loops(spec, self.unit):
-            self.value[name], self.at_end[name] = counter(m, count, inner, name)
+            self.value[name], self.at_end[name] = counter(m, count, inner, name, early=True)
             self.ends[name] = Signal(name=f"{name}_ends")
             m.d.comb += self.ends[name].eq(inner & self.at_end[name])
             inner = self.ends[name]
@@ -103,12 +96,9 @@ class Place:
         if spec.pixels > 1:
             hop = self._hop(m)
         elif beside > walk.unit and hop > 1:
-            hop = Mux(counter(m, beside // walk.unit, walk.moves, "part")[1], hop, 1)
+            hop = Mux(counter(m, beside // walk.unit, walk.moves, "part", early=True)[1], hop, 1)
         in_frame = Signal()
-        ky = walk.value["ky"]
-        over, under = spec.padding[0]
-        below = ky < walk.above + walk.inside
-        m.d.comb += in_frame.eq((ky >= walk.above) & below if over else below if under else 1)
+        m.d.comb += in_frame.eq(walk.rows.inside.bit_select(walk.value["ky"], 1) if any(spec.padding[0]) else 1)
         with m.If(walk.moves):
             m.d.sync += cell.eq(cell + hop)
             if further is not None:
@@ -134,13 +124,13 @@ class Place:
             highest = spec.rows - 1 + max(row.freed for row in spec.row_plan)
             ahead = Signal(range(highest + 1))
             onward = Signal.like(self.base)
-            m.d.comb += [ahead.eq(self.base + walk.freed), onward.eq(_wrapped(m, ahead, highest, spec.rows))]
+            m.d.comb += [ahead.eq(self.base + walk.rows.freed), onward.eq(_wrapped(m, ahead, highest, spec.rows))]
             m.d.sync += [start.eq(0), cell.eq(0), self.base.eq(onward), self.slot.eq(onward)]
             if further is not None:
                 m.d.sync += further.eq(apart)
         if any(row.offset for row in spec.row_plan):
             beyond = Signal(range(2 * spec.rows - 1))  # the first kernel row in the frame is not the first row there
-            m.d.comb += beyond.eq(self.slot + walk.offset)
+            m.d.comb += beyond.eq(self.slot + walk.rows.offset)
             self.slot = Mux(beyond >= spec.rows, beyond - spec.rows, beyond)[: len(self.slot)]
         if any(spec.padding[0]) and not spec.columns:
             self.slot = Mux(in_frame, self.slot, spec.rows)  # a slot that is never written

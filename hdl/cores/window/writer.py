@@ -15,31 +15,37 @@ __all__ = ["Writer"]
 class Writer:
     """Takes the words of ``i`` wherever a row slot is free.
 
-    Attributes: ``rows``, the complete rows that are still needed; ``done_with``, rows that are not needed any more
-    after this cycle, which the reader drives; ``written``, whether a word goes to cell ``cell`` of row slot ``slot``
-    of bank ``bank``; ``row_done``, whether it is the last of its row.
+    Attributes: ``done_with``, rows that are not needed any more after this cycle, which the reader drives;
+    ``written``, whether a word goes to cell ``cell`` of row slot ``slot`` of bank ``bank``; ``row_done``, whether it is
+    the last of its row.
     """
 
     def __init__(self, m: Module, spec: WindowSpec, i: stream.Interface) -> None:
-        first, last = (place_of(spec, spec.padding[1][0] + column) for column in (0, spec.width - 1))
+        first = place_of(spec, spec.padding[1][0])
         begin = first[1] * spec.pixel_words
-        self.rows = Signal(range(spec.rows + 1))
         self.done_with = Signal(range(max(row.freed for row in spec.row_plan) + 1))
         self.row_done = Signal()
         self.slot, _ = counter(m, spec.rows, self.row_done, "w_slot")
         self.cell = Signal(range(spec.cells), init=begin, name="w_cell")
         self.bank = Signal(range(spec.pixels), init=first[0], name="w_bank")
         self.written = Signal()
-        # Of a power of two of row slots the highest bit says that all are full: ready then comes without logic.
-        free = ~self.rows[-1] if spec.rows & (spec.rows - 1) == 0 else self.rows != spec.rows
-        ends = self.cell == (last[1] + 1) * spec.pixel_words - 1
+        # The complete rows that are still needed, and as many as make the highest bit say that all slots are full.
+        full = 1 << (spec.rows - 1).bit_length()
+        rows = Signal(range(full + 1), init=full - spec.rows, name="rows")
+        m.d.sync += rows.eq(rows + self.row_done - self.done_with)
+        last = Signal(name="w_last") if spec.row_words > 1 else Const(1, 1)  # the word is the last of its row
         m.d.comb += [
-            i.ready.eq(free),
+            i.ready.eq(~rows[-1]),
             self.written.eq(i.valid & i.ready),
-            self.row_done.eq(self.written & ends & (self.bank == last[0] if spec.pixels > 1 else 1)),
+            self.row_done.eq(self.written & last),
         ]
         with m.If(self.written):
             m.d.sync += self.cell.eq(self.cell + 1)
+            if spec.row_words > 1:
+                column, word = divmod(spec.row_words - 2, spec.pixel_words)
+                bank, place = place_of(spec, spec.padding[1][0] + column)
+                before_last = self.cell == place * spec.pixel_words + word
+                m.d.sync += last.eq(before_last & (self.bank == bank) if spec.pixels > 1 else before_last)
             if spec.pixels > 1:
                 self._next_bank(m, spec)
         with m.If(self.row_done):
