@@ -103,8 +103,8 @@ def readout(lanes: int, bias: list[int]) -> ReadoutSpec:
 
 
 def quantiser(bias: list[int], shift: list[int], lo: int, hi: int) -> RequantSpec:
-    form = WordFormat(2, 1, -150, 200)
-    return RequantSpec(bias=np.array(bias), shift=np.array(shift), lo=lo, hi=hi, i_format=form, ranges=RANGES)
+    form, ranges = WordFormat(2, 1, -150, 200), np.tile([-150, 200], (len(bias), 1))
+    return RequantSpec(bias=np.array(bias), shift=np.array(shift), lo=lo, hi=hi, i_format=form, ranges=ranges)
 
 
 RANGES = np.tile([-150, 200], (4, 1))
@@ -144,6 +144,7 @@ EXACT: dict[str, dict[str, Any]] = {
         "bias": quantiser([5, -9, 0, 100], [0, 1, 2, 7], -7, 7),
         "few results": quantiser([5, -9, 0, 100], [6, 5, 6, 5], 0, 15),
         "two's complement": quantiser([5, -9, 0, 100], [0, 1, 2, 4], -8, 7),
+        "many groups": quantiser([*range(-17, 19)], [0, 2, 1] * 12, -7, 7),
     },
     "serialiser": {"two": SerialiserSpec(WordFormat(4, 2, -5, 9), 2), "one": SerialiserSpec(WordFormat(4, 1, 0, 1), 1)},
     "synapse": {

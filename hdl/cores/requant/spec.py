@@ -9,19 +9,26 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ...bounds import reaches, whole
-from ...cost.parts import Parts, bits_of, index_bits
+from ...cost.parts import Parts, bits_of
+from ...memory.columns import columns_of_bits
 from ...streams.words import WordFormat
 from ..protocol import CoreSpec
 
 if TYPE_CHECKING:
     from .core import Requantiser
 
-__all__ = ["RequantSpec", "exponent"]
+__all__ = ["RequantSpec", "split"]
 
 
-def exponent(value: int) -> int | None:
-    """k of a ``value`` 2^k, 0 of zero, None of any other: bounds of ranges that bits can be tested for."""
-    return None if value < 0 or value & (value - 1) else max(0, value.bit_length() - 1)
+AHEAD = 16
+"""Groups up to which a constant is a LUT a bit: of more it is looked up while the group before is there."""
+
+
+def split(value: int) -> tuple[int, int]:
+    """The least k with ``value`` <= 2^k, and 2^k - ``value``: a comparison with it is a test of the bits from k on and,
+    where they are different, a comparison of those below."""
+    bits = max(0, value - 1).bit_length()
+    return bits, (1 << bits) - value
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,6 +81,21 @@ class RequantSpec(CoreSpec):
         """Cycles from a current word to its values: one for the subtraction, if there is one, one for the rest."""
         return 2 if self.bias.any() else 1
 
+    @property
+    def ahead(self) -> bool:
+        """Whether constants are looked up while the group before theirs is there."""
+        return self.groups > AHEAD
+
+    @property
+    def biases(self) -> list[list[int]]:
+        """What each lane subtracts, group by group."""
+        return self.bias.reshape(self.groups, self.outputs).T.tolist()
+
+    def ways(self, lane: int) -> tuple[list[int], list[int]]:
+        """The shifts of a lane, each once, and which of them it is, group by group."""
+        shifts, which = np.unique(self.shift[lane :: self.outputs], return_inverse=True)
+        return shifts.tolist(), which.tolist()
+
     @cached_property
     def differences(self) -> np.ndarray:
         """Range (Co, 2) of a - bias."""
@@ -95,10 +117,13 @@ class RequantSpec(CoreSpec):
         if self.bias.any():
             # Bits that nothing reads.
             dropped = np.clip(self.shift.reshape(self.groups, self.outputs).min(0), 0, bits - 1)
-            several = (self.shift.reshape(self.groups, self.outputs) != self.shift[: self.outputs]).any()
-            parts.registers((bits - dropped).sum() + 1 + (index_bits(self.groups) if several else 0))
+            parts.registers((bits - dropped).sum() + 1)
             parts.adders(bits, "quantiser adder")
             parts.table(self.groups, int(bits.sum()))
+            if self.ahead:
+                parts.registers(len(columns_of_bits(self.biases)))
+        if self.bias.any() or self.ahead:
+            parts.registers(len(columns_of_bits(self.ways(lane)[1] for lane in range(self.outputs))))
         shifts = self.shift.reshape(self.groups, self.outputs)
         least = shifts.min(0)
         low, high = (
@@ -112,19 +137,22 @@ class RequantSpec(CoreSpec):
         for lane in range(self.outputs):
             ways = len(np.unique(shifts[:, lane]))
             parts.mux(ways, int(shifted[lane]))
-        self._test(parts, shifted[high > self.hi], exponent(self.hi + 1))
+        self._test(parts, shifted[high > self.hi], self.hi + 1)
         if self.lo:
-            self._test(parts, shifted[low < self.lo], exponent(-self.lo))
+            self._test(parts, shifted[low < self.lo], -self.lo)
         parts.logic["clamp"] += int(((low < self.lo) | (high > self.hi)).sum()) * self.o_format.bits
         return parts
 
     @staticmethod
-    def _test(parts: Parts, bits: np.ndarray, power: int | None) -> None:
-        """A test of shifted values of so many ``bits`` against a bound: of bits from ``power`` on, or a comparison."""
-        if power is None:
+    def _test(parts: Parts, bits: np.ndarray, bound: int) -> None:
+        """A test of shifted values of so many ``bits`` against ``bound``."""
+        if bound < 0:
             parts.adders(bits, "clamp test")
-        else:
-            parts.logic["clamp of bits"] += int((-(-(bits - power) // 3)).sum())
+            return
+        low, rest = split(bound)
+        parts.logic["clamp of bits"] += int((-(-(bits - low) // 3)).sum())
+        if rest:
+            parts.adders(np.full_like(bits, low), "clamp test")
 
     def unread(self, behind: int) -> int:
         """Without a subtraction, the low bits of the currents that every channel of a lane shifts out."""

@@ -6,6 +6,7 @@ from math import gcd
 from typing import TYPE_CHECKING
 
 from ...cost.parts import Parts, index_bits
+from ...memory.columns import columns_of_bits
 from ...memory.style import memory_style
 from ...streams.words import bits_for
 from .banks import taps
@@ -112,14 +113,11 @@ def _rows(spec: WindowSpec, parts: Parts) -> None:
     figures = [further, [row.freed for row in plan], [row.offset for row in plan]]
     if spec.columns:
         figures.append([row.above * spec.dilation[0] - row.offset for row in plan])
-    columns = {tuple(int(row.above <= k < row.above + row.inside) for row in plan) for k in range(spec.kernel[0])}
-    for values in figures:
-        bits, _ = bits_for(min(values), max(values))
-        columns |= {tuple(value >> bit & 1 for value in values) for bit in range(bits)}
-    for column in columns:  # equal ones are one
-        if len(set(column)) > 1:
-            parts.table(len(plan), 1)
-            parts.registers(1)
+    for k in range(spec.kernel[0]):
+        figures.append([int(row.above <= k < row.above + row.inside) for row in plan])
+    columns = len(columns_of_bits(figures))
+    parts.table(len(plan), columns)
+    parts.registers(columns)
     waits = [row.wait for row in plan]
     bits = bits_for(-max(waits), spec.rows - min(waits))[0]
     parts.registers(bits)

@@ -1,0 +1,55 @@
+"""Constants that change with a counter, out of flip-flops: one for every bit that is not the same in all of them, and
+one for bits that are equal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from amaranth import *
+
+from ..streams.words import bits_for
+from .rom import selected
+
+__all__ = ["Columns", "columns_of_bits"]
+
+Column = tuple[int, ...]
+"""One bit of the constants."""
+
+
+class Columns:
+    """Constants that ``index`` chooses. With ``moves`` they are looked up ahead: ``index`` goes from one state to the
+    next where ``moves``, and back to the first at the end. Without it they come a cycle later."""
+
+    def __init__(self, m: Module, index: Value, moves: Value | None = None) -> None:
+        self._m, self._index, self._moves = m, index, moves
+        self._found: dict[Column, Signal] = {}
+
+    def value(self, values: Sequence[int], name: str, bits: int | None = None) -> Value:
+        """The one of ``values`` that is chosen; of ``bits`` and no sign where these are given."""
+        signed = bits is None and min(values) < 0
+        found = Cat(self._bit(c, f"{name}_{k}") for k, c in enumerate(_split(values, bits)))
+        return found.as_signed() if signed else found
+
+    def _bit(self, column: Column, name: str) -> Value:
+        if len(set(column)) == 1:
+            return Const(column[0], 1)
+        if column not in self._found:
+            m = self._m
+            if self._moves is None:
+                self._found[column] = found = Signal(name=name)
+                m.d.sync += found.eq(selected(m, self._index, column, f"{name}_now"))
+            else:
+                self._found[column] = found = Signal(init=column[0], name=name)
+                with m.If(self._moves):
+                    m.d.sync += found.eq(selected(m, self._index, [*column[1:], column[0]], f"{name}_next"))
+        return self._found[column]
+
+
+def columns_of_bits(several: Iterable[Sequence[int]]) -> set[Column]:
+    """The bits that :class:`Columns` keeps for ``several`` constants: what a register is there for."""
+    return {column for values in several for column in _split(values, None) if len(set(column)) > 1}
+
+
+def _split(values: Sequence[int], bits: int | None) -> list[Column]:
+    width = bits_for(min(values), max(values))[0] if bits is None else bits
+    return [tuple(int(value) >> bit & 1 for value in values) for bit in range(width)]
