@@ -81,7 +81,8 @@ class Run:
 
 
 def run(spec: MergeSpec, currents: list[int], skip: list[int], pauses: tuple[float, float, float]) -> Run:
-    """Feed the shortcut with pauses; announce a result once it is not held, its currents behind it."""
+    """Feed the shortcut with pauses; announce a result once it is not held, two cycles behind the one before or more,
+    its currents behind it."""
     core, rng, found = Merge(spec), np.random.default_rng(5), Run([], [], [], [], [], [])
     each = spec.result_words * spec.scans
 
@@ -92,7 +93,7 @@ def run(spec: MergeSpec, currents: list[int], skip: list[int], pauses: tuple[flo
                 found.held.append(cycle)
             due = len(found.scanned) * each - len(found.went)
             begins = not held and due < 2 * each and len(found.scanned) * each < len(currents) \
-                and rng.random() >= pauses[1]  # fmt: skip
+                and cycle - 1 not in found.scanned[-1:] and rng.random() >= pauses[1]  # fmt: skip
             ctx.set(core.scanned, begins)
             moves = due > 0 and rng.random() >= pauses[2]
             ctx.set(core.i.valid, moves)

@@ -14,17 +14,19 @@ from amaranth import *
 from amaranth.lib import stream
 
 from ...cost.parts import Parts, index_bits
-from ...memory.ram import ram
+from ...memory.ram import block_ram, ram
 from ...memory.rom import UNCHECKED, selected
 from ...memory.style import memory_style
-from ...streams.blocks import Blocks, pixel_counter
+from ...streams.blocks import pixel_counter
 from ...streams.counter import counter
 from ...streams.law import Link
+from ...streams.words import bits_for, shape_for
+from ...verilog.library import Library, is_asic
 
 if TYPE_CHECKING:
     from .spec import MergeSpec
 
-__all__ = ["BlockShortcutLaw", "block_memory", "block_memory_parts"]
+__all__ = ["BlockShortcutLaw", "block_memory", "block_memory_parts", "memory_depth"]
 
 
 def _through(spec: MergeSpec, pixels: int) -> list[int]:
@@ -38,15 +40,15 @@ def _through(spec: MergeSpec, pixels: int) -> list[int]:
     return [(before + (end - first) // lanes) * taken for end, taken in zip(ends, takes, strict=True)]
 
 
-class _Memory:
-    """The memory of ``spec``: an address is slot, pixel and word side by side."""
+def memory_depth(spec: MergeSpec) -> int:
+    """Words of the memory: an address is slot, pixel and word side by side."""
+    blocks = spec.of_blocks
+    word, pixel = index_bits(spec.words), index_bits(blocks.pixels)
+    return ((_slots(spec) - 1) << (word + pixel)) + ((blocks.pixels - 1) << word) + spec.words
 
-    def __init__(self, spec: MergeSpec) -> None:
-        self.blocks: Blocks = spec.of_blocks
-        self.slots = spec.slots // (self.blocks.pixels * spec.words)
-        word, pixel = index_bits(spec.words), index_bits(self.blocks.pixels)
-        self.depth = ((self.slots - 1) << (word + pixel)) + ((self.blocks.pixels - 1) << word) + spec.words
-        self.style = memory_style(self.depth, spec.shortcut_format.width)
+
+def _slots(spec: MergeSpec) -> int:
+    return spec.slots // (spec.of_blocks.pixels * spec.words)
 
 
 def block_memory(
@@ -58,24 +60,30 @@ def block_memory(
     moves: Value,
     scanned: Value,
     hold: Signal,
-) -> Value:
-    """Take the words of ``skip``; return, one cycle later, that for current word ``group`` of a block, of which the
-    next one comes where ``moves``. Drives ``hold``: words of the next result are not there, whose first scan ends where
-    ``scanned``."""
-    memory, blocks = _Memory(spec), spec.of_blocks
-    slots, width = memory.slots, spec.shortcut_format.width
-    write, read = ram(m, platform, width, memory.depth, {"ram_style": memory.style} | UNCHECKED)
-    # What comes: word, pixel, slot.
+) -> tuple[Value, bool]:
+    """Take the words of ``skip``; return that for current word ``group`` of a block, of which the next one comes where
+    ``moves``, and whether it comes two cycles later, out of the registers of block RAMs, and not one. Drives ``hold``:
+    words of the next result are not there, whose first scan ends where ``scanned``."""
+    blocks, slots = spec.of_blocks, _slots(spec)
+    width, depth = spec.shortcut_format.width, memory_depth(spec)
+    late = spec.built_in and isinstance(platform, Library) and not is_asic(platform)
+    if late and isinstance(platform, Library):
+        write, read = block_ram(m, platform, width, depth)
+    else:
+        write, read = ram(m, platform, width, depth, {"ram_style": memory_style(depth, width)} | UNCHECKED)
+        m.d.comb += read.en.eq(1)
+    # What comes: word, pixel, slot. ``used`` counts the slots, and as many as make its highest bit say that all are.
     word, last_word = counter(m, spec.words, write.en, "in_word")
-    done, freed, begins = Signal(name="block_done"), Signal(name="block_freed"), Signal(name="block_begins")
+    done, freed = Signal(name="block_done"), Signal(name="block_freed")
     pixel = pixel_counter(m, blocks, write.en & last_word, done, "in")
     slot, _ = counter(m, slots, done, "in_slot")
-    used = Signal(range(slots + 1), name="slots_used")
-    m.d.sync += used.eq(used + begins - freed)
-    at_first = Cat(word == 0, pixel == 0).all()
+    full = 1 << (slots - 1).bit_length()
+    used, begins = Signal(range(full + 1), init=full - slots, name="slots_used"), Signal(init=1, name="begins")
+    with m.If(write.en):
+        m.d.sync += begins.eq(done)
+    m.d.sync += used.eq(used + (write.en & begins) - freed)
     m.d.comb += [
-        skip.ready.eq(~at_first | (used != slots)),
-        begins.eq(write.en & at_first),
+        skip.ready.eq(~begins | ~used[-1]),
         write.en.eq(skip.valid & skip.ready),
         write.data.eq(skip.payload),
         write.addr.eq(Cat(word, pixel, slot)),
@@ -88,34 +96,52 @@ def block_memory(
     out_slot, _ = counter(m, slots, freed, "out_slot")
     word_at = selected(m, group, places, "word_at")[: index_bits(spec.words)]
     pixel_at = selected(m, group, of_pixel, "pixel_at")[: index_bits(blocks.pixels)]
-    m.d.comb += [read.en.eq(1), read.addr.eq(Cat(word_at, pixel_at, out_slot))]
-    # Whether the words of the next result are there.
+    m.d.comb += read.addr.eq(Cat(word_at, pixel_at, out_slot))
+    _stock(m, spec, write.en, scanned, hold)
+    return read.data, late
+
+
+def _stock(m: Module, spec: MergeSpec, comes: Value, scanned: Value, hold: Signal) -> None:
+    """Count the words of the block that is scanned, and of those behind it, less what its next result needs: ``hold``
+    is the sign. By how much it falls is known long before, for results lie several cycles apart."""
+    blocks = spec.of_blocks
     result, last_result = counter(m, blocks.groups, scanned, "result")
-    ends = scanned & last_result
-    _, last_block = counter(m, blocks.count if blocks.last < blocks.pixels else 1, ends, "scanned_block")
-    arrived = Signal(range(slots * blocks.pixels * spec.words + 1))
-    need, whole = Signal.like(arrived, name="need"), Signal.like(arrived, name="whole")
-    full = selected(m, result, _through(spec, blocks.pixels), "need_of_block")
-    rest = selected(m, result, _through(spec, blocks.last), "need_of_last")
-    ragged = blocks.last < blocks.pixels
-    m.d.comb += [
-        need.eq(Mux(last_block, rest, full) if ragged else full),
-        whole.eq(spec.words * (Mux(last_block, blocks.last, blocks.pixels) if ragged else blocks.pixels)),
-        hold.eq(arrived < need),
+    needs, falls = list[list[int]](), list[Value]()
+    for name, pixels in (("full", blocks.pixels), ("rest", blocks.last)):
+        need = _through(spec, pixels)
+        needs.append(need)
+        steps = [b - a for a, b in zip(need, [*need[1:], pixels * spec.words], strict=True)]
+        falls.append(selected(m, result, steps, f"falls_{name}"))
+    block, last_block = counter(m, blocks.count, scanned & last_result, "scanned_block")
+    next_last = block == blocks.count - 2 if blocks.count > 1 else Const(1, 1)
+    begin = Mux(next_last, needs[1][0], needs[0][0]) if blocks.last < blocks.pixels else needs[0][0]
+    fall = Mux(last_block, falls[1], falls[0]) if blocks.last < blocks.pixels else falls[0]
+    most, whole = max(max(need) for need in needs), blocks.pixels * spec.words
+    stock = Signal(shape_for(-most, spec.slots), init=-needs[blocks.count == 1][0], name="stock")
+    falling = Signal(shape_for(-most, whole + most), name="falling")
+    m.d.sync += [
+        falling.eq(fall + Mux(last_result, begin, 0)),
+        stock.eq(stock + comes - Mux(scanned, falling, 0)),
     ]
-    m.d.sync += arrived.eq(arrived + write.en - Mux(ends, whole, 0))
-    return read.data
+    m.d.comb += hold.eq(stock[-1])
 
 
 def block_memory_parts(spec: MergeSpec, parts: Parts) -> None:
     """What :func:`block_memory` is made of."""
-    memory, blocks = _Memory(spec), spec.of_blocks
-    parts.memory(memory.depth, spec.shortcut_format.width, memory.style)
-    levels = memory.slots.bit_length() + (memory.slots * blocks.pixels * spec.words).bit_length()
-    parts.registers(levels)
-    parts.logic["level bit"] += levels
+    blocks, slots, width, depth = spec.of_blocks, _slots(spec), spec.shortcut_format.width, memory_depth(spec)
+    if spec.built_in:
+        parts.block_ram(depth, width)
+    else:
+        parts.memory(depth, width, memory_style(depth, width))
+    needs = [_through(spec, pixels) for pixels in (blocks.pixels, blocks.last)]
+    most, whole = max(max(need) for need in needs), blocks.pixels * spec.words
+    stock, falling = bits_for(-most, spec.slots)[0], bits_for(-most, whole + most)[0]
+    parts.registers(slots.bit_length() + 1 + stock + falling)
+    parts.logic["level bit"] += slots.bit_length() + stock
+    for need in needs:
+        parts.table(len(need), falling)
     ragged = blocks.count if blocks.last < blocks.pixels else 1
-    for count in (spec.words, blocks.pixels, memory.slots, memory.slots, blocks.groups, ragged, ragged):
+    for count in (spec.words, blocks.pixels, slots, slots, blocks.groups, ragged, ragged):
         parts.counter(count)
 
 

@@ -11,11 +11,13 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ...memory.ram import ram
+from ...memory.columns import Columns
+from ...memory.ram import block_ram, ram
 from ...memory.rom import UNCHECKED, selected
 from ...memory.style import memory_style
 from ...streams.counter import counter
 from ...streams.words import shape_for
+from ...verilog.library import Library, is_asic
 from ..synapse.adders import Addend, tree
 from .blocks import block_memory
 from .spec import MergeSpec
@@ -64,14 +66,15 @@ class Merge(wiring.Component):
         m.d.comb += neuron_ends.eq(self.i.valid & last_scan)
         group, _ = counter(m, spec.groups, neuron_ends, "group")
         if spec.blocks is not None:
-            word = block_memory(m, platform, spec, self.skip, group, neuron_ends, self.scanned, self.hold)
+            word, late = block_memory(m, platform, spec, self.skip, group, neuron_ends, self.scanned, self.hold)
         else:
-            word = self._fifo(m, platform, neuron_ends & selected(m, group, [int(t) for t in spec.takes], "takes"))
+            takes = neuron_ends & selected(m, group, [int(t) for t in spec.takes], "takes")
+            word, late = self._fifo(m, platform, takes)
 
         # The word comes out of its memory in the next cycle and out of a register in the one after.
         group_1, scan_1 = self._later(m, group, "group_1"), self._later(m, scan, "scan_1")
         lanes = [word[k * skip.element_bits :][: skip.element_bits] for k in range(skip.lanes)]
-        multiplicands = [self._steps(m, lane, scan_1, k) for k, lane in enumerate(lanes)]
+        multiplicands = [self._steps(m, lane, scan_1, k, late) for k, lane in enumerate(lanes)]
         gains = []
         for k in range(form.lanes):
             gain = selected(m, group_1, spec.gain[k :: form.lanes].tolist(), f"gain_{k}")
@@ -98,38 +101,47 @@ class Merge(wiring.Component):
         m.d.comb += self.o.payload.eq(Cat(sums))
         return m
 
-    def _fifo(self, m: Module, platform: object, fetches: Value) -> Value:
-        """The words of the shortcut in a memory; return the word fetched, one cycle later. ``level`` counts the words
-        in it, ``stock`` those of them that are not yet promised to a result."""
-        spec = self.spec
-        style = {"ram_style": memory_style(spec.slots, spec.shortcut_format.width)} | UNCHECKED
-        write, read = ram(m, platform, spec.shortcut_format.width, spec.slots, style)
-        level = Signal(range(spec.slots + 1))
-        stock = Signal(range(spec.slots + 1))
+    def _fifo(self, m: Module, platform: object, fetches: Value) -> tuple[Value, bool]:
+        """The words of the shortcut in a memory; return the word fetched, and whether it comes two cycles later, out of
+        the registers of block RAMs, and not one. ``level`` counts the words in it, and as many as make its highest bit
+        say that it is full; ``stock``, those that are not promised to a result, less what the next one needs."""
+        spec, width = self.spec, self.spec.shortcut_format.width
+        late = spec.built_in and isinstance(platform, Library) and not is_asic(platform)
+        if late and isinstance(platform, Library):
+            write, read = block_ram(m, platform, width, spec.slots)
+        else:
+            style = {"ram_style": memory_style(spec.slots, width)} | UNCHECKED
+            write, read = ram(m, platform, width, spec.slots, style)
+            m.d.comb += read.en.eq(1)
+        full = 1 << (spec.slots - 1).bit_length()
+        level = Signal(range(full + 1), init=full - spec.slots)
+        stock = Signal(spec.stock, init=-spec.needs[0])
         fetch = Signal()
         m.d.comb += [
             fetch.eq(fetches),
-            self.skip.ready.eq(level != spec.slots),
+            self.skip.ready.eq(~level[-1]),
             write.en.eq(self.skip.valid & self.skip.ready),
             write.data.eq(self.skip.payload),
             write.addr.eq(counter(m, spec.slots, write.en, "write_at")[0]),
-            read.en.eq(1),
             read.addr.eq(counter(m, spec.slots, fetch, "read_at")[0]),
         ]
         result, _ = counter(m, len(spec.needs), self.scanned, "result")
-        need = selected(m, result, spec.needs, "need")
-        m.d.comb += self.hold.eq(stock < need)
-        m.d.sync += [level.eq(level + write.en - fetch), stock.eq(stock + write.en - Mux(self.scanned, need, 0))]
-        return read.data
+        following = Columns(m, result, self.scanned).value([*spec.needs[1:], spec.needs[0]], "following")
+        m.d.comb += self.hold.eq(stock[-1])
+        m.d.sync += [level.eq(level + write.en - fetch), stock.eq(stock + write.en - Mux(self.scanned, following, 0))]
+        return read.data, late
 
-    def _steps(self, m: Module, lane: Value, scan: Value, k: int) -> list[Value]:
-        """The multiplicands of a lane, registered: its steps, those of this scan, or their sum."""
+    def _steps(self, m: Module, lane: Value, scan: Value, k: int, late: bool) -> list[Value]:
+        """The multiplicands of a lane, registered as they are where they are not ``late``: its steps, those of this
+        scan, or their sum."""
         spec, form = self.spec, self.spec.shortcut_format
         shown = form.steps // spec.scans if form.steps > 1 else 1
         if form.steps > 1 and spec.scans > 1:
             lane = lane.word_select(scan, shown * form.bits)
         steps = [lane.word_select(t, form.bits) for t in range(shown)]
         steps = [s.as_signed() if form.signed else s for s in steps]
+        if late:
+            return steps
         found = []
         for t, value in enumerate([sum(steps, Const(0))] if spec.sums else steps):
             found.append(Signal(shape_for(*spec.element), name=f"x_{k}_{t}"))

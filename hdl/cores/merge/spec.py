@@ -8,16 +8,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from amaranth import Shape
 
 from ...bounds import largest, reaches, whole
+from ...cost.memory import mapped
 from ...cost.parts import Parts, bits_of, index_bits
-from ...memory.style import memory_style
+from ...memory.columns import columns_of_bits
+from ...memory.style import BLOCK_RAM, memory_style
 from ...streams.blocks import Blocks
 from ...streams.law import Link
-from ...streams.words import WordFormat, bits_for
+from ...streams.words import WordFormat, bits_for, shape_for
 from ..protocol import CoreSpec
 from ..synapse.trees import levels
-from .blocks import BlockShortcutLaw, block_memory_parts
+from .blocks import BlockShortcutLaw, block_memory_parts, memory_depth
 from .law import ShortcutLaw
 
 if TYPE_CHECKING:
@@ -134,6 +137,24 @@ class MergeSpec(CoreSpec):
         return self.scans == 1 and self.i_format.steps == 1 and self.shortcut_format.steps > 1
 
     @property
+    def stock(self) -> Shape:
+        """That of the words which wait for no result, less those that the next one needs."""
+        return shape_for(-max(self.needs), self.slots - min(self.needs))
+
+    @property
+    def built_in(self) -> bool:
+        """Whether words come out of the registers of block RAMs: where they are multiplicands as they are, and such a
+        memory takes no more block RAMs than others."""
+        form, width = self.shortcut_format, self.shortcut_format.width
+        plain = not self.sums and (form.steps == 1 or self.scans == 1)
+        depth = self.slots if self.blocks is None else memory_depth(self)
+        if not plain or depth > BLOCK_RAM or memory_style(depth, width) != "block":
+            return False
+        own = Parts()
+        own.block_ram(depth, width)
+        return own.ebr <= mapped(depth, width, "block").ebr
+
+    @property
     def element(self) -> tuple[int, int]:
         """Range of one multiplicand: a time step of the shortcut, or the sum of its time steps."""
         return _element(self.shortcut_format, self.sums)
@@ -185,22 +206,18 @@ class MergeSpec(CoreSpec):
         parts = Parts()
         form, skip = self.i_format, self.shortcut_format
         parts.logic["merge"] += 1
+        parts.counter(self.groups)
+        parts.counter(self.scans)
         if self.blocks is not None:
             block_memory_parts(self, parts)
-            parts.counter(self.groups)
         else:
-            parts.memory(self.slots, skip.width, memory_style(self.slots, skip.width))
-            level = self.slots.bit_length()
-            parts.registers(2 * level)
-            parts.logic["level bit"] += 2 * level
-            for count in (self.slots, self.slots, self.groups, self.scans, len(self.needs)):
-                parts.counter(count)
+            self._memory(parts)
         parts.registers(2 + self.depth_of_products + 1)  # valid
         parts.registers((2 + self.depth_of_products) * form.width)  # the currents wait
         bits = bits_for(*self.element)[0]
         shown = skip.steps // self.scans if skip.steps > 1 else 1
         products = 1 if self.sums else shown
-        parts.registers(form.lanes * products * bits)
+        parts.registers(0 if self.built_in else form.lanes * products * bits)
         if self.sums:
             parts.logic["count of values"] += form.lanes * (skip.steps - 1) * bits
         elif self.scans > 1 and skip.steps > 1:
@@ -211,6 +228,22 @@ class MergeSpec(CoreSpec):
         parts.registers(form.lanes * form.steps * out)
         parts.adders(np.full(form.lanes * form.steps, out), "merge adder")
         return parts
+
+    def _memory(self, parts: Parts) -> None:
+        """The FIFO of the shortcut."""
+        skip = self.shortcut_format
+        if self.built_in:
+            parts.block_ram(self.slots, skip.width)
+        else:
+            parts.memory(self.slots, skip.width, memory_style(self.slots, skip.width))
+        level = (self.slots - 1).bit_length() + 1 + self.stock.width
+        parts.registers(level)
+        parts.logic["level bit"] += level
+        following = len(columns_of_bits([[*self.needs[1:], self.needs[0]]]))
+        parts.registers(following)
+        parts.table(len(self.needs), following)
+        for count in (self.slots, self.slots, len(self.needs)):
+            parts.counter(count)
 
     def _products(self, parts: Parts, products: int, bits: int) -> None:
         """A gain for each lane, gated by every bit of a multiplicand, and the tree that joins them."""
