@@ -10,7 +10,10 @@ from amaranth import *
 from ..streams.words import bits_for
 from .rom import selected
 
-__all__ = ["Columns", "columns_of_bits"]
+__all__ = ["AHEAD", "Columns", "columns_of_bits"]
+
+AHEAD = 8
+"""States of a counter up to which a constant is looked up when it is needed: a LUT a bit; of more it is there ahead."""
 
 Column = tuple[int, ...]
 """One bit of the constants."""

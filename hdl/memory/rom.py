@@ -11,6 +11,7 @@ from amaranth.lib.memory import Memory
 from ..cost.memory import mapped
 from ..streams.words import shape_for
 from ..verilog.library import Library, is_asic
+from .logic_rom import logic_rom
 from .style import DEEPEST, rom_style
 
 __all__ = ["UNCHECKED", "asic_rom", "block_rams", "packed_rows", "rom", "selected"]
@@ -55,6 +56,8 @@ def rom(
         return data
     if isinstance(platform, Library) and is_asic(platform):
         word = asic_rom(m, platform, words, width, address, style)
+    elif style == "logic":
+        return logic_rom(m, platform, words, width, address)
     else:
         m.submodules.memory = memory = Memory(
             shape=width, depth=depth, init=words, attrs={"rom_style": style, "ram_style": style}

@@ -16,6 +16,7 @@ import numpy as np
 from amaranth import *
 
 from ...cost.parts import Parts
+from ...memory.columns import AHEAD, Columns, columns_of_bits
 from .builder import Builder, Travel
 from .rule import Rule, neuron_rule
 
@@ -48,6 +49,11 @@ class Lossless(Rule):
         tests = count * spec.threshold - spec.v0 - spec.time_steps * spec.bias + int(spec.strict)
         return -(-tests // spec.time_steps) if spec.constant else tests  # T * I >= test, without the product
 
+    @property
+    def ahead(self) -> bool:
+        """Whether tests are looked up while the group before theirs is there."""
+        return self.spec.groups > AHEAD
+
     def spikes(self, currents: np.ndarray) -> np.ndarray:
         """Model: all tests of one number."""
         count = self.spec.low + (currents[:, :, :1] >= self.tests.T).sum(-1, keepdims=True)
@@ -69,15 +75,22 @@ class Lossless(Rule):
         parts.adders(bits, "test" if spec.groups == 1 else "chosen test")
         grouped = self.tests.reshape(-1, spec.groups, spec.outputs)
         parts.table(spec.groups, int(bits[grouped.min(1) != grouped.max(1)].sum()))
+        if self.ahead:
+            lanes = grouped.transpose(0, 2, 1).reshape(-1, spec.groups)
+            parts.registers(len(columns_of_bits(lanes.tolist())))
         return parts
 
     def circuit(self, build: Builder, travel: Travel, currents: list[list[Value]]) -> None:
         """One register, behind all tests at once."""
         spec = self.spec
-        tests = [
-            [c[0] >= build.level(self.tests, t, k, travel, f"test_{k}_{t}") for t in range(len(self.tests))]
-            for k, c in enumerate(currents)
-        ]
+        ahead = Columns(build.m, travel.group, travel.valid) if self.ahead else None
+
+        def test(t: int, k: int) -> Value:
+            if ahead is None:
+                return build.level(self.tests, t, k, travel, f"test_{k}_{t}")
+            return ahead.value(self.tests[t, k :: spec.outputs].tolist(), f"test_{k}_{t}")
+
+        tests = [[c[0] >= test(t, k) for t in range(len(self.tests))] for k, c in enumerate(currents)]
         parts = _count if spec.counts else _train
         spikes = [bit for passed in tests for bit in parts(passed, spec.low, spec.o_format.bits)]
         build.m.d.sync += [build.o.valid.eq(travel.valid), build.o.payload.eq(Cat(spikes))]

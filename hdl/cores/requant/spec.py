@@ -10,7 +10,7 @@ import numpy as np
 
 from ...bounds import reaches, whole
 from ...cost.parts import Parts, bits_of
-from ...memory.columns import columns_of_bits
+from ...memory.columns import AHEAD, columns_of_bits
 from ...streams.words import WordFormat
 from ..protocol import CoreSpec
 
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from .core import Requantiser
 
 __all__ = ["RequantSpec", "split"]
-
-
-AHEAD = 16
-"""Groups up to which a constant is a LUT a bit: of more it is looked up while the group before is there."""
 
 
 def split(value: int) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...cost.parts import Parts, bits_of, index_bits
+from ...memory.logic_rom import address_copies
 from ...memory.style import rom_style
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def memory_parts(core: SynapseSpec, parts: Parts, width: int, columns: Callable[
         return
     changing = columns()
     parts.memory(depth, changing, "logic", written=False)
-    parts.registers(changing + (index_bits(depth) if core.lookup > 2 else 0))
+    parts.registers(index_bits(depth) * (address_copies(depth, changing) + core.lookup - 2))
 
 
 def changing_bits(core: SynapseSpec, place: np.ndarray, signed: np.ndarray) -> int:
