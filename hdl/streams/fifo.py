@@ -34,7 +34,7 @@ class FifoSpec:
             parts.logic["register stage"] += 1
             return parts
         parts.memory(self.depth, self.width, "auto", registered=False)
-        parts.registers(self.depth.bit_length())
+        parts.registers((self.depth - 1).bit_length() + 2)
         parts.logic["level bit"] += self.depth.bit_length()
         parts.counter(self.depth)
         parts.counter(self.depth)
@@ -69,10 +69,12 @@ class Fifo(wiring.Component):
                 m.d.sync += self.o.valid.eq(0)
             return m
         write, read = ram(m, platform, self.spec.width, depth, domain="comb")
-        level = Signal(range(depth + 1))
+        # Words that are there, and as many as make the highest bit say that it is full; ready and valid come without
+        # logic.
+        none = (1 << (depth - 1).bit_length()) - depth
+        level = Signal(range(depth + none + 1), init=none)
         m.d.comb += [
-            self.i.ready.eq(level != depth),
-            self.o.valid.eq(level != 0),
+            self.i.ready.eq(~level[-1]),
             write.en.eq(self.i.valid & self.i.ready),
             write.data.eq(self.i.payload),
             self.o.payload.eq(read.data),
@@ -80,6 +82,8 @@ class Fifo(wiring.Component):
         taken = Signal()
         m.d.comb += taken.eq(self.o.valid & self.o.ready)
         m.d.sync += level.eq(level + write.en - taken)
+        with m.If(write.en | taken):
+            m.d.sync += self.o.valid.eq(write.en | (level != none + 1))
         m.d.comb += [
             write.addr.eq(counter(m, depth, write.en, "write_at")[0]),
             read.addr.eq(counter(m, depth, taken, "read_at")[0]),
