@@ -105,6 +105,20 @@ def test_rtl_equals_model_and_equations(rule: str, strict: bool, constant: bool,
     assert got.reshape(-1, steps).tolist() == expected
 
 
+@pytest.mark.parametrize("groups", [8, 9, 30])
+@pytest.mark.parametrize(("counts", "low"), [(False, 0), (True, 0), (True, -3)])
+def test_lossless_neurons_of_many_groups(groups: int, counts: bool, low: int) -> None:
+    spec = make("lossless", steps=3, co=2 * groups, counts=counts, low=low)
+    full = np.random.default_rng(6).integers(LOW, HIGH + 1, (4, groups, 2, 1, 3))
+    x = full.sum(-1).reshape(-1, 2, 1)
+    got, went, cycles = run(spec, x)
+    assert np.array_equal(got, spec.compute(x))
+    assert cycles == [cycle + spec.latency for cycle in went]
+    if not counts:
+        expected = [equations(spec, c, k % len(spec.threshold)) for k, c in enumerate(full.reshape(-1, 3))]
+        assert got.reshape(-1, 3).tolist() == expected
+
+
 @pytest.mark.parametrize("rule", ["causal", "signed"])
 @pytest.mark.parametrize(("steps", "parallel", "outputs"), [(4, 2, 2), (4, 1, 2), (6, 3, 1), (8, 2, 4)])
 def test_steps_in_series(steps: int, parallel: int, outputs: int, rule: str) -> None:
