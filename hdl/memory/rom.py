@@ -45,7 +45,7 @@ def rom(
     block = isinstance(platform, Library) and not is_asic(platform) and style == "block"
     banks = mapped(depth, width, "block", written=False).banks if late and block else 1
     data = Signal(width, name="rom_data", reset_less=True)
-    if banks > 1:
+    if banks > 1 and isinstance(platform, Library):
         m.d.sync += data.eq(_banks(m, platform, words, width, address, banks))
         return data
     if late:

@@ -24,6 +24,7 @@ class Reader(wiring.Component):
     """A counter and the memory that it reads."""
 
     data: Signal
+    moves: Signal
 
     def __init__(self, words: list[int], width: int) -> None:
         self.words, self.width = words, width

@@ -55,7 +55,7 @@ class SynapseArray(Pipe):
         # The input word waits two or three cycles for its weights; valid and last travel along to the accumulator.
         word_1 = self.i.payload.data
         word_2 = Signal(spec.i_format.lanes * spec.terms * spec.plane_count)
-        flags = [Cat(self.i.valid, self.i.valid & self.i.payload.last)]
+        flags: list[Value] = [Cat(self.i.valid, self.i.valid & self.i.payload.last)]
         for k in range(spec.lookup + spec.depth):
             later = Signal(2, name=f"flags_{k}")
             m.d.sync += later.eq(flags[k])
