@@ -106,11 +106,12 @@ def _stock(m: Module, spec: MergeSpec, comes: Value, scanned: Value, hold: Signa
     is the sign. By how much it falls is known long before, for results lie several cycles apart."""
     blocks = spec.of_blocks
     result, last_result = counter(m, blocks.groups, scanned, "result")
-    needs, falls = list[list[int]](), list[Value]()
+    needs, falls, first = list[list[int]](), list[Value](), list[int]()
     for name, pixels in (("full", blocks.pixels), ("rest", blocks.last)):
         need = _through(spec, pixels)
         needs.append(need)
         steps = [b - a for a, b in zip(need, [*need[1:], pixels * spec.words], strict=True)]
+        first.append(steps[0])
         falls.append(selected(m, result, steps, f"falls_{name}"))
     block, last_block = counter(m, blocks.count, scanned & last_result, "scanned_block")
     next_last = block == blocks.count - 2 if blocks.count > 1 else Const(1, 1)
@@ -118,7 +119,9 @@ def _stock(m: Module, spec: MergeSpec, comes: Value, scanned: Value, hold: Signa
     fall = Mux(last_block, falls[1], falls[0]) if blocks.last < blocks.pixels else falls[0]
     most, whole = max(max(need) for need in needs), blocks.pixels * spec.words
     stock = Signal(shape_for(-most, spec.slots), init=-needs[blocks.count == 1][0], name="stock")
-    falling = Signal(shape_for(-most, whole + most), name="falling")
+    alone = blocks.count == 1  # the first block of a row is its last one
+    start = first[alone] + (needs[blocks.count <= 2][0] if blocks.groups == 1 else 0)
+    falling = Signal(shape_for(-most, whole + most), init=start, name="falling")
     m.d.sync += [
         falling.eq(fall + Mux(last_result, begin, 0)),
         stock.eq(stock + comes - Mux(scanned, falling, 0)),
