@@ -214,8 +214,8 @@ def stage_bench(spec: StageSpec, weight: np.ndarray, gain: int, stall: int) -> B
     comes = bench.probe(1, "core.fifo.i__valid")
     if isinstance(spec.fifo, BlockFifoSpec):
         at, begun, left = (Signal(4, name=name) for name in ("at_of_block", "blocks_begun", "blocks_left"))
-        with m.If(comes):
-            m.d.sync += at.eq(Mux(at == spec.fifo.words - 1, 0, at + 1))
+        following = Mux(at == spec.fifo.words - 1, 0, at + 1)
+        m.d.sync += at.eq(Mux(comes, following, at))  # a probe is no condition of a branch
         begins = comes & (at == 0)
         m.d.sync += [begun.eq(begun + begins), left.eq(left + bench.probe(1, "core.fifo.left"))]
         full = begins & (begun - left == spec.fifo.slots)

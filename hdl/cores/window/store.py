@@ -80,7 +80,7 @@ class Store:
     def turned(self, words: Sequence[Value], turn: Value, name: str = "window") -> list[Value]:
         """``words`` of the banks in the order of the windows: that of bank ``turn`` first."""
         count = len(words)
-        found = [Signal(len(words[0]), name=f"{name}_{k}") for k in range(count)]
+        found: list[Value] = [Signal(len(words[0]), name=f"{name}_{k}") for k in range(count)]
         with self.m.Switch(turn):
             for first in sorted({tap.turn for tap in taps(self.spec)}):
                 with self.m.Case(first):
