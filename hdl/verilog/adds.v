@@ -1,119 +1,94 @@
-// spikeloom_adds: COUNT gated additions y = (a & ax) + (b & bx) of WIDTH bits, WIDTH + 1 bits each, the first lowest.
-// With SIGNED, a is two's complement, b is b + 2**(WIDTH-1) (its sign bit inverted), bn = ~bx, and
-// y = a * ax + b * bx + 2**WIDTH, which is never negative. Without GATED, ax, bx and bn are not looked at.
+// spikeloom_adds: y = p + q of SIZE bits. p is a & ax, inverted at the places in FIRST. q is b & bx, but b | bx at the
+// places in SECOND, and p at the places in ENDS. ax and bx are 1 at those in OPEN, of which none is in FIRST,
+// and b is 0 at those of these in ALONE.
 //
-// Synthesis takes the smallest form of a device where one of SPIKELOOM_ECP5, SPIKELOOM_XC7, SPIKELOOM_ICE40 is defined
-// when this file is read (Yosys: read_verilog -DSPIKELOOM_ECP5). The results are the same.
-module spikeloom_adds (a, ax, b, bx, bn, y);
-  parameter COUNT = 1;
-  parameter WIDTH = 4;
-  parameter SIGNED = 0;
-  parameter GATED = 1;
-  input [COUNT*WIDTH-1:0] a, b;
-  input [COUNT-1:0] ax, bx, bn;
-  output [COUNT*(WIDTH+1)-1:0] y;
-  // The additions lie in one carry chain. Bit WIDTH of each passes its carry on as a sum and ends it, for without
-  // negative numbers nothing else is to be added there; so the next addition starts without a carry.
-  genvar i;
-  wire unused = &{1'b0, ax, bx, bn};  // some forms need none of them
+// Additions lie side by side in one carry chain. Behind the bits of each there is one of the ENDS, which gives its carry
+// out as a sum and makes the carry of the next one, so that a third summand of one bit is free. FIRST inverts the sign
+// bit of a two's complement number after the gate; SECOND does so for b, of which that bit and its gate come inverted.
+//
+// Synthesis takes the smallest form of a device where one of SPIKELOOM_ECP5, SPIKELOOM_XC7 is defined when this file is
+// read (Yosys: read_verilog -DSPIKELOOM_ECP5). The results are the same.
+module spikeloom_adds (a, ax, b, bx, y);
+  parameter SIZE = 4;
+  parameter [SIZE-1:0] FIRST = 0;
+  parameter [SIZE-1:0] SECOND = 0;
+  parameter [SIZE-1:0] ENDS = 0;
+  parameter [SIZE-1:0] OPEN = 0;
+  parameter [SIZE-1:0] ALONE = 0;
+  input [SIZE-1:0] a, ax, b, bx;
+  output [SIZE-1:0] y;
+  wire unused = &{1'b0, OPEN, ALONE};  // some forms do not need them
 `ifdef SPIKELOOM_ECP5
-  localparam SIZE = COUNT * (WIDTH + 1);
-  // Half a CCU2C a bit: propagate (A & B) ^ (C & D), generate A & B; at the sign bits ~(A & B) ^ (C | D), ~(A & B).
-  // The generate table is the lowest quarter of the propagate table, so C = D = 0 must leave the first summand alone.
-  wire [SIZE+1:0] pa, pb, pc, pd;
-  wire [(SIZE+1)/2*2-1:0] ps;
-  wire [(SIZE+1)/2:0] carry;
-  wire unused_cells = &{1'b0, pa, pb, pc, pd, ps, carry};
+  // Half a CCU2C a place: propagate p ^ q, generate p. The generate table is the lowest quarter of the propagate table,
+  // so C = D = 0 must leave p alone: it does where q is C & D or C | D. At the ends C = D = 1, which propagates nothing.
+  localparam CELLS = (SIZE + 1) / 2;
+  localparam [2*CELLS-1:0] INVERT = FIRST;
+  localparam [2*CELLS-1:0] EITHER = SECOND;
+  localparam [2*CELLS-1:0] LAST = ENDS;
+  wire [2*CELLS-1:0] pa = a;
+  wire [2*CELLS-1:0] pb = ax;
+  wire [2*CELLS-1:0] pc = b | ENDS;
+  wire [2*CELLS-1:0] pd = bx | ENDS;
+  wire [2*CELLS-1:0] ps;
+  wire [CELLS:0] carry;
+  wire unused_cells = &{1'b0, ps, carry};
   assign carry[0] = 1'b0;
   assign y = ps[SIZE-1:0];
+  genvar i;
   generate
-    for (i = 0; i < SIZE + 2; i = i + 1) begin : place
-      if (i < SIZE && i % (WIDTH + 1) < WIDTH) begin : bit_
-        assign pa[i] = a[i - i / (WIDTH + 1)];
-        assign pb[i] = GATED != 0 ? ax[i / (WIDTH + 1)] : 1'b1;
-        assign pc[i] = b[i - i / (WIDTH + 1)];
-        assign pd[i] = GATED == 0 ? 1'b1 :
-                       SIGNED != 0 && i % (WIDTH + 1) == WIDTH - 1 ? bn[i / (WIDTH + 1)] : bx[i / (WIDTH + 1)];
-      end else begin : end_
-        assign {pa[i], pb[i], pc[i], pd[i]} = 4'b1111;
-      end
-    end
-    for (i = 0; i < SIZE; i = i + 2) begin : slice
+    for (i = 0; i < CELLS; i = i + 1) begin : slice
       CCU2C #(
-        .INIT0(i % (WIDTH + 1) == WIDTH ? 16'h0000 :
-               SIGNED != 0 && i % (WIDTH + 1) == WIDTH - 1 ? 16'h8887 : 16'h7888),
-        .INIT1(i + 1 >= SIZE || (i + 1) % (WIDTH + 1) == WIDTH ? 16'h0000 :
-               SIGNED != 0 && (i + 1) % (WIDTH + 1) == WIDTH - 1 ? 16'h8887 : 16'h7888),
+        .INIT0(LAST[2*i] ? (INVERT[2*i] ? 16'h0007 : 16'h0008) :
+               16'h7888 ^ (EITHER[2*i] ? 16'h0ff0 : 16'h0000) ^ {16{INVERT[2*i]}}),
+        .INIT1(LAST[2*i+1] ? (INVERT[2*i+1] ? 16'h0007 : 16'h0008) :
+               16'h7888 ^ (EITHER[2*i+1] ? 16'h0ff0 : 16'h0000) ^ {16{INVERT[2*i+1]}}),
         .INJECT1_0("NO"), .INJECT1_1("NO")
       ) cell_ (
-        .CIN(carry[i / 2]), .COUT(carry[i / 2 + 1]),
-        .A0(pa[i]), .B0(pb[i]), .C0(pc[i]), .D0(pd[i]), .S0(ps[i]),
-        .A1(pa[i + 1]), .B1(pb[i + 1]), .C1(pc[i + 1]), .D1(pd[i + 1]), .S1(ps[i + 1])
+        .CIN(carry[i]), .COUT(carry[i+1]),
+        .A0(pa[2*i]), .B0(pb[2*i]), .C0(pc[2*i]), .D0(pd[2*i]), .S0(ps[2*i]),
+        .A1(pa[2*i+1]), .B1(pb[2*i+1]), .C1(pc[2*i+1]), .D1(pd[2*i+1]), .S1(ps[2*i+1])
       );
     end
   endgenerate
 `elsif SPIKELOOM_XC7
-  localparam SIZE = COUNT * (WIDTH + 1);
-  // A LUT6_2 a bit: propagate at O6, the first summand at O5, into a CARRY4.
-  wire [SIZE+3:0] propagate, first, sum;
-  wire [SIZE/4+1:0] carry;
+  // A LUT6_2 a place: propagate at O6, p at O5, into a CARRY4.
+  localparam CELLS = (SIZE + 3) / 4;
+  wire [4*CELLS-1:0] propagate, first, sum;
+  wire [CELLS:0] carry;
   wire unused_cells = &{1'b0, sum, carry};
   assign carry[0] = 1'b0;
   assign y = sum[SIZE-1:0];
+  genvar i;
   generate
-    for (i = 0; i < SIZE + 4; i = i + 1) begin : place
-      if (i < SIZE && i % (WIDTH + 1) < WIDTH) begin : bit_
-        if (GATED != 0) begin : gated
-          LUT6_2 #(.INIT(SIGNED != 0 && i % (WIDTH + 1) == WIDTH - 1 ? 64'h8887888777777777 : 64'h7888788888888888)) lut (
-            .I0(a[i - i / (WIDTH + 1)]), .I1(ax[i / (WIDTH + 1)]), .I2(b[i - i / (WIDTH + 1)]),
-            .I3(SIGNED != 0 && i % (WIDTH + 1) == WIDTH - 1 ? bn[i / (WIDTH + 1)] : bx[i / (WIDTH + 1)]),
-            .I4(1'b0), .I5(1'b1), .O6(propagate[i]), .O5(first[i])
-          );
-        end else begin : plain
-          assign propagate[i] = a[i - i / (WIDTH + 1)] ^ b[i - i / (WIDTH + 1)];
-          assign first[i] = a[i - i / (WIDTH + 1)];
-        end
-      end else begin : end_
+    for (i = 0; i < 4 * CELLS; i = i + 1) begin : place
+      if (i < SIZE && ENDS[i]) begin : end_
+        assign propagate[i] = 1'b0;
+        assign first[i] = (a[i] & ax[i]) ^ FIRST[i];
+      end else if (i < SIZE && OPEN[i]) begin : open
+        assign propagate[i] = ALONE[i] ? a[i] : a[i] ^ b[i];
+        assign first[i] = a[i];
+      end else if (i < SIZE) begin : gated
+        LUT6_2 #(
+          .INIT({{2{16'h7888 ^ (SECOND[i] ? 16'h0ff0 : 16'h0000)}}, {2{16'h8888}}} ^ {64{FIRST[i]}})
+        ) lut (
+          .I0(a[i]), .I1(ax[i]), .I2(b[i]), .I3(bx[i]), .I4(1'b0), .I5(1'b1), .O6(propagate[i]), .O5(first[i])
+        );
+      end else begin : rest
         assign propagate[i] = 1'b0;
         assign first[i] = 1'b0;
       end
     end
-    for (i = 0; i < SIZE; i = i + 4) begin : slice
+    for (i = 0; i < CELLS; i = i + 1) begin : slice
       wire [3:0] co;
-      assign carry[i / 4 + 1] = co[3];
+      assign carry[i+1] = co[3];
       CARRY4 cell_ (
-        .CYINIT(1'b0), .CI(carry[i / 4]), .S(propagate[i+3:i]), .DI(first[i+3:i]), .O(sum[i+3:i]), .CO(co)
+        .CYINIT(1'b0), .CI(carry[i]), .S(propagate[4*i+3:4*i]), .DI(first[4*i+3:4*i]), .O(sum[4*i+3:4*i]), .CO(co)
       );
     end
   endgenerate
 `else
-  generate
-    for (i = 0; i < COUNT; i = i + 1) begin : sum
-      wire [WIDTH-1:0] p = a[i*WIDTH+:WIDTH];
-      wire [WIDTH-1:0] q = b[i*WIDTH+:WIDTH];
-      if (GATED == 0) begin : plain
-        assign y[i*(WIDTH+1)+:WIDTH+1] = {1'b0, p} + {1'b0, q};
-      end else begin : gated
-`ifdef SPIKELOOM_ICE40
-        // The carry takes its inputs past the LUT, so gates would need LUTs of their own. One ungated sum serves all
-        // gates instead, for equal sums are merged, and the gates choose among 0, a, b and the sum.
-        localparam [WIDTH-1:0] SIGN = SIGNED != 0 ? 1 << (WIDTH - 1) : 0;
-        wire [WIDTH:0] both = {1'b0, p ^ SIGN} + {1'b0, q};
-        wire [WIDTH:0] only_a = {SIGNED != 0 ? ~p[WIDTH-1] : 1'b0, p};
-        wire [WIDTH:0] only_b = {SIGNED != 0 ? q[WIDTH-1] : 1'b0, q ^ SIGN};
-        assign y[i*(WIDTH+1)+:WIDTH+1] = ax[i] ? bx[i] ? both : only_a : bx[i] ? only_b : {SIGN, 1'b0};
-`else
-        wire [WIDTH-1:0] pg = p & {WIDTH{ax[i]}};
-        wire [WIDTH-1:0] qg = q & {WIDTH{bx[i]}};
-        if (SIGNED != 0) begin : offset
-          wire [WIDTH-1:0] sign = 1 << (WIDTH - 1);
-          assign y[i*(WIDTH+1)+:WIDTH+1] = {1'b0, pg ^ sign} + {1'b0, qg | (bn[i] ? sign : {WIDTH{1'b0}})};
-        end else begin : positive
-          assign y[i*(WIDTH+1)+:WIDTH+1] = {1'b0, pg} + {1'b0, qg};
-        end
-`endif
-      end
-    end
-  endgenerate
+  wire [SIZE-1:0] p = (a & ax) ^ FIRST;
+  wire [SIZE-1:0] q = (b & bx | (b | bx) & SECOND) & ~ENDS | p & ENDS;
+  assign y = p + q;
 `endif
 endmodule

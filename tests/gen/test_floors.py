@@ -145,9 +145,9 @@ def test_too_many_weights_are_refused_before_the_search() -> None:
     found = re.match(r"no design fits ecp5-12k: the weights, ([\d,]+) bits, take at least (\d+) block RAMs and", text)
     assert found is not None
     stored, blocks = int(found[1].replace(",", "")), int(found[2])
-    weights = 9 * 128 * (128 + 256 + 256)
-    assert 3.9 * weights < stored <= 4 * (weights + 3 * 128 * 64)
-    assert stored / BLOCK_BITS <= blocks < 1.1 * stored / BLOCK_BITS
+    weights = 9 * 128 * (128 + 256 + 256)  # of 4 bits; where few have a place in memory, they may fit into 3
+    assert 3.6 * weights < stored <= 4 * (weights + 3 * 128 * 64)
+    assert stored / BLOCK_BITS <= blocks < 1.15 * stored / BLOCK_BITS
     assert re.search(r"most of the weights are those of conv[12], [\d,]+ bits;", text)
     assert "of the 28 that may be used" in text
     assert "LUTs of the 9,715 that may be used" in text

@@ -229,9 +229,8 @@ def test_lint_of_windows_of_all_kinds(bits: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [
-        ("adds", {"COUNT": 3, "WIDTH": 5, "SIGNED": 1}),
-        ("adds", {"SIGNED": 0, "WIDTH": 1}),
-        ("adds", {"GATED": 0}),
+        ("adds", {"SIZE": 9, "FIRST": "9'h010", "SECOND": "9'h008", "ENDS": "9'h020", "OPEN": "9'h003"}),
+        ("adds", {"SIZE": 1}),
         ("counts", {"COUNT": 3}),
         ("counts", {"COUNT": 2, "WIDTH": 4, "GATED": 0, "INVERTS": 1}),
         ("rom", {"DEPTH": 40, "ADDRESS": 6}),
@@ -240,7 +239,7 @@ def test_lint_of_windows_of_all_kinds(bits: int, tmp_path: Path) -> None:
         ("register_file", {"DEPTH": 5, "ADDRESS": 3}),
     ],
 )
-def test_lint_of_the_library(name: str, parameters: dict[str, int], form: str, tmp_path: Path) -> None:
+def test_lint_of_the_library(name: str, parameters: dict[str, int | str], form: str, tmp_path: Path) -> None:
     """Without any waiver; the file is called as its module, which Verilator asks for."""
     file = tmp_path / f"spikeloom_{name}.v"
     file.write_text((VERILOG / f"{name}.v").read_text())

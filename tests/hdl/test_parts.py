@@ -154,6 +154,8 @@ EXACT: dict[str, dict[str, Any]] = {
         "three inputs": synapse(lanes=3),
         "one input": synapse(lanes=1),
         "addressed": synapse(addressed=True),
+        "sixteen counts": synapse(16, words=20, i_format=WordFormat(16, 1, 0, 4), steps=1),
+        "addressed, seven counts": synapse(7, words=20, i_format=WordFormat(7, 1, 0, 4), steps=1, addressed=True),
         "bipolar": bipolar(5),
         "bipolar, inverting": bipolar(6, inverts=True),
     },

@@ -39,6 +39,10 @@ CASES = {
     "blocks, one word": dict(form=WordFormat(4, 2, 0, 1), co=4, outputs=4, words=1, steps=2, blocks=2),
     "ternary, with zeros": dict(form=WordFormat(4, 2, 0, 1), co=2, outputs=1, words=2, steps=2, bits=2, zeros=True),
 }
+CASES |= {
+    f"{n} counts": dict(form=WordFormat(n, 1, 0, 4), co=4, outputs=2, words=3, steps=1, bits=bits)
+    for n, bits in ((2, 4), (4, 2), (6, 4), (7, 3), (8, 4), (13, 4), (16, 4), (17, 8), (32, 5))
+}
 BIPOLAR = {
     "spikes": dict(form=WordFormat(4, 4, 0, 1), co=4, outputs=2, words=3, steps=4),
     "steps folded": dict(form=WordFormat(3, 4, 0, 1), co=4, outputs=2, words=3, steps=2),

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from spikeloom.hdl.cores.synapse.figures import WeightFigures
-from spikeloom.hdl.cores.synapse.memory_parts import FEW, changing_bits, weight_places
+from spikeloom.hdl.cores.synapse.gated_parts import stored
+from spikeloom.hdl.cores.synapse.memory_parts import FEW, changing_bits
 from spikeloom.hdl.cores.synapse.spec import SynapseSpec
 from spikeloom.hdl.streams.words import WordFormat
 
@@ -59,21 +60,20 @@ def test_columns_of_a_memory_in_logic_are_counted_one_by_one(large: int) -> None
             core = spec(rows, outputs, inputs, bits)
             if core.constant:
                 continue
-            place_of_pair, signed = weight_places(core)
-            place = np.repeat(place_of_pair, 2, 1)[:, :inputs]
+            mask, flips = stored(core)
             lanes = rows.reshape(-1, outputs, 24 // inputs, inputs).transpose(1, 3, 0, 2).reshape(outputs, inputs, -1)
             columns = set()
             count = 0
             for o in range(outputs):
                 for i in range(inputs):
-                    for b in range(place[o, i]):
+                    for b in range(int(mask[o, i]).bit_length()):
                         column = lanes[o, i] >> b & 1
-                        if i % 2 and b == place[o, i] - 1 and signed[o, i // 2]:
+                        if flips[o, i] >> b & 1:
                             column = 1 - column
                         if column.min() != column.max():
                             columns.add(tuple(column))
                             count += 1
             depth = lanes.shape[2]
             seen.add(depth > FEW)
-            assert changing_bits(core, place, signed) == (count if depth > FEW else len(columns))
+            assert changing_bits(core, mask, flips) == (count if depth > FEW else len(columns))
     assert seen == {False, True}

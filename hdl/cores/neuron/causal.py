@@ -61,7 +61,7 @@ class Causal(Stepwise):
         """The threshold, its subtraction."""
         if t < self.spec.stages - 1 or self.spec.scans > 1:
             chosen(self.spec, parts, self.spec.threshold[None])
-            chained(parts, bits[:, None], 1)
+            chained(parts, bits)
 
     def spike_parts(self, parts: Parts, t: int) -> None:
         """The spikes, or their count before step t and behind it."""
@@ -81,6 +81,6 @@ def _gated_sum(build: Builder, charge: Charge, b: Value, gate: Value) -> Value:
     """The membrane + (b & gate), which fits the shape of u; what is above is not computed."""
     shape, width = charge.shape, charge.shape.width
     a, b = (Cat(v, v[-1:].replicate(width if v.shape().signed else 0))[:width] for v in (charge.a, b))
-    addition = Addition(a, b, width, ax=Const(1, 1), bx=gate)
-    total = add(build.m, build.platform, [addition], f"moved_{charge.place}")[0][:width]
+    addition = Addition(a, b, width, bx=gate, carry=False)
+    total = add(build.m, build.platform, [addition], f"moved_{charge.place}")[0]
     return total.as_signed() if shape.signed else total

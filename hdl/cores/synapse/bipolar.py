@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from amaranth import *
 
 from ...streams.words import bits_for, shape_for
-from .adders import Addend
+from .adders import Addend, Later
 from .counting import Counting, count
 from .trees import CountTree, count_levels, count_tree, levels
 
@@ -112,29 +112,13 @@ class _Gates:
         self._spec, self._weights, self._word = spec, weights, word
         self._bits = spec.terms * spec.plane_count
         self.places: list[Place] = [(o, bit) for o in range(spec.results) for bit in range(self._bits)]
-        self.later = _Later(m)
+        self.later = Later(m)
 
     def __call__(self, o: int, bit: int, k: int, cycles: int) -> tuple[Value, Value]:
         """The weight of input ``k`` of an output and the bit of that input, so many cycles later."""
         lane = self._spec.lanes_of(o)[k]
         weight = self.later(self._weights[o][k], cycles, "weight", o, k)
         return weight, self.later(self._word[lane * self._bits + bit], cycles, "x", lane, bit)
-
-
-class _Later:
-    """Signals some cycles later, one register a cycle for all who want them."""
-
-    def __init__(self, m: Module) -> None:
-        self._m, self._made = m, dict[tuple[int | str, ...], Value]()
-
-    def __call__(self, value: Value, cycles: int, *name: int | str) -> Value:
-        for k in range(1, cycles + 1):
-            if (key := (*name, k)) not in self._made:
-                later = Signal(len(value), name="_".join(map(str, ("later", *key))))
-                self._m.d.sync += later.eq(value)
-                self._made[key] = later
-            value = self._made[key]
-        return value
 
 
 def _few(m: Module, gates: list[tuple[Value, Value]], place: tuple[int, int]) -> Addend:

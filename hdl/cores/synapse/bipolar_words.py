@@ -10,7 +10,7 @@ from ...streams.words import bits_for, shape_for
 from .adders import Addend, register, tree
 from .bipolar import Sums
 from .counting import Counting, count
-from .gated import Addition, PairFormat, add, sum_up
+from .gated import Addition, add, sum_up
 from .trees import levels
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ def words_chosen(m: Module, platform: object, spec: SynapseSpec, weights: list[l
     ``levels(spec.inputs) + 1``."""
     low, high = spec.element
     bits, signed = bits_for(low, high)
-    pair, alone = PairFormat(2, bits, signed), PairFormat(1, bits, signed)
-    offset = spec.inputs // 2 * pair.offset + spec.inputs % 2 * alone.offset
+    offset = spec.inputs * signed << (bits - 1)
     most = spec.inputs * max(high, -low)
     sign = signed << (bits - 1)
     minus: dict[tuple[int, int], Addend] = {}

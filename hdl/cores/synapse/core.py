@@ -19,10 +19,11 @@ from ...memory.rom import rom
 from ...streams.counter import counter, row_counter
 from ...streams.pipe import Pipe
 from ...streams.words import resized, shape_for
-from .adders import Addend, register, tree
+from .adders import Addend, tree
 from .bipolar import Sums, counts_chosen, counts_inverted
 from .bipolar_words import positive, words_chosen, words_inverted
-from .gated import Addition, PairFormat, add, sum_up
+from .gated import Chains
+from .gated_trees import gated_sums
 from .products import offset, sums_of_products
 from .spec import SynapseSpec
 from .trees import TABLE, levels
@@ -71,12 +72,14 @@ class SynapseArray(Pipe):
             m.d.sync += self.o.valid.eq(last)
             m.d.comb += self.o.payload.eq(Cat(currents))
             return m
+        chains = None
         if spec.constant:
             sums = self._tables(m, rows[0], word_2)
         elif spec.bipolar:
             sums = self._bipolar(m, platform, rows, word_2)
         else:
-            sums = self._additions(m, platform, rows, taken, word_2)
+            chains = Chains(m, platform)
+            sums = self._additions(m, platform, chains, rows, taken, word_2)
 
         currents = []
         for o in range(spec.results):
@@ -86,75 +89,35 @@ class SynapseArray(Pipe):
                     plane, excess = sums(o, t, b)
                     # The sign bit of the inputs.
                     negative = spec.tree_count == spec.plane_count and spec.element[0] < 0 and b == spec.plane_count - 1
-                    planes.append(Addend(plane.value, plane.low, plane.high, b, negative))
+                    planes.append(replace(plane, shift=b, negative=negative))
                     offset += (-excess if negative else excess) << b
-                total = tree(m, planes, levels(spec.tree_count), f"join_{o}_{t}")
-                current = self._accumulate(m, o, t, total, offset, valid, last)
+                total = tree(m, planes, levels(spec.tree_count), f"join_{o}_{t}", chains and chains.plus)
+                current = self._accumulate(m, chains, o, t, total, offset, valid, last)
+                if chains is not None:
+                    chains.build()
                 currents.append(resized(m, current, spec.o_format.low, spec.o_format.high, f"o_{o}_{t}"))
         m.d.sync += self.o.valid.eq(last)
         m.d.comb += self.o.payload.eq(Cat(currents))
         return m
 
-    def _additions(self, m: Module, platform: object, rows: np.ndarray, taken: Value, word_2: Value) -> Sums:
-        """Trees of gated additions of the weights in memory, ``rows`` (rows, outputs, inputs).
-
-        Every sum is too large by a constant (``gated``). Where the words of a scan are not always as many, it must go
-        before the accumulator: with a power of two of equal summands, it is the highest bit inverted.
-        """
-        spec = self.spec
-        firsts = range(0, spec.inputs, 2)
-        formats = [[PairFormat.of(rows[:, o, k : k + 2]) for k in firsts] for o in range(spec.outputs)]
-        if spec.addressed:
-            alike = [PairFormat.of(rows[:, o]) for o in range(spec.outputs)]
-            formats = [[replace(f, columns=p.columns) for p in row] for f, row in zip(alike, formats, strict=True)]
-        weights = self._weights(m, platform, rows, formats)
-        # The gates of the sign bits of every second weight, inverted.
-        inverted = Signal.like(word_2)
-        m.d.sync += inverted.eq(~taken)
-        lane_bits = spec.terms * spec.plane_count
-
-        def sums(o: int, t: int, b: int) -> tuple[Addend, int]:
-            name, bit = f"{o}_{t}_{b}", t * spec.plane_count + b
-            x = [word_2[k * lane_bits + bit] for k in spec.lanes_of(o)]
-            n = [inverted[k * lane_bits + bit] for k in spec.lanes_of(o)]
-            mine = formats[o % spec.outputs], weights[o % spec.outputs]
-            pairs = [(k, f, w) for k, f, w in zip(firsts, *mine, strict=True) if f.columns == 2]
-            found = add(
-                m,
-                platform,
-                [
-                    Addition(w[: f.bits], w[f.bits :], f.bits, f.signed, x[k], x[k + 1], n[k + 1] if f.signed else None)
-                    for k, f, w in pairs
-                ],
-                f"pair_{name}",
-            )
-            terms = [Addend(v, 0, (2 << f.bits) - 2) for v, (_, f, _) in zip(found, pairs, strict=True)]
-            if spec.inputs % 2:
-                f, gated = mine[0][-1], Mux(x[-1], mine[1][-1], 0)
-                if spec.addressed and f.signed:  # with the offset of a pair
-                    terms.append(Addend(Cat(gated, gated[-1]) ^ 1 << f.bits, 0, (2 << f.bits) - 1))
-                else:
-                    terms.append(Addend(gated ^ f.offset, 0, (1 << f.bits) - 1))
-            if spec.inputs > 1:
-                terms = [register(m, term, f"pair_{name}_{k}_r") for k, term in enumerate(terms)]
-            if not (spec.addressed and mine[0][0].signed):
-                return sum_up(m, platform, terms, f"sum_{name}"), sum(f.offset for f in mine[0])
-            bits, count = mine[0][0].bits, 1 << levels(len(terms))
-            if missing := (count - len(terms)) << bits:
-                terms.append(Addend(Const(missing), missing, missing))
-            total, offset = sum_up(m, platform, terms, f"sum_{name}"), count << bits
-            value = (total.value ^ offset)[: offset.bit_length()].as_signed()
-            return Addend(value, -offset, total.high - offset), 0
-
-        return sums
+    def _additions(
+        self, m: Module, platform: object, chains: Chains, rows: np.ndarray, taken: Value, word_2: Value
+    ) -> Sums:
+        """Trees of gated additions of the weights in memory, ``rows`` (rows, outputs, inputs)."""
+        layout = self.spec.layout
+        places = np.take_along_axis(rows, layout.order[None], 2)
+        flips = layout.flipped << (layout.bits - 1)
+        weights = self._weights(m, platform, places & (1 << layout.bits) - 1 ^ flips, layout.bits)
+        # The gates of the sign bits that are inverted in memory.
+        inverse = Signal.like(word_2)
+        m.d.sync += inverse.eq(~taken)
+        return gated_sums(m, chains, self.spec, weights, word_2, inverse)
 
     def _bipolar(self, m: Module, platform: object, rows: np.ndarray, word: Value) -> Sums:
         """Trees of inputs that weights of one bit choose or invert, ``rows`` (rows, outputs, inputs)."""
         spec = self.spec
-        form = [PairFormat(min(2, spec.inputs - k), 1, False) for k in range(0, spec.inputs, 2)]
         bits = rows < 0 if spec.inverts else rows > 0
-        pairs = self._weights(m, platform, bits.astype(np.int64), [form] * spec.outputs)
-        weights = [[bit for pair in of_output for bit in pair] for of_output in pairs] * spec.pixels
+        weights = self._weights(m, platform, bits.astype(np.int64), np.ones(rows.shape[1:], int)) * spec.pixels
         if spec.tree_count < spec.plane_count:
             return (words_inverted if spec.inverts else words_chosen)(m, platform, spec, weights, word)
         if spec.inverts:
@@ -167,14 +130,12 @@ class SynapseArray(Pipe):
         self, m: Module, platform: object, rows: np.ndarray, word: Value, valid: Value, last: Value
     ) -> list[Value]:
         """The currents of all results from sums of products, ``rows`` (rows, outputs, inputs)."""
-        spec, bits = self.spec, self.spec.weight_bits
-        moved = rows + offset(spec)
-        pairs = self._weights(m, platform, moved, [[PairFormat(min(2, spec.inputs - k), bits, False)
-                                                    for k in range(0, spec.inputs, 2)]] * spec.outputs)
-        weights = [[pair[k : k + bits] for pair in of_output for k in range(0, len(pair), bits)] for of_output in pairs]
+        spec = self.spec
+        bits = np.full(rows.shape[1:], spec.weight_bits)
+        weights = self._weights(m, platform, rows + offset(spec), bits)
         found = []
         for o, total in enumerate(sums_of_products(m, platform, spec, weights, word)):
-            current = self._accumulate(m, o, 0, total, 0, valid, last)
+            current = self._accumulate(m, None, o, 0, total, 0, valid, last)
             found.append(resized(m, current, spec.o_format.low, spec.o_format.high, f"o_{o}_0"))
         return found
 
@@ -200,32 +161,23 @@ class SynapseArray(Pipe):
 
         return sums
 
-    def _weights(
-        self, m: Module, platform: object, rows: np.ndarray, formats: list[list[PairFormat]]
-    ) -> list[list[Value]]:
-        """The weight memory: addressed by a counter of the words, or by what comes with them; read in
-        ``spec.lookup`` cycles.
-
-        Returns for every output the weights of each pair.
-        """
+    def _weights(self, m: Module, platform: object, rows: np.ndarray, bits: np.ndarray) -> list[list[Value]]:
+        """The memory of ``rows`` (rows, outputs, inputs) in so many ``bits`` (outputs, inputs): addressed by a counter
+        of the words, or by what comes with them; read in ``spec.lookup`` cycles."""
         spec = self.spec
-        words, width, places = [0] * len(rows), 0, []
-        for o, pairs in enumerate(formats):
-            places.append([])
-            for k, pair in enumerate(pairs):
-                packed = pair.pack(rows[:, o, 2 * k : 2 * k + 2])
-                words = [word | value << width for word, value in zip(words, packed, strict=True)]
-                places[o].append(slice(width, width + pair.width))
-                width += pair.width
+        ends = np.cumsum(bits).tolist()
+        places = [slice(*ends) for ends in zip([0, *ends], ends, strict=False)]
+        words = [sum(value << place.start for value, place in zip(row, places, strict=True))
+                 for row in rows.reshape(len(rows), -1).tolist()]  # fmt: skip
         address = Signal(range(len(rows)), name="row")
-        weights = rom(m, platform, words, width, address, logic=spec.logic, cycles=spec.lookup)
-        found = [[weights[place] for place in pairs] for pairs in places]
+        weights = rom(m, platform, words, ends[-1], address, logic=spec.logic, cycles=spec.lookup)
         if spec.addressed:
             m.d.comb += address.eq(self.i.payload.row)
         else:
             last = self.i.payload.last
             m.d.comb += address.eq(row_counter(m, len(rows), spec.scans, self.i.valid, last, "address"))
-        return found
+        found = [weights[place] for place in places]
+        return [found[k : k + spec.inputs] for k in range(0, len(found), spec.inputs)]
 
     def _multiplicands(self, m: Module, word: Value, last: Value) -> Value:
         """The part of the input word that is used in this cycle, which is the ``last`` of its scan or not: sums over
@@ -252,7 +204,9 @@ class SynapseArray(Pipe):
             m.d.comb += total.eq(sum((s.as_signed() if form.signed else s for s in steps), Const(0)))
         return total
 
-    def _accumulate(self, m: Module, o: int, t: int, part: Addend, offset: int, valid: Value, last: Value) -> Value:
+    def _accumulate(
+        self, m: Module, chains: Chains | None, o: int, t: int, part: Addend, offset: int, valid: Value, last: Value
+    ) -> Value:
         """Add the words of a scan, each ``offset`` too large; the accumulator returns to its start value, which makes
         up for that, by its reset input, at no LUT. Only the result must fit: what is lost above comes back."""
         spec = self.spec
@@ -263,13 +217,15 @@ class SynapseArray(Pipe):
         start = Const(begin - spec.words * offset, shape).value
         acc = Signal(shape, init=start, name=f"acc_{o}_{t}")
         total, result = Signal(shape, name=f"acc_next_{o}_{t}"), Signal(shape, name=f"current_{o}_{t}")
-        summand = part.value << part.shift
         if spec.words == 1:
             acc = Const(start, shape)
         else:
             with m.If(valid):
                 m.d.sync += acc.eq(total)
-        m.d.comb += total.eq(acc - summand if part.negative else acc + summand)
+        if chains is None or spec.words == 1 or part.low < 0 or part.negative:
+            m.d.comb += total.eq(part.added_to(acc, subtract=part.negative))
+        else:
+            m.d.comb += total.eq(chains.plus(acc, part, f"acc_sum_{o}_{t}", width=len(acc)))
         with m.If(last):
             m.d.sync += result.eq(total)
             if spec.words > 1:

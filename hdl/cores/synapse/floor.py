@@ -1,7 +1,7 @@
-"""What a synapse array takes at least, quickly: its weight memory and the first additions of its trees.
+"""What a synapse array takes at least, quickly: its weight memory and the additions of its trees.
 
 It is a part of what ``synapse_parts`` counts, so that it is never more. What it leaves out is what takes long to count,
-or little: sums of sums, accumulators, registers; of weights of one bit all additions.
+or little: accumulators, registers; of weights of one bit all additions.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import numpy as np
 
 from ...cost.parts import Parts
 from ...memory.style import rom_style
-from .memory_parts import FEW, changing_bits, weight_places
-from .parts import chained, table_bits
+from .gated_parts import stored, tree_places
+from .memory_parts import FEW, changing_bits
+from .parts import table_bits
 from .spec import SynapseSpec
 
 __all__ = ["ArrayFloor", "array_floor", "lanes_of"]
 
 
 class ArrayFloor(NamedTuple):
-    """``adders``, the additions of one bit of a multiplicand in one time step, of which there are ``lanes_of``;
+    """``adders``, the additions for one bit of a multiplicand in one time step, of which there are ``lanes_of``;
     ``rom``, the weights where they are in block RAM, None where they never are; ``logic``, the weights in LUTs;
     ``bits`` of the weight memory."""
 
@@ -39,7 +40,7 @@ def array_floor(core: SynapseSpec) -> ArrayFloor:
     """What ``core`` takes at least. It is the same for all arrays of the same weights, outputs and inputs, but for the
     lanes."""
     adders, rom, logic = Parts(), Parts(), Parts()
-    depth, pairs = core.groups * core.words, core.inputs // 2
+    depth = core.groups * core.words
     if core.constant:
         adders.logic["weight table"] += table_bits(core.weight[:, 0])
         return ArrayFloor(adders, None, logic, 0)
@@ -47,12 +48,11 @@ def array_floor(core: SynapseSpec) -> ArrayFloor:
         low, high = (core.known.lanes(how, core.outputs, core.inputs) for how in (np.minimum, np.maximum))
         width, changing = core.outputs * core.inputs, int((low != high).sum())
     else:
-        bits, signed = weight_places(core)
-        place = np.repeat(bits, 2, 1)[:, : core.inputs]
-        width, changing = int(place.sum()), 0
-        chained(adders, bits[:, :pairs], 1)
+        mask, flips = stored(core)
+        width, changing = int(core.layout.bits.sum()), 0
+        adders.logic["chain"] += tree_places(core)
         if depth > FEW:
-            changing = changing_bits(core, place, signed)
+            changing = changing_bits(core, mask, flips)
     if depth > FEW:  # of a few words equal columns are one, so that few LUTs hold all of them
         logic.memory(depth, changing, "logic", written=False)
     rom.rom(depth, width, core.lookup)

@@ -10,18 +10,15 @@ import numpy as np
 from ...cost.parts import Parts, bits_of, bits_of_positive
 from ...memory.style import rom_style
 from .bipolar_parts import chained_counts, count_parts, waiting, word_parts
-from .memory_parts import changing_bits, columns_of, memory_parts, weight_places
+from .gated_parts import Range, gated_parts, stored
+from .memory_parts import changing_bits, columns_of, memory_parts
 from .products import offset, products_parts
-from .trees import CHAIN, TABLE, levels
+from .trees import PLACES, TABLE, levels
 
 if TYPE_CHECKING:
     from .spec import SynapseSpec
 
 __all__ = ["chained", "sums_parts", "synapse_parts", "table_bits"]
-
-Range = tuple[np.ndarray, np.ndarray]
-"""Lowest and highest values, by output."""
-
 
 def synapse_parts(core: SynapseSpec) -> Parts:
     """The parts of ``core``: memory, trees over the inputs and over the bits of one, accumulators."""
@@ -32,15 +29,15 @@ def synapse_parts(core: SynapseSpec) -> Parts:
     parts.registers((core.lookup - 1) * core.i_format.width + multiplicands)
     if core.multiplies:
         memory_parts(core, parts, core.outputs * core.inputs * core.weight_bits, partial(_moved_columns, core))
-        total = products_parts(core, parts)
-        _accumulate(core, parts)
+        products_parts(core, parts)
+        _accumulate(core, parts, None)
         return parts
-    if core.constant:
-        total = _tables(core, parts, core.weight[:, 0])
+    if core.gated:
+        places, total = _additions(core, parts)
     else:
-        total = _bipolar(core, parts) if core.bipolar else _additions(core, parts)
-    _join(core, parts, total)
-    _accumulate(core, parts)
+        places, total = None, (_tables(core, parts, core.weight[:, 0]) if core.constant else _bipolar(core, parts))
+    places = _join(core, parts, total, places)
+    _accumulate(core, parts, places)
     return parts
 
 
@@ -51,34 +48,20 @@ def _moved_columns(core: SynapseSpec) -> int:
     return columns_of((rows[..., None] >> np.arange(core.weight_bits) & 1).reshape(len(rows), -1))
 
 
-def chained(parts: Parts, width: np.ndarray, times: int) -> None:
-    """``times`` the additions of ``width`` (outputs, n) bits; those of an output and a width share carry chains."""
-    for bits in np.flatnonzero(np.bincount(width.ravel())).tolist():
-        count = (width == bits).sum(1)
-        rest = count % CHAIN
-        cells = (count // CHAIN) * -(-CHAIN * (bits + 1) // 2) + -(-rest * (bits + 1) // 2)
-        parts.logic["chain"] += times * 2 * int(cells.sum())
+def chained(parts: Parts, places: np.ndarray, times: int = 1) -> None:
+    """``times`` the additions that take so many ``places`` (n,) of carry chains, those of each with chains of their
+    own."""
+    chains = -(-places // PLACES)
+    parts.logic["chain"] += times * int((places + chains + (places + chains) % 2).sum())
 
 
-def _additions(core: SynapseSpec, parts: Parts) -> Range:
-    """Memory, and trees of gated additions of pairs of weights; return the range of a sum."""
-    lanes, pairs, odd = core.copies * core.plane_count, core.inputs // 2, core.inputs % 2
-    bits, signed = weight_places(core)
-    place = np.repeat(bits, 2, 1)[:, : core.inputs]
-    memory_parts(core, parts, int(place.sum()), partial(changing_bits, core, place, signed))
-    if signed[:, :pairs].any():  # gates of the sign bits of every second weight, inverted
-        parts.registers(lanes * core.blocks * int(signed[:, :pairs].any(0).sum()))
-    chained(parts, bits[:, :pairs], lanes)
-    parts.logic["gate"] += lanes * int(bits[:, pairs:].sum())
-    tops = (2 << bits) - 2
-    tops[:, pairs:] = ((2 if core.addressed else 1) << bits[:, pairs:]) - 1
-    if core.inputs > 1:
-        parts.registers(lanes * bits_of_positive(tops).sum())
-    if core.addressed and signed.any():  # a summand that makes them a power of two
-        count = pairs + odd
-        if missing := (1 << levels(count)) - count:
-            tops = np.concatenate([tops, missing << bits[:, :1]], 1)
-    return np.zeros(core.outputs, np.int64), sums_parts(parts, tops, lanes)
+def _additions(core: SynapseSpec, parts: Parts) -> tuple[np.ndarray, Range]:
+    """Memory, and trees of gated additions of weights; return the places (outputs,) of the carry chains of a time step,
+    and the range of a sum."""
+    mask, flips = stored(core)
+    width = int(core.layout.bits.sum())
+    memory_parts(core, parts, width, partial(changing_bits, core, mask, flips))
+    return gated_parts(core, parts, rom_style(core.groups * core.words, width) == "block" and not core.logic)
 
 
 def sums_parts(parts: Parts, tops: np.ndarray, lanes: int) -> np.ndarray:
@@ -87,7 +70,7 @@ def sums_parts(parts: Parts, tops: np.ndarray, lanes: int) -> np.ndarray:
     width = bits_of_positive(tops)
     while tops.shape[1] > 1:
         pairs = tops.shape[1] // 2
-        chained(parts, np.maximum(width[:, 0 : 2 * pairs : 2], width[:, 1 : 2 * pairs : 2]), lanes)
+        chained(parts, (np.maximum(width[:, 0 : 2 * pairs : 2], width[:, 1 : 2 * pairs : 2]) + 1).sum(1), lanes)
         tops = np.concatenate([tops[:, 0 : 2 * pairs : 2] + tops[:, 1 : 2 * pairs : 2], tops[:, 2 * pairs :]], 1)
         width = bits_of_positive(tops)
         parts.registers(lanes * width.sum())
@@ -132,7 +115,7 @@ def _trees(core: SynapseSpec, parts: Parts) -> None:
         for _ in range(core.outputs * core.copies):
             chained_counts(parts, bits, pairs)
     else:
-        chained(parts, np.full((core.outputs, pairs), bits), core.copies)
+        chained(parts, np.full(core.outputs, pairs * (bits + 1)), core.copies)
     parts.logic["gate"] += core.copies * core.outputs * odd * bits
     tops = np.full((core.outputs, pairs + odd), (2 << bits) - 2)
     tops[:, pairs:] = (1 << bits) - 1
@@ -183,8 +166,10 @@ def _inputs(core: SynapseSpec, parts: Parts) -> None:
         parts.counter(core.scans)
 
 
-def _join(core: SynapseSpec, parts: Parts, plane: Range) -> None:
-    """The trees over the bits of a multiplicand, as ``hdl.cores.synapse.adders.tree`` builds them."""
+def _join(core: SynapseSpec, parts: Parts, plane: Range, places: np.ndarray | None) -> np.ndarray | None:
+    """The trees over the bits of a multiplicand, as ``hdl.cores.synapse.adders.tree`` builds them; return ``places``,
+    those of carry chains before it, with its own."""
+    spare = int(places is not None and core.layout.plan.spare is not None)
     terms = [
         (*plane, b, core.element[0] < 0 and b == core.plane_count - 1) for b in range(core.plane_count)
     ][: core.tree_count]  # low, high, shift, negative
@@ -196,19 +181,28 @@ def _join(core: SynapseSpec, parts: Parts, plane: Range) -> None:
                 following.append(a)
                 continue
             move = b[2] - a[2]
-            ends = (b[0] << move, b[1] << move)
+            ends = (b[0] << move, b[1] + spare << move)
             subtract = b[3] and not a[3]
             low, high = (a[0] - ends[1], a[1] - ends[0]) if subtract else (a[0] + ends[0], a[1] + ends[1])
             bits = bits_of(low, high)
             parts.registers(core.copies * bits.sum())
-            parts.adders(np.maximum(bits - move, 1), "join adder", core.copies)
+            if places is None or subtract or plane[0].any():
+                parts.adders(np.maximum(bits - move, 1), "join adder", core.copies)
+            else:
+                places = places + np.maximum(bits_of(a[0], a[1]) - move, bits_of(b[0], b[1])) + 1
             following.append((low, high, a[2], a[3]))
         terms = following
+    return places
 
 
-def _accumulate(core: SynapseSpec, parts: Parts) -> None:
+def _accumulate(core: SynapseSpec, parts: Parts, places: np.ndarray | None) -> None:
+    """The accumulators, and the carry chains of all before them: ``places``."""
     ranges = core.ranges.reshape(core.groups, core.outputs, 2)
     bits = bits_of(ranges[..., 0].min(0), ranges[..., 1].max(0))
     parts.registers((1 if core.words == 1 else 2) * core.copies * bits.sum())
-    if core.words > 1 or not core.constant:  # a single word still needs its offset taken off
+    if places is not None and core.words > 1 and core.element[0] >= 0 and not core.addressed:
+        places = places + bits
+    elif core.words > 1 or not core.constant:  # a single word still needs its offset taken off
         parts.adders(bits, "accumulator", core.copies)
+    if places is not None:
+        chained(parts, places, core.copies)

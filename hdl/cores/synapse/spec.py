@@ -14,6 +14,7 @@ from ...memory.style import rom_cycles, rom_style
 from ...streams.words import WordFormat, bits_for
 from ..protocol import CoreSpec
 from .figures import WeightFigures
+from .layout import Layout
 from .parts import synapse_parts
 from .products import FACTOR, packing, products_depth
 from .trees import COUNTED, TABLE, count_levels, levels
@@ -215,6 +216,16 @@ class SynapseSpec(CoreSpec):
         """Adder trees of an output and a time step: one for every bit of a multiplicand; for bipolar weights and
         multiplicands of more than :data:`COUNTED` bits one."""
         return 1 if self.bipolar and self.plane_count > COUNTED else self.plane_count
+
+    @property
+    def gated(self) -> bool:
+        """Whether the weights are in memory with more than one bit."""
+        return not (self.constant or self.bipolar)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """How the weights are added where they are ``gated``."""
+        return Layout.of(self)
 
     @property
     def in_block_ram(self) -> bool:

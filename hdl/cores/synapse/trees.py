@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["CELLS", "CHAIN", "COUNTED", "TABLE", "CountTree", "count_levels", "count_tree", "levels"]
+__all__ = ["CELLS", "COUNTED", "PLACES", "TABLE", "CountTree", "count_levels", "count_tree", "levels"]
 
-CHAIN = 4
-"""Additions in one carry chain. More waste less of its ends, but make it longer than a row of slices is wide."""
+PLACES = 27
+"""Places of a carry chain, two in a cell, from which on no addition comes behind another. Longer chains waste less of
+their ends, but take longer."""
 
 CELLS = 10
 """Carry cells, of two places each, in one chain of additions of counts."""
