@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from amaranth.sim import Simulator
 from core_bench import as_ints, as_words, run_pipe
 
 from spikeloom.hdl.cores.synapse import core as module
@@ -284,3 +285,38 @@ def test_errors_name_the_rule() -> None:
             replace(inverting, **({"inverts": True} | change))
     with pytest.raises(ValueError, match=r"Elements must be in 0\.\.1"):
         SynapseSpec(**good).compute(np.full((12, 2, 4), 2))
+
+
+@pytest.mark.parametrize("inputs", [1, 2, 3, 4, 5, 6, 7, 8, 12, 15])
+@pytest.mark.parametrize("form", [(0, 1), (0, 4), (-3, 4)])
+def test_rows_that_come_with_their_words_in_any_number(inputs: int, form: tuple[int, int]) -> None:
+    rng = np.random.default_rng(inputs)
+    base = make(WordFormat(inputs, 1, *form), co=4, outputs=2, words=5, steps=1, seed=inputs)
+    spec, core = replace(base, addressed=True), SynapseArray(replace(base, addressed=True))
+    wanted, got = list[list[int]](), list[list[int]]()
+    simulator = Simulator(core)
+    simulator.add_clock(1e-6)
+
+    async def bench(ctx) -> None:
+        for _ in range(12):
+            group, sums = int(rng.integers(2)), np.zeros(2, int)
+            for left in reversed(range(int(rng.integers(1, 6)))):
+                x, word = rng.integers(form[0], form[1] + 1, inputs), int(rng.integers(5))
+                sums += spec.weight[2 * group : 2 * group + 2, word] @ x
+                packed = as_ints(spec.i_format.pack(x.reshape(1, inputs, 1)))[0]
+                ctx.set(core.i.valid, 1)
+                ctx.set(core.i.payload, {"data": packed, "last": not left, "row": group * 5 + word})
+                await ctx.tick()
+            wanted.append(sums.tolist())
+        ctx.set(core.i.valid, 0)
+        await ctx.tick().repeat(spec.latency + 1)
+
+    async def watch(ctx) -> None:
+        async for *_, valid, payload in ctx.tick().sample(core.o.valid, core.o.payload):
+            if valid:
+                got.append(spec.o_format.unpack(as_words([payload], spec.o_format)).reshape(-1).tolist())
+
+    simulator.add_testbench(bench)
+    simulator.add_testbench(watch, background=True)
+    simulator.run()
+    assert got == wanted
