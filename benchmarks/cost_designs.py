@@ -7,6 +7,7 @@ quantised, residual, with pools) with random folds, so that folds are there whic
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 
@@ -35,10 +36,11 @@ __all__ = ["NAMES", "SMALL", "design", "random_network", "residual_network"]
 
 MNIST = FOLDER.parent / "models" / "mnist-integernet-w4a4.safetensors"
 
-FOLDS: dict[str, dict[str, list[int]]] = json.loads((FOLDER / "cost_folds.json").read_text())
-"""The folds (outputs, inputs, steps) of every stage of every design. They are written down, so that the set stays as it
-is when the model changes: those of the standing works and of the network for MNIST were found for the cycle target in
-the name, all others drawn at random from those of at most 2,500 LUT4-equivalents."""
+FOLDS: dict[str, dict[str, list[Any]]] = json.loads((FOLDER / "cost_folds.json").read_text())
+"""The folds (outputs, inputs, steps, and of some skip, logic, pixels, multiply) of every stage of every design. They
+are written down, so that the set stays as it is when the model changes: those of the standing works and of the network
+for MNIST were found for the cycle target in the name, all others drawn at random from those of at most 2,500
+LUT4-equivalents; some of either have got pixels and multipliers since."""
 
 NAMES = list(FOLDS)
 """The designs by name: the network, and its cycle target or seed."""
@@ -146,4 +148,4 @@ def design(name: str) -> Design:
         network = WORKS[kind]().network
     else:
         network = residual_network(int(number)) if kind == "residual" else random_network(kind, int(number))
-    return Design(network, {stage: Fold(o, i, steps) for stage, (o, i, steps) in FOLDS[name].items()})
+    return Design(network, {stage: Fold(*fold) for stage, fold in FOLDS[name].items()})
