@@ -44,13 +44,17 @@ class Addition:
     carry: bool = True
 
 
+_Waiting = tuple[Addition, Signal]
+"""An addition that has no chain yet, and its result."""
+
+
 class Chains:
     """Additions that share carry chains, called as they are made; ``build`` makes the chains of all since the last."""
 
     def __init__(self, m: Module, platform: object) -> None:
         self._m = m
         self._library = platform if isinstance(platform, Library) and not is_asic(platform) else None
-        self._waiting: list[tuple[Addition, Signal]] = []
+        self._waiting: list[_Waiting] = []
 
     def __call__(self, addition: Addition, name: str) -> Value:
         """The result of ``addition``, of ``width`` bits or one more."""
@@ -69,24 +73,34 @@ class Chains:
         return self(Addition(a, b, wide, c=c, cx=cx, carry=width is None), name)
 
     def build(self) -> None:
-        """Make the chains."""
-        first, rest = list[tuple[Addition, Signal]](), list[tuple[Addition, Signal]]()
+        """Make the chains: sums first, so that gated weights, which come from afar, have fewer cells behind them."""
+        sums, gated, last = list[_Waiting](), list[_Waiting](), list[_Waiting]()
         for waiting in self._waiting:
-            (first if waiting[0].c is None and waiting[0].carry else rest).append(waiting)
-        while first or rest:
-            # A third summand of the first addition takes a place of its own; behind the last no carry may be missing.
-            chain = [(first or rest).pop(0)]
-            while (rest or first) and chain[-1][0].carry and _places(chain) < PLACES:
-                chain.append((rest or first).pop(0))
+            one = waiting[0]
+            (gated if one.ax is not None or one.bx is not None else sums if one.carry else last).append(waiting)
+        while sums or gated or last:
+            chain = list[_Waiting]()
+            # A third summand of the first addition takes a place of its own.
+            for source in (sums, gated):
+                heads = [waiting for waiting in source if waiting[0].c is None and waiting[0].carry]
+                if heads and not chain:
+                    chain.append(heads[0])
+                    source.remove(heads[0])
+            while sums and (_places(chain) < PLACES // 2 or not (gated or last) and _places(chain) < PLACES):
+                chain.append(sums.pop(0))
+            if last:
+                chain.append(last.pop(0))
+            while gated and _places(chain) < PLACES and (not chain or chain[-1][0].carry):
+                chain.append(gated.pop(0))
             # A cell has two places.
-            fits = [w for w in rest if (w[0].width + w[0].carry) % 2]
+            fits = [w for w in (*gated, *sums) if (w[0].width + w[0].carry) % 2]
             if _places(chain) % 2 and chain[-1][0].carry and fits:
                 chain.append(min(fits, key=lambda w: w[0].width))
-                rest.remove(chain[-1])
+                (gated if chain[-1] in gated else sums).remove(chain[-1])
             self._chain(chain)
         self._waiting = []
 
-    def _chain(self, chain: list[tuple[Addition, Signal]]) -> None:
+    def _chain(self, chain: list[_Waiting]) -> None:
         zero, one = Const(0, 1), Const(1, 1)
         a, ax, b, bx = (list[Value]() for _ in range(4))
         masks, starts = {"FIRST": 0, "SECOND": 0, "ENDS": 0, "OPEN": 0, "ALONE": 0}, list[int]()
@@ -126,7 +140,9 @@ class Chains:
         self._m.d.comb += [result.eq(y[k:]) for k, (_, result) in zip(starts, chain, strict=True)]
 
 
-def _places(chain: list[tuple[Addition, Signal]]) -> int:
+def _places(chain: list[_Waiting]) -> int:
+    if not chain:
+        return 0
     return sum(one.width + 1 for one, _ in chain) + (chain[0][0].c is not None) - (not chain[-1][0].carry)
 
 
