@@ -31,7 +31,7 @@ BOUNDS = {
     ("staircase", "groups"): 3,
     ("requant", "many groups"): 3,
     ("serialiser", "two"): 1,
-    ("synapse", "all steps"): 1,
+    ("synapse", "all steps"): 2,
     ("window", "taps"): 3,
     ("window", "channels"): 4,
     ("window", "block RAM"): 2,
