@@ -187,8 +187,8 @@ class Goal:
             if used > most
         ]
         return PlanError(
-            f"no design of {target:,} cycles a frame fits {self.device.name if self.device else f'dsp={self.dsp}'}: the one "
-            f"with the fewest LUTs takes {', '.join(over)}; choose "
+            f"no design of {target:,} cycles a frame fits {self.device.name if self.device else f'dsp={self.dsp}'}: the "
+            f"one with the fewest LUTs takes {', '.join(over)}; choose "
             f"{'a larger device' if self.device else 'other folds'}{'' if self.cycles is None else ' or more cycles'}"
             f"{', or more multipliers' if self.dsp else ''}"
         )
