@@ -87,6 +87,8 @@ class WindowSpec(WindowGeometry):
         the frame: beside the words of a row, or, where there are bits for the slot above those of the cell, past the
         last slot."""
         words = inside(self, bank)
+        if not words:
+            return Const(1, 1)
         first, end = words.start // unit, words.stop // unit
         bits = (self.cells // unit - 1).bit_length()
         cell, slot = at[:bits], at[bits:]

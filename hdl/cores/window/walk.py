@@ -137,7 +137,7 @@ class Place:
         self.turn = selected(m, walk.value["run"], turns, "turn") if any(turns) else None
         self.cells: list[Value] = [cell] * spec.pixels
         if self.turn is not None and further is not None:
-            self.cells = [Mux(self.turn > bank, further, cell) for bank in range(spec.pixels)]
+            self.cells = [Mux(self.turn > k, further, cell) if k < max(turns) else cell for k in range(spec.pixels)]
 
     @property
     def at(self) -> list[Value]:
