@@ -56,7 +56,10 @@ def residual(case: str) -> Design:
     return Design(made, folds)
 
 
-@pytest.mark.parametrize("case", RESIDUAL)
+LONGER = {"signed", "two shortcuts", "projection", "blocks at the sum alone"}
+
+
+@pytest.mark.parametrize("case", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONGER)) for n in RESIDUAL])
 def test_shortcuts(case: str) -> None:
     check(residual(case))
 
@@ -119,7 +122,7 @@ def chained(kind: str, sizes: dict[str, tuple[int, int, int]], counts: bool = Tr
     return Design(network, folds | {"last": LAST}, counts)
 
 
-@pytest.mark.parametrize("kind", CHAINS)
+@pytest.mark.parametrize("kind", [pytest.param(n, marks=[pytest.mark.slow] * ("values" in n)) for n in CHAINS])
 def test_what_stands_behind_the_currents(kind: str) -> None:
     design = chained(kind, SIZES)
     check(design)

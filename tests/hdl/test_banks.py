@@ -114,7 +114,7 @@ WINDOWS = {
                            kernel=(3, 3), rows=4),
     "columns, block RAM": dict(columns=True, i_format=WordFormat(4, 1, 0, 255), padding=ONE, width=70, pixels=2,
                                kernel=(3, 3), rows=4),
-    "columns, block RAM, many rows": dict(columns=True, i_format=WordFormat(4, 1, 0, 255), padding=ONE, width=100,
+    "columns, block RAM, many rows": dict(columns=True, i_format=WordFormat(4, 1, 0, 255), padding=ONE, width=105,
                                           rows=5, pixels=3, kernel=(3, 3)),
     "columns, block RAM, pad": dict(columns=True, i_format=WordFormat(2, 1, 0, 255), padding=ONE, width=80, height=3,
                                     pad=(9, 7, 200, 0), pixels=2, kernel=(3, 3), rows=4),
