@@ -186,9 +186,10 @@ class Goal:
             for used, most, name in zip(found.cost, self.budget, RESOURCES, strict=True)
             if used > most
         ]
+        where = self.device.name if self.device else f"dsp={self.dsp}"
         return PlanError(
-            f"no design of {target:,} cycles a frame fits {self.device.name if self.device else f'dsp={self.dsp}'}: the "
-            f"one with the fewest LUTs takes {', '.join(over)}; choose "
+            f"no design of {target:,} cycles a frame fits {where}: the one with the fewest LUTs takes "
+            f"{', '.join(over)}; choose "
             f"{'a larger device' if self.device else 'other folds'}{'' if self.cycles is None else ' or more cycles'}"
             f"{', or more multipliers' if self.dsp else ''}"
         )

@@ -1,10 +1,10 @@
-"""The counter that every core uses: 0 to count - 1 and again from 0."""
+"""The counters that every core uses: 0 to count - 1 and again from 0, and what comes less what goes."""
 
 from __future__ import annotations
 
 from amaranth import *
 
-__all__ = ["counter", "row_counter"]
+__all__ = ["balance", "counter", "row_counter"]
 
 
 def counter(m: Module, count: int, moves: Value, name: str, *, early: bool = False) -> tuple[Value, Value]:
@@ -44,3 +44,13 @@ def row_counter(m: Module, rows: int, scans: int, moves: Value, last: Value, nam
         with m.Elif(last):
             m.d.sync += row.eq(first)
     return row
+
+
+def balance(m: Module, value: Signal, more: Value, less: Value) -> None:
+    """In every cycle add ``more``, of one bit, to ``value`` and take ``less`` off; where that is one bit too, it is one
+    addition and not two."""
+    if len(less) == 1 and len(value) > 3:
+        with m.If(more ^ less):
+            m.d.sync += value.eq(value + Cat(Const(1, 1), less.replicate(len(value) - 1)))
+        return
+    m.d.sync += value.eq(value + more - less)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from amaranth import *
 
+from .counter import balance
+
 __all__ = ["credits"]
 
 
@@ -12,5 +14,5 @@ def credits(m: Module, count: int, spent: Value, returned: Value) -> Value:
     comes back."""
     none = 1 << (count - 1).bit_length()  # the highest bit says that none is left
     waiting = Signal(range(none + 1), init=none - count, name="waiting")
-    m.d.sync += waiting.eq(waiting + spent - returned)
+    balance(m, waiting, spent, returned)
     return ~waiting[-1]

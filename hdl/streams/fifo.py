@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..cost.parts import Parts
 from ..memory.ram import ram
-from .counter import counter
+from .counter import balance, counter
 
 __all__ = ["Fifo", "FifoSpec"]
 
@@ -81,7 +81,7 @@ class Fifo(wiring.Component):
         ]
         taken = Signal()
         m.d.comb += taken.eq(self.o.valid & self.o.ready)
-        m.d.sync += level.eq(level + write.en - taken)
+        balance(m, level, write.en, taken)
         with m.If(write.en | taken):
             m.d.sync += self.o.valid.eq(write.en | (level != none + 1))
         m.d.comb += [

@@ -15,7 +15,7 @@ from ...memory.columns import Columns
 from ...memory.ram import block_ram, ram
 from ...memory.rom import UNCHECKED, selected
 from ...memory.style import memory_style
-from ...streams.counter import counter
+from ...streams.counter import balance, counter
 from ...streams.words import shape_for
 from ...verilog.library import Library, is_asic
 from ..synapse.adders import Addend, tree
@@ -128,7 +128,8 @@ class Merge(wiring.Component):
         result, _ = counter(m, len(spec.needs), self.scanned, "result")
         following = Columns(m, result, self.scanned).value([*spec.needs[1:], spec.needs[0]], "following")
         m.d.comb += self.hold.eq(stock[-1])
-        m.d.sync += [level.eq(level + write.en - fetch), stock.eq(stock + write.en - Mux(self.scanned, following, 0))]
+        balance(m, level, write.en, fetch)
+        balance(m, stock, write.en, Mux(self.scanned, following, 0))
         return read.data, late
 
     def _steps(self, m: Module, lane: Value, scan: Value, k: int, late: bool) -> list[Value]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from amaranth import *
 
 from ...memory.columns import Columns
-from ...streams.counter import counter
+from ...streams.counter import balance, counter
 from ...streams.words import shape_for
 from .spec import WindowSpec
 
@@ -43,5 +43,5 @@ class Rows:
         """
         m = self._m
         spare = Signal(shape_for(-max(self._wait), self._rows - min(self._wait)), init=-self._wait[0], name="spare")
-        m.d.sync += spare.eq(spare + row_done - Mux(self._moves, self._further, 0))
+        balance(m, spare, row_done, Mux(self._moves, self._further, 0))
         return ~spare[-1]

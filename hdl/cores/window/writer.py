@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth import *
 from amaranth.lib import stream
 
-from ...streams.counter import counter
+from ...streams.counter import balance, counter
 from .banks import place_of
 from .spec import WindowSpec
 
@@ -32,7 +32,7 @@ class Writer:
         # The complete rows that are still needed, and as many as make the highest bit say that all slots are full.
         full = 1 << (spec.rows - 1).bit_length()
         rows = Signal(range(full + 1), init=full - spec.rows, name="rows")
-        m.d.sync += rows.eq(rows + self.row_done - self.done_with)
+        balance(m, rows, self.row_done, self.done_with)
         last = Signal(name="w_last") if spec.row_words > 1 else Const(1, 1)  # the word is the last of its row
         m.d.comb += [
             i.ready.eq(~rows[-1]),
