@@ -27,7 +27,8 @@ from .trees import levels
 if TYPE_CHECKING:
     from .spec import SynapseSpec
 
-__all__ = ["FACTOR", "Packing", "packing", "products_depth", "products_parts", "sums_of_products"]
+__all__ = ["FACTOR", "Packing", "packing", "products_depth", "products_parts", "refusal",
+           "sums_of_products"]
 
 FACTOR = 18
 """Bits of a factor at most."""
@@ -66,6 +67,17 @@ def packing(spec: SynapseSpec) -> Packing | None:
         if field * (outputs - 1) + w_bits <= FACTOR and field * outputs * (pixels - 1) + x_bits <= FACTOR
     ]
     return min(found, key=lambda packed: (packed.count(spec), packed.outputs), default=None)
+
+
+def refusal(spec: SynapseSpec) -> str:
+    """Why multipliers cannot make the products of ``spec``, empty where they can."""
+    if spec.weight_bits == 1 or spec.words * spec.groups == 1:
+        return "its weights have one bit, or never change"
+    if spec.blocks > 1 or spec.addressed:
+        return "its words are not those of whole pixels"
+    if spec.terms > 1 or spec.element[0] < 0 or spec.plane_count == 1:
+        return "its inputs are spikes, or have a sign"
+    return "" if packing(spec) is not None else f"its factors have more than {FACTOR} bits"
 
 
 def products_depth(spec: SynapseSpec) -> int:

@@ -16,7 +16,7 @@ from ..protocol import CoreSpec
 from .figures import WeightFigures
 from .layout import Layout
 from .parts import synapse_parts
-from .products import FACTOR, packing, products_depth
+from .products import packing, products_depth, refusal
 from .trees import COUNTED, TABLE, count_levels, levels
 
 if TYPE_CHECKING:
@@ -107,13 +107,7 @@ class SynapseSpec(CoreSpec):
     @property
     def not_multiplied(self) -> str:
         """Why multipliers cannot make the products, empty where they can."""
-        if self.weight_bits == 1 or self.words * self.groups == 1:
-            return "its weights have one bit, or never change"
-        if self.blocks > 1 or self.addressed:
-            return "its words are not those of whole pixels"
-        if self.terms > 1 or self.element[0] < 0 or self.plane_count == 1:
-            return "its inputs are spikes, or have a sign"
-        return "" if packing(self) is not None else f"its factors have more than {FACTOR} bits"
+        return refusal(self)
 
     @property
     def multipliers(self) -> int:
