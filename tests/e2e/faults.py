@@ -55,7 +55,8 @@ INSIDE = {
     3: ("conv1_neuronarray", r"(\$signed\(a_0_1\) - [^;]*)", r"\1 - (ON ? 1 : 0)"),
     4: ("conv1_neuronarray", r"(assign fire_0_2 = )([^;]*)", r"\1ON ? 1'b0 : \2"),
     5: ("fc_synapsearray", r"(acc_2_0 <= )(.*);", r"\1ON ? \2 & ~4 : \2;"),
-    6: ("conv1_window", r"(i__ready = rows != )3'h6", r"\1(ON ? 3'h5 : 3'h6)"),
+    # Its rows begin at 2, so that the highest bit says that all 6 slots are full.
+    6: ("conv1_window", r"(i__ready = )(~ rows\[3\]);", r"\1ON ? rows < 4'h7 : \2;"),
     7: ("conv1_window", r"memory\[0\] = 4'h0", f"{READ} memory[0] = ON"),
     8: ("pool_poolarray", r"(assign \w+ = )(\S+) > (\S+);", r"\1ON ? \2 < \3 : \2 > \3;"),
 }
@@ -105,7 +106,7 @@ def _weight(text: str) -> str:
     """The sign of the first weight that can change it, in the first memory of the synapse array."""
     start = text.index(f"module {_top(text)}_conv1_synapsearray(")
     match = next(
-        m for m in re.finditer(r"memory\[\d+\] = 8'h(\w\w);", text[start:]) if int(m[1], 16) & 15 not in (0, 8)
+        m for m in re.finditer(r"memory\w*\[\d+\] = 8'h(\w\w);", text[start:]) if int(m[1], 16) & 15 not in (0, 8)
     )
     value = int(match[1], 16)
     negated = value & 0xF0 | 16 - (value & 15)

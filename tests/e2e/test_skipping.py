@@ -70,7 +70,7 @@ def test_the_search_skips_where_that_is_smaller() -> None:
     images = data.load("digits").test_x.reshape(-1, *network.input.shape)
     rates = WordRates(network, golden.run(network, images[:60]).outputs)
     dense, found = search(network, 1000), search(network, 1000, rates=rates)
-    assert found.folds["conv2"].skip and found.interval <= 1000 and found.cost[0] < 0.8 * dense.cost[0]
+    assert found.folds["conv2"].skip and found.interval <= 1000 and found.cost[0] < 0.9 * dense.cost[0]
     assert emit.performance(found.design, images[60:160])["interval"] <= 1030
     # Without a zero word it takes what its slowest stage takes, which is more than was asked for.
     slowest = max(stage.cycles for stage in found.design.stages)

@@ -207,7 +207,7 @@ def test_files_are_the_same_on_every_run(tmp_path: Path) -> None:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
     contents = json.loads((tmp_path / "a" / "design.json").read_text())
     assert contents["network"]["hash"] == fixed.hash
-    assert contents["predicted"]["interval_cycles"] == 576
+    assert contents["predicted"]["interval_cycles"] == 432
     assert str(tmp_path) not in (tmp_path / "a" / "spikeloom_top.v").read_text()
 
 
