@@ -15,7 +15,7 @@ from ...hdl.streams.words import WordFormat
 from ..cost.model import area, total
 from ..errors import PlanError
 from ..lowering.layers import StageNodes
-from ..lowering.plan import build_stage, chunk_of, fold_choices, multiplies
+from ..lowering.plan import build_stage, chunk_of, fold_choices, multiplies, walk_of
 from ..targets.fpga.devices import RESOURCES, resources
 from .fold import Fold
 from .pareto import undominated
@@ -57,7 +57,8 @@ class CandidateTable:
 
     Parameters: ``folds``, by default all; ``logic``: each also with its weights in LUTs, where they would be in block
     RAM; ``rates``: each also with all-zero words skipped, where that can be built, at its mean cycles; ``dsp``,
-    multipliers that there are: each also with its products made by them, where that can be built.
+    multipliers that there are: each also with its products made by them, where that can be built; ``most``: folds that
+    walk longer are left out.
     Attributes: ``layer``; ``candidates``. Raises PlanError where there is none.
     """
 
@@ -69,12 +70,15 @@ class CandidateTable:
         logic: bool = False,
         rates: WordRates | None = None,
         dsp: int = 0,
+        most: int | None = None,
     ) -> None:
         self.layer = layer
         self.candidates: list[Candidate] = []
         reason = None
         choices: list[tuple[Fold, StageSpec | None]] = [
-            (fold, None) for fold in (fold_choices(layer) if folds is None else folds)
+            (fold, None)
+            for fold in (fold_choices(layer) if folds is None else folds)
+            if most is None or walk_of(layer, fold) <= most
         ]
         for fold, stage in choices:
             try:

@@ -59,7 +59,8 @@ class Goal:
         self.layers = layers(network, counts)
         self._given, self._rates = given, rates
         self._refuse_early()
-        self.tables = [self._table(layer) for layer in self.layers]
+        # Where words may be skipped, walks may be shorter than they are without.
+        self.tables = [self._table(layer, cycles if rates is None else None) for layer in self.layers]
         self.arcs: list[Arcs] = []
         self.log = asked(cycles, device, rates, dsp)
         for table in self.tables:
@@ -68,10 +69,9 @@ class Goal:
     def _folds_given(self, layer: StageNodes) -> list[Fold] | None:
         return [self._given[layer.name]] if layer.name in self._given else None
 
-    def _table(self, layer: StageNodes) -> CandidateTable:
-        return CandidateTable(
-            layer, self._folds_given(layer), logic=self.device is not None, rates=self._rates, dsp=self.dsp
-        )
+    def _table(self, layer: StageNodes, most: int | None = None) -> CandidateTable:
+        logic, given = self.device is not None, self._folds_given(layer)
+        return CandidateTable(layer, given, logic=logic, rates=self._rates, dsp=self.dsp, most=most)
 
     def _refuse_early(self) -> None:
         """Refuse what bounds show to be impossible before any fold is built."""

@@ -11,7 +11,7 @@ from .fitting import ring_rows
 from .layers import StageNodes
 from .registry import head_of
 
-__all__ = ["build_stage", "chunk_of", "fold_choices", "multiplies"]
+__all__ = ["build_stage", "chunk_of", "fold_choices", "multiplies", "walk_of"]
 
 
 def fold_choices(layer: StageNodes) -> list[Fold]:
@@ -22,6 +22,11 @@ def fold_choices(layer: StageNodes) -> list[Fold]:
 def chunk_of(layer: StageNodes, inputs: int) -> int:
     """Window words of which zero-skipping looks at the flags together; 1 where it has no hardware."""
     return head_of(layer).chunk(layer, inputs)
+
+
+def walk_of(layer: StageNodes, fold: Fold) -> int:
+    """Cycles a frame of the walk of ``fold`` without skipping, found without building it; 0 where that is not known."""
+    return head_of(layer).walk(layer, fold)
 
 
 def multiplies(layer: StageNodes, fold: Fold) -> bool:

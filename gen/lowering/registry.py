@@ -47,6 +47,10 @@ class Head(ABC):
         has no hardware."""
         return 1
 
+    def walk(self, layer: StageNodes, fold: Fold) -> int:
+        """Cycles a frame of the walk of ``fold``, found without building it; 0 where that is not known."""
+        return 0
+
     def multiplies(self, layer: StageNodes, fold: Fold) -> bool:
         """Whether multipliers can make the products of ``fold``."""
         return False

@@ -17,6 +17,7 @@ from spikeloom.gen.folding.least import ORDER, fits, smallest
 from spikeloom.gen.folding.rates import WordRates
 from spikeloom.gen.lowering.kinds import synapse
 from spikeloom.gen.lowering.layers import layers
+from spikeloom.gen.lowering.plan import build_stage, fold_choices, walk_of
 from spikeloom.gen.targets.fpga.devices import DEVICES
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
@@ -147,3 +148,19 @@ def test_the_search_with_skipping_finds_what_trying_everything_finds() -> None:
         assert found is not None and found.size == pytest.approx((costs[cycles <= target] @ ORDER).min())
         better += without is None or found.size < without.size
     assert 0 < better < cycles.max() - cycles.min()
+
+
+@pytest.mark.parametrize("network", [chain(), residual()], ids=["chain", "residual"])
+def test_walks_are_known_before_a_stage_is_built(network: Network) -> None:
+    for layer in layers(network):
+        walks = {}
+        for fold in fold_choices(layer):
+            try:
+                walks[fold] = build_stage(layer, fold).cycles
+            except PlanError:
+                continue
+            assert walk_of(layer, fold) in (0, walks[fold]), (layer.name, fold)
+        if walk_of(layer, next(iter(walks))):
+            most = sorted(walks.values())[len(walks) // 2]
+            table = CandidateTable(layer, most=most)
+            assert {c.fold for c in table.candidates} == {fold for fold, walk in walks.items() if walk <= most}

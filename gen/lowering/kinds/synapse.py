@@ -26,7 +26,7 @@ __all__ = ["Synapses"]
 IDLE = 0.15
 """Share of the channels that may be idle in the last group of outputs of a fold that the search tries."""
 
-MOST_PIXELS = 8
+MOST_PIXELS = 4
 """Pixels that the search computes together at most; a fold file may ask for more."""
 
 
@@ -78,6 +78,15 @@ class Synapses(Head):
         channels, node = layer.channels[1], layer.nodes[0]
         whole = layer.groups > 1 or inputs > channels or (isinstance(node, Conv2d) and node.pad is not None)
         return 1 if whole else chunk_for(channels // inputs)
+
+    def walk(self, layer: StageNodes, fold: Fold) -> int:
+        """Positions, groups of outputs, words and scans."""
+        node = layer.nodes[0]
+        if layer.groups > 1 or fold.skip:
+            return 0
+        rows, row = node.windows.places(layer.source.shape[1:]) if isinstance(node, Conv2d) else (1, 1)
+        groups, scans = -(-layer.channels[0] // fold.outputs), layer.time_fold // fold.steps
+        return rows * -(-row // fold.pixels) * groups * _words(layer, fold) * scans
 
     def multiplies(self, layer: StageNodes, fold: Fold) -> bool:
         """Where inputs have several bits and no sign, and weights change."""
@@ -239,7 +248,7 @@ def _pixels(layer: StageNodes, fold: Fold) -> list[int]:
     if layer.groups > 1 or fold.steps < layer.time_fold or layer.o_width < 2:
         return []
     most = min(MOST_PIXELS, layer.o_width, _words(layer, fold))
-    return [n for n in (2, 4, 8) if n <= most]
+    return [n for n in (2, 4) if n <= most]
 
 
 def _words(layer: StageNodes, fold: Fold) -> int:
