@@ -144,7 +144,7 @@ def test_auto_without_a_target_has_the_least_area_times_cycles() -> None:
 
 
 def test_a_target_out_of_reach_names_the_stage() -> None:
-    with pytest.raises(PlanError, match=r"conv1: needs at least 72 cycles a frame, more than the target of 50"):
+    with pytest.raises(PlanError, match=r"conv1: needs at least 96 cycles a frame, more than the target of 50"):
         auto(network(), 50)
 
 
