@@ -30,7 +30,7 @@ from spikeloom.quant.frontends.onnx import Onnx
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import Conv2d, Gain, Linear, Node, Synapse
 
-__all__ = ["arrays", "made", "main", "network"]
+__all__ = ["Alone", "arrays", "made", "main", "network"]
 
 CHANNELS, WORDS = 32, 9
 
@@ -50,7 +50,7 @@ FORMS = {"2": (2, False), "1, chosen": (1, False), "1, inverted": (1, True)}
 """Bits of a weight, and whether it inverts its input."""
 
 
-class _Alone(wiring.Component):
+class Alone(wiring.Component):
     """An array whose ports are those of a module.
 
     Members: ``i``: In(window word), with ``i_valid`` and ``i_last``; ``o``: Out(current word), with ``o_valid``.
@@ -99,7 +99,7 @@ def arrays() -> None:
         for kind, (bits, inverts) in FORMS.items():
             spec = made(form, outputs, bits, inverts)
             with tempfile.TemporaryDirectory() as folder:
-                (Path(folder) / "top.v").write_text(emit.module(_Alone(spec), "top"))
+                (Path(folder) / "top.v").write_text(emit.module(Alone(spec), "top"))
                 cells = synthesise(Path(folder), {"top": "top", "verilog": "top.v"}, "ecp5")
             figures = (cells["lut4_eq"], cells["ff"], cells["ebr"], spec.weight.size * bits, spec.latency)
             shape = f"{form.lanes} x {form.steps}"

@@ -191,5 +191,5 @@ class Goal:
             f"no design of {target:,} cycles a frame fits {where}: the one with the fewest LUTs takes "
             f"{', '.join(over)}; choose "
             f"{'a larger device' if self.device else 'other folds'}{'' if self.cycles is None else ' or more cycles'}"
-            f"{', or more multipliers' if self.dsp else ''}"
+            f"{', or a larger dsp' if found.cost[-1] > self.dsp else ''}"
         )

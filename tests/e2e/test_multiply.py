@@ -88,7 +88,7 @@ def test_the_search_takes_as_many_as_it_may() -> None:
     assert "multipliers: 20 at most" in found[2].log[1]
     with pytest.raises(PlanError, match="dsp=29 is more than the 28 multipliers that ecp5-12k has"):
         search(network(), device="ecp5-12k", dsp=29)
-    with pytest.raises(PlanError, match="fits dsp=6: .* 16 multipliers of 6; choose other folds, or more multipliers"):
+    with pytest.raises(PlanError, match="fits dsp=6: .* 16 multipliers of 6; choose other folds, or a larger dsp"):
         search(network(), given={"one": FOLDS["one"], "two": FOLDS["two"]}, dsp=6)
 
 
