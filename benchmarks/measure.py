@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from spikeloom.explore.figures import operations
+from spikeloom.gen.cost.model import area, total
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit import writer as emit
 from spikeloom.gen.folding.find import auto
@@ -68,6 +70,8 @@ def generate(work: Work, target: int | None, folder: Path) -> tuple[Design, Subj
         },
         placed=(work.device, work.megahertz, work.seeds) if work.device else None,
         xc7=work.xc7,
+        multipliers=total(area(element.spec) for element in design.elements).mult,
+        operations=sum(operations(n) // (n.steps if n.source.timed else 1) for n in design.layers),
     )
 
 

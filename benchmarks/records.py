@@ -69,23 +69,17 @@ def write(records: Iterable[Record], path: Path = RESULTS) -> None:
 
 
 def published() -> list[Record]:
-    """The figures of other tools (``others.json``)."""
+    """The figures of other tools (``others.json``): measured once, or quoted from what ``note`` names."""
     file = json.loads(OTHERS.read_text())
+    measured = {"command": file["command"], "versions": file["versions"]}
+    quoted = {"command": f"{PUBLISHED}: quoted, not measured here", "versions": {"none": "quoted"}}
     return [
-        Record(
-            work=row["work"],
-            design=row["design"],
-            tool=row["tool"],
-            metric=metric,
-            value=value,
-            unit=file["units"][metric],
-            command=file["command"],
-            versions=file["versions"],
-            date=file["date"],
-        )
-        for row in file["rows"]
+        Record(work=row["work"], design=row["design"], tool=row["tool"], metric=metric, value=value,
+               unit=file["units"][metric], date=file["date"], note=row.get("source", ""), **of)
+        for rows, of in ((file["rows"], measured), (file["quoted"], quoted))
+        for row in rows
         for metric, value in row["values"].items()
-    ]
+    ]  # fmt: skip
 
 
 def changes(before: list[Record], after: list[Record]) -> list[tuple[Record, Record, float]]:

@@ -38,6 +38,9 @@ UNITS = {
 }
 """Units of the figures of synthesis."""
 
+PLACEMENTS = Path(__file__).resolve().parent.parent / "build" / "placements"
+"""What has been placed: the seeds of each design, with its Verilog's hash and the versions of the tools."""
+
 COMMAND = "python -m benchmarks.run "
 """What measures a figure again, before the name of the work."""
 
@@ -51,7 +54,7 @@ class Subject:
     """A design under measurement: its ``name`` in the tables, its ``folder``, its ``figures`` so far; ``tool``, whose
     design it is; ``missing``, why a figure could not be measured, by metric; ``placed``, the ECP5 that the best design
     of its work is placed on, the clock that is asked for and the number of seeds; ``xc7``, whether that is counted on 7
-    series."""
+    series; ``multipliers`` that its folds have; ``operations``, multiply-accumulates of a frame."""
 
     work: str
     name: str
@@ -62,6 +65,8 @@ class Subject:
     missing: dict[str, str] = field(default_factory=dict)
     placed: tuple[str, float, int] | None = None
     xc7: bool = True
+    multipliers: int = 0
+    operations: int = 0
 
     def add(self, cells: Mapping[str, float], prefix: str = "") -> None:
         """Add the figures of a synthesis, those in :data:`UNITS`."""
@@ -76,11 +81,15 @@ class Subject:
 def add_area(subject: Subject) -> None:
     """Add the area on ECP5 to the figures of ``subject``."""
     cells = synthesise(subject.folder, subject.contents, "ecp5")
-    if cells["mult"] and subject.tool == OURS:
-        raise BenchmarkError(f"{subject.work}, {subject.name}: {cells['mult']} multipliers; there must be none")
+    if cells["mult"] != subject.multipliers and subject.tool == OURS:
+        raise BenchmarkError(f"{subject.work}, {subject.name}: {cells['mult']} multipliers; there must be "
+                             f"{subject.multipliers or 'none'}")  # fmt: skip
     subject.add(cells)
     if "cycles_per_frame" in subject.figures:
         subject.figures["lut4_eq_x_cycles"] = (subject.product, "LUT4-eq. x cycles")
+        if subject.operations:
+            each = round(subject.product / subject.operations, 1)
+            subject.figures["lut4_eq_per_mac"] = (each, "LUT4-eq. per multiply-accumulate a cycle")
 
 
 def add_xc7(subject: Subject) -> None:
@@ -90,10 +99,12 @@ def add_xc7(subject: Subject) -> None:
 
 def add_clock(subject: Subject) -> None:
     """Add the clock on its ECP5, speed grade 6, to the figures of ``subject``: that of the fastest of its seeds, two of
-    which are placed at once, and how far they lie apart."""
+    which are placed at once, and how far they lie apart. Those in :data:`PLACEMENTS` are not made again."""
     assert subject.placed is not None
     device, target, seeds = subject.placed
-    found = place(subject.folder, subject.contents, device, speed=6, target=target, seeds=seeds, jobs=2)
+    PLACEMENTS.mkdir(parents=True, exist_ok=True)
+    record = PLACEMENTS / f"{subject.work}-{subject.name.replace(' ', '-')}.json"
+    found = place(subject.folder, subject.contents, device, target=target, seeds=seeds, jobs=2, record=record)
     subject.add({name: found["spread"][name] for name in ("min_mhz", "median_mhz", "seeds")})
     subject.add({"mhz": found["mhz"], "comb": found["comb"]})
     subject.figures["device_kluts"] = (float(device.removesuffix("k")), "1,000 LUT4 of the ECP5 it was placed on")

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .accuracy import papers, trained
+from .columns import AREA, BULK, CLOCK, EXPLORED, NETLIST, OTHER_RESNETS, PLACED, RESNETS, SPEED, SPIKING, SPREAD, XC7
 from .records import OURS, Record, read
 
 __all__ = ["TABLES", "documents", "main", "regenerated"]
@@ -19,64 +20,6 @@ ROOT = Path(__file__).resolve().parent.parent
 
 _BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
-AREA = {
-    "cycles_per_frame": "cycles a frame",
-    "latency_cycles": "latency",
-    "lut4_eq": "LUT4-eq.",
-    "lut_ram": "LUT RAM",
-    "ff": "FF",
-    "ebr": "EBR",
-    "mult": "MULT",
-    "lut4_eq_x_cycles": "LUT4-eq. x cycles",
-}
-XC7 = {
-    "cycles_per_frame": "cycles a frame",
-    "xc7_lut": "LUT",
-    "xc7_lutram": "LUT RAM cells",
-    "xc7_ff": "FF",
-    "xc7_dsp": "DSP48",
-    "xc7_ramb18": "RAMB18",
-    "xc7_ramb36": "RAMB36",
-}
-SPREAD = {"mhz": "MHz", "median_mhz": "median of the seeds", "min_mhz": "slowest", "seeds": "seeds"}
-CLOCK = {**SPREAD, "frames_per_s": "frames/s"}
-PLACED = {
-    "device_kluts": "ECP5, 1,000 LUTs",
-    "cycles_per_frame": "cycles a frame",
-    "latency_cycles": "latency",
-    "lut4_eq": "LUT4-eq.",
-    "comb": "placed LUTs",
-    "ff": "FF",
-    "ebr": "EBR",
-    **CLOCK,
-    "bottleneck_percent": "busiest stage, % of cycles",
-}
-SPEED = {
-    "verilator_cycles_per_s": "Verilator, cycles/s",
-    "cocotb_cycles_per_s": "cocotb on Verilator, cycles/s",
-    "amaranth_cycles_per_s": "Amaranth, cycles/s",
-    "generate_seconds": "generation, s",
-}
-BULK = {
-    "frames": "frames",
-    "boundaries": "boundaries",
-    "cycles": "cycles",
-    "transfers": "transfers",
-    "bulk_seconds": "s, two jobs",
-    "cocotb_seconds": "s, cocotb on Verilator",
-    "times_faster": "times faster",
-}
-NETLIST = {
-    "frames": "frames",
-    "boundaries": "boundaries",
-    "cycles": "cycles",
-    "transfers": "transfers",
-    "luts": "LUT4",
-    "registers": "FF",
-    "rams": "block RAM",
-    "netlist_seconds": "s",
-    "build_seconds": "s to build",
-}
 SAME: dict[float | None, str] = {0.0: "no", 1.0: "yes"}
 
 
@@ -156,7 +99,7 @@ def _area(records: list[Record]) -> str:
     """All designs of ours."""
     rows = [
         [f"{work}, {design}", *(_number(figures.get(metric)) for metric in AREA)]
-        for work in ("A", "B", "digits", "mnist", "resnet20", "resnet20-skip", "array")
+        for work in ("A", "B", "digits", "mnist", "mnist-fast", *RESNETS, "array")
         for (tool, design), figures in _figures(records, work, "lut4_eq").items()
         if tool == OURS
     ]
@@ -167,10 +110,27 @@ def _placed(records: list[Record]) -> str:
     """The networks for whole images, placed and routed."""
     rows = [
         [f"{work}, {design}", *(_number(figures.get(metric)) for metric in PLACED)]
-        for work in ("mnist", "resnet20", "resnet20-skip")
-        for (_, design), figures in _figures(records, work, "mhz").items()
+        for work in ("mnist", "mnist-fast", *RESNETS)
+        for (tool, design), figures in _figures(records, work, "mhz").items()
+        if tool == OURS
     ]
     return _table(["design", *PLACED.values()], rows)
+
+
+def _resnets(records: list[Record]) -> str:
+    """Our ResNet-20 beside networks for CIFAR-10 of others, which are quoted."""
+    rows = []
+    for work in RESNETS:
+        for (tool, design), figures in _figures(records, work, "frames_per_s").items():
+            source = next(r.note for r in records if (r.work, r.tool, r.design) == (work, tool, design))
+            luts = f"{_number(figures.get('lut4_eq'))} LUT4-eq." if tool == OURS else "-"
+            if "lut6" in figures:
+                luts = f"{_number(figures['lut6'])} LUT6"
+            columns = [luts if metric == "luts" else _number(figures.get(metric)) for metric in OTHER_RESNETS]
+            title = f"{work}, {design}, LFE5U-85F" if tool == OURS else f"{tool}, {design}"
+            rows.append([title, "in this run" if tool == OURS else f"quoted: {source}", *columns])
+    rows.sort(key=lambda row: row[1] != "in this run")
+    return _table(["design", "measured", *OTHER_RESNETS.values()], rows)
 
 
 def _array(records: list[Record]) -> str:
@@ -261,43 +221,6 @@ def _large(value: float | None) -> str:
     return f"{value:.3g}" if value is not None and value >= 1e7 else _number(value)
 
 
-EXPLORED = {
-    "designs": "size of the space",
-    "front": "on the front",
-    "table_seconds": "tables of folds",
-    "front_seconds": "exact front",
-    "labels": "labels",
-    "designs_per_s": "evaluation",
-    "points": "whole exploration",
-    "explore_seconds": "whole exploration",
-    "rates_seconds": "best fold for each",
-    "simulated": "simulated",
-    "simulated_cycles": "simulated",
-    "synthesised": "synthesised",
-    "error_median_percent": "LUTs of the model, median error",
-    "error_worst_percent": "LUTs of the model, worst error",
-    "scale": "correction",
-    "calibrated_median_percent": "corrected, median error",
-    "calibrated_worst_percent": "corrected, worst error",
-    "ff_worst_percent": "flip-flops of the model, worst error",
-    "ebr_equal": "block RAMs equal",
-}
-
-SPIKING = {
-    "accuracy_percent": "accuracy, %",
-    "operations": "operations",
-    "nanojoules": "nJ",
-    "cycles_per_frame": "cycles",
-    "latency_cycles": "latency",
-    "luts_model": "LUTs, model",
-    "lut4_eq": "LUT4-eq., Yosys",
-    "ff_model": "FF, model",
-    "ebr": "EBR",
-    "area_time": "M LUTs x cycles",
-    "fastest_frames_per_s": "fastest, frames/s",
-}
-
-
 def _spiking(records: list[Record]) -> str:
     figures = _figures(records, "spiking", "accuracy_percent")
     rows = [[design, *(_number(row.get(metric)) for metric in SPIKING)] for (_, design), row in figures.items()]
@@ -317,6 +240,7 @@ TABLES: dict[str, Callable[[list[Record]], str]] = {
     "netlist": lambda records: _columns(records, "netlist", NETLIST, "luts"),
     "array": _array,
     "placed": _placed,
+    "resnets": _resnets,
     "cost": _cost,
     "accuracy": _accuracy,
     "trained": _trained,

@@ -20,6 +20,7 @@ __all__ = ["WORKS", "Work"]
 FOLDER = Path(__file__).resolve().parent
 STANDING = FOLDER / "digits-w4a4.npz"
 MODELS = FOLDER.parent / "models"
+EXAMPLES = FOLDER.parent / "examples"
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,14 @@ def _mnist() -> Work:
     return _model("mnist", "mnist-integernet-w4a4.safetensors", "mnist", 100, targets=(2400,), device="25k")
 
 
-def _resnet20(name: str, folds: str, design: str) -> Work:
-    path = FOLDER.parent / "examples" / folds
-    more = {"device": "85k", "folds": path, "design": design, "seeds": 3}
-    return _model(name, "cifar-resnet20-t4w4.safetensors", "cifar10", 20, targets=(None,), **more)
+def _mnist_fast() -> Work:
+    more = {"device": "25k", "folds": EXAMPLES / "mnist_fast_fold.toml", "design": "1764 cycles"}
+    return _model("mnist-fast", "mnist-integernet-w4a4.safetensors", "mnist", 20, targets=(None,), **more)
+
+
+def _resnet20(name: str, folds: str, design: str, network: str = "t4w4") -> Work:
+    more = {"device": "85k", "folds": EXAMPLES / folds, "design": design, "seeds": 3}
+    return _model(name, f"cifar-resnet20-{network}.safetensors", "cifar10", 20, targets=(None,), **more)
 
 
 WORKS: dict[str, Callable[[], Work]] = {
@@ -88,7 +93,10 @@ WORKS: dict[str, Callable[[], Work]] = {
     "B": lambda: _standing("B", "cnn", (None, 150, 300, 600)),
     "digits": _digits,
     "mnist": _mnist,
+    "mnist-fast": _mnist_fast,
     "resnet20": lambda: _resnet20("resnet20", "cifar_resnet20_fold.toml", "36864 cycles"),
+    "resnet20-fast": lambda: _resnet20("resnet20-fast", "cifar_resnet20_fast_fold.toml", "18432 cycles", "t4w4-tuned"),
+    "resnet20-t3": lambda: _resnet20("resnet20-t3", "cifar_resnet20_t3_fold.toml", "T = 3, 10496 cycles", "t3w4-tuned"),
     "resnet20-skip": lambda: _resnet20("resnet20-skip", "cifar_resnet20_skip_fold.toml", "event skipping"),
 }
 """The works by name; each is read when it is called for."""

@@ -108,6 +108,31 @@ def test_the_delays_are_those_of_the_best_and_every_seed_is_recorded(folder: Pat
         synth.place(folder, CONTENTS, "12k")
 
 
+def test_seeds_of_a_record_are_not_placed_again(folder: Path, monkeypatch) -> None:
+    record, asked = folder / "seeds.json", []
+
+    def nextpnr(work: Path, options: list[str], seed: int, delays: bool) -> tuple[float, dict[str, int]]:
+        asked.append(seed)
+        clock, _ = reached(seed)
+        return clock, {"comb": seed}
+
+    monkeypatch.setattr(synth, "_nextpnr", nextpnr)
+    steps = []
+    first = synth.place(folder, CONTENTS, "12k", seeds=2, record=record)
+    again = synth.place(folder, CONTENTS, "12k", seeds=2, record=record, progress=lambda *step: steps.append(step))
+    assert asked == [1, 2] and again == first and steps == [("place and route", 2, 2)]
+    more = synth.place(folder, CONTENTS, "12k", seeds=4, record=record)
+    assert asked == [1, 2, 3, 4] and (more["seed"], more["comb"], more["spread"]["seeds"]) == (2, 2, 3)
+    assert json.loads(record.read_text()) == more
+    # What the clocks depend on is another: all are placed again.
+    synth.place(folder, CONTENTS, "25k", seeds=1, record=record)
+    (folder / "top.v").write_text((folder / "top.v").read_text() + "// another\n")
+    synth.place(folder, CONTENTS, "25k", seeds=1, record=record)
+    record.write_text("no JSON")
+    synth.place(folder, CONTENTS, "25k", seeds=1, record=record)
+    assert asked == [1, 2, 3, 4, 1, 1, 1]
+
+
 @pytest.mark.slow
 @pytest.mark.xdist_group("nextpnr")
 def test_seeds_are_placed(folder: Path) -> None:

@@ -16,6 +16,7 @@ from ....quant.files.replacing import replacing
 from ...emit.origin import verilog_file
 from .. import yosys
 from ..yosys import YosysError
+from .known import known, subject
 from .seeds import Placement, Progress, place_all, spread
 
 __all__ = ["DEVICES", "SIZES", "place", "synthesise"]
@@ -64,7 +65,8 @@ def place(
     ``ebr``, cells used; ``cells``, the figures of :func:`synthesise`; ``spread`` (:func:`.seeds.spread`). The design is
     routed out of context, without pins: ports may be wider than the package has pins, and paths to pins do not count.
     The delays of all cells and wires of the best go to ``sdf``. ``record``: a file that has all figures known so far
-    after every seed.
+    after every seed. Seeds that it has already, of the same Verilog, options and tools, are not placed again and count
+    among those found, unless delays are asked for.
     Raises YosysError where a tool is missing, or no placement worked.
     """
     if device not in SIZES:
@@ -74,29 +76,37 @@ def place(
     options = [f"--{device}", "--package", package, "--speed", str(speed), "--freq", str(target)]
     with tempfile.TemporaryDirectory(prefix="spikeloom-place-") as name:
         work = Path(name)
-        progress("synthesis", 0, 0)
-        cells = _figures("ecp5", _synthesise(Path(folder), contents, "ecp5", work, ["write_json top.json"]))
+        of = subject(_verilog(Path(folder), contents), options)
+        counted, before = known(None if sdf else record, of)
+        numbers = [number for number in range(seed, seed + seeds) if number not in {made.seed for made in before}]
+        if counted is None or numbers:
+            progress("synthesis", 0, 0)
+            counted = _figures("ecp5", _synthesise(Path(folder), contents, "ecp5", work, ["write_json top.json"]))
+        cells = counted
 
         def outcome(placements: list[Placement[dict[str, int]]]) -> dict[str, Any]:
+            placements = sorted([*before, *placements], key=lambda made: made.seed)
             found = spread(placements)
+            for told, each in zip(found["each"], placements, strict=True):
+                told |= {"found": each.found} if each.error is None else {}
             best = max(placements, key=lambda made: made.mhz or 0.0, default=None)
             if best is None or best.mhz is None:
-                return {"mhz": None, "target_mhz": target, "cells": cells, "spread": found}
+                return {"mhz": None, "target_mhz": target, "cells": cells, "spread": found, "of": of}
             for made in placements if sdf else ():
                 if made.seed != best.seed:
                     (work / _delays(made.seed)).unlink(missing_ok=True)  # of a large design they fill a disk
             return {"mhz": best.mhz, "seed": best.seed, "target_mhz": target, **(best.found or {}), "cells": cells,
-                    "spread": found}  # fmt: skip
+                    "spread": found, "of": of}  # fmt: skip
 
         def done(placements: list[Placement[dict[str, int]]]) -> None:
-            progress("place and route", len(placements), seeds)
+            progress("place and route", seeds - len(numbers) + len(placements), seeds)
             if record is not None:
                 with replacing(record) as part:
                     part.write_text(json.dumps(outcome(placements), indent=2) + "\n")
 
-        progress("place and route", 0, seeds)
+        progress("place and route", seeds - len(numbers), seeds)
         made = place_all(lambda number: _nextpnr(work, [*options, "--seed", str(number)], number, sdf is not None),
-                         range(seed, seed + seeds), jobs, fails=YosysError, done=done)
+                         numbers, jobs, fails=YosysError, done=done)
         result = outcome(made)
         if result["mhz"] is None:
             raise made[0].error or YosysError("nextpnr was not run: the number of seeds must be a positive integer")
@@ -132,9 +142,7 @@ def _synthesise(folder: Path, contents: dict[str, Any], device: str, work: Path,
     """Cells of each type; ``more`` passes run at the end, in ``work``."""
     if device not in DEVICES:
         raise YosysError(f"Device must be one of {', '.join(DEVICES)}, not {device!r}")
-    verilog = verilog_file(folder, contents)
-    if not verilog.is_file():
-        raise YosysError(f"{verilog}: no such file; generate the design again")
+    verilog = _verilog(folder, contents)
     # A copy beside the results: Yosys scripts know no quoting that fits every path.
     (work / "top.v").write_bytes(verilog.read_bytes())
     passes = [
@@ -145,6 +153,14 @@ def _synthesise(folder: Path, contents: dict[str, Any], device: str, work: Path,
     yosys.run([*passes, *more], work)
     found = json.loads((work / "stat.json").read_text())
     return Counter(found["design"]["num_cells_by_type"])
+
+
+def _verilog(folder: Path, contents: dict[str, Any]) -> Path:
+    """The Verilog of the design in ``folder``."""
+    verilog = verilog_file(folder, contents)
+    if not verilog.is_file():
+        raise YosysError(f"{verilog}: no such file; generate the design again")
+    return verilog
 
 
 def _figures(device: str, cells: Counter[str]) -> dict[str, int]:
