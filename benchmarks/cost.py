@@ -10,8 +10,9 @@ from spikeloom.gen.emit import writer as emit
 from spikeloom.gen.targets.fpga.synth import synthesise
 
 from .cost_designs import design
+from .kept import kept
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "compare", "counted"]
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,15 @@ class Comparison:
         return (self.model.ebr, self.model.lut_ram) == (self.counted.ebr, self.counted.lut_ram)
 
 
+def counted(verilog: str, folder: Path) -> dict[str, int]:
+    """The cells on ECP5 of the module ``top`` of ``verilog``, which is written into ``folder``."""
+    (folder / "top.v").write_text(verilog)
+    return kept("cells", verilog, lambda: synthesise(folder, {"top": "top", "verilog": "top.v"}, "ecp5"))
+
+
 def compare(name: str, folder: Path) -> Comparison:
     """Write the design into ``folder``, synthesise it and compare."""
     subject = design(name)
-    (folder / "top.v").write_text(emit.verilog(subject, name="top"))
-    cells = synthesise(folder, {"top": "top", "verilog": "top.v"}, "ecp5")
+    cells = counted(emit.verilog(subject, name="top"), folder)
     model = total(area(element.spec) for element in subject.elements)
     return Comparison(name, model, Area(*(cells[field] for field in Area._fields)))

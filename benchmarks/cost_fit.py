@@ -2,11 +2,11 @@
 
     python -m benchmarks.cost_fit [DESIGN ...]
 
-Each design is synthesised twice. With its hierarchy every core is an equation of its own: its LUTs are the sum of its
-parts, each kind with the same unknown price wherever it stands; timing is left out there, since a core alone knows
-nothing of the paths that are critical in the design. The design as a whole, flattened, is another equation, of a weight
-that makes up for their number. Prices are not negative. The result is written to ``gen/cost/coefficients.py``; the
-summary shows what every kind of core costs and what the model says of it.
+Each design is synthesised twice, and what comes out is kept for the next time. With its hierarchy every core is an
+equation of its own: its LUTs are the sum of its parts, each kind with the same unknown price wherever it stands; timing
+is left out there, since a core alone knows nothing of the paths that are critical in the design. The design as a whole,
+flattened, is another equation, of a weight that makes up for their number. Prices are not negative. The result is
+written to ``gen/cost/coefficients.py``; the summary shows what every kind of core costs and what the model says of it.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from spikeloom.gen.cost import coefficients
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit import writer as emit
 from spikeloom.gen.targets import yosys
-from spikeloom.gen.targets.fpga.synth import synthesise
 from spikeloom.hdl.cost.parts import Parts
 
+from .cost import counted
 from .cost_designs import NAMES, design
+from .kept import kept
 
 __all__ = ["Core", "cores_of", "fitted", "main", "written"]
 
@@ -57,19 +58,10 @@ class Core:
 
 def cores_of(subject: Design) -> list[Core]:
     """A design as a whole, and all its cores."""
+    verilog = emit.verilog(subject, name="top")
     with tempfile.TemporaryDirectory(prefix="spikeloom-fit-") as name:
-        folder = Path(name)
-        (folder / "top.v").write_text(emit.verilog(subject, name="top"))
-        synthesis = "synth_ecp5 -noflatten -top top"
-        passes = [
-            "read_verilog -DSPIKELOOM_ECP5 top.v",
-            f"scratchpad -set abc9.D {RELAXED}",
-            synthesis,
-            "tee -q -o stat.json stat -json",
-        ]
-        yosys.run(passes, folder)
-        modules = json.loads((folder / "stat.json").read_text())["modules"]
-        cells = synthesise(folder, {"top": "top", "verilog": "top.v"}, "ecp5")
+        cells = counted(verilog, Path(name))
+        modules = kept("modules", verilog, lambda: _modules(Path(name)))
     whole = Parts()
     for element in subject.elements:
         whole.add(element.spec.parts())
@@ -82,6 +74,18 @@ def cores_of(subject: Design) -> list[Core]:
             kind = part.rstrip("0123456789") or type(element.spec).__name__.removesuffix("Spec").lower()
             found.append(Core(kind, parts, luts, cells.get("TRELLIS_FF", 0)))
     return found
+
+
+def _modules(folder: Path) -> dict[str, Any]:
+    """What Yosys makes of every module of ``top.v`` in ``folder``, by its name."""
+    passes = [
+        "read_verilog -DSPIKELOOM_ECP5 top.v",
+        f"scratchpad -set abc9.D {RELAXED}",
+        "synth_ecp5 -noflatten -top top",
+        "tee -q -o stat.json stat -json",
+    ]
+    yosys.run(passes, folder)
+    return json.loads((folder / "stat.json").read_text())["modules"]
 
 
 def _cells(modules: dict[str, Any], name: str) -> Counter[str]:
