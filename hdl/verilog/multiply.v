@@ -3,7 +3,9 @@
 // On ECP5 (SPIKELOOM_ECP5, see adds.v) it is an 18 x 18 multiplier with the registers that it has built in before and
 // behind it, which Yosys does not use by itself: with the one behind alone its inputs have to come 3.5 ns before the
 // clock edge (nextpnr, speed grade 6); with both little more than wire is left. On iCE40 it is the 16 x 16 multiplier of
-// an UltraPlus, where A and B have no more bits. Other tools find a multiplier in the plain form.
+// an UltraPlus, where A and B have no more bits. On 7 series it is a DSP48E1 with its registers A, B and P, whose factors
+// have a sign and 25 x 18 bits: bit 17 of b is a summand on C, from its register. Of the plain form Yosys makes
+// LUTs where factors are small, and two cells where both have 18 bits. Other tools find a multiplier in the plain form.
 module spikeloom_multiply (clk, a, b, y);
   parameter A = 18;
   parameter B = 18;
@@ -60,6 +62,23 @@ module spikeloom_multiply (clk, a, b, y);
       assign y = product;
     end
   endgenerate
+`elsif SPIKELOOM_XC7
+  wire [17:0] wide_a = {{18 - A{1'b0}}, a};
+  wire [17:0] wide_b = {{18 - B{1'b0}}, b};
+  wire [47:0] p;
+  assign y = p[A+B-1:0];
+  wire unused = &{1'b0, p};
+  DSP48E1 #(
+    .AREG(1), .ACASCREG(1), .BREG(1), .BCASCREG(1), .CREG(1), .MREG(0), .PREG(1), .DREG(0), .ADREG(0), .INMODEREG(0),
+    .OPMODEREG(0), .ALUMODEREG(0), .CARRYINREG(0), .CARRYINSELREG(0), .USE_MULT("MULTIPLY"), .USE_DPORT("FALSE")
+  ) multiplier (
+    .CLK(clk), .A({12'b0, wide_a}), .B({1'b0, wide_b[16:0]}), .C({13'b0, wide_a & {18{wide_b[17]}}, 17'b0}), .P(p),
+    .OPMODE(7'b0110101), .ALUMODE(4'b0), .INMODE(5'b0), .CARRYINSEL(3'b0), .CARRYIN(1'b0), .D(25'b0), .ACIN(30'b0),
+    .BCIN(18'b0), .PCIN(48'b0), .CARRYCASCIN(1'b0), .MULTSIGNIN(1'b0), .CEA1(1'b0), .CEA2(1'b1), .CEB1(1'b0),
+    .CEB2(1'b1), .CEC(1'b1), .CEP(1'b1), .CEM(1'b0), .CED(1'b0), .CEAD(1'b0), .CEINMODE(1'b0), .CECTRL(1'b0),
+    .CEALUMODE(1'b0), .CECARRYIN(1'b0), .RSTA(1'b0), .RSTB(1'b0), .RSTC(1'b0), .RSTM(1'b0), .RSTP(1'b0), .RSTD(1'b0),
+    .RSTINMODE(1'b0), .RSTCTRL(1'b0), .RSTALUMODE(1'b0), .RSTALLCARRYIN(1'b0)
+  );
 `else
   reg [A-1:0] a_1;
   reg [B-1:0] b_1;

@@ -158,7 +158,7 @@ def test_verify_fails_at_the_first_difference_of_changed_verilog(cli, design, tm
 
 @pytest.mark.parametrize(
     ("device", "names"),
-    [("ecp5", ["lut4_eq", "lut_ram", "ff", "ebr", "mult"]), ("ice40", ["lut4", "ff", "carry", "ram"])],
+    [("ecp5", ["lut4_eq", "lut_ram", "ff", "ebr", "mult"]), ("ice40", ["lut4", "ff", "carry", "ram", "mult"])],
 )
 def test_synth_counts_cells(cli, design, device, names):
     ran = cli("synth", design, "--device", device, "--json")

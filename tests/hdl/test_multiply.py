@@ -1,85 +1,100 @@
-"""The multiplier of ``multiply.v``: the cells of the devices give what the plain form gives, in the same cycles."""
+"""The multiplier of ``multiply.v``: the cells of the devices give what the plain form gives, in the same cycles, and
+synthesis makes one of each."""
 
 from __future__ import annotations
 
-import re
-import shutil
+import json
 import subprocess
 from pathlib import Path
 
-import pyosys
 import pytest
+from cell_bench import bench, differing, needs_icarus
 
+from spikeloom.gen.targets import yosys
+from spikeloom.gen.targets.fpga.synth import DEVICES as SYNTHESIS
 from spikeloom.hdl import verilog
-from spikeloom.sim.simulators.netlist import OWN_MODELS
 
 SOURCE = Path(verilog.__file__).with_name("multiply.v")
-ICE40 = Path(pyosys.__file__).parent / "share" / "ice40" / "cells_sim.v"
-DEVICES = ["ecp5", "ice40"]
+DEVICES = ["ecp5", "ice40", "xc7"]
+SIZES = [(1, 1), (8, 8), (11, 15), (16, 3), (11, 17), (18, 18)]
 
-BENCH = """
-module bench;
-  reg clk = 0;
-  reg [{a}-1:0] a = 0;
-  reg [{b}-1:0] b = 0;
-  wire [{a}+{b}-1:0] ours, plain;
-  cells #(.A({a}), .B({b})) first (clk, a, b, ours);
-  spikeloom_multiply #(.A({a}), .B({b})) second (clk, a, b, plain);
-  integer k, seed = 1, wrong = 0, words = 0;
-  initial begin
-    for (k = 0; k < 4000; k = k + 1) begin
-      a = k % 5 ? $random(seed) : {{{a}{{1'b1}}}};
-      b = k % 7 ? $random(seed) : {{{b}{{1'b1}}}};
-      #1 clk = 1;
-      #1 clk = 0;
-      if (k > 2 && ours !== plain) wrong = wrong + 1;
-      if (k > 2 && plain != 0) words = words + 1;
-    end
-    $display("%0d wrong, %0d", wrong, words);
-    $finish;
-  end
-endmodule
+STEP = """
+  a = k % 5 ? $random(seed) : {{{a}{{1'b1}}}};
+  b = k % 7 ? $random(seed) : {{{b}{{1'b1}}}};
 """
+
+CELLS = {
+    "ice40": ("SB_MAC16", {"A_REG": 1, "B_REG": 1, "PIPELINE_16x16_MULT_REG2": 1}),
+    "xc7": ("DSP48E1", {"AREG": 1, "BREG": 1, "PREG": 1, "MREG": 0}),
+    "ecp5": ("MULT18X18D", {"REG_INPUTA_CLK": "CLK0", "REG_INPUTB_CLK": "CLK0", "REG_OUTPUT_CLK": "CLK0"}),
+}
+"""The cell of a device, and what of its parameters says that its registers are in use."""
 
 
 def wrong(folder: Path, device: str, a: int, b: int, text: str) -> tuple[int, int]:
-    """Cycles in which the cells of ``device``, of the form ``text``, do not give what the plain form gives; cycles with
-    a product."""
-    macro = f"SPIKELOOM_{device.upper()}"
-    ours = text.replace("spikeloom_multiply", "cells").replace(f"`elsif {macro}", "`else\n`ifndef NOTHING")
-    ours = ours.replace(f"`ifdef {macro}", "`ifndef NOTHING")
-    if "`else\n`ifndef" in ours:
-        ours += "`endif\n"
-    (folder / "cells.v").write_text(ours)
-    if device == "ecp5":
-        models = OWN_MODELS["ecp5"].read_text()
-    else:
-        models = "".join(re.findall(r"^module SB_MAC16 .*?^endmodule\n", ICE40.read_text(), re.DOTALL | re.MULTILINE))
-    (folder / "models.v").write_text(models)
-    (folder / "bench.v").write_text(BENCH.format(a=a, b=b))
-    files = [folder / "bench.v", folder / "cells.v", SOURCE, folder / "models.v"]
-    subprocess.run(["iverilog", "-g2005-sv", "-s", "bench", "-o", folder / "a.vvp", *files], check=True)
-    done = subprocess.run(["vvp", "-n", folder / "a.vvp"], capture_output=True, text=True, check=True)
-    found = re.search(r"(\d+) wrong, (\d+)", done.stdout)
-    assert found, done.stdout
-    return int(found[1]), int(found[2])
+    """Cycles in which the cells of ``device``, of the form in ``text``, do not give what the plain form gives; cycles
+    with a product."""
+    declared = f"reg [{a - 1}:0] a = 0; reg [{b - 1}:0] b = 0; wire [{a + b - 1}:0] ours, plain;"
+    module = bench("spikeloom_multiply", declared, f".A({a}), .B({b})", "clk, a, b", STEP.format(a=a, b=b), late=2)
+    return differing(folder, device, SOURCE, text, module)
 
 
-@pytest.mark.skipif(shutil.which("iverilog") is None, reason="no iverilog on this machine")
+@needs_icarus
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize(("a", "b"), [(1, 1), (8, 8), (11, 15), (16, 3), (11, 17), (18, 18)])
+@pytest.mark.parametrize(("a", "b"), SIZES)
 def test_the_cells_give_what_the_plain_form_gives(device: str, a: int, b: int, tmp_path: Path) -> None:
     text = SOURCE.read_text()
     differ, words = wrong(tmp_path, device, a, b, text)
     assert differ == 0 and words > 500, (differ, words)
-    if device == "ecp5" or max(a, b) <= 16:
+    if device != "ice40" or max(a, b) <= 16:
         early = text.replace('REG_OUTPUT_CLK("CLK0")', 'REG_OUTPUT_CLK("NONE")').replace("REG2(1'b1)", "REG2(1'b0)")
+        early = early.replace(".PREG(1)", ".PREG(0)")
         assert wrong(tmp_path, device, a, b, early)[0] > 500, "the register behind the product makes no difference"
 
 
-@pytest.mark.skipif(shutil.which("iverilog") is None, reason="no iverilog on this machine")
+@needs_icarus
+@pytest.mark.parametrize("right", ["{18{wide_b[17]}}", ".CREG(1)"])
+def test_a_wrong_highest_bit_is_found(right: str, tmp_path: Path) -> None:
+    text = SOURCE.read_text()
+    assert text.count(right) == 1
+    broken = text.replace(right, {".CREG(1)": ".CREG(0)"}.get(right, "18'b0"))
+    assert wrong(tmp_path, "xc7", 18, 18, broken)[0] > 500 and wrong(tmp_path, "xc7", 18, 17, broken)[0] == 0
+
+
+@needs_icarus
 def test_the_model_stops_at_what_it_does_not_know(tmp_path: Path) -> None:
     text = SOURCE.read_text().replace(".SIGNEDA(1'b0)", ".SIGNEDA(1'b1)")
     with pytest.raises(subprocess.CalledProcessError) as stopped:
         wrong(tmp_path, "ecp5", 8, 8, text)
     assert "no model of signs" in stopped.value.stdout
+
+
+def synthesised(folder: Path, device: str, text: str) -> list[dict[str, int | str]]:
+    """Parameters of the multipliers that synthesis for ``device`` makes of one of each size that it takes."""
+    cell, wanted = CELLS[device]
+    sizes = [(a, b) for a, b in SIZES if device != "ice40" or max(a, b) <= 16]
+    ports = [f"input [{a - 1}:0] a{k}, input [{b - 1}:0] b{k}, output [{a + b - 1}:0] y{k}"
+             for k, (a, b) in enumerate(sizes)]  # fmt: skip
+    ours = [f"spikeloom_multiply #(.A({a}), .B({b})) m{k} (clk, a{k}, b{k}, y{k});" for k, (a, b) in enumerate(sizes)]
+    top = f"module top (input clk, {', '.join(ports)}); {' '.join(ours)} endmodule"
+    (folder / "top.v").write_text(text + top)
+    passes = [f"read_verilog -DSPIKELOOM_{device.upper()} top.v", f"{SYNTHESIS[device]} -flatten -top top",
+              "write_json top.json"]  # fmt: skip
+    yosys.run(passes, folder)
+    cells = json.loads((folder / "top.json").read_text())["modules"]["top"]["cells"].values()
+    found = [one["parameters"] for one in cells if one["type"] == cell]
+    return [{key: _value(one.get(key, "")) for key in wanted} for one in found]
+
+
+def _value(text: str) -> int | str:
+    return int(text, 2) if text.strip("01") == "" != text else text
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_synthesis_makes_one_of_each_with_its_registers(device: str, tmp_path: Path) -> None:
+    _, wanted = CELLS[device]
+    count = 4 if device == "ice40" else len(SIZES)
+    text = SOURCE.read_text()
+    assert synthesised(tmp_path, device, text) == [wanted] * count
+    plain = text.replace("SPIKELOOM_", "NONE_")
+    assert synthesised(tmp_path, device, plain) != [wanted] * count, "synthesis finds them in the plain form"

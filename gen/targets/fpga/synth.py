@@ -35,7 +35,8 @@ def synthesise(folder: str | Path, contents: dict[str, Any], device: str) -> dic
     """Count the cells of the design in ``folder`` on ``device``, with ``contents`` of its ``design.json``.
 
     Figures: ``ecp5``: lut4_eq (LUT4 + 2 CCU2C), lut4, ccu2c, lut_ram (TRELLIS_DPR16X4), ff, ebr (DP16KD), mult;
-    ``ice40``: lut4, ff, carry, ram; ``xc7``: lut (LUT1 to LUT6, LUT6_2), ff, carry4, lutram, ramb18, ramb36, dsp.
+    ``ice40``: lut4, ff, carry, ram, mult (SB_MAC16); ``xc7``: lut (LUT1 to LUT6, LUT6_2), ff, carry4, lutram, ramb18,
+    ramb36, dsp.
     Raises YosysError where the device is unknown, or Yosys is missing or fails.
     """
     with tempfile.TemporaryDirectory(prefix="spikeloom-synth-") as name:
@@ -184,6 +185,7 @@ def _figures(device: str, cells: Counter[str]) -> dict[str, int]:
             "ff": total("SB_DFF.*"),
             "carry": cells["SB_CARRY"],
             "ram": total("SB_RAM40_4K.*"),
+            "mult": cells["SB_MAC16"],
         }
     return {
         "lut": total("LUT[1-6]|LUT6_2"),
