@@ -31,6 +31,8 @@ def build(source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
           cycles: Annotated[int | None, typer.Option(min=1, help="For a network file: cycles a frame at most.")] = None,
           fold: Annotated[str, typer.Option(help="For a network file: auto, or a TOML file with folds; the rest is "
                                                  "chosen.")] = "auto",
+          dsp: Annotated[int | None, typer.Option(min=0, help="For a network file: multipliers that may make products; "
+                                                              "else as many as the board says, none.")] = None,
           baud: Annotated[int, typer.Option(min=1200, help="Bits a second of the UART.")] = 1_000_000,
           clock: Annotated[float | None, typer.Option(min=1.0, help="Clock in MHz; else as fast as timing "
                                                                     "allows.")] = None,
@@ -47,18 +49,20 @@ def build(source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
     target = find(board)
     start = time.perf_counter()
     if source.is_dir():
-        if cycles is not None or fold != "auto":
+        given = {"--cycles": cycles is not None, "--fold": fold != "auto", "--dsp": dsp is not None}
+        if any(given.values()):
             raise typer.BadParameter("is for a network file; this is a design already",
-                                     param_hint="--cycles" if cycles is not None else "--fold")
+                                     param_hint=next(option for option, there in given.items() if there))
         output = source / board if output is None else output
     elif output is None:
         raise typer.BadParameter("is needed with a network file", param_hint="--output")
     if seeds > 1 and not target.built:
         raise typer.BadParameter(f"{board}: nothing is placed here, only a project is written", param_hint="--seeds")
+    multipliers = target.checked_dsp(dsp)
     check_tools(target)
     writable(output, folder=True)
     with bars() as step:
-        design = _design(source, output, target.device, cycles, fold, board, step)
+        design = _design(source, output, target.device, cycles, fold, multipliers, board, step)
         if target.built:
             contents = built(design, target, output, baud=baud, mhz=clock, seeds=seeds, jobs=jobs, progress=step)
         else:
@@ -75,8 +79,8 @@ def build(source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
                    f"to program the board: {contents['program']}")
 
 
-def _design(source: Path, output: Path, device: str | None, cycles: int | None, fold: str, board: str,
-            step: Step) -> Any:
+def _design(source: Path, output: Path, device: str | None, cycles: int | None, fold: str, dsp: int,
+            board: str, step: Step) -> Any:
     """The design in folder ``source``, or one made of the network file ``source`` in a folder of ``output``."""
     from .. import api
     from ..gen.emit.writer import read
@@ -87,7 +91,7 @@ def _design(source: Path, output: Path, device: str | None, cycles: int | None, 
     network = api.load(source)
     if device is None and cycles is None and fold == "auto":
         raise BoardError(f"{board}: the search for folds does not know this part; choose --cycles")
-    return api.generate(network, output / "design", fold=fold, cycles=cycles, device=device,
+    return api.generate(network, output / "design", fold=fold, cycles=cycles, device=device, dsp=dsp,
                         progress=lambda what: step(what, 0, 0))[0]
 
 

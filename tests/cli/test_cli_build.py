@@ -1,7 +1,12 @@
 """``spikeloom build``: projects, and what it refuses."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+
+from spikeloom import api
+from spikeloom.gen.targets.boards.table import BOARDS
+from spikeloom.gen.targets.fpga import vendor
 
 
 def test_a_project_for_the_makers_tools(cli, design: Path, tmp_path: Path) -> None:
@@ -22,6 +27,27 @@ def test_a_network_file_is_generated_first(cli, network_file: Path, tmp_path: Pa
     assert (tmp_path / "made" / "spikeloom_board.qsf").is_file()
 
 
+def test_multipliers_of_the_board(cli, network_file: Path, tmp_path: Path, monkeypatch) -> None:
+    """None by default, as many as its entry says, and the option wins."""
+    given = []
+    monkeypatch.setattr(api, "generate", lambda *_, dsp, **__: given.append(dsp) or [None])
+    contents = {"statement": "", "files": [], "commands": [], "program": ""}
+    monkeypatch.setattr(vendor, "project", lambda *_, **__: dict(contents))
+
+    def built(*more: str | int) -> None:
+        ran = cli("build", network_file, "--board", "de10-nano", "--cycles", 2000, "-o", tmp_path / "made", *more)
+        assert ran.status == 0, ran.err
+
+    built()
+    built("--dsp", 7)
+    monkeypatch.setitem(BOARDS, "de10-nano", replace(BOARDS["de10-nano"], dsp=28))
+    built()
+    built("--dsp", 0)
+    assert given == [0, 7, 28, 0]
+    cli("build", network_file, "--board", "de10-nano", "--cycles", 2000, "-o", tmp_path, "--dsp", 225).refused(
+        "de10-nano: dsp=225 is no number of the 224 multipliers of its 5CSEBA6U23I7; choose one from 0 to 224")
+
+
 def test_what_is_refused(cli, design: Path, network_file: Path, tmp_path: Path) -> None:
     out = ("-o", tmp_path / "out")
     cli("build", design, "--board", "papilio", *out).refused("board must be one of icebreaker, ulx3s-25f", "'papilio'")
@@ -37,6 +63,8 @@ def test_what_is_refused(cli, design: Path, network_file: Path, tmp_path: Path) 
     assert usage.status == 2 and "this is a design already" in usage.err
     usage = cli("build", design, "--board", "icebreaker", "--fold", "fold.toml", *out)
     assert usage.status == 2 and "--fold" in usage.err and "this is a design already" in usage.err
+    usage = cli("build", design, "--board", "icebreaker", "--dsp", 4, *out)
+    assert usage.status == 2 and "--dsp" in usage.err and "this is a design already" in usage.err
     usage = cli("build", design, "--board", "de10-nano", "--seeds", 2, *out)
     assert usage.status == 2 and "nothing is placed here" in usage.err
     usage = cli("build", network_file, "--board", "icebreaker")

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from spikeloom.gen.targets.boards.table import BOARDS, Board, BoardError, board
 from spikeloom.gen.targets.boards.top import NAME, clock_below, files
 from spikeloom.gen.targets.fpga import bitstream
 from spikeloom.gen.targets.fpga.bitstream import TRIES, build, next_try
+from spikeloom.gen.targets.fpga.devices import DEVICES
 from spikeloom.gen.targets.fpga.pll import PllError
 from spikeloom.gen.targets.fpga.route import Fit, Unplaced, place
 from spikeloom.gen.targets.fpga.vendor import NOT_BUILT, project
@@ -92,6 +94,19 @@ def test_the_gowin_part() -> None:
     platform = b.open()
     assert (b.part, "family=" + platform.family.replace("NR", "N")) == (platform.part, b.nextpnr[3])
     assert b.nextpnr[1] == platform.part
+
+
+def test_multipliers_of_a_board() -> None:
+    known = {b.name: (b.multipliers, DEVICES[b.device].dsp) for b in BOARDS.values() if b.device}
+    assert len(known) == 2 and all(ours == theirs for ours, theirs in known.values())
+    text = shown.DOCUMENT.read_text()
+    for b in BOARDS.values():
+        assert b.dsp == 0 < b.multipliers and f"| {b.title} | {b.multipliers} |" in text
+        assert (b.checked_dsp(None), replace(b, dsp=2).checked_dsp(None), replace(b, dsp=2).checked_dsp(3)) == (0, 2, 3)
+    for dsp in (-1, 9, 2.0, True, "8"):
+        refused = f"icebreaker: dsp={dsp!r} is no number of the 8 multipliers of its iCE40UP5K-SG48; choose one from 0"
+        with pytest.raises(BoardError, match=refused):
+            replace(board("icebreaker"), dsp=dsp)
 
 
 # The top level.
