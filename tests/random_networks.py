@@ -17,7 +17,7 @@ from spikeloom.gen.folding.find import search
 from spikeloom.gen.folding.fold import Fold
 from spikeloom.gen.folding.rates import WordRates
 from spikeloom.gen.lowering.layers import layers
-from spikeloom.gen.lowering.plan import build_stage, fold_choices
+from spikeloom.gen.lowering.plan import build_stage, fold_choices, multiplies
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network, Signal
 from spikeloom.quant.ir.ops import (
@@ -46,7 +46,7 @@ def networks(draw: st.DrawFn) -> Network:
     blocks, one or two linear layers, one or two read-outs; initial membranes of channels or single neurons; neurons of
     all rules, or lossless ones, with a lower end too; T 1..16, or quantised."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="weights"))
-    steps = draw(st.sampled_from([*range(1, 9), 12, 16]), label="T")
+    steps = draw(st.sampled_from([*range(1, 9), 12, 15, 16]), label="T")
     quantised = steps == 1 and draw(st.booleans(), label="quantised")
     rules = draw(st.sampled_from([["causal", "lossless", "signed"], ["lossless"]]), label="rules")
     shape = (draw(st.integers(1, 4)), draw(st.integers(2, 7)), draw(st.integers(2, 7)))
@@ -213,8 +213,9 @@ def networks(draw: st.DrawFn) -> Network:
 
 @st.composite
 def designs(draw: st.DrawFn) -> Design:
-    """A random network with a random fold for every stage, of those that can be built, or with those that the search
-    finds for as many cycles, by random rates or without; spikes travel as counts where they can, or nowhere."""
+    """A random network with a random fold for every stage, of those that can be built, products made by multipliers or
+    not, or with those that the search finds for as many cycles, by random rates or without, with multipliers or none;
+    spikes travel as counts where they can, or nowhere."""
     network = draw(networks())
     counts = draw(st.booleans(), label="counts")
     folds = {}
@@ -222,6 +223,10 @@ def designs(draw: st.DrawFn) -> Design:
         choices = [replace(f, skip=skip) for skip in (False, True) for f in fold_choices(layer)]
         fitting = [f for f in choices if _fits(layer, f)]
         assume(fitting)  # lanes may divide the channels of a zero-padded shortcut in no fold
+        multiplied = [replace(f, multiply=True) for f in fitting if not f.skip and multiplies(layer, f)]
+        multiplied = [f for f in multiplied if _fits(layer, f)]
+        if multiplied and draw(st.booleans(), label=f"{layer.name} multiplied"):
+            fitting = multiplied
         folds[layer.name] = draw(st.sampled_from(fitting), label=layer.name)
     design = Design(network, folds, counts)
     searched = draw(st.sampled_from(["no", "no", "no", "no", "dense", "rates"]), label="searched")
@@ -232,7 +237,8 @@ def designs(draw: st.DrawFn) -> Design:
         rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="rates"))
         frames = rng.integers(0, network.input.high + 1, (3, *network.input.shape))
         rates = WordRates(network, golden.run(network, frames * (rng.random(frames.shape) < 0.2)).outputs, counts)
-    return search(network, performance(design)["interval"], counts=counts, rates=rates).design
+    dsp = draw(st.sampled_from([0, 0, 3, 40]), label="multipliers")
+    return search(network, performance(design)["interval"], counts=counts, rates=rates, dsp=dsp).design
 
 
 def _fits(layer, fold: Fold) -> bool:

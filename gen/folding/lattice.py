@@ -22,6 +22,7 @@ from ...hdl.streams.gearbox import GearboxSpec
 from ...hdl.streams.words import WordFormat
 from ...quant.ir.network import Network
 from ..cost.model import Area, area, total
+from ..lowering.streams import entry_lanes
 from ..targets.fpga.devices import RESOURCES, resources
 from .candidates import Candidate, CandidateTable
 
@@ -45,8 +46,11 @@ class Arcs:
 
 
 @cache
-def _between(form: WordFormat, lanes: int, shape: tuple[int, int, int], stride: int) -> tuple[tuple[float, ...], int]:
-    """(resources, cycles a frame) of what makes words of ``lanes`` out of words of ``form`` of a frame of ``shape``."""
+def _between(
+    form: WordFormat, lanes: int, shape: tuple[int, int, int], stride: int, channels: int
+) -> tuple[tuple[float, ...], int]:
+    """(resources, cycles a frame) of what makes words of ``lanes`` out of words of ``form`` of a frame of ``shape``;
+    ``channels`` of a pixel, which ``lanes`` may not divide."""
     found: list[Area] = []
     c, h, w = shape
     if stride > 1:
@@ -55,7 +59,7 @@ def _between(form: WordFormat, lanes: int, shape: tuple[int, int, int], stride: 
     common = gcd(form.lanes, lanes)
     for target in dict.fromkeys((common, lanes)):
         if target != form.lanes:
-            gearbox = GearboxSpec(form, target)
+            gearbox = GearboxSpec(form, target, channels if target == lanes and channels % lanes else 0)
             found.append(area(gearbox))
             form = gearbox.o_format
     return tuple(resources(total(found)).tolist()), c * h * w // common
@@ -94,8 +98,7 @@ def lattice(network: Network, tables: Sequence[CandidateTable], occupancy: dict[
                 forms = known | {result: o_format}
                 extra, needs = np.zeros(len(RESOURCES)), 0
                 if source.name not in known and source.name in names:  # the first stage says how wide the input is
-                    wide = len(network.takers[source.name]) > 1 and source.shape[0] % i_lanes
-                    lanes = source.shape[0] if wide else i_lanes
+                    lanes = entry_lanes(network, layer, i_lanes)
                     forms[source.name] = WordFormat(lanes, start.steps, start.low, start.high)
                     extra = extra + _fork(forms[source.name], readers[source.name])
                 if result in readers:
@@ -103,7 +106,7 @@ def lattice(network: Network, tables: Sequence[CandidateTable], occupancy: dict[
                 for n, (name, stride) in enumerate(reads[k]):
                     lanes = i_lanes if n == 0 else o_format.lanes
                     shape = network.signals[name].shape
-                    cost, words = _between(forms[name], lanes, shape, stride)
+                    cost, words = _between(forms[name], lanes, shape, stride, layer.channels[1] if n == 0 else 0)
                     extra, needs = extra + cost, max(needs, words)
                 end = behind.setdefault(tuple(forms[name] for name in live), len(behind))
                 starts.append(np.full(len(members), index))

@@ -62,6 +62,9 @@ class WordRates:
     def _scans(self, stage: StageSpec) -> np.ndarray:
         key = (stage.name, stage.i_format.lanes)
         if key not in self._costs:
-            events = np.any(self._active[stage.name].reshape(-1, stage.i_format.lanes), axis=1)
+            active = self._active[stage.name].reshape(-1, self._layers[stage.name].channels[1])
+            idle = stage.window.channels - active.shape[1]
+            active = np.pad(active, ((0, 0), (idle, 0)))
+            events = np.any(active.reshape(-1, stage.i_format.lanes), axis=1)
             self._costs[key] = stage.window.scan_costs(events)
         return self._costs[key]

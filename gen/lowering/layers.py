@@ -95,19 +95,26 @@ class StageNodes:
         return WeightFigures(self.columns)
 
     @cached_property
-    def _repeated(self) -> dict[tuple[bool, int], tuple[np.ndarray, WeightFigures]]:
+    def _extended(self) -> dict[tuple[bool, int, int], tuple[np.ndarray, WeightFigures]]:
         return {}
 
-    def weights(self, columns: bool, count: int) -> tuple[np.ndarray, WeightFigures]:
+    def weights(self, columns: bool, count: int, idle: int = 0) -> tuple[np.ndarray, WeightFigures]:
         """Weights of a synapse node, kernel column by kernel column or tap by tap, and their figures, for ``count``
-        channels: where these are more than there are, the first ones follow again (``hdl.streams.blocks``)."""
+        channels: where these are more than there are, the first ones follow again (``hdl.streams.blocks``). In front of
+        the input channels of every tap stand ``idle`` ones (``hdl.streams.gearbox``), with weights of 0; of weights of
+        -1 and +1 with +1, as their inputs are 0."""
         rows, figures = (self.columns, self.column_figures) if columns else (self.rows, self.figures)
-        if count == len(rows):
+        if count == len(rows) and not idle:
             return rows, figures
-        if (columns, count) not in self._repeated:
+        if (columns, count, idle) not in self._extended:
             more = np.concatenate([rows, rows[: count - len(rows)]])
-            self._repeated[columns, count] = more, WeightFigures(more)
-        return self._repeated[columns, count]
+            if idle:
+                nothing = int(self.nodes[0].weight_bits == 1)  # pyright: ignore[reportAttributeAccessIssue]
+                taps = more.reshape(count, -1, self.channels[1])
+                taps = np.pad(taps, ((0, 0), (0, 0), (idle, 0)), constant_values=nothing)
+                more = np.ascontiguousarray(taps).reshape(count, -1)
+            self._extended[columns, count, idle] = more, WeightFigures(more)
+        return self._extended[columns, count, idle]
 
     def find(self, kind: type) -> Any:
         """The node of this kind, or None."""

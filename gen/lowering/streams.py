@@ -19,7 +19,7 @@ from ...quant.ir.ops import Readout
 from ..emit.names import Namespace, identifier
 from .layers import StageNodes
 
-__all__ = ["Boundary", "Element", "connect", "output_ports"]
+__all__ = ["Boundary", "Element", "connect", "entry_lanes", "output_ports"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,9 @@ class Boundary:
 
     Attributes: ``name``; ``signal``, prefix of its wires in the top module (``b0_`` for ``b0__valid``); ``width``, bits
     of a word; ``format`` of the elements in its low bits; ``shape`` (C, H, W) of a frame: pixel by pixel, in a pixel
-    ``lanes`` channels a word; ``node`` of the network whose result it carries, of which it has every ``stride``-th
-    pixel of every ``stride``-th row.
+    ``lanes`` channels a word, of the first word fewer where ``lanes`` do not divide them (its first lanes are idle and
+    hold 0); ``node`` of the network whose result it carries, of which it has every ``stride``-th pixel of every
+    ``stride``-th row.
     """
 
     name: str
@@ -44,7 +45,7 @@ class Boundary:
     def words_per_frame(self) -> int:
         """Words of one frame."""
         c, h, w = self.shape
-        return c * h * w // self.format.lanes
+        return -(-c // self.format.lanes) * h * w
 
     @property
     def limbs(self) -> int:
@@ -58,6 +59,8 @@ class Boundary:
         x = x[..., :: self.stride, :: self.stride].transpose(0, 3, 4, 2, 1)  # n y x c t
         if x.shape[-1] > self.format.steps:  # currents added up over time
             x = x.sum(-1, keepdims=True)
+        if idle := -self.shape[0] % self.format.lanes:
+            x = np.pad(x.reshape(-1, self.shape[0], self.format.steps), ((0, 0), (idle, 0), (0, 0)))
         return x.reshape(-1, self.format.lanes, self.format.steps)
 
 
@@ -103,28 +106,43 @@ class _Wiring:
         return name
 
     def stream(
-        self, name: str, width: int, form: WordFormat, shape: tuple[int, int, int], node: str, stride: int = 1
+        self,
+        name: str,
+        width: int,
+        form: WordFormat,
+        shape: tuple[int, int, int],
+        node: str,
+        stride: int = 1,
+        *,
+        idle: bool = False,
     ) -> str:
-        """A new stream; return its name."""
+        """A new stream; return its name. ``idle``: the first word of a pixel has idle lanes."""
         if name in self.boundaries:
             raise AssertionError(f"Two streams are called {name!r}")
         signal = f"b{len(self.boundaries)}_"
-        self.boundaries[name] = Boundary(name, signal, width, form, _framed(shape, form), node, stride)
+        shape = shape if idle else _framed(shape, form)
+        self.boundaries[name] = Boundary(name, signal, width, form, shape, node, stride)
         return name
 
-    def like(self, name: str, source: str, form: WordFormat) -> str:
-        """A stream of the same elements as ``source`` in words of ``form``."""
+    def like(self, name: str, source: str, form: WordFormat, channels: int = 0) -> str:
+        """A stream of the same elements as ``source`` in words of ``form``; ``channels`` of a pixel, where the first
+        word of each has idle lanes."""
         before = self.boundaries[source]
-        return self.stream(self.inner(name), form.width, form, before.shape, before.node, before.stride)
+        shape = before.shape
+        if channels and shape[0] != channels:
+            shape = (channels, int(np.prod(shape)) // channels, 1)
+        return self.stream(self.inner(name), form.width, form, shape, before.node, before.stride, idle=channels > 0)
 
-    def gearboxes(self, name: str, source: str, lanes: int) -> str:
-        """Conversions of ``source`` to words of ``lanes``, over the common divisor where neither divides the other."""
+    def gearboxes(self, name: str, source: str, lanes: int, channels: int) -> str:
+        """Conversions of ``source`` to words of ``lanes``, over the common divisor where neither divides the other; of
+        pixels of ``channels``, where ``lanes`` do not divide these."""
         form = self.boundaries[source].format
         common = int(np.gcd(form.lanes, lanes))
         targets = [t for t in dict.fromkeys((common, lanes)) if t != form.lanes]
         for k, target in enumerate(targets):
-            gearbox = GearboxSpec(self.boundaries[source].format, target)
-            end = self.like(f"{name}{k}" if len(targets) > 1 else name, source, gearbox.o_format)
+            short = channels if target == lanes and channels % lanes else 0
+            gearbox = GearboxSpec(self.boundaries[source].format, target, short)
+            end = self.like(f"{name}{k}" if len(targets) > 1 else name, source, gearbox.o_format, short)
             self.elements.append(Element(end, gearbox, (source,), (end,)))
             source = end
         return source
@@ -147,9 +165,8 @@ def connect(
     """Elements and boundaries of the design, the input's boundary first, in the order of the data."""
     wiring = _Wiring(layer.name for layer in layers)
     node, shape = network.input.name, network.input.shape
-    first = next(s for s, layer in zip(stages, layers, strict=True) if layer.input == node).i_format
-    if len(network.takers[node]) > 1 and shape[0] % first.lanes:  # several readers, one of which may go pixel by pixel
-        first = replace(first, lanes=shape[0])
+    reader, taker = next((layer, s) for layer, s in zip(layers, stages, strict=True) if layer.input == node)
+    first = replace(taker.i_format, lanes=entry_lanes(network, reader, taker.i_format.lanes))
     entry = wiring.stream(wiring.inner("i"), first.width, first, shape, node)
     readers: dict[str, list[_Reader]] = {}  # stages and shortcuts that take the result of a node
     for layer in layers:
@@ -173,13 +190,14 @@ def connect(
     offer(network.input.name, entry)
     for layer, stage in zip(layers, stages, strict=True):
         reader = (layer.name, None)
-        ins = [wiring.gearboxes(f"{layer.name}.width", source[layer.input, reader], stage.i_format.lanes)]
+        entry, lanes = source[layer.input, reader], stage.i_format.lanes
+        ins = [wiring.gearboxes(f"{layer.name}.width", entry, lanes, layer.channels[1])]
         for k, (skip, merge) in enumerate(zip(layer.shortcuts, stage.merges, strict=True)):
             name = _shown(layer, k)
             stream = source[skip.node, (layer.name, k)]
             if skip.stride > 1:
                 stream = wiring.decimator(f"{name}.stride", stream, skip.stride)
-            ins.append(wiring.gearboxes(f"{name}.width", stream, merge.shortcut_format.lanes))
+            ins.append(wiring.gearboxes(f"{name}.width", stream, merge.shortcut_format.lanes, 0))
         for stream, form in zip(ins, (stage.i_format, *(merge.shortcut_format for merge in stage.merges)), strict=True):
             if (found := wiring.boundaries[stream].format) != form:
                 raise AssertionError(f"{layer.name}: takes words {form}, but the stream {stream!r} has {found}")
@@ -188,6 +206,16 @@ def connect(
         wiring.elements.append(Element(layer.name, stage, tuple(ins), (layer.name,)))
         offer(node, layer.name)
     return wiring.elements, list(wiring.boundaries.values())
+
+
+def entry_lanes(network: Network, reader: StageNodes, lanes: int) -> int:
+    """Channels in an input word of the design, where the first stage that takes it, ``reader``, has words of ``lanes``:
+    as many, or where some of these would be idle the most of which none is; all channels of a pixel where there are
+    several readers, one of which may go pixel by pixel."""
+    node, channels = network.input.name, network.input.shape[0]
+    if len(network.takers[node]) > 1 and channels % lanes:
+        return channels
+    return int(np.gcd(lanes, reader.channels[1]))
 
 
 def output_ports(network: Network, boundaries: Sequence[Boundary]) -> dict[str, Boundary]:

@@ -27,14 +27,26 @@ class GearboxSpec(ElementSpec):
     Elements keep their order. A wide word is offered one cycle after its last part came, and its successor's first
     part may come in the cycle in which it leaves; a wide word may come in the cycle in which the last part of the one
     before leaves.
+
+    ``channels``, of a pixel, where ``lanes`` do not divide them: the first word of each pixel is not full then, its
+    first lanes are idle and hold 0. Without it all words are full.
     """
 
     i_format: WordFormat
     lanes: int
+    channels: int = 0
 
     def __post_init__(self) -> None:
         if self.lanes < 1 or (self.lanes % self.i_format.lanes and self.i_format.lanes % self.lanes):
             raise ValueError(f"One width must divide the other, not {self.i_format.lanes} and {self.lanes} lanes")
+        if self.channels:
+            form = self.i_format
+            if self.channels % form.lanes or not self.widens or self.channels < self.lanes:
+                raise ValueError(
+                    f"Words of {form.lanes} and {self.lanes} lanes do not hold pixels of {self.channels} channels"
+                )
+            if not form.low <= 0 <= form.high:
+                raise ValueError(f"Idle lanes hold 0, which is not in {form.low}..{form.high}")
 
     @property
     def o_format(self) -> WordFormat:
@@ -52,9 +64,21 @@ class GearboxSpec(ElementSpec):
         """Whether narrow words come in."""
         return self.lanes > self.i_format.lanes
 
+    @property
+    def idle(self) -> int:
+        """Lanes of the first word of a pixel that are idle."""
+        return -self.channels % self.lanes
+
+    @property
+    def words(self) -> int:
+        """Wide words of a pixel; 1 where all of them are full."""
+        return max(1, -(-self.channels // self.lanes))
+
     def compute(self, *words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Model: words (n, lanes_i, T) to words (m, lanes_o, T), and the same packed."""
         (x,) = words
+        if self.idle:
+            x = np.pad(x.reshape(-1, self.channels, x.shape[-1]), ((0, 0), (self.idle, 0), (0, 0)))
         x = x.reshape(-1, self.lanes, x.shape[-1])
         return x, self.o_format.pack(x)
 
@@ -69,6 +93,9 @@ class GearboxSpec(ElementSpec):
         narrow = min(self.i_format.width, self.o_format.width)
         parts.registers(wide + 1)
         parts.counter(self.ratio)
+        if self.idle:
+            parts.counter(self.words)
+            parts.registers(1)
         parts.logic["gearbox"] += 1
         parts.logic["narrowing bit"] += 0 if self.widens else wide - narrow
         return parts
@@ -91,13 +118,18 @@ class Gearbox(ElementCore):
         m = Module()
         spec, narrow = self.spec, min(self.spec.i_format.width, self.spec.o_format.width)
         narrow_moves = Signal()
-        _, is_last = counter(m, spec.ratio, narrow_moves, "part")
+        if spec.idle:
+            is_last, begins = self._parts_of_pixel(m, narrow_moves)
+        else:
+            _, is_last = counter(m, spec.ratio, narrow_moves, "part")
+            begins = None
         if spec.widens:
             m.d.comb += [self.i.ready.eq(~self.o.valid | self.o.ready), narrow_moves.eq(self.i.valid & self.i.ready)]
+            before = self.o.payload[narrow:] if begins is None else Mux(begins, 0, self.o.payload[narrow:])
             with m.If(self.o.ready):
                 m.d.sync += self.o.valid.eq(0)
             with m.If(narrow_moves):
-                m.d.sync += [self.o.payload.eq(Cat(self.o.payload[narrow:], self.i.payload)), self.o.valid.eq(is_last)]
+                m.d.sync += [self.o.payload.eq(Cat(before, self.i.payload)), self.o.valid.eq(is_last)]
             return m
         word = Signal(spec.i_format.width)
         m.d.comb += [
@@ -111,6 +143,21 @@ class Gearbox(ElementCore):
             m.d.sync += [word.eq(self.i.payload), self.o.valid.eq(1)]
         return m
 
+    def _parts_of_pixel(self, m: Module, moves: Value) -> tuple[Value, Value]:
+        """Whether a part is the last of its word, and whether it is the first of its pixel. What the word before left
+        in the register would become idle lanes, so that goes with the first part."""
+        spec = self.spec
+        skipped = spec.idle // spec.i_format.lanes
+        part, is_last, begins = Signal(range(spec.ratio), init=skipped), Signal(), Signal(init=1)
+        m.d.comb += is_last.eq(part == spec.ratio - 1)
+        _, last_word = counter(m, spec.words, moves & is_last, "word")
+        with m.If(moves):
+            m.d.sync += [
+                part.eq(Mux(is_last, Mux(last_word, skipped, 0), part + 1)),
+                begins.eq(is_last & last_word),
+            ]
+        return is_last, begins
+
 
 class GearboxLaw:
     """When the words of a :class:`Gearbox` move."""
@@ -118,6 +165,8 @@ class GearboxLaw:
     def __init__(self, spec: GearboxSpec, i: Link, o: Link) -> None:
         self.ratio, self.widens, self.i, self.o = spec.ratio, spec.widens, i, o
         self.ins, self.outs = (i,), (o,)
+        self._words, self._skipped = spec.words, spec.idle // spec.i_format.lanes
+        self._parts = self._words * self.ratio - self._skipped  # of a pixel
 
     def advance(self) -> None:
         """Take every word for which there is room."""
@@ -125,11 +174,14 @@ class GearboxLaw:
         while i.pending():
             n = len(i.taken)
             if self.widens:
-                before = n // ratio - 1  # the wide word that must have left
-                if n % ratio == 0 and before >= len(o.taken):
+                pixel, within = divmod(n, self._parts)
+                word, part = divmod(within + self._skipped, ratio)
+                before = pixel * self._words + word - 1  # the wide word that must have left
+                begins = part == 0 or within == 0
+                if begins and before >= len(o.taken):
                     return
-                taken = i.take(o.taken[before] if n % ratio == 0 and before >= 0 else 0)
-                if n % ratio == ratio - 1:
+                taken = i.take(o.taken[before] if begins and before >= 0 else 0)
+                if part == ratio - 1:
                     o.offered.append(taken + 1)
             else:
                 before = n * ratio - 1  # the last part of the wide word before

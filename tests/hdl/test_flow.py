@@ -34,10 +34,13 @@ def test_fifo(depth: int, shares: tuple[float, float]) -> None:
 
 
 @pytest.mark.parametrize("shares", SHARES)
-@pytest.mark.parametrize(("lanes_i", "lanes_o"), [(1, 4), (2, 4), (1, 3), (4, 1), (6, 2), (3, 1)])
-def test_gearbox(lanes_i: int, lanes_o: int, shares: tuple[float, float]) -> None:
+@pytest.mark.parametrize(
+    ("lanes_i", "lanes_o", "channels"),
+    [(1, 4, 0), (2, 4, 0), (1, 3, 0), (4, 1, 0), (6, 2, 0), (3, 1, 0), (1, 4, 5), (1, 3, 10), (2, 6, 20), (2, 4, 6)],
+)
+def test_gearbox(lanes_i: int, lanes_o: int, channels: int, shares: tuple[float, float]) -> None:
     rng = np.random.default_rng(lanes_i * 10 + lanes_o)
-    spec = GearboxSpec(WordFormat(lanes_i, 2, 0, 5), lanes_o)
+    spec = GearboxSpec(WordFormat(lanes_i, 2, 0, 5), lanes_o, channels)
     x = rng.integers(0, 6, (12 * 10 // lanes_i, lanes_i, 2))
     source, sink = (random_pauses(rng, 400, share) for share in shares)
     words = spec.i_format.pack(x)
@@ -48,6 +51,9 @@ def test_gearbox(lanes_i: int, lanes_o: int, shares: tuple[float, float]) -> Non
     elements, packed = spec.compute(x)
     assert np.array_equal(trace.boundaries["o"].words, packed)
     assert np.array_equal(spec.o_format.unpack(packed), elements)
+    if channels:  # all elements are there, behind the idle ones of every pixel
+        idle, pixels = spec.idle, elements.reshape(-1, channels + spec.idle, 2)
+        assert idle > 0 and not pixels[:, :idle].any() and np.array_equal(pixels[:, idle:].ravel(), x.ravel())
     assert not trace.violations
     if shares == (0.0, 0.0):  # the narrow side never idles
         narrow = cycles_in if spec.widens else cycles_out
@@ -59,6 +65,10 @@ def test_errors_name_the_rule() -> None:
         FifoSpec(1, 0)
     with pytest.raises(ValueError, match="One width must divide the other, not 4 and 6 lanes"):
         GearboxSpec(WordFormat(4, 1, 0, 1), 6)
+    with pytest.raises(ValueError, match="Words of 2 and 4 lanes do not hold pixels of 7 channels"):
+        GearboxSpec(WordFormat(2, 1, 0, 1), 4, 7)
+    with pytest.raises(ValueError, match=r"Idle lanes hold 0, which is not in 3\.\.9"):
+        GearboxSpec(WordFormat(2, 1, 3, 9), 4, 6)
 
 
 def test_the_law_leaves_no_word_behind() -> None:

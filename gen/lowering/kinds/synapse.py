@@ -44,6 +44,7 @@ class Synapses(Head):
             pairs = groups.choices(layer)
         else:
             ways = (*divisors(inputs), *_column_inputs(layer))
+            ways += tuple(_nearly(inputs)) if _idles(layer) else ()
             pairs = [(o, i) for o in divisors(outputs) for i in ways]
         folds = [Fold(o, i, s) for o, i in pairs for s in divisors(layer.time_fold)]
         if not _whole_reason(layer):
@@ -55,7 +56,8 @@ class Synapses(Head):
         if layer.groups > 1:
             groups.check(layer, fold)
         more = range(1, layer.channels[0]) if _undivided(layer, fold) else ()
-        refuse_undivided(layer, fold, _column_inputs(layer), more)
+        idle = [fold.inputs] if _idle(layer, fold) and _idles(layer) else []
+        refuse_undivided(layer, fold, [*idle, *_column_inputs(layer)], more)
         if fold.pixels > 1:
             _check_pixels(layer, fold)
         if fold.multiply and (reason := "words are skipped" if fold.skip else _not_multiplied(layer, fold)):
@@ -77,7 +79,7 @@ class Synapses(Head):
         """As many as divide the words of a pixel; none where the cells around the map are not zero."""
         channels, node = layer.channels[1], layer.nodes[0]
         whole = layer.groups > 1 or inputs > channels or (isinstance(node, Conv2d) and node.pad is not None)
-        return 1 if whole else chunk_for(channels // inputs)
+        return 1 if whole else chunk_for(-(-channels // inputs))
 
     def walk(self, layer: StageNodes, fold: Fold) -> int:
         """Positions, groups of outputs, words and scans."""
@@ -127,7 +129,8 @@ def _array(layer: StageNodes, fold: Fold) -> SynapseSpec:
     assert isinstance(node, Conv2d | Linear)
     form = layer.words_in(layer.channels[1] if columns else fold.inputs)
     blocks = groups.blocks(layer, fold)
-    rows, figures = layer.weights(columns, -(-len(node.weight) // fold.outputs) * fold.outputs)
+    idle = _idle(layer, fold)
+    rows, figures = layer.weights(columns, -(-len(node.weight) // fold.outputs) * fold.outputs, idle)
     weight = rows.reshape(len(rows), -1, fold.inputs // blocks)
     return SynapseSpec(
         weight=weight,
@@ -179,19 +182,20 @@ def _column_inputs(layer: StageNodes) -> list[int]:
 def _geometry(layer: StageNodes, fold: Fold, columns: bool) -> WindowGeometry:
     """The window of the kernel, walked once."""
     node, form = layer.nodes[0], layer.words_in(layer.channels[1] if columns else fold.inputs)
+    idle = _idle(layer, fold)
     if isinstance(node, Linear):
-        return WindowGeometry(i_format=form, channels=node.weight.shape[1], height=1, width=1)
+        return WindowGeometry(i_format=form, channels=node.weight.shape[1] + idle, height=1, width=1)
     assert isinstance(node, Conv2d)
     channels, height, width = layer.source.shape
     whole = WindowGeometry(
         i_format=form,
-        channels=channels,
+        channels=channels + idle,
         height=height,
         width=width,
         kernel=node.windows.kernel,
         stride=node.windows.stride,
         padding=node.windows.padding,
-        pad=() if node.pad is None else tuple(node.pad.tolist()),
+        pad=() if node.pad is None else (*[0] * idle, *node.pad.tolist()),
         dilation=node.windows.dilation,
         columns=columns,
         pixels=fold.pixels,
@@ -237,6 +241,17 @@ def _undivided(layer: StageNodes, fold: Fold) -> bool:
     return True
 
 
+def _idles(layer: StageNodes) -> bool:
+    """Whether the inputs of a fold need not divide the channels: where idle lanes can be 0."""
+    form = layer.words_in(1)
+    return form.low <= 0 <= form.high
+
+
+def _idle(layer: StageNodes, fold: Fold) -> int:
+    """Lanes of the first word of a pixel that are idle."""
+    return 0 if layer.groups > 1 or fold.inputs > layer.channels[1] else -layer.channels[1] % fold.inputs
+
+
 def _nearly(channels: int) -> list[int]:
     """Outputs that do not divide ``channels`` and leave few idle: the fewest for each number of groups."""
     fewest = {-(-channels // groups) for groups in range(2, channels)}
@@ -255,7 +270,7 @@ def _words(layer: StageNodes, fold: Fold) -> int:
     """Words of a walk of ``fold``."""
     node = layer.nodes[0]
     assert isinstance(node, Conv2d | Linear)
-    return node.weight[0].size // fold.inputs
+    return (node.weight[0].size + node.weight[0].size // layer.channels[1] * _idle(layer, fold)) // fold.inputs
 
 
 def _check_pixels(layer: StageNodes, fold: Fold) -> None:
