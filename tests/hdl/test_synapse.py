@@ -289,9 +289,15 @@ def test_errors_name_the_rule() -> None:
 
 @pytest.mark.parametrize("inputs", [1, 2, 3, 4, 5, 6, 7, 8, 12, 15])
 @pytest.mark.parametrize("form", [(0, 1), (0, 4), (-3, 4)])
-def test_rows_that_come_with_their_words_in_any_number(inputs: int, form: tuple[int, int]) -> None:
+@pytest.mark.parametrize("uneven", [False, True])
+def test_rows_that_come_with_their_words_in_any_number(inputs: int, form: tuple[int, int], uneven: bool) -> None:
+    """``uneven``: the widest weights are those of lanes without a negative one, so that with a sign all are wider."""
     rng = np.random.default_rng(inputs)
     base = make(WordFormat(inputs, 1, *form), co=4, outputs=2, words=5, steps=1, seed=inputs)
+    if uneven:
+        weight = np.abs(base.weight)
+        weight[1::2] = np.where(weight[1::2] > 3, -1, 0)
+        base = replace(base, weight=np.ascontiguousarray(weight))
     spec, core = replace(base, addressed=True), SynapseArray(replace(base, addressed=True))
     wanted, got = list[list[int]](), list[list[int]]()
     simulator = Simulator(core)

@@ -104,11 +104,12 @@ class Layout:
         """The layout of ``core``, whose weights are in memory and have several bits."""
         low, high = (core.known.lanes(how, core.outputs, core.inputs) for how in (np.minimum, np.maximum))
         low, high = np.minimum(low, 0), np.maximum(high, 0)
-        bits, signed, constant = bits_of(low, high), low < 0, 0
+        constant = 0
         if core.addressed:  # one format for all, and a constant that makes the excess of a sum a power of two
-            bits, signed = np.full_like(bits, bits.max()), np.full_like(signed, signed.any())
-            if signed.any():
-                constant = (1 << levels(core.inputs)) - core.inputs << int(bits.max()) - 1
+            low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
+        bits, signed = bits_of(low, high), low < 0
+        if core.addressed and signed.any():
+            constant = (1 << levels(core.inputs)) - core.inputs << int(bits.max()) - 1
         order = np.argsort(bits, 1, kind="stable")
         bits, signed = np.take_along_axis(bits, order, 1), np.take_along_axis(signed, order, 1)
         found = plan(core.inputs, int(bits.max()), constant > 0)
