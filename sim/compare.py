@@ -57,7 +57,8 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class ElementDifference:
-    """An integer that differs, and its place in the frame; ``step`` is None for a count of spikes."""
+    """An integer that differs, and its place in the frame; ``step`` is None for a count of spikes, ``channel`` is
+    negative for an idle lane in front of the first channel."""
 
     channel: int
     y: int
@@ -68,7 +69,8 @@ class ElementDifference:
 
     def __str__(self) -> str:
         what = "count of spikes" if self.step is None else f"step {self.step}"
-        place = f"channel {self.channel}, y {self.y}, x {self.x}, {what}"
+        channel = "an idle lane" if self.channel < 0 else f"channel {self.channel}"
+        place = f"{channel}, y {self.y}, x {self.x}, {what}"
         return f"{place}: expected {self.expected}, got {self.got}"
 
 
@@ -250,12 +252,12 @@ def _place(
 
 def _elements(info: BoundaryInfo, expected: np.ndarray, got: np.ndarray, word: int) -> tuple[ElementDifference, ...]:
     channels, _, width = info.shape
-    groups = -(-channels // info.format.lanes)
+    groups, idle = -(-channels // info.format.lanes), -channels % info.format.lanes
     pixel, group = divmod(word, groups)
     values = info.format.unpack(np.stack([expected, got])[:, : info.format.limbs])
     return tuple(
         ElementDifference(
-            group * info.format.lanes + int(lane),
+            group * info.format.lanes + int(lane) - idle,
             pixel // width,
             pixel % width,
             None if info.counts else int(step),

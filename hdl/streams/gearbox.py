@@ -118,18 +118,20 @@ class Gearbox(ElementCore):
         m = Module()
         spec, narrow = self.spec, min(self.spec.i_format.width, self.spec.o_format.width)
         narrow_moves = Signal()
+        begins: Value = Const(0, 1)
         if spec.idle:
             is_last, begins = self._parts_of_pixel(m, narrow_moves)
         else:
             _, is_last = counter(m, spec.ratio, narrow_moves, "part")
-            begins = None
         if spec.widens:
             m.d.comb += [self.i.ready.eq(~self.o.valid | self.o.ready), narrow_moves.eq(self.i.valid & self.i.ready)]
-            before = self.o.payload[narrow:] if begins is None else Mux(begins, 0, self.o.payload[narrow:])
             with m.If(self.o.ready):
                 m.d.sync += self.o.valid.eq(0)
             with m.If(narrow_moves):
-                m.d.sync += [self.o.payload.eq(Cat(before, self.i.payload)), self.o.valid.eq(is_last)]
+                m.d.sync += [self.o.payload.eq(Cat(self.o.payload[narrow:], self.i.payload)), self.o.valid.eq(is_last)]
+            if spec.idle:  # through the reset input of flip-flops, which costs no LUT
+                with m.If(narrow_moves & begins):
+                    m.d.sync += self.o.payload[:-narrow].eq(0)
             return m
         word = Signal(spec.i_format.width)
         m.d.comb += [

@@ -153,6 +153,52 @@ def test_gearbox(lanes_in: int, lanes_out: int, tmp_path: Path) -> None:
         proven(prove(bench, tmp_path, depth=4 * ratio + 3), folder=tmp_path)
 
 
+def pixel_bench(core: Gearbox) -> Bench:
+    """Every word of a pixel has its channels in their places, and zeros in front of the first one."""
+    spec = core.spec
+    each, skipped = spec.channels // spec.i_format.lanes, spec.idle // spec.i_format.lanes
+    bench = Bench()
+    bench.m.submodules.core = core
+    taken_i, word = source(bench, core.i)
+    taken_o, out = sink(bench, core.o)
+    at, shown = Signal(range(each), name="at"), Signal(range(spec.words), name="shown")
+    whole = Signal(name="whole")
+    places = [Signal(len(word), name=f"place_{k}") for k in range(each)]
+    ends = [k for k in range(each) if (k + skipped) % spec.ratio == spec.ratio - 1]
+    complete = Cat(at == k for k in ends).any()
+    with bench.m.If(taken_i):
+        bench.m.d.sync += at.eq(Mux(at == each - 1, 0, at + 1))
+        for k in range(each):
+            with bench.m.If(at == k):
+                bench.m.d.sync += [places[k].eq(word), shown.eq((k + skipped) // spec.ratio)]
+    bench.m.d.sync += whole.eq(Mux(taken_i & complete, 1, whole & ~taken_o))
+    pixel = [Const(0, len(word))] * skipped + places
+    words = [Cat(pixel[k * spec.ratio : (k + 1) * spec.ratio]) for k in range(spec.words)]
+    bench.rule("a word is offered where there is one", core.o.valid == whole)
+    bench.rule("a word is taken where there is room", core.i.ready == (~whole | core.o.ready))
+    bench.rule("the channels in their places", ~core.o.valid | (out == word_from(bench.m, words, shown, "expected")))
+    bench.goal("two pixels", whole & (shown == spec.words - 1) & (at == 0))
+    return bench
+
+
+@pytest.mark.parametrize(("lanes_in", "lanes_out", "channels"), [(1, 2, 5), (1, 3, 4), (2, 6, 10)])
+def test_gearbox_of_pixels(lanes_in: int, lanes_out: int, channels: int, tmp_path: Path) -> None:
+    bench = pixel_bench(Gearbox(GearboxSpec(WordFormat(lanes_in, 1, 0, 1), lanes_out, channels)))
+    proven(prove(bench, tmp_path, depth=2 * channels // lanes_in + 4), "o", folder=tmp_path)
+
+
+class Forgetful(Gearbox):
+    """A gearbox that leaves in idle lanes what was there."""
+
+    def _parts_of_pixel(self, m: Module, moves: Value) -> tuple[Value, Value]:
+        return super()._parts_of_pixel(m, moves)[0], Const(0, 1)
+
+
+def test_an_idle_lane_that_is_not_zero_is_found(tmp_path: Path) -> None:
+    bench = pixel_bench(Forgetful(GearboxSpec(WordFormat(1, 1, 0, 1), 3, 4)))
+    assert "the channels in their places" in prove(bench, tmp_path, depth=14).broken
+
+
 def fork_bench(core: Fork) -> Bench:
     """Every reader is shown every word once, and it is taken when all had it."""
     bench = Bench()

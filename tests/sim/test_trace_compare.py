@@ -176,6 +176,24 @@ def test_fields_above_the_elements() -> None:
     assert str(difference) in difference_text(difference, traces[0], traces[1], INFO)
 
 
+def test_channels_behind_idle_lanes() -> None:
+    """Five channels in words of three: the first word of a pixel has an idle lane, then the channels follow."""
+    info = BoundaryInfo("wide", WordFormat(3, 1, 0, 15), 4, (5, 1, 2))
+    cycles, words = np.arange(4), np.zeros((4, 1), np.uint32)
+    wrong = words.copy()
+    wrong[2], wrong[3] = 0x021, 0x300  # the idle lane and the first channel of the second pixel, and its last channel
+    sides = [Trace({"wide": Transfers(cycles, side)}) for side in (words, wrong)]
+    (difference,) = compare(*sides, [info])
+    assert [element.channel for element in difference.elements] == [-1, 0]
+    assert [str(element) for element in difference.elements] == [
+        "an idle lane, y 0, x 1, step 0: expected 0, got 1",
+        "channel 0, y 0, x 1, step 0: expected 0, got 2",
+    ]
+    wrong[2] = 0
+    (difference,) = compare(sides[0], Trace({"wide": Transfers(cycles, wrong)}), [info])
+    assert [element.channel for element in difference.elements] == [4]
+
+
 def test_pipeline_with_a_flaw_is_caught() -> None:
     infos = [
         BoundaryInfo(name, WordFormat(lanes, steps, 0, 1), words, shape)

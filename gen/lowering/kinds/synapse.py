@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import gcd
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from ....hdl.cores.protocol import CoreSpec
 from ....hdl.cores.synapse.spec import SynapseSpec
 from ....hdl.cores.window.geometry import WindowGeometry, chunk_for
 from ....quant.ir.node import Node
-from ....quant.ir.ops import Conv2d, Linear, Readout
+from ....quant.ir.ops import Conv2d, Linear
 from ...errors import PlanError
 from ...folding.fold import Fold
 from ..chain import Chain
@@ -20,14 +19,18 @@ from ..layers import StageNodes
 from ..registry import Head, head, tail_of, tails
 from . import groups
 from .shortcuts import add_shortcut
+from .sizes import (
+    check_pixels,
+    column_inputs,
+    idle_lanes,
+    nearly,
+    pixels_tried,
+    undivided,
+    walk_words,
+    whole_reason,
+)
 
 __all__ = ["Synapses"]
-
-IDLE = 0.15
-"""Share of the channels that may be idle in the last group of outputs of a fold that the search tries."""
-
-MOST_PIXELS = 4
-"""Pixels that the search computes together at most; a fold file may ask for more."""
 
 
 @head(Conv2d, Linear)
@@ -37,29 +40,28 @@ class Synapses(Head):
     currents = True
 
     def choices(self, layer: StageNodes) -> list[Fold]:
-        """Divisors of outputs, inputs and time steps; whole kernel columns at once too; outputs that nearly divide, and
-        several pixels."""
+        """Divisors of outputs, inputs and time steps; whole kernel columns at once too; outputs and inputs that nearly
+        divide, and several pixels."""
         outputs, inputs = layer.channels
         if layer.groups > 1:
             pairs = groups.choices(layer)
         else:
-            ways = (*divisors(inputs), *_column_inputs(layer))
-            ways += tuple(_nearly(inputs)) if _idles(layer) else ()
+            ways = [*divisors(inputs), *column_inputs(layer), *nearly(inputs)]
             pairs = [(o, i) for o in divisors(outputs) for i in ways]
         folds = [Fold(o, i, s) for o, i in pairs for s in divisors(layer.time_fold)]
-        if not _whole_reason(layer):
-            folds += [Fold(o, i, layer.time_fold) for o in _nearly(outputs) for i in ways]
-        return folds + [replace(fold, pixels=n) for fold in folds for n in _pixels(layer, fold)]
+        if not whole_reason(layer):
+            folds += [Fold(o, i, layer.time_fold) for o in nearly(outputs) for i in ways]
+        return folds + [replace(fold, pixels=n) for fold in folds for n in pixels_tried(layer, fold)]
 
     def check(self, layer: StageNodes, fold: Fold) -> None:
         """Refuse what does not divide, and skipping where it has no hardware."""
         if layer.groups > 1:
             groups.check(layer, fold)
-        more = range(1, layer.channels[0]) if _undivided(layer, fold) else ()
-        idle = [fold.inputs] if _idle(layer, fold) and _idles(layer) else []
-        refuse_undivided(layer, fold, [*idle, *_column_inputs(layer)], more)
+        more = range(1, layer.channels[0]) if undivided(layer, fold) else ()
+        idle = [fold.inputs] if idle_lanes(layer, fold.inputs) else []
+        refuse_undivided(layer, fold, [*idle, *column_inputs(layer)], more)
         if fold.pixels > 1:
-            _check_pixels(layer, fold)
+            check_pixels(layer, fold)
         if fold.multiply and (reason := "words are skipped" if fold.skip else _not_multiplied(layer, fold)):
             raise PlanError(f"{layer.name}: fold multiply=true does not fit, {reason}; leave multiply out")
         if fold.skip and self.chunk(layer, fold.inputs) == 1:
@@ -88,7 +90,7 @@ class Synapses(Head):
             return 0
         rows, row = node.windows.places(layer.source.shape[1:]) if isinstance(node, Conv2d) else (1, 1)
         groups, scans = -(-layer.channels[0] // fold.outputs), layer.time_fold // fold.steps
-        return rows * -(-row // fold.pixels) * groups * _words(layer, fold) * scans
+        return rows * -(-row // fold.pixels) * groups * walk_words(layer, fold) * scans
 
     def multiplies(self, layer: StageNodes, fold: Fold) -> bool:
         """Where inputs have several bits and no sign, and weights change."""
@@ -125,11 +127,11 @@ class Synapses(Head):
 
 def _array(layer: StageNodes, fold: Fold) -> SynapseSpec:
     """The array of the weights, its accumulators beginning at zero."""
-    node, columns = layer.nodes[0], fold.inputs in _column_inputs(layer)
+    node, columns = layer.nodes[0], fold.inputs in column_inputs(layer)
     assert isinstance(node, Conv2d | Linear)
     form = layer.words_in(layer.channels[1] if columns else fold.inputs)
     blocks = groups.blocks(layer, fold)
-    idle = _idle(layer, fold)
+    idle = idle_lanes(layer, fold.inputs)
     rows, figures = layer.weights(columns, -(-len(node.weight) // fold.outputs) * fold.outputs, idle)
     weight = rows.reshape(len(rows), -1, fold.inputs // blocks)
     return SynapseSpec(
@@ -152,7 +154,7 @@ def _array(layer: StageNodes, fold: Fold) -> SynapseSpec:
 def _walked(layer: StageNodes, fold: Fold, synapse: SynapseSpec) -> WindowGeometry:
     """The window of the kernel, walked as often as ``synapse`` needs it."""
     walks = synapse.groups * synapse.blocks // layer.groups
-    whole = _geometry(layer, fold, fold.inputs in _column_inputs(layer))
+    whole = _geometry(layer, fold, fold.inputs in column_inputs(layer))
     return replace(whole, groups=walks, scans=synapse.scans, idle=len(synapse.weight) - layer.channels[0])
 
 
@@ -171,18 +173,10 @@ def _inverting(layer: StageNodes, synapse: SynapseSpec, end: Node | None) -> tup
     return replace(layer, nodes=nodes), replace(synapse, inverts=True, start=synapse.excess)
 
 
-def _column_inputs(layer: StageNodes) -> list[int]:
-    """``inputs`` beyond the channels: all channels of a whole kernel column at once."""
-    node = layer.nodes[0]
-    if not isinstance(node, Conv2d) or node.weight.shape[2] == 1 or layer.groups > 1:
-        return []
-    return [layer.channels[1] * node.weight.shape[2]]
-
-
 def _geometry(layer: StageNodes, fold: Fold, columns: bool) -> WindowGeometry:
     """The window of the kernel, walked once."""
     node, form = layer.nodes[0], layer.words_in(layer.channels[1] if columns else fold.inputs)
-    idle = _idle(layer, fold)
+    idle = idle_lanes(layer, fold.inputs)
     if isinstance(node, Linear):
         return WindowGeometry(i_format=form, channels=node.weight.shape[1] + idle, height=1, width=1)
     assert isinstance(node, Conv2d)
@@ -210,89 +204,6 @@ def _not_multiplied(layer: StageNodes, fold: Fold) -> str:
     if layer.groups > 1:
         return "a grouped convolution has no multipliers"
     return _array(layer, replace(fold, multiply=False)).not_multiplied
-
-
-def _whole_reason(layer: StageNodes) -> str:
-    """Why the outputs of a fold must divide the channels of ``layer``; empty where they need not."""
-    if layer.groups > 1:
-        return "those of a group are computed together"
-    return "a read-out compares all of them" if layer.find(Readout) is not None else ""
-
-
-def _undivided(layer: StageNodes, fold: Fold) -> bool:
-    """Whether the outputs of ``fold`` do not divide the channels, and there is hardware for that. Raises PlanError
-    where it is asked for in a fold that has none."""
-    channels = layer.channels[0]
-    if not 1 < fold.outputs < channels or channels % fold.outputs == 0 or _whole_reason(layer):
-        return False
-    reason, parts = "", fold.pixels * fold.outputs // gcd(fold.outputs, channels)
-    if fold.skip:
-        reason = "and then no word is skipped; leave skip out"
-    elif parts > _words(layer, fold):
-        reason = f"and then a walk of {_words(layer, fold)} words has no time for the {parts} parts of a result"
-        reason += "; choose fewer inputs"
-    elif fold.steps < layer.time_fold:
-        reason = f"and then membranes cannot wait for the next scan, steps={fold.steps}; choose steps={layer.time_fold}"
-    if reason:
-        raise PlanError(
-            f"{layer.name}: fold outputs={fold.outputs} does not divide {channels}, {reason}, or outputs from "
-            f"{numbers(divisors(channels))}"
-        )
-    return True
-
-
-def _idles(layer: StageNodes) -> bool:
-    """Whether the inputs of a fold need not divide the channels: where idle lanes can be 0."""
-    form = layer.words_in(1)
-    return form.low <= 0 <= form.high
-
-
-def _idle(layer: StageNodes, fold: Fold) -> int:
-    """Lanes of the first word of a pixel that are idle."""
-    return 0 if layer.groups > 1 or fold.inputs > layer.channels[1] else -layer.channels[1] % fold.inputs
-
-
-def _nearly(channels: int) -> list[int]:
-    """Outputs that do not divide ``channels`` and leave few idle: the fewest for each number of groups."""
-    fewest = {-(-channels // groups) for groups in range(2, channels)}
-    return sorted(n for n in fewest if channels % n and -channels % n <= IDLE * channels)
-
-
-def _pixels(layer: StageNodes, fold: Fold) -> list[int]:
-    """Numbers of pixels above one for which ``fold`` has room, that the search tries: powers of two."""
-    if layer.groups > 1 or fold.steps < layer.time_fold or layer.o_width < 2:
-        return []
-    most = min(MOST_PIXELS, layer.o_width, _words(layer, fold))
-    return [n for n in (2, 4) if n <= most]
-
-
-def _words(layer: StageNodes, fold: Fold) -> int:
-    """Words of a walk of ``fold``."""
-    node = layer.nodes[0]
-    assert isinstance(node, Conv2d | Linear)
-    return (node.weight[0].size + node.weight[0].size // layer.channels[1] * _idle(layer, fold)) // fold.inputs
-
-
-def _check_pixels(layer: StageNodes, fold: Fold) -> None:
-    """Refuse several pixels at once where there is no hardware for them."""
-    reason, remedy = "", "leave pixels out"
-    if layer.groups > 1:
-        reason = "a grouped convolution walks a part of a pixel only"
-    elif fold.skip:
-        reason = "words of several pixels are hardly ever all zero, so none is skipped"
-        remedy += ", or skip"
-    elif fold.steps < layer.time_fold:
-        reason = f"the membranes of several pixels cannot wait for the next scan, steps={fold.steps}"
-        remedy = f"choose steps={layer.time_fold}, or {remedy}"
-    elif fold.pixels > layer.o_width:
-        reason = f"a row of the result has {layer.o_width}"
-        remedy = f"choose at most {layer.o_width}, or {remedy}" if layer.o_width > 1 else remedy
-    elif fold.pixels > (words := _words(layer, fold)):
-        walk, most = (f"{words} words", f"at most {words}, ") if words > 1 else ("one word", "")
-        reason = f"a walk of {walk} has no time to hand out the results of so many"
-        remedy = f"choose {most}fewer inputs, or {remedy}"
-    if reason:
-        raise PlanError(f"{layer.name}: fold pixels={fold.pixels} does not fit, {reason}; {remedy}")
 
 
 def _span(cores: list[CoreSpec]) -> int:
