@@ -15,7 +15,7 @@ from spikeloom.gen.folding.fold import Fold
 from spikeloom.gen.folding.lattice import lattice
 from spikeloom.gen.folding.least import ORDER, fits, smallest
 from spikeloom.gen.folding.rates import WordRates
-from spikeloom.gen.lowering.kinds import synapse
+from spikeloom.gen.lowering.kinds import sizes
 from spikeloom.gen.lowering.layers import layers
 from spikeloom.gen.lowering.plan import build_stage, fold_choices, walk_of
 from spikeloom.gen.targets.fpga.devices import DEVICES
@@ -63,7 +63,7 @@ def test_a_target_is_met_by_the_cycle_law(network: Network) -> None:
 def test_a_stage_that_is_done_before_its_next_words_come_makes_others_wait_less(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(synapse, "MOST_PIXELS", 1)  # with several pixels no stage waits here
+    monkeypatch.setattr(sizes, "MOST_PIXELS", 1)  # with several pixels no stage waits here
     draw = np.random.default_rng(0).integers
     zero, lanes = np.zeros(6, int), {"conv": Fold(1, 1, 1)}
     network = Network(
