@@ -66,7 +66,7 @@ def test_stages_of_a_network() -> None:
         ({"fc": Fold(4, 1, 1)}, r"fc: fold outputs=4 does not divide 10; choose one of 1, 2, 5, 10"),
         ({"conv2": Fold(2, 4, 4, multiply=True)}, r"conv2: fold multiply=true does not fit, its inputs are spikes"),
         ({"conv1": Fold(4, 3, 1, skip=True, multiply=True)}, r"multiply=true does not fit, words are skipped"),
-        ({"conv2": Fold(6, 3, 4)}, r"conv2: fold inputs=3 does not divide 4; choose one of 1, 2, 4"),
+        ({"conv2": Fold(6, 5, 4)}, r"conv2: fold inputs=5 does not divide 4; choose one of 1, 2, 4"),
         ({"conv2": Fold(6, 4, 3)}, r"conv2: fold steps=3 does not divide 4; choose one of 1, 2, 4"),
         (
             {"conv1": Fold(4, 1, 2)},

@@ -183,7 +183,7 @@ def test_channels_behind_idle_lanes() -> None:
     wrong = words.copy()
     wrong[2], wrong[3] = 0x021, 0x300  # the idle lane and the first channel of the second pixel, and its last channel
     sides = [Trace({"wide": Transfers(cycles, side)}) for side in (words, wrong)]
-    (difference,) = compare(*sides, [info])
+    (difference,) = compare(sides[0], sides[1], [info])
     assert [element.channel for element in difference.elements] == [-1, 0]
     assert [str(element) for element in difference.elements] == [
         "an idle lane, y 0, x 1, step 0: expected 0, got 1",
