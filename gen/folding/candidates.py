@@ -56,9 +56,9 @@ class CandidateTable:
     """All folds of a layer that can be built.
 
     Parameters: ``folds``, by default all; ``logic``: each also with its weights in LUTs, where they would be in block
-    RAM; ``rates``: each also with all-zero words skipped, where that can be built, at its mean cycles; ``dsp``,
-    multipliers that there are: each also with its products made by them, where that can be built; ``most``: folds that
-    walk longer are left out.
+    RAM, and packed, where that saves block RAMs; ``rates``: each also with all-zero words skipped, where that can be
+    built, at its mean cycles; ``dsp``, multipliers that there are: each also with its products made by them, where that
+    can be built; ``most``: folds that walk longer are left out.
     Attributes: ``layer``; ``candidates``. Raises PlanError where there is none.
     """
 
@@ -86,7 +86,7 @@ class CandidateTable:
             except PlanError as error:
                 reason = error
                 continue
-            free = folds is None and not fold.logic
+            free = folds is None and not (fold.logic or fold.packed)
             if free and rates is not None and not fold.skip and chunk_of(layer, fold.inputs) > 1:
                 choices.append((replace(fold, skip=True), None))
             synapse = stage.cores[0]
@@ -95,7 +95,9 @@ class CandidateTable:
             if free and dsp and not (fold.skip or fold.multiply) and multiplies(layer, fold):
                 choices.append((replace(fold, multiply=True), None))
             if logic and free and isinstance(synapse, SynapseSpec) and synapse.in_block_ram:
-                choices.append((replace(fold, logic=True), _in_logic(stage)))
+                choices.append((replace(fold, logic=True), _keeping(stage, logic=True)))
+                if not synapse.not_packed:
+                    choices.append((replace(fold, packed=True), _keeping(stage, packed=True)))
             merges = tuple(stage.merges)
             bare = replace(stage, cores=tuple(core for core in stage.cores if core not in merges))
             self.candidates.append(
@@ -138,11 +140,11 @@ class CandidateTable:
         return [self.candidates[k] for k in kept], areas[kept]
 
 
-def _in_logic(stage: StageSpec) -> StageSpec:
-    """``stage`` with its weights in LUTs: nothing else of it depends on where they are."""
+def _keeping(stage: StageSpec, **how: bool) -> StageSpec:
+    """``stage`` with its weights in LUTs (``logic``) or ``packed``: nothing else of it depends on where they are."""
     array, *others = stage.cores
     assert isinstance(array, SynapseSpec)
-    return replace(stage, cores=(replace(array, logic=True), *others))
+    return replace(stage, cores=(replace(array, **how), *others))
 
 
 def merge_depth(merge: MergeSpec, lag: float) -> int:

@@ -16,6 +16,7 @@ from ...hdl.cores.synapse.floor import ArrayFloor, array_floor, lanes_of
 from ...hdl.cores.window.geometry import WindowGeometry
 from ...hdl.cores.window.spec import WindowSpec
 from ...hdl.cost.memory import mapped
+from ...hdl.cost.parts import Parts
 from ..cost.model import area_of
 from ..errors import PlanError
 from ..lowering.layers import StageNodes
@@ -59,12 +60,13 @@ def stage_floor(
     skips: bool = False,
     dsp: bool = False,
 ) -> StageFloor:
-    """The floors of ``folds`` of ``layer``, by default of all. ``logic``: each also with its weights in LUTs where they
-    would be in block RAM; ``skips``: all-zero words may be skipped, so that no walk bounds the cycles; ``dsp``: there
-    are multipliers, so that no additions are counted."""
+    """The floors of ``folds`` of ``layer``, by default of all. ``logic``: each also with its weights in LUTs, or
+    packed, where they would be in block RAM; ``skips``: all-zero words may be skipped, so that no walk bounds the
+    cycles; ``dsp``: there are multipliers, so that no additions are counted."""
     head, found = head_of(layer), []
     rows: dict[tuple[int, int], int] = {}  # by inputs and pixels
-    arrays: dict[tuple[int, int], tuple[ArrayFloor, float, float]] = {}  # by outputs and inputs: the others share
+    # By outputs and inputs: the others share.
+    arrays: dict[tuple[int, int], tuple[ArrayFloor, float, float, float]] = {}
     for fold in fold_choices(layer) if folds is None else folds:
         try:
             head.check(layer, fold)
@@ -79,13 +81,16 @@ def stage_floor(
             continue
         if (key := (fold.outputs, fold.inputs)) not in arrays:
             floor = array_floor(array)
-            arrays[key] = floor, area_of(floor.adders).lut4_eq, area_of(floor.logic).lut4_eq
-        floor, adder, table = arrays[key]
+            luts = (area_of(p or Parts()).lut4_eq for p in (floor.adders, floor.logic, floor.packed))
+            arrays[key] = floor, *luts
+        floor, adder, table, choice = arrays[key]
         adders = 0.0 if dsp or fold.multiply else adder * lanes_of(array)
-        if floor.rom is not None:
+        if floor.rom is not None and not (fold.packed and floor.packed):
             found.append((cycles, rows[read], floor.rom.ebr, adders, floor.bits))
         if floor.rom is None or (logic and folds is None):
             found.append((cycles, rows[read], 0, adders + table, floor.bits))
+        if floor.packed and (fold.packed or (logic and folds is None and array.scans == 1)):
+            found.append((cycles, rows[read], floor.packed.ebr, adders + choice, floor.bits))
     return StageFloor(layer.name, *np.array(found, float).reshape(-1, 5).T)
 
 

@@ -20,7 +20,7 @@ class Fold:
     """What a stage computes in one cycle: ``outputs`` x ``inputs`` channels x ``steps`` time steps, of each of
     ``pixels`` neighbouring pixels of a row; with ``skip``, window words that are all zero cost no cycle; with
     ``logic``, its weights are in LUTs, not in block RAM; with ``multiply`` its products come
-    from multipliers of the device."""
+    from multipliers of the device; with ``packed`` its weights are in fewer block RAMs, for LUTs and flip-flops."""
 
     outputs: int
     inputs: int
@@ -29,6 +29,7 @@ class Fold:
     logic: bool = False
     pixels: int = 1
     multiply: bool = False
+    packed: bool = False
 
     def __str__(self) -> str:
         return self.text()
@@ -52,8 +53,9 @@ _FOLD = Table(
 
 
 def read_folds(path: str | Path) -> dict[str, Fold]:
-    """Read a fold file (TOML): a table for each stage with the integers outputs, inputs and steps; skip, logic and
-    multiply, true or false, and the integer pixels may be left out. Raises PlanError, naming file, stage and key."""
+    """Read a fold file (TOML): a table for each stage with the integers outputs, inputs and steps; skip, logic,
+    multiply and packed, true or false, and the integer pixels may be left out. Raises PlanError, naming file, stage and
+    key."""
     try:
         tables = read_toml(Path(path))
     except FileNotFoundError:

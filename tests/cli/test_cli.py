@@ -112,7 +112,7 @@ def test_generate_prints_folds_and_writes_the_design(cli, network_file, tmp_path
     options = "--fold", tmp_path / "folds.toml", "--cycles", 80
     ran = cli("generate", network_file, "-o", tmp_path / "d", *options, "--json")
     assert ran.status == 0, ran.err
-    flags = dict.fromkeys(("skip", "logic", "multiply"), False)
+    flags = dict.fromkeys(("skip", "logic", "multiply", "packed"), False)
     assert ran.json["folds"]["conv"] == {"outputs": 2, "inputs": 1, "steps": 1, "pixels": 1} | flags
     assert ran.json["stages"]["classes"]["cycles"] <= 80 < ran.json["latency_cycles"]
     beside = json.loads((tmp_path / "d" / "design.json").read_text())["files"].values()

@@ -86,7 +86,7 @@ def test_table_has_a_row_a_point(found: Found, tmp_path: Path) -> None:
             shape, *flags = folds[name].split()
             assert shape == f"{fold['outputs']}x{fold['inputs']}x{fold['steps']}"
             pixels = [str(fold["pixels"]), "pixels"] * (fold["pixels"] > 1)
-            assert flags == [flag for flag in ("skip", "logic", "multiply") if fold[flag]] + pixels
+            assert flags == [flag for flag in ("skip", "logic", "multiply", "packed") if fold[flag]] + pixels
     assert sum(bool(row["synthesis_lut4_eq"]) for row in rows) == 1
     assert any("skip" in row["folds"] for row in rows)
 

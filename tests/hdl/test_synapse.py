@@ -8,9 +8,11 @@ from amaranth.sim import Simulator
 from core_bench import as_ints, as_words, run_pipe
 
 from spikeloom.hdl.cores.synapse import core as module
+from spikeloom.hdl.cores.synapse import memory_parts
 from spikeloom.hdl.cores.synapse.core import SynapseArray
 from spikeloom.hdl.cores.synapse.spec import SynapseSpec
 from spikeloom.hdl.memory import style
+from spikeloom.hdl.memory.packed import Packing
 from spikeloom.hdl.streams import words as words_module
 from spikeloom.hdl.streams.words import WordFormat
 
@@ -190,6 +192,27 @@ def test_rtl_equals_model_and_a_naive_sum(case: str) -> None:
                     + sum(int(a) * int(b) for a, b in zip(spec.weight[o].flat, taken.flat, strict=True))
                 )
     assert got.reshape(-1).tolist() == naive
+
+
+def small_packing(depth: int, width: int) -> Packing | None:
+    """A form for memories of any size, its period drawn by their size."""
+    period = 2 + (depth + width) % 4
+    return Packing(period, -(-width // (period - 1)), 0) if depth > 1 else None
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_packed_weights_are_the_same_in_the_same_cycles(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_parts, "packing", small_packing)
+    plain = make(**CASES[case])
+    if plain.scans > 1 or plain.constant:
+        with pytest.raises(ValueError, match="rows are read again" if plain.scans > 1 else "saves no block RAM"):
+            replace(plain, packed=True)
+        return
+    spec = replace(plain, packed=True)
+    x = window_words(spec, 9, seed=2)
+    got, ends, cycles = run(spec, x)
+    assert np.array_equal(got, plain.compute(x))
+    assert cycles == [end + plain.latency for end in ends]
 
 
 @pytest.mark.parametrize("case", ["steps folded", "sum over time", "signed values", "bipolar, steps folded",

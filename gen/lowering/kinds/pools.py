@@ -36,10 +36,9 @@ class Pools(Head):
             raise PlanError(
                 f"{layer.name}: fold skip=true does not fit, a pool looks at every word; leave skip out"
             )
-        if fold.multiply:
-            raise PlanError(
-                f"{layer.name}: fold multiply=true does not fit, a pool has no weights; leave multiply out"
-            )
+        for flag in ("multiply", "packed"):
+            if getattr(fold, flag):
+                raise PlanError(f"{layer.name}: fold {flag}=true does not fit, a pool has no weights; leave {flag} out")
         if fold.pixels > 1:
             raise PlanError(
                 f"{layer.name}: fold pixels={fold.pixels} does not fit, a pool has no weights that pixels could share; "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ....hdl.cores.merge.spec import MergeSpec, merged_ranges
-from ....hdl.cores.synapse.spec import weighted_ranges
+from ....hdl.cores.synapse.figures import weighted_ranges
 from ....hdl.streams.words import WordFormat
 from ..chain import Chain
 from ..layers import StageNodes, StageShortcut

@@ -64,6 +64,8 @@ class Synapses(Head):
             check_pixels(layer, fold)
         if fold.multiply and (reason := "words are skipped" if fold.skip else _not_multiplied(layer, fold)):
             raise PlanError(f"{layer.name}: fold multiply=true does not fit, {reason}; leave multiply out")
+        if fold.packed and (reason := _array(layer, replace(fold, packed=False)).not_packed):
+            raise PlanError(f"{layer.name}: fold packed=true does not fit, {reason}; leave packed out")
         if fold.skip and self.chunk(layer, fold.inputs) == 1:
             remedy, channels, node = "leave skip out", layer.channels[1], layer.nodes[0]
             if isinstance(node, Conv2d) and node.pad is not None:
@@ -147,6 +149,7 @@ def _array(layer: StageNodes, fold: Fold) -> SynapseSpec:
         logic=fold.logic,
         pixels=fold.pixels,
         multiplies=fold.multiply,
+        packed=fold.packed,
         figures=figures,
     )
 

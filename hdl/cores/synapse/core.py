@@ -15,10 +15,12 @@ import numpy as np
 from amaranth import *
 from amaranth.lib import data
 
+from ...memory.packed import packed_rom
 from ...memory.rom import rom
 from ...streams.counter import counter, row_counter
 from ...streams.pipe import Pipe
 from ...streams.words import resized, shape_for
+from ...verilog.library import is_asic
 from .adders import Addend, tree
 from .bipolar import Sums, counts_chosen, counts_inverted
 from .bipolar_words import positive, words_chosen, words_inverted
@@ -163,19 +165,20 @@ class SynapseArray(Pipe):
 
     def _weights(self, m: Module, platform: object, rows: np.ndarray, bits: np.ndarray) -> list[list[Value]]:
         """The memory of ``rows`` (rows, outputs, inputs) in so many ``bits`` (outputs, inputs): addressed by a counter
-        of the words, or by what comes with them; read in ``spec.lookup`` cycles."""
+        of the words, or by what comes with them; read in ``spec.lookup`` cycles. A ROM of an ASIC is never packed."""
         spec = self.spec
         ends = np.cumsum(bits).tolist()
         places = [slice(*ends) for ends in zip([0, *ends], ends, strict=False)]
         words = [sum(value << place.start for value, place in zip(row, places, strict=True))
                  for row in rows.reshape(len(rows), -1).tolist()]  # fmt: skip
-        address = Signal(range(len(rows)), name="row")
-        weights = rom(m, platform, words, ends[-1], address, logic=spec.logic, cycles=spec.lookup)
-        if spec.addressed:
-            m.d.comb += address.eq(self.i.payload.row)
+        if spec.packed and spec.packing is not None and not is_asic(platform):
+            weights = packed_rom(m, platform, words, ends[-1], self.i.valid, spec.packing)
         else:
+            address = Signal(range(len(rows)), name="row")
+            weights = rom(m, platform, words, ends[-1], address, logic=spec.logic, cycles=spec.lookup)
             last = self.i.payload.last
-            m.d.comb += address.eq(row_counter(m, len(rows), spec.scans, self.i.valid, last, "address"))
+            m.d.comb += address.eq(self.i.payload.row if spec.addressed else
+                                   row_counter(m, len(rows), spec.scans, self.i.valid, last, "address"))  # fmt: skip
         found = [weights[place] for place in places]
         return [found[k : k + spec.inputs] for k in range(0, len(found), spec.inputs)]
 

@@ -7,8 +7,9 @@ from functools import cached_property
 import numpy as np
 
 from ...bounds import whole
+from ...streams.words import WordFormat
 
-__all__ = ["WeightFigures"]
+__all__ = ["WeightFigures", "element_range", "weighted_ranges"]
 
 
 class WeightFigures:
@@ -84,3 +85,16 @@ class WeightFigures:
 def _least_factor(n: int) -> int:
     """The least factor of ``n`` above 1."""
     return next((k for k in range(2, int(n**0.5) + 1) if n % k == 0), n)
+
+
+def element_range(form: WordFormat, sums: bool) -> tuple[int, int]:
+    """The range of a time step of an element of ``form``, or with ``sums`` of the sum of its time steps."""
+    times = form.steps if sums else 1
+    return min(0, form.low * times), max(0, form.high * times)
+
+
+def weighted_ranges(weights: WeightFigures, form: WordFormat, sums: bool) -> np.ndarray:
+    """Ranges (Co, 2) of weights (Co, n) times any inputs of ``form``, or with ``sums`` the sums of their time steps."""
+    low, high = element_range(form, sums)
+    pos, neg = weights.positive, weights.negative
+    return np.stack([pos * low + neg * high, pos * high + neg * low], axis=1)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...cost.parts import Parts
+from ...memory.packed import packed_parts, packing
 from ...memory.style import rom_style
 from .gated_parts import stored, tree_places
 from .memory_parts import FEW, changing_bits
@@ -22,11 +23,12 @@ __all__ = ["ArrayFloor", "array_floor", "lanes_of"]
 
 class ArrayFloor(NamedTuple):
     """``adders``, the additions for one bit of a multiplicand in one time step, of which there are ``lanes_of``;
-    ``rom``, the weights where they are in block RAM, None where they never are; ``logic``, the weights in LUTs;
-    ``bits`` of the weight memory."""
+    ``rom``, the weights where they are in block RAM, None where they never are; ``packed``, where they are packed, None
+    where they never are; ``logic``, the weights in LUTs; ``bits`` of the weight memory."""
 
     adders: Parts
     rom: Parts | None
+    packed: Parts | None
     logic: Parts
     bits: int
 
@@ -43,7 +45,7 @@ def array_floor(core: SynapseSpec) -> ArrayFloor:
     depth = core.groups * core.words
     if core.constant:
         adders.logic["weight table"] += table_bits(core.weight[:, 0])
-        return ArrayFloor(adders, None, logic, 0)
+        return ArrayFloor(adders, None, None, logic, 0)
     if core.bipolar:
         low, high = (core.known.lanes(how, core.outputs, core.inputs) for how in (np.minimum, np.maximum))
         width, changing = core.outputs * core.inputs, int((low != high).sum())
@@ -57,4 +59,6 @@ def array_floor(core: SynapseSpec) -> ArrayFloor:
         logic.memory(depth, changing, "logic", written=False)
     rom.rom(depth, width, core.lookup)
     block = rom_style(depth, width) == "block" and not core.logic
-    return ArrayFloor(adders, rom if block else None, logic, depth * width)
+    form = packing(depth, width) if block else None
+    packed = None if form is None else packed_parts(depth, width, form)
+    return ArrayFloor(adders, rom if block else None, packed, logic, depth * width)

@@ -9,12 +9,13 @@ import numpy as np
 
 from ...cost.parts import Parts, index_bits
 from ...memory.logic_rom import address_copies
+from ...memory.packed import Packing, packed_parts, packing
 from ...memory.style import rom_style
 
 if TYPE_CHECKING:
     from .spec import SynapseSpec
 
-__all__ = ["FEW", "changing_bits", "columns_of", "memory_parts"]
+__all__ = ["FEW", "changing_bits", "columns_of", "memory_parts", "packed_form", "unpacked_reason"]
 
 FEW = 12
 """Words of a memory in logic up to which equal columns become one."""
@@ -24,6 +25,9 @@ def memory_parts(core: SynapseSpec, parts: Parts, width: int, columns: Callable[
     """The weight memory of ``width`` bits a word, its address, and the register behind it where it is no block RAM;
     ``columns``: its bits that are not the same in all words."""
     depth = core.groups * core.words
+    if core.packed and core.packing is not None:
+        parts.add(packed_parts(depth, width, core.packing))
+        return
     if not core.addressed:
         if core.scans == 1:
             parts.counter(depth)
@@ -37,6 +41,25 @@ def memory_parts(core: SynapseSpec, parts: Parts, width: int, columns: Callable[
     changing = columns()
     parts.memory(depth, changing, "logic", written=False)
     parts.registers(index_bits(depth) * (address_copies(depth, changing) + core.lookup - 2))
+
+
+def packed_form(core: SynapseSpec) -> Packing | None:
+    """The form in which the weights of ``core`` take fewer block RAMs; None where there is none."""
+    width = core.outputs * core.inputs * (core.weight_bits if core.multiplies else 1)
+    if core.gated and not core.multiplies:
+        width = int(core.layout.bits.sum())
+    return None if core.constant else packing(core.groups * core.words, width)
+
+
+def unpacked_reason(core: SynapseSpec) -> str:
+    """Why the weights of ``core`` cannot be packed, empty where they can."""
+    if core.addressed:
+        return "words are skipped, and rows are then read in any order"
+    if core.scans > 1:
+        return "rows are read again for each group of time steps"
+    if core.logic:
+        return "its weights are in LUTs"
+    return "" if core.packing is not None else "that saves no block RAM"
 
 
 def changing_bits(core: SynapseSpec, mask: np.ndarray, flips: np.ndarray) -> int:

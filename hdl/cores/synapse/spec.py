@@ -10,11 +10,13 @@ import numpy as np
 
 from ...bounds import largest, reaches, whole
 from ...cost.parts import Parts
+from ...memory.packed import Packing
 from ...memory.style import rom_cycles, rom_style
 from ...streams.words import WordFormat, bits_for
 from ..protocol import CoreSpec
-from .figures import WeightFigures
+from .figures import WeightFigures, element_range, weighted_ranges
 from .layout import Layout
+from .memory_parts import packed_form, unpacked_reason
 from .parts import synapse_parts
 from .products import packing, products_depth, refusal
 from .trees import COUNTED, TABLE, count_levels, levels
@@ -22,7 +24,7 @@ from .trees import COUNTED, TABLE, count_levels, levels
 if TYPE_CHECKING:
     from .core import SynapseArray
 
-__all__ = ["SynapseSpec", "weighted_ranges"]
+__all__ = ["SynapseSpec"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,6 +50,7 @@ class SynapseSpec(CoreSpec):
             zero may be left out.
         pixels: neighbouring pixels computed at once, with the same weights: a word has the lanes of each of them, the
             first pixel lowest, and so has a current word.
+        packed: the weights are in fewer block RAMs (``hdl.memory.packed``).
         multiplies: the products are made by multipliers (``hdl.cores.synapse.products``).
         figures: of ``weight``, where other folds of the same weights share them; others are not looked at.
     """
@@ -67,6 +70,7 @@ class SynapseSpec(CoreSpec):
     inverts: bool = False
     pixels: int = 1
     multiplies: bool = False
+    packed: bool = False
     figures: WeightFigures | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -97,6 +101,8 @@ class SynapseSpec(CoreSpec):
             raise ValueError(f"steps={self.steps} does not divide the {self.i_format.steps} time steps")
         if self.multiplies and self.not_multiplied:
             raise ValueError(f"Multipliers cannot make the products: {self.not_multiplied}")
+        if self.packed and (reason := self.not_packed):
+            raise ValueError(f"The weights cannot be packed: {reason}")
         if self.inverts:
             self._check_inverts()
         elif self.start.any() and (self.groups > 1 or self.words == 1):
@@ -108,6 +114,16 @@ class SynapseSpec(CoreSpec):
     def not_multiplied(self) -> str:
         """Why multipliers cannot make the products, empty where they can."""
         return refusal(self)
+
+    @property
+    def not_packed(self) -> str:
+        """Why the weights cannot be packed, empty where they can."""
+        return unpacked_reason(self)
+
+    @cached_property
+    def packing(self) -> Packing | None:
+        """The form in which the weights would take fewer block RAMs, None where there is none."""
+        return packed_form(self)
 
     @property
     def multipliers(self) -> int:
@@ -178,7 +194,7 @@ class SynapseSpec(CoreSpec):
     @property
     def element(self) -> tuple[int, int]:
         """Range of one multiplicand: a time step of an input, or the sum of its time steps."""
-        return _element(self.i_format, self.sum_time)
+        return element_range(self.i_format, self.sum_time)
 
     @cached_property
     def ranges(self) -> np.ndarray:
@@ -281,15 +297,3 @@ class SynapseSpec(CoreSpec):
         from .core import SynapseArray
 
         return SynapseArray(self)
-
-
-def _element(form: WordFormat, sums: bool) -> tuple[int, int]:
-    times = form.steps if sums else 1
-    return min(0, form.low * times), max(0, form.high * times)
-
-
-def weighted_ranges(weights: WeightFigures, form: WordFormat, sums: bool) -> np.ndarray:
-    """Ranges (Co, 2) of weights (Co, n) times any inputs of ``form``, or with ``sums`` the sums of their time steps."""
-    low, high = _element(form, sums)
-    pos, neg = weights.positive, weights.negative
-    return np.stack([pos * low + neg * high, pos * high + neg * low], axis=1)
