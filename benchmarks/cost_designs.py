@@ -37,9 +37,9 @@ __all__ = ["NAMES", "SMALL", "design", "random_network", "residual_network"]
 MNIST = FOLDER.parent / "models" / "mnist-integernet-w4a4.safetensors"
 
 FOLDS: dict[str, dict[str, list[Any]]] = json.loads((FOLDER / "cost_folds.json").read_text())
-"""The folds (outputs, inputs, steps, and of some skip, logic, pixels, multiply, packed) of every stage of every design. They
-are written down, so that the set stays as it is when the model changes: those of the standing works and of the network
-for MNIST were found for the cycle target in the name, all others drawn at random from those of at most 2,500
+"""The folds (outputs, inputs, steps, and of some skip, logic, pixels, multiply, packed) of every stage of every design.
+They are written down, so that the set stays as it is when the model changes: those of the standing works and of the
+network for MNIST were found for the cycle target in the name, all others drawn at random from those of at most 2,500
 LUT4-equivalents; some of either have got pixels and multipliers since."""
 
 NAMES = list(FOLDS)

@@ -213,15 +213,17 @@ def networks(draw: st.DrawFn) -> Network:
 
 @st.composite
 def designs(draw: st.DrawFn) -> Design:
-    """A random network with a random fold for every stage, of those that can be built, products made by multipliers or
-    not, or with those that the search finds for as many cycles, by random rates or without, with multipliers or none;
-    spikes travel as counts where they can, or nowhere."""
+    """A random network with a random fold for every stage, of those that can be built, packed ones too, products made
+    by multipliers or not, or with those that the search finds for as many cycles, by random rates or without, with
+    multipliers or none; spikes travel as counts where they can, or nowhere."""
     network = draw(networks())
     counts = draw(st.booleans(), label="counts")
     folds = {}
     for layer in layers(network, counts):
         choices = [replace(f, skip=skip) for skip in (False, True) for f in fold_choices(layer)]
         fitting = [f for f in choices if _fits(layer, f)]
+        packed = (replace(f, packed=True) for f in fitting if not f.skip)
+        fitting += [f for f in packed if _fits(layer, f)]  # none but with ``small_packing``
         assume(fitting)  # lanes may divide the channels of a zero-padded shortcut in no fold
         multiplied = [replace(f, multiply=True) for f in fitting if not f.skip and multiplies(layer, f)]
         multiplied = [f for f in multiplied if _fits(layer, f)]

@@ -97,7 +97,7 @@ class CandidateTable:
             if logic and free and isinstance(synapse, SynapseSpec) and synapse.in_block_ram:
                 choices.append((replace(fold, logic=True), _keeping(stage, logic=True)))
                 if not synapse.not_packed:
-                    choices.append((replace(fold, packed=True), _keeping(stage, packed=True)))
+                    choices.append((replace(fold, packed=True), _keeping(stage, packs=True)))
             merges = tuple(stage.merges)
             bare = replace(stage, cores=tuple(core for core in stage.cores if core not in merges))
             self.candidates.append(
@@ -141,7 +141,7 @@ class CandidateTable:
 
 
 def _keeping(stage: StageSpec, **how: bool) -> StageSpec:
-    """``stage`` with its weights in LUTs (``logic``) or ``packed``: nothing else of it depends on where they are."""
+    """``stage`` with its weights in LUTs (``logic``) or packed (``packs``): nothing else of it depends on that."""
     array, *others = stage.cores
     assert isinstance(array, SynapseSpec)
     return replace(stage, cores=(replace(array, **how), *others))

@@ -66,7 +66,7 @@ def stage_floor(
     head, found = head_of(layer), []
     rows: dict[tuple[int, int], int] = {}  # by inputs and pixels
     # By outputs and inputs: the others share.
-    arrays: dict[tuple[int, int], tuple[ArrayFloor, float, float, float]] = {}
+    arrays: dict[tuple[int, int], tuple[ArrayFloor, list[float]]] = {}
     for fold in fold_choices(layer) if folds is None else folds:
         try:
             head.check(layer, fold)
@@ -81,9 +81,9 @@ def stage_floor(
             continue
         if (key := (fold.outputs, fold.inputs)) not in arrays:
             floor = array_floor(array)
-            luts = (area_of(p or Parts()).lut4_eq for p in (floor.adders, floor.logic, floor.packed))
-            arrays[key] = floor, *luts
-        floor, adder, table, choice = arrays[key]
+            luts = [area_of(p or Parts()).lut4_eq for p in (floor.adders, floor.logic, floor.packed)]
+            arrays[key] = floor, luts
+        floor, (adder, table, choice) = arrays[key]
         adders = 0.0 if dsp or fold.multiply else adder * lanes_of(array)
         if floor.rom is not None and not (fold.packed and floor.packed):
             found.append((cycles, rows[read], floor.rom.ebr, adders, floor.bits))

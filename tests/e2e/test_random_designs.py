@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from random_networks import designs, runs
+from small_packing import pack_all
 
 from spikeloom.gen.design import Design, Top
 from spikeloom.quant import golden
@@ -31,7 +32,8 @@ def check(design: Design, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
-def test_random_designs(shard: int, request: pytest.FixtureRequest) -> None:
+def test_random_designs(shard: int, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    pack_all(monkeypatch)
     cases = int(request.config.getoption("--cases"))
 
     @seed(shard)

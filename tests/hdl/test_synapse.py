@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 from core_bench import as_ints, as_words, run_pipe
+from small_packing import pack_all
 
 from spikeloom.hdl.cores.synapse import core as module
-from spikeloom.hdl.cores.synapse import memory_parts
 from spikeloom.hdl.cores.synapse.core import SynapseArray
 from spikeloom.hdl.cores.synapse.spec import SynapseSpec
 from spikeloom.hdl.memory import style
-from spikeloom.hdl.memory.packed import Packing
 from spikeloom.hdl.streams import words as words_module
 from spikeloom.hdl.streams.words import WordFormat
 
@@ -194,21 +193,15 @@ def test_rtl_equals_model_and_a_naive_sum(case: str) -> None:
     assert got.reshape(-1).tolist() == naive
 
 
-def small_packing(depth: int, width: int) -> Packing | None:
-    """A form for memories of any size, its period drawn by their size."""
-    period = 2 + (depth + width) % 4
-    return Packing(period, -(-width // (period - 1)), 0) if depth > 1 else None
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_packed_weights_are_the_same_in_the_same_cycles(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory_parts, "packing", small_packing)
+    pack_all(monkeypatch)
     plain = make(**CASES[case])
     if plain.scans > 1 or plain.constant:
         with pytest.raises(ValueError, match="rows are read again" if plain.scans > 1 else "saves no block RAM"):
-            replace(plain, packed=True)
+            replace(plain, packs=True)
         return
-    spec = replace(plain, packed=True)
+    spec = replace(plain, packs=True)
     x = window_words(spec, 9, seed=2)
     got, ends, cycles = run(spec, x)
     assert np.array_equal(got, plain.compute(x))

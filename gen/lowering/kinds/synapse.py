@@ -149,7 +149,7 @@ def _array(layer: StageNodes, fold: Fold) -> SynapseSpec:
         logic=fold.logic,
         pixels=fold.pixels,
         multiplies=fold.multiply,
-        packed=fold.packed,
+        packs=fold.packed,
         figures=figures,
     )
 
@@ -206,7 +206,7 @@ def _not_multiplied(layer: StageNodes, fold: Fold) -> str:
     """Why multipliers cannot make the products of ``fold``; empty where they can."""
     if layer.groups > 1:
         return "a grouped convolution has no multipliers"
-    return _array(layer, replace(fold, multiply=False)).not_multiplied
+    return _array(layer, replace(fold, multiply=False, packed=False)).not_multiplied
 
 
 def _span(cores: list[CoreSpec]) -> int:

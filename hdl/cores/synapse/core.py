@@ -171,7 +171,7 @@ class SynapseArray(Pipe):
         places = [slice(*ends) for ends in zip([0, *ends], ends, strict=False)]
         words = [sum(value << place.start for value, place in zip(row, places, strict=True))
                  for row in rows.reshape(len(rows), -1).tolist()]  # fmt: skip
-        if spec.packed and spec.packing is not None and not is_asic(platform):
+        if spec.packs and spec.packing is not None and not is_asic(platform):
             weights = packed_rom(m, platform, words, ends[-1], self.i.valid, spec.packing)
         else:
             address = Signal(range(len(rows)), name="row")

@@ -25,7 +25,7 @@ def memory_parts(core: SynapseSpec, parts: Parts, width: int, columns: Callable[
     """The weight memory of ``width`` bits a word, its address, and the register behind it where it is no block RAM;
     ``columns``: its bits that are not the same in all words."""
     depth = core.groups * core.words
-    if core.packed and core.packing is not None:
+    if core.packs and core.packing is not None:
         parts.add(packed_parts(depth, width, core.packing))
         return
     if not core.addressed:

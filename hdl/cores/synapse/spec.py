@@ -50,7 +50,7 @@ class SynapseSpec(CoreSpec):
             zero may be left out.
         pixels: neighbouring pixels computed at once, with the same weights: a word has the lanes of each of them, the
             first pixel lowest, and so has a current word.
-        packed: the weights are in fewer block RAMs (``hdl.memory.packed``).
+        packs: the weights are in fewer block RAMs (``hdl.memory.packed``).
         multiplies: the products are made by multipliers (``hdl.cores.synapse.products``).
         figures: of ``weight``, where other folds of the same weights share them; others are not looked at.
     """
@@ -70,7 +70,7 @@ class SynapseSpec(CoreSpec):
     inverts: bool = False
     pixels: int = 1
     multiplies: bool = False
-    packed: bool = False
+    packs: bool = False
     figures: WeightFigures | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -101,7 +101,7 @@ class SynapseSpec(CoreSpec):
             raise ValueError(f"steps={self.steps} does not divide the {self.i_format.steps} time steps")
         if self.multiplies and self.not_multiplied:
             raise ValueError(f"Multipliers cannot make the products: {self.not_multiplied}")
-        if self.packed and (reason := self.not_packed):
+        if self.packs and (reason := self.not_packed):
             raise ValueError(f"The weights cannot be packed: {reason}")
         if self.inverts:
             self._check_inverts()
