@@ -12,8 +12,11 @@ from spikeloom.gen.cost.model import area, total
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit import writer as emit
 from spikeloom.gen.errors import PlanError
+from spikeloom.gen.folding.candidates import CandidateTable
 from spikeloom.gen.folding.find import search
+from spikeloom.gen.folding.floors import stage_floor
 from spikeloom.gen.folding.fold import Fold, folds_toml, read_folds
+from spikeloom.gen.lowering.layers import layers
 from spikeloom.gen.targets.fpga.devices import DEVICES, Device
 from spikeloom.gen.targets.fpga.synth import synthesise
 from spikeloom.quant.ir.network import Network
@@ -104,6 +107,23 @@ def test_the_search_packs_where_block_rams_are_short(monkeypatch: pytest.MonkeyP
         assert found.cost[2] <= blocks and found.interval <= 5_000
         packed.append(sum(fold.packed for fold in found.folds.values()))
     assert packed[0] == 0 and max(packed) > 0
+
+
+def test_no_packed_fold_takes_less_than_its_floor() -> None:
+    packed = 0
+    for layer in layers(NETWORK):
+        candidates = CandidateTable(layer, logic=True).candidates
+        whole = stage_floor(layer, logic=True)
+        assert len(whole.cycles) == len(candidates)
+        for candidate in (c for c in candidates if c.fold.packed):
+            floor = stage_floor(layer, [candidate.fold])
+            assert (len(floor.cycles), floor.cycles[0]) == (1, candidate.cycles)
+            assert floor.luts[0] <= candidate.area[0] and floor.rows[0] + floor.weights[0] <= candidate.area[2]
+            assert (floor.cycles[0], floor.weights[0], floor.luts[0]) in zip(
+                whole.cycles, whole.weights, whole.luts, strict=True
+            )
+            packed += floor.rows[0] + floor.weights[0] == candidate.area[2]
+    assert packed > 3
 
 
 def test_fold_files_have_the_key(tmp_path: Path) -> None:
