@@ -75,12 +75,13 @@ class CandidateTable:
         self.layer = layer
         self.candidates: list[Candidate] = []
         reason = None
-        choices: list[tuple[Fold, StageSpec | None]] = [
-            (fold, None)
+        # With the stage, and the area of what of it is known already.
+        choices: list[tuple[Fold, StageSpec | None, np.ndarray | None]] = [
+            (fold, None, None)
             for fold in (fold_choices(layer) if folds is None else folds)
             if most is None or walk_of(layer, fold) <= most
         ]
-        for fold, stage in choices:
+        for fold, stage, others in choices:
             try:
                 stage = stage or build_stage(layer, fold)
             except PlanError as error:
@@ -88,24 +89,26 @@ class CandidateTable:
                 continue
             free = folds is None and not (fold.logic or fold.packed)
             if free and rates is not None and not fold.skip and chunk_of(layer, fold.inputs) > 1:
-                choices.append((replace(fold, skip=True), None))
+                choices.append((replace(fold, skip=True), None, None))
             synapse = stage.cores[0]
             if isinstance(synapse, SynapseSpec) and synapse.multipliers > dsp and folds is None:
                 continue
             if free and dsp and not (fold.skip or fold.multiply) and multiplies(layer, fold):
-                choices.append((replace(fold, multiply=True), None))
-            if logic and free and isinstance(synapse, SynapseSpec) and synapse.in_block_ram:
-                choices.append((replace(fold, logic=True), _keeping(stage, logic=True)))
-                if not synapse.not_packed:
-                    choices.append((replace(fold, packed=True), _keeping(stage, packs=True)))
+                choices.append((replace(fold, multiply=True), None, None))
             merges = tuple(stage.merges)
             bare = replace(stage, cores=tuple(core for core in stage.cores if core not in merges))
+            whole = resources(area(bare)) if others is None else others + resources(area(synapse))
+            if logic and free and isinstance(synapse, SynapseSpec) and synapse.in_block_ram:
+                others = whole - resources(area(synapse))
+                choices.append((replace(fold, logic=True), _keeping(stage, logic=True), others))
+                if not synapse.not_packed:
+                    choices.append((replace(fold, packed=True), _keeping(stage, packs=True), others))
             self.candidates.append(
                 Candidate(
                     fold,
                     needed_cycles(stage, rates),
                     walk_cycles(stage, rates),
-                    resources(area(bare)),
+                    whole,
                     merges,
                     stage.i_format.lanes,
                     stage.o_format,

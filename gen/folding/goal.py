@@ -17,7 +17,7 @@ from .candidates import CandidateTable
 from .floors import stage_floor
 from .fold import Fold
 from .lattice import Arcs, lattice
-from .least import Found, fits, smallest
+from .least import Found, TooMany, fits, smallest
 from .log import asked
 from .rates import WordRates
 
@@ -28,6 +28,9 @@ DEFAULT_AREA = 8_000
 
 ENDLESS = 1e9
 """More of a resource than any design takes."""
+
+NOT_FOUND = "was found, and there are too many to try all, that fits"
+"""What is said where a search ends without a proof."""
 
 ROUNDS = 5
 """Times at most that the depths of the shortcuts' FIFOs are taken from the design found last."""
@@ -124,7 +127,10 @@ class Goal:
 
     def _best(self, target: int | None) -> Found:
         if target is not None:
-            found = smallest(self.arcs, target, self.budget)
+            try:
+                found = smallest(self.arcs, target, self.budget)
+            except TooMany:
+                raise self._too_large(target, NOT_FOUND) from None
             if found is None:
                 raise self._too_large(target)
             return found
@@ -136,14 +142,21 @@ class Goal:
     def _fastest(self, steps: Sequence[int]) -> Found:
         """The smallest of the fastest designs that fit: what fits in some cycles fits in more of them."""
         assert self.budget is not None
-        low, high = 0, len(steps) - 1
-        if not fits(self.arcs, steps[high], self.budget):
-            raise self._too_large(steps[high])
+        low, high, why = 0, len(steps), "fits"
         while low < high:
-            middle = (low + high) // 2
-            low, high = (low, middle) if fits(self.arcs, steps[middle], self.budget) else (middle + 1, high)
+            middle = (low + high) // 2 if high < len(steps) else high - 1  # the slowest first
+            try:
+                fit, reason = fits(self.arcs, steps[middle], self.budget), "fits"
+            except TooMany:
+                fit, reason = False, NOT_FOUND
+            if not fit and high == len(steps):
+                raise self._too_large(steps[-1], reason)
+            if fit:
+                high = middle
+            else:
+                low, why = middle + 1, reason
         if low:
-            self.log.append(f"no design of {steps[low - 1]:,} cycles a frame, the next fewer, fits the device")
+            self.log.append(f"no design of {steps[low - 1]:,} cycles a frame, the next fewer, {why} the device")
         found = smallest(self.arcs, steps[low], self.budget)
         assert found is not None
         return found
@@ -159,7 +172,10 @@ class Goal:
                 break  # faster ones are larger still
             if best is not None and floor * cycles >= best[0]:
                 continue
-            found = smallest(self.arcs, cycles, self.budget)
+            try:
+                found = smallest(self.arcs, cycles, self.budget)
+            except TooMany:
+                continue
             if found is None:
                 continue  # too few multipliers for the folds that are given
             if found.cost[0] <= limit and (best is None or found.cost[0] * cycles < best[0]):
@@ -178,7 +194,7 @@ class Goal:
         found = smallest(self.arcs, int(steps.max())) if len(steps) else None
         return (int(steps.max()), found) if found is not None else None
 
-    def _too_large(self, target: int) -> PlanError:
+    def _too_large(self, target: int, why: str = "fits") -> PlanError:
         found = smallest(self.arcs, target)
         assert found is not None and self.budget is not None
         over = [
@@ -188,7 +204,7 @@ class Goal:
         ]
         where = self.device.name if self.device else f"dsp={self.dsp}"
         return PlanError(
-            f"no design of {target:,} cycles a frame fits {where}: the one with the fewest LUTs takes "
+            f"no design of {target:,} cycles a frame {why} {where}: the one with the fewest LUTs takes "
             f"{', '.join(over)}; choose "
             f"{'a larger device' if self.device else 'other folds'}{'' if self.cycles is None else ' or more cycles'}"
             f"{', or a larger dsp' if found.cost[-1] > self.dsp else ''}"

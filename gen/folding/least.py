@@ -19,7 +19,7 @@ from .labels import DSP, EBR, FF, LUT, Bound, FastArcs, carried, fast_arcs
 from .lattice import Arcs
 from .pareto import undominated
 
-__all__ = ["ORDER", "Found", "fits", "smallest"]
+__all__ = ["ORDER", "Found", "TooMany", "fits", "smallest"]
 
 ORDER = np.array([1.0, 1e-6, 1e-3, 1e-4])
 """What is smallest: the LUTs; among equal designs block RAMs decide, then multipliers, then flip-flops."""
@@ -31,10 +31,14 @@ STEPS, PATIENCE = 240, 10
 """Steps towards the best prices on what is over the budget; those without a better bound before they are halved."""
 
 MOST_LABELS = 50_000
-"""Labels at a layer from which on a design near the bound is taken instead."""
+"""Labels at a layer from which on a design near the bound is taken instead, or none."""
 
 ROUNDS = 60
 """Steps towards prices at which nothing fits, or a design that does."""
+
+
+class TooMany(Exception):
+    """No design within the budget was met, and there are too many ways to try all of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +57,8 @@ class Found:
 
 
 def smallest(lattice: Sequence[Arcs], cycles: int, budget: np.ndarray | None = None) -> Found | None:
-    """The smallest design of at most ``cycles`` cycles a frame within ``budget``; None where there is none."""
+    """The smallest design of at most ``cycles`` cycles a frame within ``budget``; None where there is none. Raises
+    TooMany."""
     layers = fast_arcs(lattice, cycles)
     if layers is None:
         return None
@@ -88,14 +93,15 @@ def _cheapest(layers: Sequence[FastArcs], prices: np.ndarray) -> Found | None:
 
 
 def fits(lattice: Sequence[Arcs], cycles: int, budget: np.ndarray) -> bool:
-    """Whether any design of at most ``cycles`` cycles a frame fits ``budget``."""
+    """Whether any design of at most ``cycles`` cycles a frame fits ``budget``. Raises TooMany."""
     layers = fast_arcs(lattice, cycles)
     if layers is None:
         return False
     found, bounds, possible = _share_prices(layers, budget)
     if found is not None or not possible:
         return found is not None
-    return _searched(layers, bounds, None) is not None
+    found, _, _ = _best_prices(layers, budget, None, any_will_do=True)
+    return found is not None or _searched(layers, bounds, None) is not None
 
 
 def _share_prices(layers: Sequence[FastArcs], budget: np.ndarray) -> tuple[Found | None, list[Bound], bool]:
@@ -132,13 +138,14 @@ def _constrained(layers: Sequence[FastArcs], budget: np.ndarray) -> Found | None
 
 
 def _best_prices(
-    layers: Sequence[FastArcs], budget: np.ndarray, incumbent: Found | None
+    layers: Sequence[FastArcs], budget: np.ndarray, incumbent: Found | None, any_will_do: bool = False
 ) -> tuple[Found | None, float, np.ndarray]:
     """The best prices (4,) on what is over the budget: no design that fits is smaller than the bound that they give,
     the second result; and a design that fits, met on the way, near that bound.
 
     Polyak's steps along the subgradient. With one price for all stages equal ones would all have the same fold; so
-    designs that fit are looked for at prices around the best ones, others at every stage.
+    designs that fit are looked for at prices around the best ones, others at every stage; with ``any_will_do`` up to
+    the first one.
     """
     scale, rng = np.maximum(budget, 1.0), np.random.default_rng(0)
     extra = best = np.zeros(4)
@@ -157,7 +164,7 @@ def _best_prices(
         stalled += 1
         if bound > least + 1e-6:
             least, best, stalled = bound, extra, 0
-        if incumbent is not None and least >= incumbent.size - 1e-9:
+        if incumbent is not None and (any_will_do or least >= incumbent.size - 1e-9):
             break
         if stalled == PATIENCE:
             extra, pace, stalled = best, pace / 2, 0
@@ -172,11 +179,13 @@ def _searched(
     layers: Sequence[FastArcs], bounds: list[Bound], incumbent: Found | None, least: float = 0.0
 ) -> Found | None:
     """The smallest design that keeps the ``bounds``, by labels; ``incumbent`` where none is smaller, or where there are
-    too many labels to look at: no design is smaller than ``least``."""
-    labels = carried(layers, bounds, _unbeaten, None if incumbent is None else MOST_LABELS)
-    if labels is None and incumbent is not None:
+    too many labels to look at: no design is smaller than ``least``. Raises TooMany where there is no incumbent then."""
+    labels = carried(layers, bounds, _unbeaten, MOST_LABELS)
+    if labels is None:
+        if incumbent is None:
+            raise TooMany
         return replace(incumbent, above=incumbent.size / least - 1)
-    if labels is None or not len(labels.cost):
+    if not len(labels.cost):
         return incumbent
     label = int((labels.cost @ ORDER).argmin())
     if incumbent is not None and labels.cost[label] @ ORDER >= incumbent.size:

@@ -62,10 +62,15 @@ def _staircase(figures: np.ndarray, groups: np.ndarray) -> list[int]:
 def _compared(figures: np.ndarray, groups: np.ndarray) -> list[int]:
     """Of rows sorted by group and first column those that no row before in the group beats."""
     kept: list[int] = []
+    columns = np.empty((figures.shape[1] - 1, len(figures)))  # of the kept ones, without the first: it is no less
     first = 0  # of the kept ones, in the group
     for k in range(len(figures)):
         if k and groups[k] != groups[k - 1]:
             first = len(kept)
-        if not (figures[kept[first:]] <= figures[k]).all(1).any():
+        beaten = np.ones(len(kept) - first, bool)
+        for column, mine in zip(columns, figures[k, 1:], strict=True):
+            beaten &= column[first : len(kept)] <= mine
+        if not beaten.any():
+            columns[:, len(kept)] = figures[k, 1:]
             kept.append(k)
     return kept

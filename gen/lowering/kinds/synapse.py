@@ -40,18 +40,19 @@ class Synapses(Head):
     currents = True
 
     def choices(self, layer: StageNodes) -> list[Fold]:
-        """Divisors of outputs, inputs and time steps; whole kernel columns at once too; outputs and inputs that nearly
-        divide, and several pixels."""
-        outputs, inputs = layer.channels
+        """Divisors of outputs, inputs and time steps; whole kernel columns at once too; outputs that nearly divide, and
+        several pixels. Inputs that nearly divide save little, and are tried with nothing else of the kind."""
+        (outputs, inputs), idle = layer.channels, []
         if layer.groups > 1:
             pairs = groups.choices(layer)
         else:
-            ways = [*divisors(inputs), *column_inputs(layer), *nearly(inputs)]
+            ways = [*divisors(inputs), *column_inputs(layer)]
             pairs = [(o, i) for o in divisors(outputs) for i in ways]
+            idle = [Fold(o, i, layer.time_fold) for o in divisors(outputs) for i in nearly(inputs)]
         folds = [Fold(o, i, s) for o, i in pairs for s in divisors(layer.time_fold)]
         if not whole_reason(layer):
             folds += [Fold(o, i, layer.time_fold) for o in nearly(outputs) for i in ways]
-        return folds + [replace(fold, pixels=n) for fold in folds for n in pixels_tried(layer, fold)]
+        return folds + [replace(fold, pixels=n) for fold in folds for n in pixels_tried(layer, fold)] + idle
 
     def check(self, layer: StageNodes, fold: Fold) -> None:
         """Refuse what does not divide, and skipping where it has no hardware."""
