@@ -125,7 +125,7 @@ class Design:
 
     @property
     def boundaries(self) -> list[Boundary]:
-        """All streams: the input first, the logits last."""
+        """All streams: the input first, an output last."""
         return self._connected[1]
 
     @cached_property
@@ -137,7 +137,7 @@ class Design:
 
     @cached_property
     def outputs(self) -> dict[str, Boundary]:
-        """The output streams by port name: ``o`` of the last read-out, ``o_<node>`` of the others."""
+        """The output streams by port name: ``o`` of the last read-out, ``o_<node>`` of the others and of maps."""
         return output_ports(self.network, self.boundaries)
 
     def summed(self, boundary: Boundary) -> bool:
@@ -238,12 +238,12 @@ class Timing:
 
 
 class Top(wiring.Component):
-    """The top level of a :class:`Design`: streams ``i`` and ``o``, one ``o_<node>`` for every further read-out, beside
-    each of which ``<port>__last`` is high with the last word of a frame; and for every boundary three wires
-    ``bK__valid``, ``bK__ready`` and ``bK__payload`` that keep their names in the Verilog."""
+    """The top level of a :class:`Design`: streams ``i`` and ``o``, one ``o_<node>`` for every further read-out and
+    for every map, beside each of which ``<port>__last`` is high with the last word of a frame; and for every boundary
+    three wires ``bK__valid``, ``bK__ready`` and ``bK__payload`` that keep their names in the Verilog."""
 
     i: stream.Interface
-    o: stream.Interface
+    o: stream.Interface  # where the network tells classes
 
     def __init__(self, design: Design) -> None:
         self.design = design

@@ -20,7 +20,7 @@ from .ir.bounds import NetworkError
 from .ir.network import Network
 from .kernels.exact import exact_dtype, exact_math
 from .kernels.registry import Inputs, compute
-from .result import Progress, Result, classes_over_time, result_dtype, result_shape
+from .result import Progress, Result, classes_over_time, result_dtype, result_of, result_shape
 
 __all__ = ["Result", "accuracy", "classes_over_time", "exact_dtype", "exact_math", "run"]
 
@@ -41,8 +41,8 @@ def run(
     """Execute ``network`` on ``frames``, integers of shape (N, C, H, W), ``batch`` frames at a time, by default so many
     that it goes fast.
 
-    ``keep`` names the nodes whose results are wanted (all of them by default; the logits are always there), ``counts``
-    those whose magnitudes summed over time are.
+    ``keep`` names the nodes whose results are wanted (all of them by default; the logits and maps are always there),
+    ``counts`` those whose magnitudes summed over time are.
     ``progress`` is called with (frames done, all frames). Raises NetworkError where the frames do not fit.
     """
     frames = network.check_frames(frames)
@@ -52,8 +52,8 @@ def run(
         raise ValueError(f"batch must be a positive integer, not {batch!r}")
     if unknown := {*(keep or ()), *counts} - {n.name for n in network}:
         raise NetworkError(f"{min(unknown)}: no such node; there are {', '.join(n.name for n in network)}")
-    last = network.nodes[-1].name
-    wanted = {n.name for n in network} if keep is None else {*keep, last}
+    keep = {n.name for n in network} if keep is None else {*keep, *(n.name for n in network.maps)}
+    wanted = {*keep, network.nodes[-1].name}
     outputs = {
         n: np.empty((len(frames), *result_shape(s, network.steps)), result_dtype(s))
         for n, s in network.signals.items()
@@ -90,8 +90,7 @@ def run(
                     del found[name]
             if progress:
                 progress(min(start + batch, len(frames)), len(frames))
-    logits = outputs[last]
-    return Result({n: a for n, a in outputs.items() if keep is None or n in keep}, logits, numbers)
+    return result_of(network, outputs, keep, numbers)
 
 
 def accuracy(

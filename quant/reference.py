@@ -12,7 +12,7 @@ import numpy as np
 
 from .ir.bounds import NetworkError
 from .ir.network import Network
-from .result import Progress, Result, result_dtype, result_shape
+from .result import Progress, Result, result_dtype, result_of, result_shape
 
 __all__ = ["run"]
 
@@ -37,8 +37,9 @@ def run(
         raise ValueError(f"batch must be a positive integer, not {batch!r}")
     if unknown := {*(keep or ()), *counts} - {n.name for n in network}:
         raise NetworkError(f"{min(unknown)}: no such node; there are {', '.join(n.name for n in network)}")
-    last, signals = network.nodes[-1].name, network.signals
-    wanted = {n.name for n in network} if keep is None else {*keep, last}
+    signals = network.signals
+    keep = {n.name for n in network} if keep is None else {*keep, *(n.name for n in network.maps)}
+    wanted = {*keep, network.nodes[-1].name}
     outputs = {
         n: np.empty((len(frames), *result_shape(s, network.steps)), result_dtype(s))
         for n, s in signals.items()
@@ -65,5 +66,4 @@ def run(
                 del found[name]
         if progress:
             progress(min(start + batch, len(frames)), len(frames))
-    logits = outputs[last]
-    return Result({n: a for n, a in outputs.items() if keep is None or n in keep}, logits, numbers)
+    return result_of(network, outputs, keep, numbers)

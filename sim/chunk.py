@@ -53,8 +53,8 @@ class Chunk:
 @dataclass(frozen=True)
 class ChunkResult:
     """What came of a chunk: its ``differences``, the earliest first, frames counted from the first of all; ``picture``
-    of the earliest; ``answers``, the simulated classes; ``transfers`` and ``cycles`` compared; ``seconds`` of
-    simulation without ``build_seconds``; ``speed`` in cycles per second."""
+    of the earliest; ``answers``, the simulated classes, where there are any; ``transfers`` and ``cycles``
+    compared; ``seconds`` of simulation without ``build_seconds``; ``speed`` in cycles per second."""
 
     first: int
     differences: list[Difference]
@@ -140,7 +140,9 @@ class Setup:
             differences = [replace(d, frame=d.frame + chunk.first, start=chunk.first) for d in differences]
             picture = difference_table(differences[0], expected, got, info)
         covered = summarize(expected, stimulus.cycles)
-        answers = readout(self.design).answers(self._answered(got, stimulus))
+        answers = np.zeros(0, np.int64)
+        if self.design.network.classifies:
+            answers = readout(self.design).answers(self._answered(got, stimulus))
         return ChunkResult(
             chunk.first,
             differences,

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..gen.design import Design, Timing
 from ..hdl.cores.readout.spec import ReadoutSpec
+from ..quant.ir.ops import Readout
 from .compare import BoundaryInfo
 from .trace import Stimulus, Trace, Transfers
 
@@ -47,13 +48,12 @@ def golden_words(design: Design, outputs: Mapping[str, np.ndarray]) -> dict[str,
     """The words (n, limbs) of every boundary, from the results of the golden model by node. Where words carry counts,
     its spikes are added up over time.
 
-    Values and constant currents have shape (N, C, H, W), spikes (N, T, C, H, W), logits (N, C).
+    Values, constant currents and maps have shape (N, C, H, W), spikes (N, T, C, H, W), logits (N, C).
     """
     found = {}
-    answers = {b.name for b in design.outputs.values()}
     for boundary in design.boundaries:
         x = np.asarray(outputs[boundary.node])
-        if boundary.name in answers:
+        if isinstance(design.network[boundary.node], Readout):
             found[boundary.name] = _readout_words(readout(design, boundary.name), x)
             continue
         found[boundary.name] = boundary.format.pack(boundary.frames(x))

@@ -42,7 +42,8 @@ class Outcome:
     Attributes: ``differences``, the first one of each boundary, the earliest first, none where all is equal;
     ``picture``, the earliest one with the transfers around it, for ``rich``; ``frames``, ``cycles``, ``transfers``,
     ``boundaries``, what was compared; ``names`` of the boundaries; ``classes``, the golden model's (N,); ``answers``,
-    the classes in the words of the simulated design, of every whole frame on its last boundary; ``seconds`` of
+    the classes in the words of the simulated design, of every whole frame on its last boundary, both (0,) where the
+    network tells none; ``seconds`` of
     simulation, of all jobs together, and ``build_seconds``; ``cycles_per_second`` of a job; ``view``, the waveform with
     its views where one was asked for, and ``wave_error``, why there is none; ``netlist``, the family of the cells that
     were simulated, empty for the Verilog as it was generated, and ``cells``, their numbers by type; ``reach``, what the
@@ -224,7 +225,8 @@ def _predicted(
     words = golden_words(design, result.outputs)
     if reach is not None:
         reach.add(result.outputs, words)
-    return Chunk(first, pixels, words, resets), result.classes
+    classes = result.classes if design.network.classifies else np.zeros(0, np.int64)
+    return Chunk(first, pixels, words, resets), classes
 
 
 def _run(setup: Setup, chunks: Iterator[Chunk], jobs: int, advance: Callable[[float], None]) -> list[ChunkResult]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import random_heads
 import random_windows
 from hypothesis import assume
 from hypothesis import strategies as st
@@ -43,7 +44,8 @@ from spikeloom.sim.trace import Stimulus
 @st.composite
 def networks(draw: st.DrawFn) -> Network:
     """Convolutions (grouped and depthwise ones too, of values with other numbers than 0 around them), pools, residual
-    blocks, one or two linear layers, one or two read-outs; initial membranes of channels or single neurons; neurons of
+    blocks, one or two linear layers, one or two read-outs,
+    maps beside them or in their place; initial membranes of channels or single neurons; neurons of
     all rules, or lossless ones, with a lower end too; T 1..16, or quantised."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="weights"))
     steps = draw(st.sampled_from([*range(1, 9), 12, 15, 16]), label="T")
@@ -188,6 +190,13 @@ def networks(draw: st.DrawFn) -> Network:
         nodes.append(Flatten(name="exit flatten", source=entry))
         synapse(Linear, "exit", (classes, int(np.prod(sizes[entry]))))
         nodes.append(Readout(name="exit read-out", source="exit", bias=rng.integers(-20, 21, classes)))
+    heads = draw(st.sampled_from([0, 0, 1, 2]), label="maps")
+    for k in range(heads):
+        random_heads.head(draw, k, sorted(sizes), sizes, synapse, quantised, nodes, rng)
+    alone = heads and not any(isinstance(node, Readout) for node in nodes)
+    if alone and draw(st.booleans(), label="maps only"):
+        random_heads.head(draw, heads, [main], sizes, synapse, quantised, nodes, rng)
+        return Network(tuple(nodes), steps)
     nodes.append(Flatten(name="flatten", source=main))
     n = c * h * w
     if draw(st.booleans(), label="hidden"):

@@ -59,7 +59,8 @@ _DESIGN = Table(
     {
         "network": Table(
             {"hash": Text()},
-            {"steps": _POSITIVE, "input": ListOf(_POSITIVE, 3), "input_high": _POSITIVE, "classes": _POSITIVE},
+            {"steps": _POSITIVE, "input": ListOf(_POSITIVE, 3), "input_high": _POSITIVE, "classes": _POSITIVE,
+             "maps": TableOf(ListOf(_POSITIVE, 3))},
         ),
         "top": Text(),
         "folds": TableOf(Table()),  # gen.folding.fold reads them

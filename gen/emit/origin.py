@@ -21,7 +21,7 @@ from .integrate.layout import layout
 
 __all__ = ["Origin", "inspect", "interface", "summary", "verilog_file"]
 
-_MARKED = re.compile(rb"^ *output o__last\b", re.MULTILINE)  # designs had no such port at first
+_MARKED = re.compile(rb"^ *output o(_[A-Za-z0-9]+)*__last\b", re.MULTILINE)  # designs had no such port at first
 _INITIAL = re.compile(rb"^ *(output )?reg [^;\n]*=|^ *initial\b", re.MULTILINE)
 
 
@@ -79,7 +79,8 @@ def summary(design: Design) -> dict[str, Any]:
         "steps": network.steps,
         "input": list(network.input.shape),
         "input_high": network.input.high,
-        "classes": network.classes,
+        **({"classes": network.classes} if network.classifies else {}),
+        **({"maps": {m.name: list(network.signals[m.name].shape) for m in network.maps}} if network.maps else {}),
     }
 
 

@@ -15,7 +15,7 @@ from ...hdl.streams.gearbox import GearboxSpec
 from ...hdl.streams.stage import StageSpec
 from ...hdl.streams.words import WordFormat
 from ...quant.ir.network import Network
-from ...quant.ir.ops import Readout
+from ...quant.ir.ops import Output
 from ..emit.names import Namespace, identifier
 from .layers import StageNodes
 
@@ -219,13 +219,16 @@ def entry_lanes(network: Network, reader: StageNodes, lanes: int) -> int:
 
 
 def output_ports(network: Network, boundaries: Sequence[Boundary]) -> dict[str, Boundary]:
-    """The output streams by port name: ``o`` of the last read-out, which gives the class, ``o_<node>`` of the others.
+    """The output streams by port name: ``o`` of the last read-out, which gives the class, ``o_<node>`` of the others
+    and of all maps, in the order of the data.
 
     A name is made an identifier, and gets a number where another one is the same but for case.
     """
-    logits = [b for b in boundaries if isinstance(network[b.node], Readout)]
+    outs = [b for b in boundaries if isinstance(network[b.node], Output)]
     given = Namespace()
-    return {f"o_{given.give(identifier(b.node, '1', words=True))}": b for b in logits[:-1]} | {"o": logits[-1]}
+    named = outs[: len(outs) - network.classifies]
+    found = {f"o_{given.give(identifier(b.node, '1', words=True))}": b for b in named}
+    return found | ({"o": outs[-1]} if network.classifies else {})
 
 
 def _shown(layer: StageNodes, k: int | None) -> str:

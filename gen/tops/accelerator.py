@@ -22,7 +22,7 @@ from ...hdl.streams.words import WordFormat
 from ..design import Design, Top
 from ..errors import PlanError
 
-__all__ = ["CUT", "GOOD", "LONG", "SHORT", "Accelerator", "FrameResult", "frame_bytes", "parse_result"]
+__all__ = ["CUT", "GOOD", "LONG", "SHORT", "Accelerator", "FrameResult", "check_outputs", "frame_bytes", "parse_result"]
 
 COUNTERS = ("frames", "errors", "stalls_in", "stalls_out")
 
@@ -46,6 +46,20 @@ def parse_result(words: Sequence[int]) -> FrameResult:
         raise ValueError(f"A result has a word for the class and one for every logit, not {len(words)} words")
     head, *logits = (int(word) for word in words)
     return FrameResult(head >> 24, head & 0xFFFF, tuple((w ^ 1 << 31) - (1 << 31) for w in logits))
+
+
+def check_outputs(design: Design) -> None:
+    """Raise PlanError where ``design`` gives what a result packet has no room for."""
+    if maps := design.network.maps:
+        raise PlanError(
+            f"{maps[0].name}: gives a map, and a result packet has room for the logits of one read-out alone; use the "
+            "plain top level, where every map has a stream of its own"
+        )
+    if len(design.outputs) > 1:
+        raise PlanError(
+            f"A result packet has room for one read-out, this network has {len(design.outputs)}: "
+            f"{', '.join(b.node for b in design.outputs.values())}; keep one, or use the plain top level"
+        )
 
 
 def frame_bytes(design: Design, frames: np.ndarray) -> np.ndarray:
@@ -85,11 +99,7 @@ class Accelerator(wiring.Component):
     busy: Signal
 
     def __init__(self, design: Design, lanes: int | None = None) -> None:
-        if len(design.outputs) > 1:
-            raise PlanError(
-                f"A result packet has room for one read-out, this network has {len(design.outputs)}: "
-                f"{', '.join(b.node for b in design.outputs.values())}; keep one, or use the plain top level"
-            )
+        check_outputs(design)
         entry = design.boundaries[0]
         self.frame_bytes = entry.words_per_frame * entry.format.lanes
         self.lanes = entry.format.lanes if lanes is None else lanes

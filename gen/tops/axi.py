@@ -21,7 +21,7 @@ from ..emit import lint
 from ..emit.integrate.axi_core import axi_header
 from ..emit.names import axi_file
 from ..emit.writer import module, write_contents
-from .accelerator import Accelerator
+from .accelerator import Accelerator, check_outputs
 
 __all__ = ["ADDRESS_BITS", "IDENTITY", "REGISTERS", "VERSION", "AxiTop", "Register", "beat_bytes",
            "register_table", "write"]
@@ -104,6 +104,7 @@ class AxiTop(wiring.Component):
     aresetn: Signal
 
     def __init__(self, design: Design, lanes: int | None = None) -> None:
+        check_outputs(design)
         self.design = design
         self.lanes = beat_bytes(design) if lanes is None else lanes
         shell = Accelerator(design, self.lanes)

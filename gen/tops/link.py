@@ -11,7 +11,7 @@ from ...hdl.host.uart import BitRate
 from ..design import Design
 from ..emit.writer import module
 from ..errors import PlanError
-from .accelerator import Accelerator
+from .accelerator import Accelerator, check_outputs
 
 __all__ = ["TOP", "LinkTop", "link_spec", "verilog"]
 
@@ -21,6 +21,7 @@ TOP = "spikeloom_link"
 
 def link_spec(design: Design, clock_hz: float, baud: float) -> LinkSpec:
     """What the link of ``design`` tells of itself. Raises PlanError where the rates or the design do not fit a link."""
+    check_outputs(design)
     shape = design.network.input.shape
     try:
         return LinkSpec(

@@ -17,7 +17,7 @@ import numpy as np
 
 from .bounds import MOST_PARAMETERS, MOST_STEPS, NetworkError, integer
 from .node import Node
-from .ops import Input, Readout
+from .ops import Input, MapReadout, Output, Readout
 from .signal import Signal
 
 __all__ = ["Network", "NetworkError", "Signal"]
@@ -28,9 +28,10 @@ class Network:
     """An integer network.
 
     Parameters: ``nodes``, in the order of the data (every node behind its sources), the first an ``Input``, the last a
-    ``Readout``, whose logits are the answer; values and spikes may be taken by several nodes, currents by one; further
-    read-outs are further outputs. ``steps``, the number of time steps T (1..64; 1 for a quantised network); ``meta``,
-    free strings (recipe, accuracy, origin). Raises :class:`NetworkError` naming the node and the rule.
+    ``Readout``, whose logits are the answer, or, where the network tells no classes, a ``MapReadout``; values and
+    spikes may be taken by several nodes, currents by one; further read-outs are further outputs. ``steps``, the
+    number of time steps T (1..64; 1 for a quantised network); ``meta``, free strings (recipe, accuracy, origin). Raises
+    :class:`NetworkError` naming the node and the rule.
     """
 
     nodes: tuple[Node, ...]
@@ -50,8 +51,10 @@ class Network:
             raise NetworkError(f"The network has {size:,} weights and other numbers, supported: {MOST_PARAMETERS:,}")
         if not self.nodes or not isinstance(self.nodes[0], Input):
             raise NetworkError("The first node must be an Input")
-        if not isinstance(self.nodes[-1], Readout):
-            raise NetworkError("The last node must be a Readout")
+        if not isinstance(self.nodes[-1], Output):
+            raise NetworkError("The last node must be a Readout or a MapReadout")
+        if self.readouts and not self.classifies:
+            raise NetworkError(f"{self.readouts[-1].name}: gives classes; put it behind all maps, as the last node")
         before: dict[str, None] = {}
         for node in self.nodes:
             if not node.name or node.name in before:
@@ -66,7 +69,7 @@ class Network:
         signals = self.signals
         for node in self.nodes:
             takers = self.takers[node.name]
-            if not takers and not isinstance(node, Readout):
+            if not takers and not isinstance(node, Output):
                 raise NetworkError(f"{node.name}: no node takes its result; leave it out")
             if signals[node.name].kind == "currents" and len(takers) > 1:
                 raise NetworkError(
@@ -91,9 +94,21 @@ class Network:
         return node
 
     @property
+    def classifies(self) -> bool:
+        """Whether it tells classes: by its last node, a ``Readout``. Without one all that leaves it are maps."""
+        return isinstance(self.nodes[-1], Readout)
+
+    @property
     def classes(self) -> int:
-        """Number of classes."""
-        return self.signals[self.nodes[-1].name].shape[0]
+        """Number of classes, 0 where it tells none."""
+        return self.signals[self.nodes[-1].name].shape[0] if self.classifies else 0
+
+    @property
+    def gives(self) -> str:
+        """What leaves it, in words."""
+        shapes = {node.name: "x".join(map(str, self.signals[node.name].shape)) for node in self.maps}
+        found = [f"map{'s' * (len(shapes) > 1)} {', '.join(f'{name} {shape}' for name, shape in shapes.items())}"]
+        return ", ".join(found * bool(shapes) + [f"{self.classes} classes"] * self.classifies)
 
     @cached_property
     def hash(self) -> str:
@@ -106,9 +121,19 @@ class Network:
         return digest.hexdigest()
 
     @property
+    def outputs(self) -> list[Output]:
+        """All nodes whose results leave it; the last one gives the class, where there is one."""
+        return [n for n in self.nodes if isinstance(n, Output)]
+
+    @property
     def readouts(self) -> list[Readout]:
-        """All read-outs; the last one gives the class."""
+        """All read-outs of classes; the last one gives the class."""
         return [n for n in self.nodes if isinstance(n, Readout)]
+
+    @property
+    def maps(self) -> list[MapReadout]:
+        """All outputs that are maps."""
+        return [n for n in self.nodes if isinstance(n, MapReadout)]
 
     @cached_property
     def takers(self) -> dict[str, list[Node]]:
@@ -159,6 +184,8 @@ class Network:
 
     def check_labels(self, labels: np.ndarray, where: str = "labels") -> None:
         """Raise NetworkError, which begins with ``where``, for a label (N,) that is no class of the network."""
+        if not self.classifies:
+            raise NetworkError(f"{where}: labels of classes, but the network gives {self.gives}")
         wrong = np.flatnonzero((labels < 0) | (labels >= self.classes))
         if len(wrong):
             k, last = int(wrong[0]), self.classes - 1

@@ -12,12 +12,13 @@ __all__ = ["Signal"]
 class Signal:
     """What flows out of a node.
 
-    Attributes: ``kind`` ("values", "spikes", "currents" or "logits"); ``shape`` (C, H, W); ``timed``, whether it
-    differs from time step to time step; ``low`` and ``high``, the range over all inputs, of one time step; ``ordered``,
-    of spikes of both signs, whether those of a neuron come first and are of one sign, so that their number tells them.
+    Attributes: ``kind`` ("values", "spikes", "currents", or of outputs "logits", one a class, or "sums", a map of
+    them); ``shape`` (C, H, W); ``timed``, whether it differs from time step to time step; ``low`` and ``high``,
+    the range over all inputs, of one time step; ``ordered``, of spikes of both signs, whether those of a neuron come
+    first and are of one sign, so that their number tells them.
     """
 
-    kind: Literal["values", "spikes", "currents", "logits"]
+    kind: Literal["values", "spikes", "currents", "logits", "sums"]
     shape: tuple[int, int, int]
     timed: bool
     low: int

@@ -47,7 +47,7 @@ def total(network: Network) -> str:
     time = f"T = {network.steps}" if network.steps > 1 else "no time steps"
     return (
         f"{sum(node.weight.size for node in layers):,} weights of {' or '.join(map(str, bits)) or 'no'} bits, "
-        f"{sum(_macs(network, node) for node in layers):,} MACs an image, {network.classes} classes, {time}, "
+        f"{sum(_macs(network, node) for node in layers):,} MACs an image, {network.gives}, {time}, "
         f"hash {network.hash[:16]}"
     )
 

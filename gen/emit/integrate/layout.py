@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ....hdl.cores.readout.spec import ReadoutSpec
+from ....quant.ir.ops import MapReadout
 from ...design import Design
 
 __all__ = ["Field", "Port", "layout", "ports"]
@@ -27,7 +28,8 @@ class Port:
     """A stream at the edge of a design.
 
     Attributes: ``name``, which begins the names of its signals; ``width`` of its payload in bits; ``output``, the
-    direction; ``words`` of a frame; ``order``, in which they come; ``fields``, which fill the payload.
+    direction; ``words`` of a frame; ``order``, in which they come; ``fields``, which fill the payload; ``shape``
+    (C, H, W) of a frame of a map.
     """
 
     name: str
@@ -36,28 +38,28 @@ class Port:
     words: int
     order: str
     fields: tuple[Field, ...]
+    shape: tuple[int, int, int] | None = None
 
 
 def ports(design: Design) -> list[Port]:
-    """The input stream first, then the outputs; ``o``, which gives the class, last."""
+    """The input stream first, then the outputs; ``o``, which gives the class, last where there is one."""
     return [_input(design), *(_output(design, port) for port in design.outputs)]
 
 
 def layout(design: Design) -> dict[str, Any]:
-    """The key ``layout`` of ``design.json``: by port the words of a frame, their order and their fields."""
+    """The key ``layout`` of ``design.json``: by port the words of a frame, their order and their fields, and of maps
+    their shape."""
     return {
         port.name: {"words_per_frame": port.words, "order": port.order, "fields": [asdict(f) for f in port.fields]}
+        | ({"shape": list(port.shape)} if port.shape else {})
         for port in ports(design)
     }
 
 
 def _input(design: Design) -> Port:
     boundary, network = design.boundaries[0], design.network
-    (c, h, w), form = network.input.shape, boundary.format
-    groups = c // form.lanes
-    order = f"{h} rows from the top, each of {w} pixels from the left" if h * w > 1 else "one pixel"
-    if groups > 1:
-        order += f"; a pixel in {groups} words, the lowest channels first"
+    form = boundary.format
+    order, groups = _order(network.input.shape, form.lanes)
     first = "" if groups == 1 else ", of the word's first channel on"
     fields = tuple(
         Field(f"pixel{k}", k * form.element_bits, form.bits, False,
@@ -67,8 +69,34 @@ def _input(design: Design) -> Port:
     return Port("i", boundary.width, False, boundary.words_per_frame, order, fields)
 
 
+def _order(shape: tuple[int, int, int], lanes: int) -> tuple[str, int]:
+    """The order of the words of a map in words, and those of a pixel."""
+    c, h, w = shape
+    order = f"{h} rows from the top, each of {w} pixels from the left" if h * w > 1 else "one pixel"
+    if (groups := c // lanes) > 1:
+        order += f"; a pixel in {groups} words, the lowest channels first"
+    return order, groups
+
+
+def _map(design: Design, port: str) -> Port:
+    boundary = design.outputs[port]
+    form, signal = boundary.format, design.network.signals[boundary.node]
+    order, groups = _order(signal.shape, form.lanes)
+    start = "word" if form.lanes == 1 else f"{form.lanes} * word"
+    if signal.shape[1:] != (1, 1):
+        start = start.replace("word", "word of the pixel")
+    fields = tuple(
+        Field(f"sum{k}", k * form.bits, form.bits, form.signed,
+              f"channel {(f'{start} + {k}' if k else start) if groups > 1 else k}, {signal.low} to {signal.high}")
+        for k in range(form.lanes)
+    )  # fmt: skip
+    return Port(port, boundary.width, True, boundary.words_per_frame, order, fields, signal.shape)
+
+
 def _output(design: Design, port: str) -> Port:
     boundary = design.outputs[port]
+    if isinstance(design.network[boundary.node], MapReadout):
+        return _map(design, port)
     spec = next(s for s in design.stages if s.name == boundary.name).cores[-1]
     assert isinstance(spec, ReadoutSpec)
     form, classes = spec.o_format, spec.bias.shape[0]

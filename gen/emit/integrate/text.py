@@ -33,7 +33,7 @@ def header(ports: Sequence[Port], contents: Mapping[str, Any]) -> str:
     """The comment that explains every port of the Verilog."""
     predicted, network = contents["predicted"], contents["network"]
     lines = [
-        f"Network {network['hash'][:16]}, T = {network['steps']}, {network['classes']} classes.",
+        f"Network {network['hash'][:16]}, T = {network['steps']}, {_gives(network)}.",
         f"A frame every {predicted['interval_cycles']:,} cycles, if nothing waits; the last word of the first one is",
         f"there after {predicted['latency_cycles']:,} cycles.",
         "A word moves in a cycle in which valid and ready are both high. Frames follow each other without a mark:",
@@ -49,6 +49,12 @@ def header(ports: Sequence[Port], contents: Mapping[str, Any]) -> str:
             place = f"[{field.low + field.width - 1}:{field.low}]" if field.width > 1 else f"[{field.low}]"
             lines.append(f"  {place:10} {field.name:10} {'signed  ' if field.signed else 'unsigned'} {field.text}")
     return "".join(f"// {line}".rstrip() + "\n" for long in lines for line in _wrapped(long))
+
+
+def _gives(network: Mapping[str, Any]) -> str:
+    """What leaves the network."""
+    found = [f"{len(network['maps'])} map{'s' * (len(network['maps']) > 1)}"] if "maps" in network else []
+    return ", ".join(found + ([f"{network['classes']} classes"] if "classes" in network else []))
 
 
 def _wrapped(line: str) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ....hdl.cores.requant.spec import RequantSpec
-from ....quant.ir.ops import Readout, Requant
+from ....quant.ir.ops import MapReadout, Readout, Requant
 from ..chain import Chain
 from ..layers import StageNodes
 from ..registry import Tail, tail
@@ -20,7 +20,7 @@ class Quantiser(Tail):
     """A read-out may follow it. Without its subtraction it is smaller than the multiplexer that channels would share it
     through."""
 
-    then = (Readout,)
+    then = (Readout, MapReadout)
     shares = False
 
     def start(self, node: Requant) -> np.ndarray:

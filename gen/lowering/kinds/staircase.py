@@ -13,7 +13,7 @@ from ....hdl.cores.staircase.serial import SerialSpec
 from ....hdl.cores.staircase.spec import StaircaseSpec
 from ....hdl.cores.staircase.stairs import Stairs
 from ....hdl.streams.words import WordFormat
-from ....quant.ir.ops import Readout
+from ....quant.ir.ops import MapReadout, Readout
 from ....quant.ir.ops.staircase import Staircase
 from ...cost.model import area
 from ..chain import Chain, shared_lanes
@@ -34,7 +34,7 @@ BLOCK = 400
 class StaircaseTail(Tail):
     """Its comparisons or its search; a read-out may follow."""
 
-    then = (Readout,)
+    then = (Readout, MapReadout)
 
     def moved(self, layer: StageNodes, node: Staircase, excess: np.ndarray) -> Staircase:
         """All thresholds move."""

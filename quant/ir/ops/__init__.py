@@ -21,7 +21,9 @@ from .gain import Gain
 from .input import Input
 from .integrate_and_fire import IF
 from .linear import Linear
+from .map_readout import MapReadout
 from .max_pool import MaxPool
+from .output import Output
 from .pool import Pooling
 from .readout import Readout
 from .requant import Requant
@@ -37,9 +39,11 @@ __all__ = [
     "Gain",
     "Input",
     "Linear",
+    "MapReadout",
     "MaxPool",
     "NetworkError",
     "Node",
+    "Output",
     "Pooling",
     "Readout",
     "Requant",

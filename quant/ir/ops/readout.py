@@ -4,59 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import numpy as np
 
-from ..node import Node, multiplied
+from ..node import multiplied
 from ..reach.branches import Branches
 from ..reach.node import NodeReach, Place
 from ..signal import Signal
-from ..span import Span
+from .output import Output
 
 __all__ = ["Readout"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Readout(Node):
+class Readout(Output):
     """logits[c] = sum_t I_t[c] + bias[c]; class = argmax, the lowest index on ties.
 
     Where the source is constant over time (values, T = 1) the sum has one term. ``bias`` has shape (C,) and is
     added once, not every time step.
     """
 
-    takes: ClassVar = ("currents", "values")
-
-    bias: np.ndarray
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._arrays("bias")
-        if self.bias.ndim != 1 or not self.bias.size:
-            self._fail(f"bias must have one value a class, not shape {self.bias.shape}")
-
     @property
-    def adds_up(self) -> bool:
-        """The sum of its currents is all that it needs."""
-        return True
+    def _each(self) -> str:
+        return "a class"
 
     def _signal(self, sources: Sequence[Signal], steps: int) -> Signal:
-        source = sources[0]
-        self._check_channels(self.bias, source)
-        self._check_vector(source)
-        terms = steps if source.timed else 1
-        low, high = (terms * end for end in (source.low, source.high))
-        return Signal("logits", source.shape, False, low + int(self.bias.min()), high + int(self.bias.max()))
+        low, high = self._totals(sources[0], steps)
+        self._check_vector(sources[0])
+        return Signal("logits", sources[0].shape, False, low, high)
 
     def reference(self, x: Sequence[np.ndarray], timed: Sequence[bool], steps: int) -> np.ndarray:
         """The logits (N, C)."""
-        currents = x[0].sum(1) if timed[0] else x[0]
+        currents = self._summed(x, timed)
         return currents.reshape(len(currents), -1) + self.bias
-
-    def span(self, spans: Sequence[Span], sources: Sequence[Signal], steps: int) -> Span:
-        """The ends of all terms together."""
-        terms = steps if sources[0].timed else 1
-        return Span(spans[0].low * terms + self.bias, spans[0].high * terms + self.bias)
 
     def scalable(self, factor: np.ndarray) -> np.ndarray:
         """Factors (C,) up to ``factor`` by which its currents may be multiplied: one for all classes."""
