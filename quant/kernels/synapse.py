@@ -48,7 +48,8 @@ def convolve(
     """Convolve integers ``x`` (N, Ci, H, W) with ``weight`` (Co, Ci / groups, Ky, Kx), computing in ``dtype``; the
     result is int32 for float32, whose sums are below 2^24, else int64."""
     if dtype is not torch.int64:
-        x = x.to(dtype, memory_format=torch.channels_last)
+        # oneDNN (PyTorch 2.13) reads beyond an image of one channel in this format where a result is one pixel wide.
+        x = x.to(dtype, memory_format=torch.channels_last if x.shape[1] > 1 else torch.contiguous_format)
         y = F.conv2d(x, weight.to(dtype), stride=stride, padding=padding, dilation=dilation, groups=groups)
         return y.to(torch.int32 if dtype is torch.float32 else torch.int64, memory_format=torch.contiguous_format)
     if groups > 1:
