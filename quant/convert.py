@@ -21,7 +21,7 @@ from .frontends.protocol import FrontEnd, FrontEndError, Pixels
 from .images import Images, images, random_images
 from .ir.network import Network, NetworkError
 from .lost import Account, LayerLoss
-from .methods.registry import CONVERSIONS, Conversion, ConversionError, Job, conversion_of
+from .methods.registry import CONVERSIONS, Conversion, ConversionError, Job, check_maps, conversion_of
 from .seen import Seen
 from .tried import check_range, tried
 
@@ -265,10 +265,10 @@ def _method(wanted: Wanted, graph: FloatGraph) -> tuple[str, Conversion]:
             f"{' or '.join(fitting)}"
         )
     method = CONVERSIONS[name]
+    check_maps(name, graph.maps)
     if unknown := [key for key in wanted.options if key not in method.options]:
-        raise ConversionError(
-            f"Method {name!r} has no {_option(unknown[0])}; it has {', '.join(map(_option, method.options))}"
-        )
+        known = ", ".join(map(_option, method.options))
+        raise ConversionError(f"Method {name!r} has no {_option(unknown[0])}; it has {known}")
     return name, method
 
 
@@ -289,6 +289,8 @@ def _testing(wanted: Wanted, calibrating: Images | None, graph: FloatGraph, note
             f"{found.name} has pixels 0..{found.high}, {calibrating.name} 0..{calibrating.high}; say one number of "
             "bits for both (--input-bits)"
         )
+    if graph.maps:
+        return replace(found, labels=None)
     if found.classes and len(found.classes) != graph.classes:
         notes.append(
             f"{found.name} has {len(found.classes)} folders of classes, the network {graph.classes} classes: the "

@@ -22,11 +22,12 @@ beyond two standard deviations, for a refusal."""
 
 @dataclass(frozen=True)
 class Tried:
-    """``layers``, the noise of each; ``agreement``, the share of images that floats and integers give one class;
-    ``accuracy`` of "floats" and "integers", empty where nobody knows the classes; ``warning``, or an empty text."""
+    """``layers``, the noise of each; ``agreement``, the share of images that floats and integers give one class, None
+    of maps; ``accuracy`` of "floats" and "integers", empty where nobody knows the classes; ``warning``, or an empty
+    text."""
 
     layers: Sequence[LayerNoise]
-    agreement: float
+    agreement: float | None
     accuracy: dict[str, float] = field(default_factory=dict)
     warning: str = ""
 
@@ -62,7 +63,7 @@ def tried(
     if labels is not None:
         network.check_labels(labels, testing.name)
     found = compare(network, layers, testing.pixels, seen.images(testing.pixels, network.input.high), progress)
-    agreement = _right(found.integers, found.floats)
+    agreement = _right(found.integers, found.floats) if network.classifies else None
     if labels is None:
         return Tried(found.layers, agreement)
     floats, guess = _right(found.floats, labels), float(np.bincount(labels).max()) / len(labels)

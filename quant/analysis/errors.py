@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .. import golden
 from ..frontends.floats import results
-from ..frontends.layers import Activation, Layer
+from ..frontends.layers import Activation, Heads, Layer
 from ..ir.network import Network
 
 __all__ = ["Compared", "LayerNoise", "compare", "float_classes"]
@@ -34,7 +34,8 @@ class LayerNoise(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """``layers``, and the classes (N,) that the floats and the integers give, ``floats`` and ``integers``."""
+    """``layers``, and the classes (N,) that the floats and the integers give, ``floats`` and ``integers``, (0,) where
+    they give maps."""
 
     layers: list[LayerNoise]
     floats: np.ndarray
@@ -62,31 +63,37 @@ def compare(
     A layer is compared by its name, where the network has such a node of the same shape: results that are summed over
     time, times the scale a channel that fits best, for how much a spike is worth is the method's own affair.
     """
-    names = {layer.name for layer in layers if isinstance(layer, Activation)} & {node.name for node in network}
+    nodes = {node.name for node in network}
+    names = {layer.name: layer.name for layer in layers if isinstance(layer, Activation) and layer.name in nodes}
+    if isinstance(layers[-1], Heads):
+        names |= {layer: node for layer, node in layers[-1].names.items() if node in nodes}
     sums: dict[str, list[Tensor]] = {}
     floats, integers = list[np.ndarray](), list[np.ndarray]()
     for start in range(0, len(pixels), CHUNK):
         some = slice(start, start + CHUNK)
-        got, answer = golden.run(network, pixels[some], keep=names), None
+        got, answer = golden.run(network, pixels[some], keep=set(names.values())), None
         for layer, answer in results(layers, images[some]):
             if layer.name in names:
-                x = torch.from_numpy(got[layer.name])
-                x = x.sum(1) if network.signals[layer.name].timed else x
+                node = names[layer.name]
+                x = torch.from_numpy(got[node])
+                x = x.sum(1) if network.signals[node].timed else x
                 y = answer.reshape(len(answer), answer.shape[1], -1).double()
                 if x.numel() != y.numel():
-                    names = names - {layer.name}
+                    names = {name: other for name, other in names.items() if name != layer.name}
                     continue
                 x = x.reshape(y.shape).double()
                 new = [(x * y).sum((0, 2)), (x * x).sum((0, 2)), (y * y).sum((0, 2))]
                 old = sums.get(layer.name)
                 sums[layer.name] = new if old is None else [a + b for a, b in zip(old, new, strict=True)]
         assert answer is not None
-        floats.append(answer.argmax(1).numpy())
-        integers.append(got.logits.argmax(1))
+        if network.classifies:
+            floats.append(answer.argmax(1).numpy())
+            integers.append(got.logits.argmax(1))
         if progress:
             progress(min(start + CHUNK, len(pixels)), len(pixels))
     found = [LayerNoise(name, *_noise(*sums[name])) for name in sums if name in names]
-    return Compared(found, np.concatenate(floats), np.concatenate(integers))
+    none = np.zeros(0, np.int64)
+    return Compared(found, *(np.concatenate(classes) if classes else none for classes in (floats, integers)))
 
 
 def _noise(xy: Tensor, xx: Tensor, yy: Tensor) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .layers import Layer, Shape, UnsupportedLayer, Weights
+from .layers import Heads, Layer, Shape, UnsupportedLayer, Weights
 from .repeat import repeated
 from .rewrites import Graph, rewritten
 from .rewrites.sums import sums
@@ -14,10 +14,10 @@ __all__ = ["FloatGraph", "plain"]
 
 
 class FloatGraph(NamedTuple):
-    """``layers``, each behind its sources, the last one the ``Linear`` of the classes; those of currents that several
-    layers take once for each (``quant.frontends.repeat``). ``shape`` (C, H, W) of the image, None where neither the
-    source nor its reader was told. ``normalised``, mean and standard deviation (C,) that the source itself normalises
-    the image with, None where it does not: the layers take what comes out of that."""
+    """``layers``, each behind its sources, the last one the ``Linear`` of the classes, or the ``Heads`` of
+    maps; those of currents that several layers take once for each (``quant.frontends.repeat``). ``shape`` (C, H, W) of
+    the image, None where neither the source nor its reader was told. ``normalised``, mean and standard deviation (C,)
+    that the source itself normalises the image with, None where it does not: the layers take what comes out of that."""
 
     layers: list[Layer]
     shape: Shape | None
@@ -25,11 +25,18 @@ class FloatGraph(NamedTuple):
 
     @property
     def classes(self) -> int:
-        """How many logits it gives."""
+        """How many logits it gives, 0 where it gives maps."""
+        if self.maps:
+            return 0
         kinds, last = {layer.name: layer for layer in self.layers}, self.layers[-1]
         while not isinstance(last, Weights):  # a sum of layers, over parts of what they take
             last = kinds[last.sources[0]]
         return len(last.weight)
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """What the maps that it gives are called, none where it gives logits."""
+        return last.outputs if isinstance(last := self.layers[-1], Heads) else ()
 
     @classmethod
     def of(cls, layers: list[Layer], answer: str, shape: Shape | None = None) -> FloatGraph:

@@ -9,6 +9,7 @@ from .layers import (
     IMAGE,
     Activation,
     Currents,
+    Heads,
     Layer,
     Passing,
     Shape,
@@ -25,7 +26,8 @@ def check(layers: list[Layer], answer: str) -> list[Layer]:
     """The layers in an order that holds to the rules below; ``answer`` is the one that gives the logits.
 
     Sums become sums of weights, shortcuts and sums; max-pools go behind their activation. Then: an activation stands
-    behind weights or a sum and behind nothing else, nothing else takes their results, and the last layer is a Linear.
+    behind weights or a sum and behind nothing else, nothing else takes their results, and the last layer is a Linear;
+    maps come from weights or sums.
     """
     layers = _pools_last(_shortcuts(layers))
     kinds = {layer.name: layer for layer in layers}
@@ -35,6 +37,8 @@ def check(layers: list[Layer], answer: str) -> list[Layer]:
             takers[source].append(layer)
     for layer in layers:
         before = kinds.get(layer.sources[0])
+        if isinstance(layer, Heads):
+            continue
         if not isinstance(layer, Currents | Activation | Passing):
             refuse(
                 layer.name,
@@ -54,7 +58,12 @@ def check(layers: list[Layer], answer: str) -> list[Layer]:
                 "an activation behind every layer with weights and every sum but the last layer",
             )
         if not takers[layer.name] and layer.name != answer:
-            refuse(layer.name, "a layer whose result nothing takes", "layers that lead to the logits")
+            refuse(layer.name, "a layer whose result nothing takes", "layers that lead to the logits or to a map")
+    if isinstance(heads := kinds.get(answer), Heads):
+        if behind := [name for name in heads.sources if not isinstance(kinds.get(name), Weights | Sum)]:
+            refuse(behind[0] or "image", "a map that no layer with weights gives", "a convolution as the last layer of "
+                   "every result")  # fmt: skip
+        return layers
     last = [kinds.get(answer)]
     while sums := [layer for layer in last if isinstance(layer, Sum)]:
         last = [layer for layer in last if layer not in sums]

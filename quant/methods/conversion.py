@@ -63,7 +63,7 @@ Convert = Callable[[Job], Made]
 class Conversion:
     """A method that converts: ``package`` of ``quant.methods``; ``levels``, whether it is for models whose activations
     have levels (QCFS), or for those with ReLUs; ``options`` that it knows; ``calibrated``, whether it needs images;
-    ``folds``, whether it takes mean and std itself; ``title``, what it makes."""
+    ``maps``, whether it makes maps; ``folds``, whether it takes mean and std itself; ``title``, what it makes."""
 
     package: str
     levels: bool
@@ -71,3 +71,4 @@ class Conversion:
     calibrated: bool
     folds: bool
     title: str
+    maps: bool = False

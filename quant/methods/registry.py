@@ -6,7 +6,7 @@ A method is a folder: ``recipe.py``, its settings; ``algorithm.py``, what the pa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,7 @@ __all__ = [
     "RecipeError",
     "SpikingResnetRecipe",
     "Start",
+    "check_maps",
     "conversion_of",
     "phases_of",
 ]
@@ -76,13 +77,23 @@ BITS = ("weight_bits", "first_bits", "last_bits", "shortcut_bits")
 
 CONVERSIONS: dict[str, Conversion] = {
     "ptq": Conversion(package="ptq", levels=False, options=("bits", "steps", *BITS, "rule", "reconstruct"),
-                      calibrated=True, folds=True, title="values, or with steps lossless spikes, without training"),
+                      calibrated=True, folds=True, title="values, or with steps lossless spikes, without training",
+                      maps=True),
     "qcfs": Conversion(package="qcfs", levels=True, options=("steps", *BITS, "rule", "strict"), calibrated=False,
                        folds=False, title="spikes, of a model trained with QCFS activations"),
     "spiking": Conversion(package="spiking_resnet", levels=False, options=("steps", *BITS, "rule", "strict"),
                           calibrated=True, folds=False, title="causal spikes, without training (Spiking ResNet)"),
 }  # fmt: skip
 """What converts a trained model without training."""
+
+
+def check_maps(name: str, maps: Sequence[str]) -> None:
+    """Raise ConversionError where a model gives ``maps``, and the method ``name`` of :data:`CONVERSIONS` makes none."""
+    if maps and not CONVERSIONS[name].maps:
+        able = " or ".join(key for key, other in CONVERSIONS.items() if other.maps)
+        raise ConversionError(
+            f"Method {name!r} makes networks of classes, and this model gives maps ({', '.join(maps)}); take {able}"
+        )
 
 
 def conversion_of(name: str) -> Convert:

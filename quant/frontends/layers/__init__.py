@@ -16,6 +16,7 @@ from .base import IMAGE, Currents, Layer, Passing, Shape, UnsupportedLayer, refu
 from .concat import Concat, Select
 from .curve import Curve
 from .flat import Flat
+from .heads import Heads
 from .norm import Norm
 from .pad import Pad
 from .pool import Pool
@@ -32,6 +33,7 @@ __all__ = [
     "Currents",
     "Curve",
     "Flat",
+    "Heads",
     "Layer",
     "Norm",
     "Pad",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from ..layers import Activation, Flat, Layer, Passing, Pool, Resample, Sum, Weights, refuse
+from ..layers import Activation, Flat, Heads, Layer, Passing, Pool, Resample, Sum, Weights, refuse
 from .graph import Graph
 
 __all__ = ["linears"]
@@ -127,13 +127,13 @@ def _signed(graph: Graph) -> Graph:
         for layer in graph.layers
         for source in layer.sources
         if isinstance(graph.kinds.get(source), Weights | Sum)
-        and not isinstance(layer, Activation | Sum)
+        and not isinstance(layer, Activation | Sum | Heads)
         and not _moves(graph, layer)
     }
     names = {source: graph.fresh(f"{source} values") for source in need}
     new = list[Layer]()
     for layer in graph.layers:
-        if not isinstance(layer, Activation):
+        if not isinstance(layer, Activation | Heads):
             layer = replace(layer, sources=tuple(names.get(source, source) for source in layer.sources))
         new.append(layer)
         if layer.name in names:

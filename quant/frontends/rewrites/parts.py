@@ -17,6 +17,7 @@ from ..layers import (
     Activation,
     Concat,
     Flat,
+    Heads,
     Layer,
     Norm,
     Passing,
@@ -80,6 +81,9 @@ class _Parts:
             self._weights(layer, given[0])
         elif _channelwise(layer):
             self.cells[layer.name] = self._each(layer, given[0])
+        elif isinstance(layer, Heads):
+            refuse(layer.name, "a result that is a concatenation, or part of a map,", "its parts as results of their "
+                   "own, in a tuple, list or dict")  # fmt: skip
         else:
             refuse(layer.name, f"{type(layer).__name__} of a concatenation", "convolutions that take all its channels, "
                    "depthwise ones, sums, activations, pools")  # fmt: skip

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from ..layers import IMAGE, Activation, Layer, UnsupportedLayer, Weights
+from ..layers.heads import joined
 from .compare import SEED, compare, largest, scales
 from .tracing import evaluating, type_name
 
@@ -61,7 +62,7 @@ def check_forward(model: nn.Module, graph: fx.Graph, x: Tensor) -> None:
     UnsupportedLayer, naming the first module, or the model, whose result differs."""
     check_same(model, model, x, lambda: fx.Interpreter(model, graph=graph).run(x.clone()))
     with evaluating(model):
-        first, second = model(x.clone()), model(x.clone())
+        first, second = joined(model(x.clone())), joined(model(x.clone()))
     compare(type_name(model), second, first, largest(first), ("in a first call", "in a second one"))
 
 
@@ -113,12 +114,13 @@ def _results(model: nn.Module, run: Callable[[], Any]) -> dict[str, list[Tensor]
     handles = [module.register_forward_hook(keep(path)) for path, module in inner]
     try:
         with evaluating(model):
-            result = run()
+            result = joined(run())
     finally:
         for handle in handles:
             handle.remove()
     if not isinstance(result, Tensor):
-        raise UnsupportedLayer(f"{type_name(model)}: gives {type(result).__name__}; supported: the logits, a tensor")
+        raise UnsupportedLayer(f"{type_name(model)}: gives {type(result).__name__}; supported: a tensor, or "
+                               "a tuple, list or dict of tensors")
     return found | {"": [result]}
 
 

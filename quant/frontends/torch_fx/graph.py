@@ -33,12 +33,18 @@ def read(model: nn.Module, shape: tuple[int, int, int] | None = None) -> FloatGr
     the sizes of layers do not fit each other.
     """
     reader, _ = _checked(plain(model), shape)
-    return FloatGraph.of(list(reader.layers.values()), reader.answer, shape)
+    return FloatGraph.of(reader.whole, reader.answer, shape)
 
 
 def trace(model: nn.Module, shape: tuple[int, int, int] | None = None) -> list[Layer]:
-    """The layers of :func:`read`. Raises UnsupportedLayer where the model normalises the image: they do not say so."""
+    """The layers of :func:`read`. Raises UnsupportedLayer where the model normalises the image, for they do not say so,
+    and where it gives maps."""
     found = read(model, shape)
+    if found.maps:
+        raise UnsupportedLayer(
+            f"{type_name(model)}: gives maps ({', '.join(found.maps)}), which no training here knows; supported: a "
+            "Linear of classes as the last layer, or spikeloom convert --method ptq"
+        )
     if found.normalised is not None:
         raise UnsupportedLayer(
             f"{type_name(model)}: normalises the image in its forward, which is not supported here; supported: images "
@@ -51,7 +57,7 @@ def checked(model: nn.Module, shape: tuple[int, int, int] | None = None) -> tupl
     """The layers of ``model``, as :func:`~.tracing.plain` makes it, and images that it was compared with them on, of
     ``shape`` or of one that fits. Raises UnsupportedLayer and NetworkError as :func:`read` does."""
     reader, tried = _checked(model, shape)
-    layers, answer, _ = rewritten(list(reader.layers.values()), reader.answer, tried)
+    layers, answer, _ = rewritten(reader.whole, reader.answer, tried)
     return check(layers, answer), images(model, reader.layers, tried, lines=reader.reading.lines)
 
 
@@ -71,16 +77,17 @@ def _checked(model: nn.Module, shape: tuple[int, int, int] | None) -> tuple[Read
             f"{type_name(model)}: no image of up to 512x512 pixels fits its layers; supported: tracing with the shape "
             f"of the image"
         )
-    rewritten_layers, answer, _ = rewritten(list(reader.layers.values()), reader.answer, tried)
+    rewritten_layers, answer, _ = rewritten(reader.whole, reader.answer, tried)
     check(rewritten_layers, answer)
     check_forward(model, graph, images(model, reader.layers, tried, lines=reader.reading.lines))
     # Only a forward brings the weights of hooks up to date, as those of torch.nn.utils.weight_norm are.
     reader = _read(model, graph)
-    sized = {layer.name: layer for layer in size(list(reader.layers.values()), tried)}
+    sized = {layer.name: layer for layer in size(reader.whole, tried)}
     x = images(model, sized, tried, lines=reader.reading.lines)
-    check_layers(model, graph, replace(reader.reading, layers=sized), x)
+    without = {name: layer for name, layer in sized.items() if layer is not reader.heads}
+    check_layers(model, graph, replace(reader.reading, layers=without), x)
     x = as_map(x)
-    layers, answer, normalised = rewritten(list(reader.layers.values()), reader.answer, tried)
+    layers, answer, normalised = rewritten(reader.whole, reader.answer, tried)
     check_rewritten(list(sized.values()), layers, (reader.answer, answer), x, normalised)
     layers = size(check(layers, answer), tried)
     check_repeated(layers, repeated(layers), x)
@@ -93,12 +100,7 @@ def _read(model: nn.Module, graph: fx.Graph) -> Reader:
     with evaluating(model):  # some weights are computed when they are looked at, and change in training
         for node in graph.nodes:
             if node.op == "output":
-                if not isinstance(node.args[0], fx.Node):
-                    raise UnsupportedLayer(
-                        "output: several results are not supported; supported: the logits, or those of several heads "
-                        "as one tensor, torch.cat((a, b), 1)"
-                    )
-                reader.answer = reader.layer(node.args[0], "output")
+                reader.answers(node.args[0])
             else:
                 reader.read(node)
     return reader

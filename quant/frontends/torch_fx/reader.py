@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.node import map_arg
 
-from ..layers import IMAGE, Layer, UnsupportedLayer, refuse
+from ..layers import IMAGE, Flat, Heads, Layer, UnsupportedLayer, Weights, refuse
+from ..layers.heads import named
 from . import unchanged  # noqa: F401  registers its readers
 from .arguments import in_place
 from .call import Call
@@ -50,7 +51,8 @@ class Reader:
     ``found``: the layer that holds the result of an operation; ``sizes``: operations that give a size; ``latest``: the
     operation that has written over the result of another one; ``constants``: parameters and buffers of the model;
     ``parts``: operations that give no layer by themselves, with the one they are of (:meth:`Call.hold`); ``reading``:
-    the layers and what :mod:`~.operations` needs to know of them; ``answer``: the layer of the logits.
+    the layers and what :mod:`~.operations` needs to know of them; ``answer``: the layer of the logits, or ``heads``,
+    the maps that the model gives.
     """
 
     def __init__(self, modules: dict[str, nn.Module]) -> None:
@@ -58,6 +60,7 @@ class Reader:
         self.reading = Reading()
         self.layers = self.reading.layers
         self.answer = ""
+        self.heads: Heads | None = None
         self.found: dict[fx.Node, str] = {}
         self.latest: dict[fx.Node, fx.Node] = {}
         self.sizes = Sizes()
@@ -85,6 +88,53 @@ class Reader:
             call.given.done()
             if in_place(node, self.modules):
                 self.latest[self._now(call.of)] = node
+
+    @property
+    def whole(self) -> list[Layer]:
+        """All layers, the heads last where there are any."""
+        return [*self.layers.values(), *([] if self.heads is None else [self.heads])]
+
+    def answers(self, result: Any) -> None:
+        """Take note of the ``result`` of the model: logits, or maps. Raises UnsupportedLayer for what is neither."""
+        parts = list(named(result))
+        if not parts or not all(isinstance(part, fx.Node) for _, part in parts):
+            refuse("output", "what is no tensor as a result", "a tensor, or a tuple, list or dict of tensors")
+        sources = tuple(self.layer(part, "output") for _, part in parts)
+        self.answer = sources[0]
+        if isinstance(result, fx.Node) and self._vector(self.answer):
+            return
+        for _, part in parts:
+            self._check_head(part)
+        outputs = list[str]()
+        for (name, _), source in zip(parts, sources, strict=True):
+            name = found = name or source or "image"
+            while found in outputs:
+                found += "_"
+            outputs.append(found)
+        self.answer = "outputs"
+        while self.answer in self.layers:
+            self.answer += "_"
+        self.heads = Heads(self.answer, sources, outputs=tuple(outputs))
+
+    def _vector(self, name: str) -> bool:
+        """Whether the result of a layer is a vector in the model."""
+        layer = self.layers.get(name)
+        if layer is None:
+            return False
+        return layer.weight.ndim == 2 if isinstance(layer, Weights) else (
+            isinstance(layer, Flat) or self._vector(layer.sources[0])
+        )
+
+    def _check_head(self, node: fx.Node) -> None:
+        """Refuse a softmax of a map, which would change its numbers."""
+        while node in self.reading.passed:
+            node = self.reading.passed[node]
+        if node in self.reading.softmax:
+            refuse(
+                call_name(node),
+                "softmax or sigmoid of a result that is no vector of classes, or one of several,",
+                "the numbers before it, to which those who read the maps apply it",
+            )
 
     def layer(self, node: Any, name: str) -> str:
         """The layer whose result ``node`` is."""

@@ -8,6 +8,7 @@ threshold or shift and bias are set (``settle``). Then the stage runs in integer
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -36,12 +37,18 @@ __all__ = ["LayerError", "Options", "Quantised", "quantise"]
 
 @dataclass(frozen=True)
 class Quantised:
-    """The integer ``network``; what it cost every layer, ``layers``, in the order of the network; ``unit``, what a
-    logit of 1 is worth."""
+    """The integer ``network``; what it cost every layer, ``layers``, in the order of the network; ``units``,
+    what a 1 of each map is worth, by its name, under "" that of a logit. Those of maps are kept in ``meta`` too, as
+    JSON, ``units``."""
 
     network: Network
     layers: list[LayerError]
-    unit: float
+    units: dict[str, float]
+
+    @property
+    def unit(self) -> float:
+        """What a logit of 1 is worth."""
+        return self.units[""]
 
 
 @torch.no_grad()
@@ -107,8 +114,11 @@ def quantise(
         if reconstruct:
             walk.reconstruct(reconstruct, lambda share: done(0.5 + share / 2))
         done(1.0)
-    network = network_of(stages.values(), walk.settled, shape, input_high, walk.form, meta or {})
-    return Quantised(network, list(walk.errors.values()), walk.settled[layers[-1].name].unit[0].item())
+    last = [stage for stage in stages.values() if isinstance(stage, Stage) and stage.last]
+    units = {stage.output: walk.settled[stage.name].unit[0].item() for stage in last}
+    kept = {} if "" in units else {"units": json.dumps(units)}
+    network = network_of(stages.values(), walk.settled, shape, input_high, walk.form, (meta or {}) | kept)
+    return Quantised(network, list(walk.errors.values()), units)
 
 
 class _Walk:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ...frontends.layers import Activation, Currents, Curve, Layer, Passing, Shortcut, Weights, refuse
+from ...frontends.layers import Activation, Currents, Curve, Heads, Layer, Passing, Shortcut, Weights, refuse
 from ...frontends.structure import terms_of
 from .settling.forms import Form
 
@@ -17,11 +17,12 @@ __all__ = ["Stage", "stages_of"]
 
 @dataclass(frozen=True)
 class Stage:
-    """The layers whose results meet in the activation ``name``, or in the last layer, which has none.
+    """The layers whose results meet in the activation ``name``, or in a last layer, which has none.
 
     Attributes: ``terms``, the layers with weights, the largest kernel first, and ``bits`` of each; ``shortcuts``;
-    ``sums``, the additions in their order; ``currents``, the layer whose result the activation takes; ``last``; the
-    activation clamps to ``low``..``high``, or is a ``curve``.
+    ``sums``, the additions in their order; ``currents``, the layer whose result the activation takes; ``last``;
+    ``output``, what the map is called that it gives then, "" for logits; the activation clamps to
+    ``low``..``high``, or is a ``curve``.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Stage:
     low: float = -math.inf
     high: float = math.inf
     curve: Curve | None = None
+    output: str = ""
 
     def shown(self, z: Tensor) -> Tensor:
         """What of the results ``z`` the activation shows."""
@@ -63,10 +65,13 @@ def stages_of(
     """
     kinds = {layer.name: layer for layer in layers}
     found: list[Stage | Passing] = []
+    heads = layers[-1].names if isinstance(layers[-1], Heads) else {layers[-1].name: ""}
     for layer in layers:
-        last = layer is layers[-1]
+        last = layer.name in heads
         if isinstance(layer, Passing):
             found.append(layer)
+        elif isinstance(layer, Heads):
+            continue
         elif isinstance(layer, Activation) or last:
             ends = (-math.inf, math.inf)
             if isinstance(layer, Activation):
@@ -84,7 +89,8 @@ def stages_of(
             bits = last_bits if last else first_bits if first else None
             widths = (bits or weight_bits, *[shortcut_bits or 8] * (len(terms) - 1))
             of = tuple(terms), widths[: len(terms)], tuple(shortcuts), tuple(sums), currents, last
-            found.append(Stage(layer.name, *of, *ends, layer if isinstance(layer, Curve) else None))
+            curve = layer if isinstance(layer, Curve) else None
+            found.append(Stage(layer.name, *of, *ends, curve, heads.get(layer.name, "")))
         elif not isinstance(layer, Currents):
             refuse(layer.name, f"{type(layer).__name__} in post-training quantisation", "weights, sums, ReLU and pools")
     return found
