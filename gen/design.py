@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from types import MappingProxyType
 
 import numpy as np
 from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..hdl.cores.window.law import WindowLaw
 from ..hdl.streams.counter import counter
-from ..hdl.streams.law import Gate, Link, SinkLaw, SourceLaw, solve
 from ..hdl.streams.stage import StageSpec
 from ..quant.ir.network import Network
 from .emit.names import Namespace, identifier
@@ -22,8 +19,10 @@ from .errors import PlanError
 from .folding.fold import Fold
 from .lowering.layers import StageNodes, layers
 from .lowering.occupancy import most_waiting
+from .lowering.paced import credits_of_maps, with_credits
 from .lowering.plan import build_stage
 from .lowering.streams import Boundary, Element, connect, output_ports, with_depths, with_rows
+from .lowering.timing import Timing, timing
 
 __all__ = ["FRAMES", "Boundary", "Design", "Timing", "Top"]
 
@@ -80,9 +79,11 @@ class Design:
             rows = {s.name: rows[s.name] + s.window.stride[0] for s in merging}
         return stages, run
 
-    def _freely(self, stages: list[StageSpec]) -> Timing:
+    def _freely(
+        self, stages: list[StageSpec], frames: int = FRAMES, sink_pauses: np.ndarray | tuple = ()
+    ) -> Timing:
         elements, boundaries = connect(self.network, self.layers, stages)
-        return _timing(elements, boundaries, FRAMES * boundaries[0].words_per_frame)
+        return timing(elements, boundaries, frames * boundaries[0].words_per_frame, sink_pauses=sink_pauses)
 
     @cached_property
     def free_run(self) -> Timing:
@@ -99,7 +100,18 @@ class Design:
         any, no pauses of the environment can make it stop: the design is free of deadlock (``docs/cycles.md``).
         Where a stage up to the merge skips words, pixels come unevenly, and a shortcut that was full would hold up the
         fork: there the FIFO has room for all that the stages between fork and merge have room for.
+        The FIFOs of maps have room for readers at the mean rate (:mod:`~.lowering.paced`).
         """
+        if not self.network.maps:
+            return self._merged
+        boundaries = output_ports(self.network, connect(self.network, self.layers, self._merged)[1]).values()
+        maps = {node.name for node in self.network.maps}
+        outs = {b.name: b.words_per_frame if b.node in maps else 0 for b in boundaries}
+        return with_credits(self._merged, credits_of_maps(self._merged, outs, self._freely))
+
+    @cached_property
+    def _merged(self) -> list[StageSpec]:
+        """The stages with the FIFOs of their shortcuts."""
         if not any(stage.merges for stage in self._built):
             return self._built
         laws = self.free_run.stages
@@ -197,44 +209,7 @@ class Design:
 
         ``costs`` of the frames (:meth:`costs`) for the stages that skip words; without, no word is zero.
         """
-        return _timing(self.elements, self.boundaries, words, source_pauses, sink_pauses, costs or {})
-
-
-def _timing(
-    elements: list[Element],
-    boundaries: list[Boundary],
-    words: int,
-    source_pauses: np.ndarray | tuple = (),
-    sink_pauses: np.ndarray | tuple = (),
-    costs: Mapping[str, np.ndarray] = MappingProxyType({}),
-) -> Timing:
-    tables = {name: list(map(tuple, table.tolist())) for name, table in costs.items()}
-    links = {b.name: Link() for b in boundaries}
-    links[boundaries[0].name] = Link(source=Gate(source_pauses))
-    read = {name for element in elements for name in element.ins}
-    sinks = [b.name for b in boundaries if b.name not in read]
-    each = np.asarray(sink_pauses, bool)
-    if each.ndim == 1:
-        each = np.broadcast_to(each, (len(sinks), len(each)))
-    links |= {name: Link(sink=Gate(pauses)) for name, pauses in zip(sinks, each, strict=True)}
-    laws = [e.spec.law([links[n] for n in e.ins], [links[n] for n in e.outs], tables.get(e.name)) for e in elements]
-    solve([SourceLaw(words, links[boundaries[0].name]), *laws, *(SinkLaw(links[name]) for name in sinks)])
-    return Timing(
-        {b.name: np.array(links[b.name].taken, np.int64) for b in boundaries},
-        {e.name: law for e, law in zip(elements, laws, strict=True) if isinstance(law, WindowLaw)},
-        whole=all(len(links[b.name].taken) * boundaries[0].words_per_frame == words * b.words_per_frame
-                  for b in boundaries),
-    )
-
-
-@dataclass(frozen=True)
-class Timing:
-    """What the cycle law says: ``transfers``, cycles by boundary; ``stages``, the solved laws of the stages; ``whole``,
-    whether all words of whole frames have moved."""
-
-    transfers: dict[str, np.ndarray]
-    stages: dict[str, WindowLaw]
-    whole: bool
+        return timing(self.elements, self.boundaries, words, source_pauses, sink_pauses, costs or {})
 
 
 class Top(wiring.Component):

@@ -17,11 +17,13 @@ from .reporting import report
 if TYPE_CHECKING:
     from .gen.design import Design
     from .gen.folding.fold import Fold
+    from .quant.analysis.activity import Activity
     from .quant.recipe import Recipe
     from .quant.training.train import Trained
     from .sim.verify import Outcome
 
-__all__ = ["Frames", "convert", "evaluate", "frames", "generate", "load", "report", "save", "train", "verify"]
+__all__ = ["Frames", "convert", "evaluate", "frames", "generate", "load", "outputs", "report", "save", "train",
+           "verify"]
 
 
 MOST_WEIGHTS = 1 << 28
@@ -117,20 +119,44 @@ def evaluate(network: Network, images: Frames, *, progress: Callable[[int, int],
     Keys: ``accuracy`` (0..1), ``frames``, ``over_time``, accuracy after t = 1..T steps; ``layers``, each with its
     ``rate`` of spikes, its synaptic ``operations`` an image and their energy; ``operations``, ``nanojoules`` an image
     in all, and ``ann_operations``, ``ann_nanojoules`` of an ANN of the same layers (``quant.analysis.activity``).
-    Raises DataError where the labels are unknown, NetworkError where one is no class of ``network``.
+    Of a network without classes, in place of ``accuracy`` and ``over_time``, ``maps``: the least and the largest number
+    of each by its name. Raises DataError where the labels are unknown, NetworkError where one is no class of
+    ``network``.
     """
     from .quant.analysis import activity
 
+    if not network.classifies:
+        found = activity.measure(network, images.pixels, progress=progress)
+        return {"frames": len(images.pixels), "maps": _ranges(network, images.pixels), **_busy(found)}
     if images.labels is None:
         raise DataError("The accuracy needs labels; add an array 'labels' to the file of frames, or sort "
                         "image files into a folder for each class of the network")
     network.check_labels(images.labels, source)
     found = activity.measure(network, images.pixels, progress=progress)
     shares = [float((step == images.labels).mean()) for step in found.classes_over_time.T]
+    return {"accuracy": shares[-1], "frames": len(images.pixels), "over_time": shares, **_busy(found)}
+
+
+def outputs(network: Network, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """What the golden model gives for ``pixels`` (N, C, H, W): by name the integers of every output, maps (N, C, H, W)
+    and logits (N, C). Raises NetworkError where the pixels do not fit."""
+    from .quant import execute
+
+    names = [node.name for node in network.outputs]
+    found = execute.run(network, pixels, keep=names)
+    return {name: found[name] for name in names}
+
+
+def _ranges(network: Network, pixels: np.ndarray) -> dict[str, list[int]]:
+    """The least and the largest number of every map."""
+    return {name: [int(x.min()), int(x.max())] for name, x in outputs(network, pixels).items()}
+
+
+def _busy(found: Activity) -> dict[str, Any]:
+    """Layers and operations, as :func:`evaluate` says."""
     layers = [{"name": layer.name, "input": "spikes" if layer.spiking else "values", "rate": layer.rate,
                "operations": layer.operations, "picojoules": layer.picojoules} for layer in found.layers]
-    return {"accuracy": shares[-1], "frames": len(images.pixels), "over_time": shares, "layers": layers,
-            "operations": found.operations, "nanojoules": found.nanojoules,
+    return {"layers": layers, "operations": found.operations, "nanojoules": found.nanojoules,
             "ann_operations": found.ann_operations, "ann_nanojoules": found.ann_nanojoules}
 
 

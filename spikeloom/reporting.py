@@ -103,6 +103,8 @@ def _images(network: Network, test: Any, count: int | None, notes: list[str],
     except DataError as error:
         raise DataError(f"{error} (the network takes {'x'.join(map(str, shape))}, pixels 0..{high})") from None
     network.check_frames(found.pixels)
+    if not network.classifies:
+        return replace(found, labels=None)
     if found.classes and len(found.classes) != network.classes:
         notes.append(f"{found.name} has {len(found.classes)} folders of classes, the network {network.classes} "
                      "classes: the folders are no labels, so there is no accuracy")

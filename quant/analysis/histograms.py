@@ -90,9 +90,9 @@ class Compared:
 class Spread:
     """A network on images.
 
-    Attributes: ``classes`` (N,), and ``over_time`` (N, T), those after t = 1..T steps; ``activations``, by node, the
-    values that it gave, of spikes the number of each neuron and image, and of the first node the pixels; ``tested``,
-    by node, what it compared with its thresholds, in these (``Node.tested``); ``silent``, by node, the share of its
+    Attributes: ``classes`` (N,), and ``over_time`` (N, T), those after t = 1..T steps, both empty of
+    maps; ``activations``, by node, the values that it gave, of spikes the number of each neuron and image, and of the
+    first node the pixels; ``tested``, by node, what it compared with its thresholds, in these (``Node.tested``); ``silent``, by node, the share of its
     channels that gave nothing but 0.
     """
 
@@ -134,7 +134,7 @@ def measure(network: Network, frames: np.ndarray, *, progress: Callable[[int, in
     for start in range(0, len(frames), chunk):
         part = frames[start : start + chunk]
         found = execute.run(network, part, keep=kept)
-        classes.append(found.classes)
+        classes.append(found.classes if network.classifies else np.zeros(0, np.int64))
         over_time.append(classes_over_time(network, found[last]))
         activations[first.name].add(part)
         for node in layers:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from ..console import bars, figures_of, need, note_model, percent, print_json, print_text, table, writable
@@ -65,14 +66,27 @@ def train(recipe: Annotated[Path, typer.Argument(help="TOML file: data, model, m
                f"{sum(report.seconds.values()):.1f} s of training")
 
 
+def _write(path: Path, outputs: dict[str, np.ndarray]) -> None:
+    """Write ``outputs`` by name."""
+    from ..quant.files.replacing import replacing
+
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **outputs)  # pyright: ignore[reportArgumentType]  # names of outputs
+
+
 def eval_(network: Annotated[Path, typer.Argument(help="Network file.")],
           data: Annotated[str, typer.Option(help="digits, mnist:DIR, fashion:DIR, cifar10:DIR, FILE.npz or a "
                                               "folder of images.")],
           n: Annotated[int | None, typer.Option("-n", min=1, help="Test images; all where left out.")] = None,
+          output: Annotated[Path | None, typer.Option("--output", "-o", help="A .npz file of what the network gives: "
+                                                      "maps (N, C, H, W), logits (N, C), by name.")] = None,
           json: JsonOption = False) -> None:
-    """Measure a network's golden model, integers executed by PyTorch, or by NumPy without it: accuracy, spikes,
-    operations."""
+    """Measure a network's golden model, integers executed by PyTorch, or by NumPy without it: accuracy, or the range of
+    maps, spikes, operations."""
     from .. import api
+
+    if output is not None:
+        writable(output, folder=False)
 
     loaded = api.load(network)
     images = api.frames(loaded, data, n)
@@ -80,11 +94,18 @@ def eval_(network: Annotated[Path, typer.Argument(help="Network file.")],
     with bars() as step:
         found = api.evaluate(loaded, images, progress=lambda done, total: step("golden model", done, total),
                              source=data)
+    if output is not None:
+        _write(output, api.outputs(loaded, images.pixels))
     if json:
         print_json({"network": network, "hash": loaded.hash, "data": data, "model": model, **found})
         return
-    print_text(f"{network}: {percent(found['accuracy'])} of {found['frames']} images of {data}")
-    if loaded.steps > 1:
+    if loaded.classifies:
+        print_text(f"{network}: {percent(found['accuracy'])} of {found['frames']} images of {data}")
+    else:
+        rows = [(name, *(f"{end:,}" for end in ends)) for name, ends in found["maps"].items()]
+        print_text(f"{network}: {loaded.gives}, {found['frames']} images of {data}",
+                   table("Maps", ("map", "least", "largest"), rows))
+    if loaded.steps > 1 and loaded.classifies:
         print_text(table("After t time steps", ("t", "accuracy"),
                          [(t, percent(share)) for t, share in enumerate(found["over_time"], 1)]))
     print_text(

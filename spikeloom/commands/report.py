@@ -69,7 +69,7 @@ def _said(found: Any) -> list[Any]:
                                    for name, share in found.measured.items()}}
     if shares:
         said.append(table("Accuracy", ("step", "accuracy"), [(name, percent(share)) for name, share in shares.items()]))
-    if found.floats is not None:
+    if found.floats is not None and found.floats.agreement is not None:
         said.append(f"floats and integers agree in {percent(found.floats.agreement)} of the images")
     if found.layers:
         worst = max(found.layers, key=lambda layer: layer.added)

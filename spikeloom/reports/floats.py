@@ -34,11 +34,12 @@ class Model:
 
 @dataclass(frozen=True)
 class Beside:
-    """``layers``, what each lost; ``agreement`` and ``accuracy`` of "floats" and "integers", empty without labels;
+    """``layers``, what each lost; ``agreement`` and ``accuracy`` of "floats" and "integers", empty without labels,
+    and none of maps;
     ``sees``, what the model was taken to see; ``notes`` for the user."""
 
     layers: tuple[LayerLoss, ...]
-    agreement: float
+    agreement: float | None
     accuracy: dict[str, float]
     sees: str
     notes: tuple[str, ...]
@@ -56,11 +57,15 @@ class Opened:
 def opened(network: Network, model: Model) -> Opened:
     """Read ``model``, of which ``network`` was made. Raises ReportError, SeenError and what reading a model raises
     (:func:`spikeloom.api.convert`), naming the option or the layer."""
-    from ..quant.frontends.layers import Weights
+    from ..quant.frontends.layers import Heads, Weights
 
     layers = _layers(network, model)
     last = layers[-1]
-    if not isinstance(last, Weights) or len(last.weight) != network.classes:
+    maps = sorted(last.outputs) if isinstance(last, Heads) else []
+    if maps != sorted(node.name for node in network.maps):
+        raise ReportError(f"--model: gives the maps {', '.join(maps) or 'none'}, but the network {network.gives}; give "
+                          "the one that it was made of")
+    if not maps and (not isinstance(last, Weights) or len(last.weight) != network.classes):
         has = f"{len(last.weight)} classes" if isinstance(last, Weights) else "no classes"
         raise ReportError(f"--model: has {has}, but the network {network.classes}; give the one that it was made of")
     seen, notes = _seen(network, model)

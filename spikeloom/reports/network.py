@@ -100,6 +100,7 @@ class Report:
         labels = self.images.labels is not None
         return {
             "network": self.source.name, "hash": network.hash, "steps": network.steps, "classes": network.classes,
+            "maps": {node.name: list(network.signals[node.name].shape) for node in network.maps},
             "nodes": nodes,
             "images": {"name": self.images.name, "count": len(self.images.pixels), "labels": labels,
                        "random": self.invented},

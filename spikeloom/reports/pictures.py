@@ -52,7 +52,10 @@ def raster(network: Network, pixels: np.ndarray, label: int | None = None) -> st
         top, bottom = (figure.add_subfigure(part) for part in figure.add_gridspec(2, 1, height_ratios=[2, 4]))
         image, answer = top.subplots(1, 2, width_ratios=[1, 1.7])
         _image(image, pixels, network.input.high, label)
-        _logits(answer, result.logits[0])
+        if network.classifies:
+            _logits(answer, result.logits[0])
+        else:
+            _map(answer, network.maps[0].name, result[network.maps[0].name][0])
         panels = bottom.subplots(1, max(1, len(layers)), squeeze=False)[0]
         for panel, name in zip(panels, layers, strict=False):
             _neurons(panel, name, result[name][0], network, "\n" if len(layers) > 2 else ": ")
@@ -94,6 +97,13 @@ def _image(axes: Axes, pixels: np.ndarray, high: int, label: int | None) -> None
         axes.imshow(pixels.reshape(pixels.shape[0] * pixels.shape[1], -1), cmap="gray", vmin=0, vmax=high,
                     interpolation="nearest")
     axes.set_title("input" if label is None else f"input: a {label}")
+    axes.set_axis_off()
+
+
+def _map(axes: Axes, name: str, sums: np.ndarray) -> None:
+    """The first channel of a map (C, H, W)."""
+    axes.imshow(sums[0], cmap="gray", interpolation="nearest")
+    axes.set_title(f"{name}, channel 0 of {len(sums)}")
     axes.set_axis_off()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from ...streams.law import Link
@@ -61,6 +61,14 @@ class WindowLaw:
     def rows_before(self) -> int:
         """Rows that had come, in part or whole, when the first result was decided."""
         return -(-bisect_right(self.i.taken, self.decided[0]) // self._row_words)
+
+    @property
+    def occupied(self) -> int:
+        """Results, or blocks, that had a credit at once at most, those that wait for a reader too."""
+        starts = self.decided[:: self.spec.groups if self._leaving is not None else 1]
+        lasts = map(self._last_word, range(len(starts)))
+        left = [self.o.taken[word] for word in lasts if word < len(self.o.taken)]
+        return max(unit + 1 - bisect_left(left, start) for unit, start in enumerate(starts))
 
     def advance(self) -> None:
         """Compute what can be computed, writer and reader in turn, until neither moves."""
@@ -147,7 +155,13 @@ class WindowLaw:
         block, within = divmod(m, self.spec.groups)
         if within or block < self.spec.credits:
             return -1
-        rows, more = divmod(block - self.spec.credits + 1, self.spec.blocks)  # of blocks that have left
+        return self._last_word(block - self.spec.credits)
+
+    def _last_word(self, unit: int) -> int:
+        """The last word of a result, or of a block."""
+        if self._leaving is None:
+            return (unit + 1) * self.result_words - 1
+        rows, more = divmod(unit + 1, self.spec.blocks)
         each, last = self._leaving
         return rows * (each * (self.spec.blocks - 1) + last) + more * each - 1
 

@@ -1,0 +1,55 @@
+"""Commands on a network of maps: what they say, what they write, what they refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import map_nets
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import spikeloom
+from spikeloom.cli import app
+from spikeloom.quant.ir.network import NetworkError
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """A network file, and a file of frames."""
+    network = map_nets.network(True)
+    spikeloom.save(network, tmp_path / "net.safetensors")
+    np.savez(tmp_path / "frames.npz", frames=map_nets.frames(network, 5).astype(np.uint8))
+    return tmp_path / "net.safetensors", tmp_path / "frames.npz"
+
+
+def run(*args: object) -> tuple[int, str]:
+    found = CliRunner().invoke(app, [str(a) for a in args])
+    return found.exit_code, found.output
+
+
+def test_eval_writes_the_maps(files: tuple[Path, Path], tmp_path: Path) -> None:
+    network, frames = files
+    code, text = run("eval", network, "--data", frames, "-o", tmp_path / "out.npz", "--json")
+    figures, found = json.loads(text), np.load(tmp_path / "out.npz")
+    assert code == 0 and "accuracy" not in figures and list(figures["maps"]) == list(map_nets.HEADS)
+    wanted = spikeloom.outputs(spikeloom.load(network), np.load(frames)["frames"])
+    for name in map_nets.HEADS:
+        assert np.array_equal(found[name], wanted[name])
+        assert figures["maps"][name] == [wanted[name].min(), wanted[name].max()]
+    code, text = run("eval", network, "--data", frames)
+    assert code == 0 and "maps cls8 2x6x6" in text
+
+
+def test_report(files: tuple[Path, Path], tmp_path: Path) -> None:
+    network, frames = files
+    code, text = run("report", network, "-o", tmp_path / "r.html", "--test", frames, "--json")
+    figures = json.loads(text)
+    assert code == 0 and figures["classes"] == 0 and figures["maps"]["box16"] == [4, 3, 3]
+    assert figures["accuracy"]["measured"] == {} and figures["confusion"] is None
+
+
+def test_labels_are_refused() -> None:
+    with pytest.raises(NetworkError, match="labels of classes, but the network gives maps cls8 2x6x6"):
+        map_nets.network(True).check_labels(np.zeros(3, int))
