@@ -81,6 +81,21 @@ def test_a_vector_is_of_classes_as_before() -> None:
     assert spikeloom.convert(model, calibrate=PIXELS).network.gives == "3 classes"
 
 
+def test_a_vector_among_several_is_a_map_of_one_pixel() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.cls = nn.Conv2d(1, 4, 3), nn.Linear(4, 3)
+            self.box = nn.Conv2d(4, 2, 1)
+
+        def forward(self, x: Tensor) -> Any:
+            x = torch.relu(self.one(x))
+            return {"boxes": self.box(x), "classes": self.cls(x.mean((2, 3)))}
+
+    network = spikeloom.convert(Net().eval(), calibrate=PIXELS).network
+    assert network.gives == "maps boxes 2x6x6, classes 3x1x1"
+
+
 def test_the_same_result_twice_is_computed_twice() -> None:
     """Currents have one taker."""
     network = spikeloom.convert(net(lambda a, b: (a, a, b)), calibrate=PIXELS).network
