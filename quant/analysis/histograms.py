@@ -92,8 +92,8 @@ class Spread:
 
     Attributes: ``classes`` (N,), and ``over_time`` (N, T), those after t = 1..T steps, both empty of
     maps; ``activations``, by node, the values that it gave, of spikes the number of each neuron and image, and of the
-    first node the pixels; ``tested``, by node, what it compared with its thresholds, in these (``Node.tested``); ``silent``, by node, the share of its
-    channels that gave nothing but 0.
+    first node the pixels; ``tested``, by node, what it compared with its thresholds, in these (``Node.tested``);
+    ``silent``, by node, the share of its channels that gave nothing but 0.
     """
 
     classes: np.ndarray

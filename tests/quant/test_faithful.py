@@ -150,7 +150,7 @@ MODELS: list[tuple[str, Callable[[], Any], str]] = [
     ("counting", lambda: net(counted), EQUAL),
     ("in parallel", lambda: nn.DataParallel(net()), r"^DataParallel: a wrapper .* model\.module"),
     ("scripted", lambda: torch.jit.trace(net().eval(), torch.rand(1, *SHAPE)), r"^TopLevelTracedModule: a wrapper"),
-    ("several results", lambda: net(lambda m, x: (m.fc(m.relu(m.conv(x)).flatten(1)), x)), r"several results"),
+    ("several results", lambda: net(lambda m, x: (m.fc(m.relu(m.conv(x)).flatten(1)), x)), r"the image itself"),
     ("a branch on data", lambda: net(lambda m, x: m.fc((x if x.sum() > 0 else -x).flatten(1))),
      r"^Net: its forward cannot be traced"),
 ]  # fmt: skip

@@ -96,6 +96,13 @@ def test_a_vector_among_several_is_a_map_of_one_pixel() -> None:
     assert network.gives == "maps boxes 2x6x6, classes 3x1x1"
 
 
+def test_a_map_of_one_pixel() -> None:
+    """Of a pool, which nothing flattens."""
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+    network = spikeloom.convert(model, calibrate=PIXELS).network
+    assert network.gives == "map 2 4x1x1"
+
+
 def test_the_same_result_twice_is_computed_twice() -> None:
     """Currents have one taker."""
     network = spikeloom.convert(net(lambda a, b: (a, a, b)), calibrate=PIXELS).network

@@ -31,8 +31,11 @@ def _maps(graph: Graph, answer: Heads) -> Graph:
     new, sources = list(graph.layers[:-1]), list[str]()
     for source in answer.sources:
         if not isinstance(graph.kinds.get(source), Currents):
-            c, unit = graph.shapes[source][0], graph.fresh(f"{source or 'image'} map")
-            new.append(graph.depthwise(unit, source, torch.ones(c), torch.zeros(c)))
+            c, unit = graph.shapes[source][0], graph.fresh(f"{source} map")
+            one = graph.depthwise(unit, source, torch.ones(c), torch.zeros(c))
+            if not _vector(graph, source):  # of one pixel too
+                one = replace(one, weight=torch.ones(c, 1, 1, 1, dtype=graph.dtype), groups=c)
+            new.append(one)
             source = unit
         sources.append(source)
     return graph.changed([*new, replace(answer, sources=tuple(sources))])

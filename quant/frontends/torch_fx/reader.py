@@ -100,6 +100,8 @@ class Reader:
         if not parts or not all(isinstance(part, fx.Node) for _, part in parts):
             refuse("output", "what is no tensor as a result", "a tensor, or a tuple, list or dict of tensors")
         sources = tuple(self.layer(part, "output") for _, part in parts)
+        if IMAGE in sources:
+            refuse("output", "the image itself as a result", "results of layers")
         self.answer = sources[0]
         if isinstance(result, fx.Node) and self._vector(self.answer):
             return
@@ -107,7 +109,7 @@ class Reader:
             self._check_head(part)
         outputs = list[str]()
         for (name, _), source in zip(parts, sources, strict=True):
-            name = found = name or source or "image"
+            name = found = name or source
             while found in outputs:
                 found += "_"
             outputs.append(found)
