@@ -33,19 +33,36 @@ class Columns:
         found = Cat(self._bit(c, f"{name}_{k}") for k, c in enumerate(_split(values, bits)))
         return found.as_signed() if signed else found
 
+    def later(self) -> Columns:
+        """The same constants, a cycle after these."""
+        return _Later(self._m, self)
+
     def _bit(self, column: Column, name: str) -> Value:
         if len(set(column)) == 1:
             return Const(column[0], 1)
         if column not in self._found:
-            m = self._m
-            if self._moves is None:
-                self._found[column] = found = Signal(name=name)
-                m.d.sync += found.eq(selected(m, self._index, column, f"{name}_now"))
-            else:
-                self._found[column] = found = Signal(init=column[0], name=name)
-                with m.If(self._moves):
-                    m.d.sync += found.eq(selected(m, self._index, [*column[1:], column[0]], f"{name}_next"))
+            self._found[column] = self._register(column, name)
         return self._found[column]
+
+    def _register(self, column: Column, name: str) -> Signal:
+        m, found = self._m, Signal(init=0 if self._moves is None else column[0], name=name)
+        if self._moves is None:
+            m.d.sync += found.eq(selected(m, self._index, column, f"{name}_now"))
+        else:
+            with m.If(self._moves):
+                m.d.sync += found.eq(selected(m, self._index, [*column[1:], column[0]], f"{name}_next"))
+        return found
+
+
+class _Later(Columns):
+    def __init__(self, m: Module, before: Columns) -> None:
+        super().__init__(m, Const(0, 0))
+        self._before = before
+
+    def _register(self, column: Column, name: str) -> Signal:
+        found = Signal(name=name)
+        self._m.d.sync += found.eq(self._before._bit(column, f"{name}_b"))
+        return found
 
 
 def columns_of_bits(several: Iterable[Sequence[int]]) -> set[Column]:

@@ -52,17 +52,22 @@ endmodule
 """
 
 
-def prove(folder: Path, source: str, device: str, form: tuple[int, ...]) -> None:
-    """Prove by SAT that the form of ``device`` equals the plain one; YosysError where it does not."""
+def bench(form: tuple[int, ...]) -> str:
+    """The bench of ``form``."""
     size, *masks = form
-    bench = BENCH.format(size=size, masks=[f"{size}'d{mask}" for mask in masks])
-    (folder / "adds.v").write_text(source + bench)
+    return BENCH.format(size=size, masks=[f"{size}'d{mask}" for mask in masks])
+
+
+def prove(folder: Path, source: str, device: str) -> None:
+    """Prove by SAT that the form of ``device`` of what is in ``source``, with a module bench, equals the plain one;
+    YosysError where it does not."""
+    (folder / "source.v").write_text(source)
     (folder / "cells.v").write_text(models(device))
     yosys.run(
         [
-            "read_verilog adds.v", "hierarchy -top bench", "proc", "flatten", "opt_clean", "rename bench plain",
+            "read_verilog source.v", "hierarchy -top bench", "proc", "flatten", "opt_clean", "rename bench plain",
             "design -stash plain",
-            f"read_verilog -DSPIKELOOM_{device.upper()} adds.v", "read_verilog cells.v",
+            f"read_verilog -DSPIKELOOM_{device.upper()} source.v", "read_verilog cells.v",
             "hierarchy -top bench", "proc", "flatten", "opt_clean", "rename bench small",
             "design -copy-from plain plain",
             "miter -equiv -flatten -make_assert plain small both",
@@ -75,7 +80,7 @@ def prove(folder: Path, source: str, device: str, form: tuple[int, ...]) -> None
 @pytest.mark.parametrize("device", ["ecp5", "xc7"])
 @pytest.mark.parametrize("form", FORMS)
 def test_every_device_adds_the_same(device: str, form: str, tmp_path: Path) -> None:
-    prove(tmp_path, SOURCE.read_text(), device, FORMS[form])
+    prove(tmp_path, SOURCE.read_text() + bench(FORMS[form]), device)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +99,7 @@ def test_a_wrong_table_is_found(device: str, right: str, wrong: str, tmp_path: P
     source = SOURCE.read_text()
     assert right in source
     with pytest.raises(yosys.YosysError):
-        prove(tmp_path, source.replace(right, wrong), device, FORMS["all of them"])
+        prove(tmp_path, source.replace(right, wrong) + bench(FORMS["all of them"]), device)
 
 
 class Additions(wiring.Component):

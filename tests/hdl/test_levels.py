@@ -16,7 +16,7 @@ from test_parts import EXACT, NEAR, Alone
 
 from spikeloom.gen.emit.writer import module
 from spikeloom.gen.targets import yosys
-from spikeloom.hdl.cores.neuron import lossless
+from spikeloom.hdl.cores.neuron import rule
 from spikeloom.hdl.cores.window.core import Window
 from spikeloom.hdl.cores.window.spec import WindowSpec
 from spikeloom.hdl.streams.fifo import Fifo, FifoSpec
@@ -25,7 +25,9 @@ BOUNDS = {
     ("initial", "logic"): 3,
     ("merge", "some channels"): 2,
     ("neuron", "lossless"): 2,
-    ("neuron", "causal, one step"): 2,
+    ("neuron", "causal, one step"): 1,
+    ("neuron", "causal"): 1,
+    ("neuron", "signed"): 3,
     ("pool", "max"): 2,
     ("readout", "bias"): 3,
     ("staircase", "groups"): 3,
@@ -134,7 +136,7 @@ def test_every_core_has_a_bound() -> None:
 
 def test_a_core_that_gets_deeper_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = ("neuron", "lossless")
-    monkeypatch.setattr(lossless, "AHEAD", 1000)  # tables and comparisons in one cycle
+    monkeypatch.setattr(rule, "AHEAD", 1000)  # tables and comparisons in one cycle
     (net,) = netlists(cores([name]), tmp_path).values()
     assert levels(net) > BOUNDS[name]
 

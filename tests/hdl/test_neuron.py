@@ -257,9 +257,10 @@ def test_membrane_bounds_are_reached_and_one_bit_less_fails(monkeypatch: pytest.
         constant=False,
     )
     before, _ = membranes(spec)
-    # The lowest membrane of all, then a rise that is only right if it was kept whole.
-    x = np.array([[[-64, -64, -64, 63]], [[63, 63, 63, 63]], [[-64, -64, 63, 63]], [[63, 63, 63, -64]]])
-    assert before[2].tolist() == [[-192, 3 * 63 - 2 * 5]]
+    # The lowest membranes of all, and a rise that is only right if they were kept whole.
+    x = np.array([[-64] * 4, [-64, -64, -64, 63], [63] * 4, [-64, -64, 63, 63], [63, 63, 63, -64]])[:, None]
+    start = 5 - 1 - 2  # of 5 it has 2; below 0 it spikes
+    assert before[2].tolist() == [[start - (3 * 63 - 2 * 5), start + 192]]
     got, _, _ = run(spec, x)
     assert np.array_equal(got, spec.compute(x))
     widest = max(words_module.bits_for(*b)[0] for b in before.reshape(-1, 2).tolist())
@@ -288,8 +289,8 @@ def test_membranes_of_neurons_that_never_or_always_fire(rule: str) -> None:
         constant=False,
     )
     before, after = membranes(spec)
-    assert before.tolist() == [[[0, 9], [10, 12]], [[0, 18], [10, 14]], [[0, 27], [10, 16]]]
-    assert after.tolist() == [[[0, 9], [0, 2]], [[0, 18], [0, 4]], [[0, 27], [0, 6]]]
+    assert before.tolist() == [[[990, 999], [-3, -1]], [[981, 999], [-5, -1]], [[972, 999], [-7, -1]]]
+    assert after.tolist() == [[[990, 999], [7, 9]], [[981, 999], [5, 9]], [[972, 999], [3, 9]]]
 
 
 def test_errors_name_the_rule() -> None:

@@ -1,7 +1,8 @@
 """Rule ``causal``: s_t = [a_t >= test_t]; u_t = a_t - s_t * threshold; test_t = threshold - v0 - (t+1)*bias.
 
-A strict test is the same one with test_t + 1, for all numbers are integers. Up to four spikes are counted at the end;
-of more steps the count is carried along instead of the spikes.
+In the circuit s_t = [d_t < 0] (``hdl.cores.neuron.stepwise``). A strict test is the same one with test_t + 1, for all
+numbers are integers. Up to four spikes are counted at the end; of more steps the count is carried along instead of the
+spikes.
 """
 
 from __future__ import annotations
@@ -9,13 +10,10 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
-from amaranth import *
 
 from ...cost.parts import Parts
-from ..synapse.gated import Addition, add
-from ..synapse.parts import chained
 from .builder import Builder
-from .parts import chosen
+from .either import either
 from .pipeline import Charge, Fired
 from .rule import neuron_rule
 from .stepwise import Stepwise
@@ -43,25 +41,24 @@ class Causal(Stepwise):
 
     def outcomes(self, t: int, low: np.ndarray, high: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, int]]:
         """No spike, a spike."""
-        test = self.tests[t]
-        return [(low, np.minimum(high, test - 1), 0), (np.maximum(low, test), high, 1)]
+        return [(np.maximum(low, 0), high, 0), (low, np.minimum(high, -1), 1)]
 
     def fired(self, t: int, a: np.ndarray, earlier: np.ndarray) -> np.ndarray:
         """A spike where a_t reaches its test."""
         return (a >= self.tests[t]).astype(np.int64)
 
-    def fire(self, build: Builder, charge: Charge) -> Fired:
-        """Test and gated subtraction."""
-        test, reset = charge.levels
-        fire = charge.reaches(build, test)
-        moved = _gated_sum(build, charge, reset, fire)
-        return Fired(fire, moved, charge.neuron.count + fire)
+    def fire(self, build: Builder, charge: Charge, *, moves: bool) -> Fired:
+        """The spike chooses what is added."""
+        fire, w = charge.fire, charge.d
+        if moves:
+            rest, spent = (charge.constant(v, name) for v, name in zip(self.moves, ("rest", "spent"), strict=True))
+            w = either(build.m, build.platform, charge.d, fire, (rest, spent), charge.shape, f"moved_{charge.place}")
+        return Fired(fire, w, charge.neuron.count + fire)
 
-    def step_parts(self, parts: Parts, t: int, bits: np.ndarray) -> None:
-        """The threshold, its subtraction."""
-        if t < self.spec.stages - 1 or self.spec.scans > 1:
-            chosen(self.spec, parts, self.spec.threshold[None])
-            chained(parts, bits)
+    def step_parts(self, parts: Parts, t: int, bits: np.ndarray, *, moves: bool) -> None:
+        """What is added."""
+        if moves:
+            parts.logic["chain"] += int((bits + bits % 2).sum())
 
     def spike_parts(self, parts: Parts, t: int) -> None:
         """The spikes, or their count before step t and behind it."""
@@ -75,12 +72,3 @@ class Causal(Stepwise):
         if t == spec.stages - 1 and spec.scans > 1:
             parts.registers(spec.outputs * most)
         parts.logic["spike counter"] += spec.outputs * after if before else 0
-
-
-def _gated_sum(build: Builder, charge: Charge, b: Value, gate: Value) -> Value:
-    """The membrane + (b & gate), which fits the shape of u; what is above is not computed."""
-    shape, width = charge.shape, charge.shape.width
-    a, b = (Cat(v, v[-1:].replicate(width if v.shape().signed else 0))[:width] for v in (charge.a, b))
-    addition = Addition(a, b, width, bx=gate, carry=False)
-    total = add(build.m, build.platform, [addition], f"moved_{charge.place}")[0]
-    return total.as_signed() if shape.signed else total

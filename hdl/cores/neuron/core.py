@@ -1,8 +1,8 @@
 """The neuron array: integrate and fire, with all time steps of a neuron inside one word.
 
 The membrane lives in the pipeline registers while the time steps of its word are computed, so there is no membrane
-memory. The bias is not added but moved into the spike test, which saves an adder a step. What follows, up to the spikes
-or their number, is that of the rule: ``hdl.cores.neuron.pipeline`` where its steps follow each other.
+memory. What follows, up to the spikes or their number, is that of the rule: ``hdl.cores.neuron.pipeline`` where its
+steps follow each other.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ class NeuronArray(Pipe):
         spec, form = self.spec, self.spec.i_format
         scan, last_scan = counter(m, spec.scans, self.i.valid, "scan")
         group, _ = counter(m, spec.groups, self.i.valid & last_scan, "group")
-        ends = self.i.valid & last_scan
-        travel = Travel(self.i.valid, ends, group, scan, Cat(self.i.valid, ends, group, scan))
+        travel = Travel(self.i.valid, scan == 0, self.i.valid & last_scan, group)
         lanes = [self.i.payload[k * form.element_bits :][: form.element_bits] for k in range(spec.outputs)]
         currents = [
             [c.as_signed() if form.signed else c for c in (lane.word_select(t, form.bits) for t in range(form.steps))]

@@ -16,7 +16,7 @@ import numpy as np
 from amaranth import *
 
 from ...cost.parts import Parts
-from ...memory.columns import AHEAD, Columns, columns_of_bits
+from ...memory.columns import columns_of_bits
 from .builder import Builder, Travel
 from .rule import Rule, neuron_rule
 
@@ -49,11 +49,6 @@ class Lossless(Rule):
         tests = count * spec.threshold - spec.v0 - spec.time_steps * spec.bias + int(spec.strict)
         return -(-tests // spec.time_steps) if spec.constant else tests  # T * I >= test, without the product
 
-    @property
-    def ahead(self) -> bool:
-        """Whether tests are looked up while the group before theirs is there."""
-        return self.spec.groups > AHEAD
-
     def spikes(self, currents: np.ndarray) -> np.ndarray:
         """Model: all tests of one number."""
         count = self.spec.low + (currents[:, :, :1] >= self.tests.T).sum(-1, keepdims=True)
@@ -83,14 +78,11 @@ class Lossless(Rule):
     def circuit(self, build: Builder, travel: Travel, currents: list[list[Value]]) -> None:
         """One register, behind all tests at once."""
         spec = self.spec
-        ahead = Columns(build.m, travel.group, travel.valid) if self.ahead else None
-
-        def test(t: int, k: int) -> Value:
-            if ahead is None:
-                return build.level(self.tests, t, k, travel, f"test_{k}_{t}")
-            return ahead.value(self.tests[t, k :: spec.outputs].tolist(), f"test_{k}_{t}")
-
-        tests = [[c[0] >= test(t, k) for t in range(len(self.tests))] for k, c in enumerate(currents)]
+        constant = build.constants(travel)
+        tests = [
+            [c[0] >= constant(own.tolist(), f"test_{k}_{t}") for t, own in enumerate(self.tests[:, k :: spec.outputs])]
+            for k, c in enumerate(currents)
+        ]
         parts = _count if spec.counts else _train
         spikes = [bit for passed in tests for bit in parts(passed, spec.low, spec.o_format.bits)]
         build.m.d.sync += [build.o.valid.eq(travel.valid), build.o.payload.eq(Cat(spikes))]

@@ -1,4 +1,4 @@
-"""The parts of a neuron array: the registers of every step, the tests, the tables of what they compare with."""
+"""The parts of a neuron array: the registers of every step, its additions, the constants that groups choose."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...cost.parts import Parts, bits_of, index_bits
+from ...cost.parts import Parts, bits_of
+from ...memory.columns import columns_of_bits
 
 if TYPE_CHECKING:
     from .spec import NeuronSpec
     from .stepwise import Stepwise
 
-__all__ = ["chosen", "pipeline_parts"]
+__all__ = ["pipeline_parts"]
 
 
 def pipeline_parts(rule: Stepwise) -> Parts:
@@ -29,22 +30,19 @@ def pipeline_parts(rule: Stepwise) -> Parts:
         )
         for bounds in rule.membranes
     )  # (stages, outputs)
-    travel = (1 if scans == 1 else 2) + index_bits(scans)
-    index = index_bits(core.groups)
+    parts.adders(before, "chain")
+    _constants(rule, parts)
     for t in range(stages):
-        parts.registers(before[t].sum())
-        if t or scans > 1:
-            parts.adders(before[t], "neuron adder")
-        rest = (1 if core.constant else stages - 1 - t) if t < stages - 1 else 0
+        last, moves = t == stages - 1, t < stages - 1 or scans > 1
+        rest = 0 if last else 1 if core.constant else stages - 1 - t
         parts.registers(2 * outputs * rest * core.i_format.bits)
+        parts.registers(2 if scans == 1 else 4)
         rule.spike_parts(parts, t)
-        parts.registers(2 * travel + (2 * index if t < stages - 1 else 0))
-        if t < stages - 1 or scans > 1:
+        signs = (rule.membranes[0][t, :, 0] < 0).reshape(core.groups, outputs).any(0)
+        parts.registers(before[t].sum() if moves or rule.compared else signs.sum())  # of the last d the sign is read
+        if moves:
             parts.registers(after[t].sum())
-        rule.step_parts(parts, t, after[t])
-    for levels in rule.tested:
-        parts.adders(before, "test")
-        chosen(core, parts, levels)
+        rule.step_parts(parts, t, after[t], moves=moves)
     if core.counts and not rule.count_leaves:  # counted in front of the last register
         parts.registers(core.o_format.width - outputs * core.time_steps)
         parts.logic["bit of count"] += core.o_format.width
@@ -53,12 +51,24 @@ def pipeline_parts(rule: Stepwise) -> Parts:
     return parts
 
 
-def chosen(core: NeuronSpec, parts: Parts, values: np.ndarray, times: int = 1) -> None:
-    """Registered tables of ``values`` (T or 1, Co), out of which groups and scans choose, where they are not alike."""
-    stages = 1 if len(values) == 1 else core.stages
-    grouped = values.reshape(-1, stages, core.groups, core.outputs)  # scans stages groups outputs
-    low, high = grouped.min((0, 2)), grouped.max((0, 2))
-    bits = bits_of(np.minimum(low, 0), np.maximum(high, 0))
-    entries = core.scans << index_bits(core.groups) if len(grouped) > 1 else core.groups
-    parts.table(entries, times * int(bits[low != high].sum()))
-    parts.registers(times * int(bits[low != high].sum()))
+def _constants(rule: Stepwise, parts: Parts) -> None:
+    """Where a neuron starts, looked up at once or ahead; what it moves by and is compared with, which travels along."""
+    core = rule.spec
+    starts = _columns(core, [rule.starts])
+    parts.table(core.groups, starts)
+    if rule.ahead:
+        parts.registers(starts)
+    alone = core.scans == 1
+    for t in range(core.stages):
+        needed = rule.moves if not alone or t < core.stages - 1 else []
+        needed = [*needed, *(rule.compared if not alone or core.stages > 1 else [])]
+        columns = _columns(core, needed)
+        parts.registers(columns * (2 if t else 1))
+        if not t:
+            parts.table(core.groups, columns)
+
+
+def _columns(core: NeuronSpec, several: list[np.ndarray]) -> int:
+    """Bits of ``several`` constants (Co,) that groups choose, equal ones once."""
+    lanes = [values[lane :: core.outputs].tolist() for values in several for lane in range(core.outputs)]
+    return len(columns_of_bits(lanes))

@@ -14,6 +14,7 @@ import numpy as np
 from amaranth import Value
 
 from ...cost.parts import Parts
+from ...memory.columns import AHEAD
 
 if TYPE_CHECKING:
     from .builder import Builder, Travel
@@ -50,6 +51,11 @@ class Rule(ABC):
     def turnaround(self) -> int:
         """Cycles that must lie between the current words of one group: until its membranes are there again."""
         return 1 if self.spec.scans == 1 else self.latency
+
+    @property
+    def ahead(self) -> bool:
+        """Whether constants that are needed at once are looked up while the group before theirs is there."""
+        return self.spec.groups > AHEAD
 
     @property
     @abstractmethod

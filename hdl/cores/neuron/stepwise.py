@@ -1,7 +1,10 @@
 """Rules whose steps follow each other: v += I_t + bias, a test, v -= spike * threshold.
 
-With u_t = v_t - v0 - (t+1)*bias no bias is added: a_t = u_(t-1) + I_t; the spike of step t follows from a_t and the
-tests of the rule, into which v0 and the biases so far are moved; u_t = a_t - spike * threshold.
+The pipeline keeps what a neuron is short of its threshold, of which the sign is the spike: d_t = threshold - 1 - v with
+the current and bias of the step in v, one more where the test is strict, so that v reaches the threshold where d_t < 0.
+With w_0 = test_0 - 1, d_t = w_t - I_t and w_(t+1) = d_t + spike * threshold - bias: two additions a step, and no test.
+The model adds no bias: a_t = u_(t-1) + I_t is compared with test_t, into which v0 and the biases so far are moved;
+u_t = a_t - spike * threshold.
 """
 
 from __future__ import annotations
@@ -42,34 +45,37 @@ class Stepwise(Rule):
         return False
 
     @property
-    def tested(self) -> list[np.ndarray]:
-        """The levels (T, Co) that a_t is compared with."""
-        return [self.tests]
+    def starts(self) -> np.ndarray:
+        """w_0 (Co,)."""
+        return self.tests[0] - 1
+
+    @property
+    def moves(self) -> list[np.ndarray]:
+        """What a step adds to d, (Co,) each: without a spike, with one."""
+        return [-self.spec.bias, self.spec.threshold - self.spec.bias]
+
+    @property
+    def compared(self) -> list[np.ndarray]:
+        """Further constants (Co,) that :meth:`fire` takes from the second step on."""
+        return []
 
     @abstractmethod
     def outcomes(self, t: int, low: np.ndarray, high: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, int]]:
-        """The parts of the range ``low``..``high`` (Co,) of a_t, (low, high, spike) each; where a part is empty, so is
+        """The parts of the range ``low``..``high`` (Co,) of d_t, (low, high, spike) each; where a part is empty, so is
         its range."""
 
     @abstractmethod
     def fired(self, t: int, a: np.ndarray, earlier: np.ndarray) -> np.ndarray:
         """Model: the spikes (n, Co) of step t, from a_t (n, Co) and the ``earlier`` spikes (n, Co, t)."""
 
-    def levels(self, build: Builder, t: int, lane: int, travel: Travel) -> list[Value]:
-        """What :meth:`fire` compares and adds in stage t of the pipeline, out of tables and one cycle later: the test
-        for a spike, and what a spike adds."""
-        thresholds, place = self.spec.threshold[lane :: self.spec.outputs], f"{lane}_{t}"
-        test = build.read(build.level(self.tests, t, lane, travel, f"test_{place}"), f"test_{place}")
-        reset = build.read(build.chosen((-thresholds).tolist(), travel, f"reset_{place}"), f"reset_{place}")
-        return [test, reset]
+    @abstractmethod
+    def fire(self, build: Builder, charge: Charge, *, moves: bool) -> Fired:
+        """Add the circuit of the spike of a step and, where it ``moves``, of w after it."""
 
     @abstractmethod
-    def fire(self, build: Builder, charge: Charge) -> Fired:
-        """Add the circuit of the test of a step, and of the membrane after it."""
-
-    @abstractmethod
-    def step_parts(self, parts: Parts, t: int, bits: np.ndarray) -> None:
-        """Add to ``parts`` what stage t takes besides the membranes, of ``bits`` (outputs,), and the tests."""
+    def step_parts(self, parts: Parts, t: int, bits: np.ndarray, *, moves: bool) -> None:
+        """Add to ``parts`` what is between the registers of stage t, of which w, where it ``moves``, has ``bits``
+        (outputs,)."""
 
     def spike_parts(self, parts: Parts, t: int) -> None:
         """Add the spikes of the steps so far, in both registers of stage t."""
@@ -77,17 +83,19 @@ class Stepwise(Rule):
 
     @cached_property
     def membranes(self) -> tuple[np.ndarray, np.ndarray]:
-        """Ranges (T, Co, 2) of a_t and u_t, by interval arithmetic."""
+        """Ranges (T, Co, 2) of d_t and w_(t+1), by interval arithmetic."""
         spec = self.spec
-        low, high = np.zeros((2, spec.threshold.shape[0]), np.int64) if spec.initial is None else spec.initial.T
+        low, high = self.starts, self.starts
+        if spec.initial is not None:
+            low, high = low - spec.initial[:, 1], high - spec.initial[:, 0]
         before, after = [], []
         for t in range(spec.time_steps):
-            low, high = low + spec.ranges[:, 0], high + spec.ranges[:, 1]
+            low, high = low - spec.ranges[:, 1], high - spec.ranges[:, 0]
             before.append(np.stack([low, high], 1))
             parts = self.outcomes(t, low, high)
-            lows = [np.where(a <= b, a - spike * spec.threshold, _FAR) for a, b, spike in parts]
-            highs = [np.where(a <= b, b - spike * spec.threshold, -_FAR) for a, b, spike in parts]
-            low, high = np.minimum.reduce(lows), np.maximum.reduce(highs)
+            lows = [np.where(a <= b, a + spike * spec.threshold, _FAR) for a, b, spike in parts]
+            highs = [np.where(a <= b, b + spike * spec.threshold, -_FAR) for a, b, spike in parts]
+            low, high = np.minimum.reduce(lows) - spec.bias, np.maximum.reduce(highs) - spec.bias
             after.append(np.stack([low, high], 1))
         return np.stack(before), np.stack(after)
 
