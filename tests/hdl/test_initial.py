@@ -127,7 +127,8 @@ def test_ranges_are_those_that_are_reached() -> None:
     added, neurons = neuron_cores(neuron, 1, WordFormat(4, 1, LOW, HIGH), spec.ranges, 1, constant=False)
     assert isinstance(neurons, NeuronSpec) and isinstance(neurons.by_rule, Stepwise)
     before, _ = neurons.by_rule.membranes
-    assert before[0].tolist() == [[LOW, HIGH + 11]] * 4, "behind the smallest v0, which is in the spike test"
+    start = 200 - 1 + 4  # with the smallest v0 of a channel
+    assert before[0].tolist() == [[start - (HIGH + 11), start - LOW]] * 4
 
 
 def test_errors_name_the_rule() -> None:

@@ -27,7 +27,7 @@ BOUNDS = {
     ("neuron", "lossless"): 2,
     ("neuron", "causal, one step"): 1,
     ("neuron", "causal"): 1,
-    ("neuron", "signed"): 3,
+    ("neuron", "signed"): 5,
     ("pool", "max"): 2,
     ("readout", "bias"): 3,
     ("staircase", "groups"): 3,

@@ -64,7 +64,7 @@ def neuron_cores(
     number; ``blocks`` of pixels that are computed together, None where they come one by one.
     """
     v0 = neuron.v0.reshape(len(neuron.v0), -1)
-    common = v0.min(1)  # what the neurons of a channel have in common stays in the spike tests
+    common = v0.min(1)  # what the neurons of a channel have in common stays with their constants
     order = np.arange(len(v0)) if blocks is None else blocks.order
     added = None
     if (v0 != v0[:, :1]).any():

@@ -39,7 +39,8 @@ def pipeline_parts(rule: Stepwise) -> Parts:
         parts.registers(2 if scans == 1 else 4)
         rule.spike_parts(parts, t)
         signs = (rule.membranes[0][t, :, 0] < 0).reshape(core.groups, outputs).any(0)
-        parts.registers(before[t].sum() if moves or rule.compared else signs.sum())  # of the last d the sign is read
+        compared = rule.compared and core.time_steps > 1
+        parts.registers(before[t].sum() if moves or compared else signs.sum())  # of the last d the sign is read
         if moves:
             parts.registers(after[t].sum())
         rule.step_parts(parts, t, after[t], moves=moves)
@@ -61,7 +62,7 @@ def _constants(rule: Stepwise, parts: Parts) -> None:
     alone = core.scans == 1
     for t in range(core.stages):
         needed = rule.moves if not alone or t < core.stages - 1 else []
-        needed = [*needed, *(rule.compared if not alone or core.stages > 1 else [])]
+        needed = [*needed, *(rule.compared if core.time_steps > 1 else [])]
         columns = _columns(core, needed)
         parts.registers(columns * (2 if t else 1))
         if not t:

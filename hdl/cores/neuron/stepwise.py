@@ -83,7 +83,8 @@ class Stepwise(Rule):
 
     @cached_property
     def membranes(self) -> tuple[np.ndarray, np.ndarray]:
-        """Ranges (T, Co, 2) of d_t and w_(t+1), by interval arithmetic."""
+        """Ranges (T, Co, 2) of d_t and w_(t+1), by interval arithmetic. w_T, which is never read, needs no register; where
+        one waits for the next word it is that of the words before."""
         spec = self.spec
         low, high = self.starts, self.starts
         if spec.initial is not None:
@@ -97,6 +98,8 @@ class Stepwise(Rule):
             highs = [np.where(a <= b, b + spike * spec.threshold, -_FAR) for a, b, spike in parts]
             low, high = np.minimum.reduce(lows) - spec.bias, np.maximum.reduce(highs) - spec.bias
             after.append(np.stack([low, high], 1))
+        if spec.scans > 1:
+            after[-1] = after[-1 - spec.stages]
         return np.stack(before), np.stack(after)
 
     def spikes(self, currents: np.ndarray) -> np.ndarray:
