@@ -44,17 +44,17 @@ def test_a_wrong_cell_is_found(right: str, wrong: str, tmp_path: Path) -> None:
 class Sum(wiring.Component):
     """Numbers of several widths and signs, in Amaranth or, ``small``, by ``either.v``."""
 
-    a: In(signed(4))
-    b: In(signed(6))
-    c: In(unsigned(5))
-    s: In(1)
-    y: Out(32)
+    a: Signal
+    b: Signal
+    c: Signal
+    s: Signal
+    y: Signal
 
     SHAPES = (signed(8), unsigned(4), signed(3))
 
     def __init__(self, *, small: bool) -> None:
         self.small = small
-        super().__init__()
+        super().__init__({"a": In(signed(4)), "b": In(signed(6)), "c": In(unsigned(5)), "s": In(1), "y": Out(30)})
 
     def elaborate(self, platform: object) -> Module:
         m, found = Module(), []

@@ -83,8 +83,8 @@ class Stepwise(Rule):
 
     @cached_property
     def membranes(self) -> tuple[np.ndarray, np.ndarray]:
-        """Ranges (T, Co, 2) of d_t and w_(t+1), by interval arithmetic. w_T, which is never read, needs no register; where
-        one waits for the next word it is that of the words before."""
+        """Ranges (T, Co, 2) of d_t and w_(t+1), by interval arithmetic. w_T, which is never read, needs no register, or
+        where w waits for the next word the one that it had before."""
         spec = self.spec
         low, high = self.starts, self.starts
         if spec.initial is not None:
