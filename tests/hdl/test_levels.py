@@ -22,6 +22,7 @@ from spikeloom.hdl.cores.window.spec import WindowSpec
 from spikeloom.hdl.streams.fifo import Fifo, FifoSpec
 
 BOUNDS = {
+    ("bias", "many groups"): 1,
     ("initial", "logic"): 3,
     ("merge", "some channels"): 2,
     ("neuron", "lossless"): 2,

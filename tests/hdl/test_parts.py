@@ -16,6 +16,7 @@ from amaranth.lib.wiring import In
 from spikeloom.gen.emit.writer import module
 from spikeloom.gen.targets import yosys
 from spikeloom.hdl import cores
+from spikeloom.hdl.cores.bias.spec import BiasSpec
 from spikeloom.hdl.cores.initial.spec import InitialSpec
 from spikeloom.hdl.cores.merge.spec import MergeSpec
 from spikeloom.hdl.cores.neuron.rule import rule_names, rule_of
@@ -102,6 +103,11 @@ def readout(lanes: int, bias: list[int]) -> ReadoutSpec:
     return ReadoutSpec(bias=np.array(bias), i_format=WordFormat(lanes, 1, -150, 200), ranges=RANGES)
 
 
+def biases(lanes: int, bias: list[int]) -> BiasSpec:
+    ranges = np.tile([-150, 200], (len(bias), 1))
+    return BiasSpec(bias=np.array(bias), i_format=WordFormat(lanes, 1, -150, 200), ranges=ranges)
+
+
 def quantiser(bias: list[int], shift: list[int], lo: int, hi: int) -> RequantSpec:
     form, ranges = WordFormat(2, 1, -150, 200), np.tile([-150, 200], (len(bias), 1))
     return RequantSpec(bias=np.array(bias), shift=np.array(shift), lo=lo, hi=hi, i_format=form, ranges=ranges)
@@ -111,6 +117,10 @@ RANGES = np.tile([-150, 200], (4, 1))
 FOUR, ONE = WordFormat(2, 4, 0, 1), WordFormat(2, 1, -14, 13)
 
 EXACT: dict[str, dict[str, Any]] = {
+    "bias": {
+        "two at a time": biases(2, [3, -2, 0, 9]),
+        "many groups": biases(2, np.random.default_rng(5).integers(-99, 99, 24).tolist()),
+    },
     "initial": {"logic": initial(), "block RAM": initial(120), "three times": initial(times=3)},
     "merge": {
         "some channels": merge(gain=np.pad(np.random.default_rng(2).integers(-60, 61, 32), 16), first=16, channels=32)
