@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
 from ..console import bars, figures_of, need, note_model, percent, print_json, print_text, table, writable
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["JsonOption", "eval_", "train"]
 
@@ -68,6 +70,8 @@ def train(recipe: Annotated[Path, typer.Argument(help="TOML file: data, model, m
 
 def _write(path: Path, outputs: dict[str, np.ndarray]) -> None:
     """Write ``outputs`` by name."""
+    import numpy as np
+
     from ..quant.files.replacing import replacing
 
     with replacing(path) as temporary, temporary.open("wb") as file:

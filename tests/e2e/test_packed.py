@@ -82,7 +82,7 @@ def test_verilog_and_what_it_takes(folds: dict[str, Fold], tmp_path: Path) -> No
     cells, modelled = synthesise(tmp_path, contents, "ecp5"), total(area(e.spec) for e in design.elements)
     assert cells["ebr"] == modelled.ebr == total(area(e.spec) for e in before.elements).ebr - 3
     assert cells["ff"] == pytest.approx(modelled.ff, rel=0.04)
-    assert cells["lut4_eq"] == pytest.approx(modelled.lut4_eq, rel=0.08)
+    assert cells["lut4_eq"] == pytest.approx(modelled.lut4_eq, rel=0.12)
     assert emit.performance(design) == emit.performance(before), "a packed memory moves no word"
 
 

@@ -25,6 +25,7 @@ from spikeloom.quant.ir.ops import (
     Flatten,
     Gain,
     Linear,
+    MapReadout,
     MaxPool,
     Readout,
     Requant,
@@ -46,6 +47,13 @@ def quantised() -> Network:
     return b.add(Linear, weight=b.weights(3, 16), weight_bits=3).add(Readout, bias=b.weights(3)).network(1)
 
 
+def maps() -> Network:
+    """A spiking network that gives a map."""
+    b = Builder(3, shape=(1, 3, 3))
+    b.add(Conv2d, weight=b.weights(2, 1, 2, 2), weight_bits=3).fire(2, rule="lossless")
+    return b.add(Conv2d, weight=b.weights(3, 2, 1, 1), weight_bits=3).add(MapReadout, bias=b.weights(3)).network(2)
+
+
 def residual() -> Network:
     """A spiking network with a shortcut, two read-outs and membranes of single neurons."""
     b = Builder(1, shape=(2, 4, 4))
@@ -56,11 +64,11 @@ def residual() -> Network:
     b.add(Linear, weight=b.weights(3, 48), weight_bits=3).add(Readout, bias=b.weights(3))
     b.add(Linear, "Flatten7", weight=b.weights(2, 48), weight_bits=3).add(Readout, bias=b.weights(2))
     network = b.network(3)
-    assert {type(n) for n in (*network, *quantised())} == set(NODE_TYPES.values())
+    assert {type(n) for n in (*network, *quantised(), *maps())} == set(NODE_TYPES.values())
     return replace(network, meta={"recipe": 'steps = 3\nname = "é"', "accuracy": "0.5"})
 
 
-NETWORKS = (small.network(), quantised(), residual())
+NETWORKS = (small.network(), quantised(), residual(), maps())
 
 
 def text_of(network: Network) -> dict[str, Any]:

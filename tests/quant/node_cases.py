@@ -15,6 +15,7 @@ from spikeloom.quant.ir.ops import (
     Gain,
     Input,
     Linear,
+    MapReadout,
     MaxPool,
     NetworkError,
     Node,
@@ -44,6 +45,7 @@ ONE = {
     "MaxPool": MaxPool(name="max", source="in", kernel=3, stride=1),
     "Flatten": Flatten(name="flat", source="max"),
     "Readout": Readout(name="readout", source="linear", bias=[40]),
+    "MapReadout": MapReadout(name="map", source="conv", bias=[40]),
 }
 BEFORE = {
     "Input": [],
@@ -58,6 +60,7 @@ BEFORE = {
     "Flatten": ["Input", "MaxPool"],
     "Linear": ["Input", "MaxPool", "Flatten"],
     "Readout": ["Input", "MaxPool", "Flatten", "Linear"],
+    "MapReadout": ["Input", "Conv2d"],
 }
 TAP = Conv2d(name="tap", source="in", weight=np.ones((3, 2, 1, 1), int), weight_bits=2, stride=2)
 FIRED = {"Conv2d": 1, "Gain": 3, "Add": 3}
@@ -85,7 +88,7 @@ def around(node: Node) -> Network:
     if kind in SIZE:
         nodes.append(Flatten(name="last_flat", source=nodes[-1].name))
         nodes.append(Linear(name="last", source="last_flat", weight=np.ones((1, SIZE[kind]), int), weight_bits=3))
-    if kind != "Readout":
+    if kind not in ("Readout", "MapReadout"):
         nodes.append(Readout(name="end", source=nodes[-1].name, bias=[0]))
     return Network(nodes=tuple(nodes), steps=1, meta={"a": "b"})
 
