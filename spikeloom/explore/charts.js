@@ -68,7 +68,8 @@ function draw(id, traces, layout, label) {
     margin: { l: 56, r: 14, t: 30, b: 48 }, dragmode: touch.matches ? false : "zoom",
     hoverlabel: { bgcolor: look.card, bordercolor: look.soft, font: { color: look.ink, size: 12 }, align: "left" },
     ...layout,
-    xaxis: { ...axis, ...spaced("x"), ...layout.xaxis }, yaxis: { ...axis, ...spaced("y"), ...layout.yaxis },
+    // With both margins automatic, plotly may move one to and fro as the other changes.
+    xaxis: { ...axis, automargin: false, ...spaced("x"), ...layout.xaxis }, yaxis: { ...axis, ...spaced("y"), ...layout.yaxis },
     width: paper.matches ? PAPER_WIDTH : box.clientWidth,
     modebar: { bgcolor: "rgba(0,0,0,0)", color: look.soft, activecolor: look.ink },
   };
