@@ -48,12 +48,15 @@ READ = (
 )
 DECLARE = f"  integer fault_file, fault_got, fault_number;\n  initial begin {READ} end\n"
 
+FIRES = r"(?s)( : )({0}\[\d+\])(;.*?\.s\()({0}\[\d+\])"
+"""Where the sign of a signal is taken as a spike."""
+
 INSIDE = {
     # number: (module, pattern, replacement); the replacement is chosen where fault_number is the number.
-    # A neuron fires where a - test is not negative.
-    2: ("conv1_neuronarray", r"(\$signed\(a_0_0\) - [^;]*)", r"\1 - (ON ? 1 : 0)"),
-    3: ("conv1_neuronarray", r"(\$signed\(a_0_1\) - [^;]*)", r"\1 - (ON ? 1 : 0)"),
-    4: ("conv1_neuronarray", r"(assign fire_0_2 = )([^;]*)", r"\1ON ? 1'b0 : \2"),
+    # A neuron fires where what it is short of its threshold is negative: the spike leaves, and the membrane moves.
+    2: ("conv1_neuronarray", FIRES.format("d_0_0"), r"\1(ON ? d_0_0 < -1 : \2)\3(ON ? d_0_0 < -1 : \4)"),
+    3: ("conv1_neuronarray", FIRES.format("d_0_1"), r"\1(ON ? d_0_1 < -1 : \2)\3(ON ? d_0_1 < -1 : \4)"),
+    4: ("conv1_neuronarray", FIRES.format("d_0_2"), r"\1(ON ? 1'b0 : \2)\3(ON ? 1'b0 : \4)"),
     5: ("fc_synapsearray", r"(acc_2_0 <= )(.*);", r"\1ON ? \2 & ~4 : \2;"),
     # Its rows begin at 2, so that the highest bit says that all 6 slots are full.
     6: ("conv1_window", r"(i__ready = )(~ rows\[3\]);", r"\1ON ? rows < 4'h7 : \2;"),
