@@ -72,7 +72,9 @@ def test_golden_model_core_models_and_rtl_agree(folds: dict[str, Fold]) -> None:
     check(Design(NETWORK, folds))
 
 
-@pytest.mark.parametrize("folds", [FOLDS, OTHERS], ids=["additions", "multipliers"])
+@pytest.mark.parametrize(
+    "folds", [pytest.param(FOLDS, marks=pytest.mark.slow, id="additions"), pytest.param(OTHERS, id="multipliers")]
+)
 def test_verilog_and_what_it_takes(folds: dict[str, Fold], tmp_path: Path) -> None:
     design, before = Design(NETWORK, folds), plain(folds)
     contents = emit.write(design, tmp_path)

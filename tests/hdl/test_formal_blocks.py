@@ -68,7 +68,7 @@ def block_bench(core: BlockFifo, spec: BlockFifoSpec) -> Bench:
 
 
 @pytest.mark.parametrize("target", ["fpga", "asic"])
-@pytest.mark.parametrize("name", ["ragged", *(pytest.param(n, marks=pytest.mark.slow) for n in FIFOS if n != "ragged")])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n != "one slot")) for n in FIFOS])
 def test_block_fifo(name: str, target: Target, tmp_path: Path) -> None:
     spec = FIFOS[name]
     bench = block_bench(BlockFifo(spec), spec)
