@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..ir.bases.pooling import Pooling
 from ..ir.ops import MaxPool, SumPool
-from ..ir.ops.pool import Pooling
 from ..ir.signal import Signal
 from ..ir.windows import each_side, each_way
 from .registry import Inputs, each_step, kernel, step_kernel

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 import spikeloom
 from spikeloom.quant import golden
 from spikeloom.quant.frontends.layers import UnsupportedLayer
-from spikeloom.quant.frontends.layers.heads import named
 from spikeloom.quant.frontends.torch_fx.graph import read, trace
+from spikeloom.quant.frontends.torch_fx.results import named
 from spikeloom.quant.ir import netfile
 from spikeloom.quant.methods.registry import ConversionError
 

@@ -18,9 +18,9 @@ from random_networks import networks
 from spikeloom.quant import execute, golden, reference
 from spikeloom.quant.analysis import activity
 from spikeloom.quant.ir import netfile
+from spikeloom.quant.ir.bases.synapse import product
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import MaxPool, NetworkError, Readout, SumPool
-from spikeloom.quant.ir.ops.synapse import product
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,10 +13,9 @@ import pkgutil
 
 from .activation import Activation
 from .base import IMAGE, Currents, Layer, Passing, Shape, UnsupportedLayer, refuse
-from .concat import Concat, Select
+from .concat import Concat, Heads, Select
 from .curve import Curve
 from .flat import Flat
-from .heads import Heads
 from .norm import Norm
 from .pad import Pad
 from .pool import Pool

@@ -1,4 +1,5 @@
-"""Concatenation along channels, and choices of channels: they move numbers, and become no layer of their own."""
+"""Concatenation along channels, choices of channels, and the maps that a network gives side by side: they move numbers,
+and become no layer of their own."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from .base import Layer, Shape
 if TYPE_CHECKING:
     from ..torch_fx.call import Call
 
-__all__ = ["Concat", "Select", "selected"]
+__all__ = ["Concat", "Heads", "Select", "selected"]
 
 
 class Concat(Layer):
@@ -33,6 +34,25 @@ class Concat(Layer):
                     f"{size[0]}x{size[1]} ({self.source_name(k)}) together"
                 )
         return sum(c for c, _, _ in before), *before[0][1:]
+
+
+@dataclass(frozen=True)
+class Heads(Layer):
+    """The last layer of a model that gives maps: ``outputs``, what its user calls them, one for each of its sources. It
+    computes nothing; as one number after the other its results are compared."""
+
+    outputs: tuple[str, ...] = ()
+
+    def value(self, x: Sequence[Tensor]) -> Tensor:
+        return torch.cat([part.flatten(1) for part in x], 1)
+
+    def shape(self, before: Sequence[Shape]) -> Shape:
+        return sum(c * h * w for c, h, w in before), 1, 1
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The name of the output by the layer that gives it."""
+        return dict(zip(self.sources, self.outputs, strict=True))
 
 
 @dataclass(frozen=True)

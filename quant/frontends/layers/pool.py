@@ -29,7 +29,7 @@ MAX_POOLS = (F.max_pool2d, torch.max_pool2d)
 @dataclass(frozen=True)
 class Pool(Passing):
     """Pooling over windows of ``kernel``, moved by ``stride`` over a map with ``padding``, settings as a node has them
-    (``ir.ops.pool``); ``kind`` is "average" or "max".
+    (``ir.bases.pooling``); ``kind`` is "average" or "max".
 
     ``divisor`` is what the sum of a window, zeros of the padding included, is divided by where that is not its area,
     else 0. Of integers an average is the sum: the division is a matter of what they are worth. With a kernel of 0

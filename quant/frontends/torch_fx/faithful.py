@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from ..layers import IMAGE, Activation, Layer, UnsupportedLayer, Weights
-from ..layers.heads import joined
 from .compare import SEED, compare, largest, scales
+from .results import joined
 from .tracing import evaluating, type_name
 
 __all__ = ["as_map", "check_forward", "check_fused", "check_repeated", "check_rewritten", "check_same", "images"]

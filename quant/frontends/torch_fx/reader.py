@@ -12,11 +12,11 @@ from torch import Tensor, fx, nn
 from torch.fx.node import map_arg
 
 from ..layers import IMAGE, Flat, Heads, Layer, UnsupportedLayer, Weights, refuse
-from ..layers.heads import named
 from . import unchanged  # noqa: F401  registers its readers
 from .arguments import in_place
 from .call import Call
 from .registry import READERS
+from .results import named
 from .sizes import Sizes
 from .tracing import Constant, call_name, type_name
 

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import sys
 
+from ..bases.output import Output
+from ..bases.pooling import Pooling
+from ..bases.synapse import Synapse
 from ..bounds import NetworkError
 from ..found import classes
 from ..node import Node
@@ -23,12 +26,9 @@ from .integrate_and_fire import IF
 from .linear import Linear
 from .map_readout import MapReadout
 from .max_pool import MaxPool
-from .output import Output
-from .pool import Pooling
 from .readout import Readout
 from .requant import Requant
 from .sum_pool import SumPool
-from .synapse import Synapse
 
 __all__ = [
     "IF",

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ..bases.synapse import Synapse, product
 from ..node import IMPLICIT
 from ..signal import Signal
 from ..windows import Pair, Sides, Windows, each_side, each_way
-from .synapse import Synapse, product
 
 __all__ = ["Conv2d"]
 

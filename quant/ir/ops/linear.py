@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..bases.synapse import Synapse, product
 from ..signal import Signal
-from .synapse import Synapse, product
 
 __all__ = ["Linear"]
 

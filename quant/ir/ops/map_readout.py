@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..bases.output import Output
 from ..node import by_channel
 from ..signal import Signal
-from .output import Output
 
 __all__ = ["MapReadout"]
 

@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..bases.pooling import Pooling
 from ..reach.branches import Branches
 from ..reach.node import NodeReach, Place
 from ..reach.window import taps, winners
 from ..signal import Signal
 from ..span import Span
-from .pool import Pooling
 
 __all__ = ["MaxPool"]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..bases.output import Output
 from ..node import multiplied
 from ..reach.branches import Branches
 from ..reach.node import NodeReach, Place
 from ..signal import Signal
-from .output import Output
 
 __all__ = ["Readout"]
 

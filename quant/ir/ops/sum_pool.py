@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..bases.pooling import Pooling
 from ..reach.node import NodeReach, Place
 from ..signal import Signal
 from ..span import Span
-from .pool import Pooling
 
 __all__ = ["SumPool"]
 

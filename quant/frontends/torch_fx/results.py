@@ -1,36 +1,14 @@
-"""Several results of a model, or one that is a map: what a network gives as maps."""
+"""What a model returns, taken apart: tensors, or tuples, lists and dicts of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .base import Layer, Shape
-
-__all__ = ["Heads", "joined", "named"]
-
-
-@dataclass(frozen=True)
-class Heads(Layer):
-    """The last layer of a model that gives maps: ``outputs``, what its user calls them, one for each of its sources. It
-    computes nothing; as one number after the other its results are compared."""
-
-    outputs: tuple[str, ...] = ()
-
-    def value(self, x: Sequence[Tensor]) -> Tensor:
-        return torch.cat([part.flatten(1) for part in x], 1)
-
-    def shape(self, before: Sequence[Shape]) -> Shape:
-        return sum(c * h * w for c, h, w in before), 1, 1
-
-    @property
-    def names(self) -> dict[str, str]:
-        """The name of the output by the layer that gives it."""
-        return dict(zip(self.sources, self.outputs, strict=True))
+__all__ = ["joined", "named"]
 
 
 def named(result: Any, path: str = "") -> Iterator[tuple[str, Any]]:
