@@ -32,8 +32,8 @@ class Work:
     area x cycles; ``simulators`` whose speed is measured beside Verilator's, with the number of frames; ``device``, the
     ECP5 that its design with the least area x cycles is placed on, none where its clock is not measured;
     ``megahertz``, the clock that is asked for, and ``seeds``, the placements of which the fastest counts; ``xc7``,
-    whether it is counted on 7 series too; ``folds``, a fold file, and ``design``, the name of the one design that has
-    them.
+    whether it is counted on 7 series too; ``floorplan``, whether block RAMs and multipliers have sites first;
+    ``folds``, a fold file, and ``design``, the name of the one design that has them.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Work:
     megahertz: float = 100.0
     seeds: int = 8
     xc7: bool = True
+    floorplan: bool = False
     folds: Path | None = None
     design: str = ""
 
@@ -83,7 +84,7 @@ def _mnist_fast() -> Work:
 
 
 def _resnet20(name: str, folds: str, design: str, network: str = "t4w4") -> Work:
-    more = {"device": "85k", "folds": EXAMPLES / folds, "design": design, "seeds": 3}
+    more = {"device": "85k", "folds": EXAMPLES / folds, "design": design, "seeds": 3, "floorplan": True}
     return _model(name, f"cifar-resnet20-{network}.safetensors", "cifar10", 20, targets=(None,), **more)
 
 

