@@ -31,8 +31,8 @@ from .works import WORKS, Work
 
 __all__ = ["measure", "measure_da4ml"]
 
-ARRAY = ("85k", 160.0, 8, False)
-"""Device, clock that is asked for and seeds of the array."""
+ARRAY = ("85k", 160.0, 8, {"floorplan": True})
+"""Device, clock that is asked for, seeds and options of :func:`place` of the array."""
 
 DA4ML = ("A", "B")
 """The works that da4ml is measured on."""
@@ -68,7 +68,7 @@ def generate(work: Work, target: int | None, folder: Path) -> tuple[Design, Subj
             "generate_seconds": (round(seconds, 2), "s"),
             "bottleneck_percent": (round(100 * busiest, 2), "% of cycles"),
         },
-        placed=(work.device, work.megahertz, work.seeds, work.floorplan) if work.device else None,
+        placed=(work.device, work.megahertz, work.seeds, work.placing) if work.device else None,
         xc7=work.xc7,
         multipliers=total(area(element.spec) for element in design.elements).mult,
         operations=sum(operations(n) // (n.steps if n.source.timed else 1) for n in design.layers),

@@ -165,7 +165,7 @@ def main(argv: list[str] | None = None) -> None:
             assert subject.placed is not None
             contents, on = subject.contents, subject.placed
         figures = place(folder, contents, on[0], target=on[1], seed=options.seed, seeds=options.seeds,
-                        jobs=options.jobs, floorplan=on[3], sdf=sdf)  # fmt: skip
+                        jobs=options.jobs, sdf=sdf, **on[3])  # fmt: skip
         groups = worst(Delays(sdf.read_text()))
     print(f"{options.work} on LFE5U-{on[0]}, {on[1]} MHz asked for, seed {figures['seed']}: "
           f"{figures['mhz']} MHz;",

@@ -53,7 +53,7 @@ class BenchmarkError(RuntimeError):
 class Subject:
     """A design under measurement: its ``name`` in the tables, its ``folder``, its ``figures`` so far; ``tool``, whose
     design it is; ``missing``, why a figure could not be measured, by metric; ``placed``, the ECP5 that the best design
-    of its work is placed on, the clock that is asked for, the number of seeds, whether with a floorplan; ``xc7``,
+    of its work is placed on, the clock that is asked for, the number of seeds and options of :func:`place`; ``xc7``,
     whether that is counted on 7 series; ``multipliers`` that its folds have; ``operations``, multiply-accumulates of a
     frame."""
 
@@ -64,7 +64,7 @@ class Subject:
     figures: Figures
     tool: str = OURS
     missing: dict[str, str] = field(default_factory=dict)
-    placed: tuple[str, float, int, bool] | None = None
+    placed: tuple[str, float, int, dict[str, Any]] | None = None
     xc7: bool = True
     multipliers: int = 0
     operations: int = 0
@@ -102,11 +102,11 @@ def add_clock(subject: Subject) -> None:
     """Add the clock on its ECP5, speed grade 6, to the figures of ``subject``: that of the fastest of its seeds, two of
     which are placed at once, and how far they lie apart. Those in :data:`PLACEMENTS` are not made again."""
     assert subject.placed is not None
-    device, target, seeds, floorplan = subject.placed
+    device, target, seeds, options = subject.placed
     PLACEMENTS.mkdir(parents=True, exist_ok=True)
     record = PLACEMENTS / f"{subject.work}-{subject.name.replace(' ', '-')}.json"
-    found = place(subject.folder, subject.contents, device, target=target, seeds=seeds, jobs=2, floorplan=floorplan,
-                  record=record)  # fmt: skip
+    found = place(subject.folder, subject.contents, device, target=target, seeds=seeds, jobs=2, record=record,
+                  **options)  # fmt: skip
     subject.add({name: found["spread"][name] for name in ("min_mhz", "median_mhz", "seeds")})
     subject.add({"mhz": found["mhz"], "comb": found["comb"]})
     subject.figures["device_kluts"] = (float(device.removesuffix("k")), "1,000 LUT4 of the ECP5 it was placed on")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ __all__ = ["WORKS", "Work"]
 
 FOLDER = Path(__file__).resolve().parent
 STANDING = FOLDER / "digits-w4a4.npz"
+FULL = {"floorplan": True, "placer": "static", "router": "router2"}
+"""How a device that is nearly full is placed."""
+
 MODELS = FOLDER.parent / "models"
 EXAMPLES = FOLDER.parent / "examples"
 
@@ -32,8 +35,8 @@ class Work:
     area x cycles; ``simulators`` whose speed is measured beside Verilator's, with the number of frames; ``device``, the
     ECP5 that its design with the least area x cycles is placed on, none where its clock is not measured;
     ``megahertz``, the clock that is asked for, and ``seeds``, the placements of which the fastest counts; ``xc7``,
-    whether it is counted on 7 series too; ``floorplan``, whether block RAMs and multipliers have sites first;
-    ``folds``, a fold file, and ``design``, the name of the one design that has them.
+    whether it is counted on 7 series too; ``placing``, options of :func:`place`; ``folds``, a fold file, and
+    ``design``, the name of the one design that has them.
     """
 
     name: str
@@ -47,7 +50,7 @@ class Work:
     megahertz: float = 100.0
     seeds: int = 8
     xc7: bool = True
-    floorplan: bool = False
+    placing: dict[str, Any] = field(default_factory=dict)
     folds: Path | None = None
     design: str = ""
 
@@ -84,7 +87,7 @@ def _mnist_fast() -> Work:
 
 
 def _resnet20(name: str, folds: str, design: str, network: str = "t4w4") -> Work:
-    more = {"device": "85k", "folds": EXAMPLES / folds, "design": design, "seeds": 3, "floorplan": True}
+    more = {"device": "85k", "folds": EXAMPLES / folds, "design": design, "seeds": 3, "placing": FULL}
     return _model(name, f"cifar-resnet20-{network}.safetensors", "cifar10", 20, targets=(None,), **more)
 
 

