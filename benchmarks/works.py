@@ -19,8 +19,9 @@ __all__ = ["WORKS", "Work"]
 
 FOLDER = Path(__file__).resolve().parent
 STANDING = FOLDER / "digits-w4a4.npz"
-FULL = {"floorplan": True, "placer": "static", "router": "router2"}
-"""How a device that is nearly full is placed."""
+AROUND = {"floorplan": True}
+FULL = {**AROUND, "placer": "static", "router": "router2"}
+"""How a design is placed, and one that nearly fills its device (``docs/placement.md``)."""
 
 MODELS = FOLDER.parent / "models"
 EXAMPLES = FOLDER.parent / "examples"
@@ -82,25 +83,29 @@ def _mnist() -> Work:
 
 
 def _mnist_fast() -> Work:
-    more = {"device": "25k", "folds": EXAMPLES / "mnist_fast_fold.toml", "design": "1764 cycles"}
+    more = {"device": "25k", "folds": EXAMPLES / "mnist_fast_fold.toml", "design": "1764 cycles", "placing": AROUND}
     return _model("mnist-fast", "mnist-integernet-w4a4.safetensors", "mnist", 20, targets=(None,), **more)
 
 
-def _resnet20(name: str, folds: str, design: str, network: str = "t4w4") -> Work:
-    more = {"device": "85k", "folds": EXAMPLES / folds, "design": design, "seeds": 3, "placing": FULL}
+def _resnet20(name: str, folds: str, design: str, network: str = "t4w4", **more: Any) -> Work:
+    more = {"device": "85k", "folds": EXAMPLES / folds, "design": design, "seeds": 3, "placing": AROUND, **more}
     return _model(name, f"cifar-resnet20-{network}.safetensors", "cifar10", 20, targets=(None,), **more)
 
 
 WORKS: dict[str, Callable[[], Work]] = {
     # The least area x cycles is one frame a cycle here, 100,000 LUT4 and too long a synthesis for a benchmark.
-    "A": lambda: _standing("A", "mlp", (16, 32, 64, 128, 256, 512), "85k"),
+    "A": lambda: _standing("A", "mlp", (8, 16, 32, 64, 128, 256, 512), "85k"),
     "B": lambda: _standing("B", "cnn", (None, 150, 300, 600)),
     "digits": _digits,
     "mnist": _mnist,
     "mnist-fast": _mnist_fast,
     "resnet20": lambda: _resnet20("resnet20", "cifar_resnet20_fold.toml", "36864 cycles"),
-    "resnet20-fast": lambda: _resnet20("resnet20-fast", "cifar_resnet20_fast_fold.toml", "18432 cycles", "t4w4-tuned"),
-    "resnet20-t3": lambda: _resnet20("resnet20-t3", "cifar_resnet20_t3_fold.toml", "T = 3, 10496 cycles", "t3w4-tuned"),
+    "resnet20-fast": lambda: _resnet20(
+        "resnet20-fast", "cifar_resnet20_fast_fold.toml", "18432 cycles", "t4w4-tuned", megahertz=110.0, placing=FULL
+    ),
+    "resnet20-t3": lambda: _resnet20(
+        "resnet20-t3", "cifar_resnet20_t3_fold.toml", "T = 3, 10496 cycles", "t3w4-tuned", megahertz=110.0, placing=FULL
+    ),
     "resnet20-skip": lambda: _resnet20("resnet20-skip", "cifar_resnet20_skip_fold.toml", "event skipping"),
 }
 """The works by name; each is read when it is called for."""
