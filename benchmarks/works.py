@@ -104,7 +104,7 @@ WORKS: dict[str, Callable[[], Work]] = {
         "resnet20-fast", "cifar_resnet20_fast_fold.toml", "18432 cycles", "t4w4-tuned", megahertz=110.0, placing=FULL
     ),
     "resnet20-t3": lambda: _resnet20(
-        "resnet20-t3", "cifar_resnet20_t3_fold.toml", "T = 3, 10496 cycles", "t3w4-tuned", megahertz=110.0, placing=FULL
+        "resnet20-t3", "cifar_resnet20_t3_fold.toml", "T = 3, 13824 cycles", "t3w4-tuned", megahertz=110.0, placing=FULL
     ),
     "resnet20-skip": lambda: _resnet20("resnet20-skip", "cifar_resnet20_skip_fold.toml", "event skipping"),
 }
