@@ -3,7 +3,7 @@ cost, on images that the model is asked about too."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -17,18 +17,16 @@ from .files.texts import near
 from .frontends.float_graph import FloatGraph
 from .frontends.floats import single
 from .frontends.layers import Activation, Layer
-from .frontends.protocol import FrontEnd, FrontEndError, Pixels
+from .frontends.protocol import FrontEnd
 from .images import Images, images, random_images
-from .ir.network import Network, NetworkError
+from .ir.network import Network
 from .lost import Account, LayerLoss
 from .methods.registry import CONVERSIONS, Conversion, ConversionError, Job, check_maps, conversion_of
+from .reading import Step, Wanted, read
 from .seen import Seen
 from .tried import check_range, tried
 
-__all__ = ["Account", "ConversionError", "LayerLoss", "Result", "Step", "convert"]
-
-Step = Callable[[str, float, int], None]
-"""Called as step(what is done, units done, units in all)."""
+__all__ = ["Account", "ConversionError", "LayerLoss", "Result", "Step", "Wanted", "convert"]
 
 RANDOM = 64
 """Images in place of those that nobody gave."""
@@ -40,29 +38,6 @@ class Result:
 
     network: Network
     account: Account = field(default_factory=Account)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What :func:`convert` is asked for, see :func:`spikeloom.api.convert`; ``options`` are the method's, those that
-    are given."""
-
-    options: Mapping[str, Any]
-    shape: tuple[int, int, int] | None
-    method: str | None
-    calibrate: Any
-    test: Any
-    count: int
-    test_count: int | None
-    seen: Seen
-    bits: int | None
-    high: int | None
-    prepared: Prepared
-    meta: Mapping[str, str] | None
-    approximate: bool
-    source: str
-    notice: Callable[[str], None]
-    step: Step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +60,10 @@ class _Case:
 def convert(front_end: FrontEnd, model: Any, wanted: Wanted) -> Result:
     """Convert ``model``, which ``front_end`` takes. Raises ConversionError, DataError, UnsupportedLayer, NetworkError
     or FrontEndError, naming the option, the file or the layer."""
-    graph, known = _read(front_end, model, wanted, _known(wanted))
+    graph, known = read(front_end, model, wanted, _known(wanted))
     if isinstance(graph, Network):
-        facts = {"model": wanted.source, "method": f"none: {front_end.name} reads integers as they are"}
+        what = "neurons" if getattr(front_end, "reads_neurons", False) else "integers"
+        facts = {"model": wanted.source, "method": f"none: {front_end.name} reads {what} as they are"}
         facts |= {key: text for key, text in graph.meta.items() if key != "origin"}
         return Result(graph, Account(facts=facts))
     notes = list[str]()
@@ -200,46 +176,6 @@ def _images(wanted: Wanted, source: Any, split: str, count: int | None) -> Image
     if wanted.high and found.pixels.max() > wanted.high:
         raise ConversionError(f"{found.name}: pixels reach {found.pixels.max()}, but input_high is {wanted.high}")
     return found if wanted.shape is None else found.shaped(wanted.shape)
-
-
-def _read(
-    front_end: FrontEnd, model: Any, wanted: Wanted, found: Images | None
-) -> tuple[FloatGraph | Network, Images | None]:
-    """What the front end reads; grey images as three equal channels where the model takes colours."""
-    shape = wanted.shape or (found.shape if found else None)
-    seen, more = wanted.seen, dict[str, Any]()
-    if reads_pixels := getattr(front_end, "reads_pixels", False):
-        high = wanted.high or (found.high if found else (1 << (wanted.bits or 8)) - 1)
-        more["pixels"] = Pixels(high, *seen.pixels, seen.mean, seen.std)
-    if approximates := wanted.approximate and getattr(front_end, "approximates", False):
-        more["approximate"] = True
-    try:
-        graph = front_end.read(model, shape, **more)
-    except NetworkError:
-        if found is None or not found.files or wanted.shape is not None or found.shape[0] != 1:
-            raise
-        colours = (3, *found.shape[1:])
-        try:
-            graph = front_end.read(model, colours, **more)
-        except NetworkError:
-            graph = None
-        if graph is None:
-            raise
-        found = replace(found, name=f"{found.name}, grey as colours", pixels=found.pixels.repeat(3, 1))
-    if wanted.approximate and not (approximates and isinstance(graph, Network)):
-        raise FrontEndError(f"{front_end.name}: reads no integers here; leave out approximate (--approximate)")
-    if isinstance(graph, Network):
-        given = {"method": wanted.method, **wanted.options, "calibrate": wanted.calibrate, "test": wanted.test}
-        given |= {"meta": wanted.meta}
-        if not reads_pixels:
-            given |= {"mean": seen.mean or None, "std": seen.std or None, "input_high": wanted.high}
-            given |= {"pixel_range": None if seen.plain else seen.pixels, "input_bits": wanted.bits}
-        if unused := [key for key, value in given.items() if value is not None]:
-            raise FrontEndError(f"{front_end.name}: reads integers as they are; leave out {', '.join(unused)}")
-        return graph, found
-    if found is not None and graph.shape is not None:
-        found = found.shaped(graph.shape)
-    return graph, found
 
 
 def _method(wanted: Wanted, graph: FloatGraph) -> tuple[str, Conversion]:

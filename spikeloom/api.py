@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from .quant.training.train import Trained
     from .sim.verify import Outcome
 
-__all__ = ["Frames", "convert", "evaluate", "frames", "generate", "load", "outputs", "report", "save", "train",
-           "verify"]
+__all__ = ["Frames", "convert", "evaluate", "export", "frames", "generate", "load", "outputs", "report", "save",
+           "train", "verify"]
 
 
 MOST_WEIGHTS = 1 << 28
@@ -45,6 +45,14 @@ def load(path: str | Path) -> Network:
 def save(network: Network, path: str | Path) -> None:
     """Write a network file."""
     netfile.save(network, path)
+
+
+def export(network: Network, path: str | Path, *, force: bool = False) -> None:
+    """Write a spiking ``network`` as a file of NIR for other tools (``docs/nir.md``); ``force``: initial membranes
+    other than 0, too. Raises ExportError, naming the node, for what NIR has no place for."""
+    from .quant.exporting.nir import save as save_nir
+
+    save_nir(network, path, force=force)
 
 
 def train(recipe: Recipe, *, held_out: int | None = None, **options: Any) -> Trained:

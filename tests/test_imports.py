@@ -38,7 +38,10 @@ BELOW_FRONT_ENDS = ("quant.frontends", "quant.ir", "quant.files")
 """What front ends may import of this project: they know nothing of what becomes of a float graph. Those of files read
 them with bounds."""
 
-FOREIGN = {"hdl": {"amaranth", "numpy"}, "quant": {"numpy", "torch", "safetensors", "sklearn", "rich", "PIL", "onnx"}}
+FOREIGN = {
+    "hdl": {"amaranth", "numpy"},
+    "quant": {"numpy", "torch", "safetensors", "sklearn", "rich", "PIL", "onnx", "nir", "h5py"},
+}
 """Packages outside the standard library, where they are restricted."""
 
 MODULES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))

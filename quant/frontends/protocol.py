@@ -7,13 +7,14 @@ group :data:`GROUP`, of this package (``pyproject.toml``) or of any other: ``doc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any, NamedTuple, Protocol
 
 from ..ir.network import Network
 from .float_graph import FloatGraph
 
-__all__ = ["GROUP", "FrontEnd", "FrontEndError", "Pixels", "find"]
+__all__ = ["GROUP", "FrontEnd", "FrontEndError", "Neurons", "Pixels", "find"]
 
 GROUP = "spikeloom.frontends"
 """The group of entry points, each of which refers to the class of a front end."""
@@ -34,6 +35,19 @@ class Pixels(NamedTuple):
     std: tuple[float, ...] = ()
 
 
+class Neurons(NamedTuple):
+    """What is asked for of a source that has spiking neurons: the ``method`` that converts it as rates, in 0..1, or
+    none for its neurons as they are; then ``steps``, T, None for what the source says, and the bits of weights that are
+    no integers, of the first and the last layer too. ``notice`` is called with a warning."""
+
+    method: str
+    notice: Callable[[str], None]
+    steps: int | None = None
+    weight_bits: int = 8
+    first_bits: int | None = None
+    last_bits: int | None = None
+
+
 class FrontEnd(Protocol):
     """A class of these names, which is called without arguments.
 
@@ -41,7 +55,8 @@ class FrontEnd(Protocol):
     One that has ``reads_pixels = True`` is given a third argument to :meth:`read`, ``pixels`` (:class:`Pixels`), for
     networks of integers in which they are used up. One that has ``approximates = True`` is given ``approximate=True``
     where its user asks for it: integers that no network gives exactly are then taken as near as can be, and the
-    ``meta`` of the network says in ``approximate`` how far off they are.
+    ``meta`` of the network says in ``approximate`` how far off they are. One that has ``reads_neurons = True`` is
+    given ``neurons`` (:class:`Neurons`), and gives a network where that has no method, else a float graph of rates.
     """
 
     @property

@@ -18,7 +18,8 @@ __all__ = ["convert"]
 
 def convert(source: Annotated[str, typer.Argument(help="file.py:NAME or package.module:NAME, a torch.nn.Module, a "
                                                        "class or a function that gives one: the file is executed; or a "
-                                                       "file NET.onnx, or one for another front end.")],
+                                                       "file NET.onnx or NET.nir, or one for another front "
+                                                       "end.")],
             output: Annotated[Path, typer.Option("--output", "-o", help="Network file to write (.safetensors).")],
             weights: Annotated[Path | None, typer.Option(help="State dict (.pt, .pth, .safetensors) to load into it; "
                                                               "nothing in it is executed.")] = None,
@@ -32,7 +33,7 @@ def convert(source: Annotated[str, typer.Argument(help="file.py:NAME or package.
                                                           "images of --calibrate.")] = None,
             n: Annotated[int, typer.Option("-n", min=1, help="So many of them at most.")] = 1000,
             method: Annotated[str | None, typer.Option(help="ptq, spiking or qcfs; else the one that fits the "
-                                                            "activations.")] = None,
+                                                            "activations, or, of NIR, none.")] = None,
             bits: Annotated[int | None, typer.Option(help="Bits of values between the layers.")] = None,
             weight_bits: Annotated[int | None, typer.Option(help="Bits of weights, 2 to 8.")] = None,
             first_bits: Annotated[int | None, typer.Option(help="Those of the first layer.")] = None,
@@ -59,11 +60,12 @@ def convert(source: Annotated[str, typer.Argument(help="file.py:NAME or package.
                                                                             "and say how far off they are.")] = False,
             threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch.")] = 1,
             json: JsonOption = False) -> None:
-    """Convert a trained model, of PyTorch or ONNX, to a network of integers, without training.
+    """Convert a trained model, of PyTorch, ONNX or NIR, to a network of integers, without training.
 
     A SOURCE of Python is executed, as "python FILE" would: convert only what you trust. Spikeloom downloads nothing.
     """
-    need("torch", *(["onnx"] if source.lower().endswith(".onnx") else []))
+    ending = source.lower().rpartition(".")[2]
+    need("torch", *{"onnx": ["onnx"], "nir": ["h5py"]}.get(ending, []))
     writable(output, folder=False)
     import torch
 

@@ -1,4 +1,4 @@
-"""Commands that work on networks: train and eval."""
+"""Commands that work on networks: train, eval and export."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..console import bars, figures_of, need, note_model, percent, print_json, p
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["JsonOption", "eval_", "train"]
+__all__ = ["JsonOption", "eval_", "export", "train"]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, to stdout.")]
 
@@ -66,6 +66,21 @@ def train(recipe: Annotated[Path, typer.Argument(help="TOML file: data, model, m
                       for name, share in report.accuracy.items()]),
                f"{output}: {followed.kind}, T = {network.steps}, hash {network.hash[:16]}, "
                f"{sum(report.seconds.values()):.1f} s of training")
+
+
+def export(network: Annotated[Path, typer.Argument(help="Network file, spiking, of rule causal.")],
+           output: Annotated[Path, typer.Option("--output", "-o", help="File to write (.nir).")],
+           force: Annotated[bool, typer.Option("--force", help="Write initial membranes too, which other tools do not "
+                                                               "read: they begin at 0.")] = False) -> None:
+    """Write a network for other tools, as a graph of NIR in integers (docs/nir.md)."""
+    from .. import api
+
+    need("nir")
+    if output.suffix.lower() != ".nir":
+        raise typer.BadParameter(f"must be a file .nir, not {output.name!r}", param_hint="--output")
+    writable(output, folder=False)
+    api.export(api.load(network), output, force=force)
+    print_text(f"wrote {output}")
 
 
 def _write(path: Path, outputs: dict[str, np.ndarray]) -> None:

@@ -1,0 +1,1 @@
+"""Integer networks in the formats of other tools."""
