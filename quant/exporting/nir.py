@@ -65,7 +65,9 @@ class _Graph:
             self._add(node)
         names = list(self.nodes)
         metadata = {"time_steps": self.network.steps}
-        return nir.NIRGraph(self.nodes, list(zip(names[:-1], names[1:], strict=True)), metadata=metadata)
+        edges = list(zip(names[:-1], names[1:], strict=True))
+        # What the package would check it computes with the height of a kernel for its width too.
+        return nir.NIRGraph(self.nodes, edges, metadata=metadata, type_check=False)
 
     def _add(self, node: Node) -> None:
         import nir
@@ -139,9 +141,8 @@ class _Graph:
         threshold = np.ones(shape) * node.threshold.reshape(-1, *(1,) * (len(shape) - 1))
         kind = nir.IF(r=_floats(np.ones(shape)), v_threshold=_floats(threshold), v_reset=_floats(np.zeros(shape)))
         more: dict[str, Any] = {"reset": "subtract", "test": ">" if node.strict else ">="}
-        if node.v0.any():
-            v0 = node.v0 if node.v0.ndim == 3 else node.v0.reshape(-1, 1, 1)
-            more["v0"] = _floats(np.broadcast_to(v0, self.network.signals[node.name].shape).reshape(shape))
+        if node.v0.any() or node.v0.ndim == 3:  # one a neuron, or one a channel, in a form that meets (C, H, W)
+            more["v0"] = _floats(node.v0 if self.vector or node.v0.ndim == 3 else node.v0.reshape(-1, 1, 1))
         self._put(node.name, kind, **more)
 
     def _flatten(self, name: str, source: str, **metadata: Any) -> None:

@@ -19,6 +19,9 @@ MOST_BYTES = 8 * MOST_PARAMETERS
 MOST_NODES = 10_000
 """The most nodes of a graph."""
 
+DENSEST = 1100
+"""Bytes that a byte of a file can stand for at most, which is what its compression can do."""
+
 Field = np.ndarray | str
 
 
@@ -84,6 +87,9 @@ class _Reader:
     def _field(self, key: str, item: Any) -> Field:
         if item.is_virtual or item.external:
             raise NirError(f"{key} lies in another file, supported: files that hold all of their arrays")
+        stored, needed = item.id.get_storage_size(), (item.size or 0) * item.dtype.itemsize
+        if needed > DENSEST * stored:
+            raise NirError(f"{key} holds {needed:,} bytes in {stored:,}, so the file is damaged; export it again")
         self.left -= item.size or 0
         if self.left < 0:
             raise NirError(f"holds more than {MOST_PARAMETERS:,} numbers; export a smaller network")

@@ -144,7 +144,8 @@ class _Building:
         text = f"{part.name}: {_decibels(rows, error)}"
         if fires is not None:
             real = fires.threshold / found.scale / self.unit
-            text += f", thresholds within {100 * (np.abs(np.rint(real).clip(1) - real) / real).max():.2g} %"
+            if (off := float((np.abs(np.rint(real).clip(1) - real) / real).max())) > 1e-6:
+                text += f", thresholds within {100 * off:.2g} %"
         self.said.append(text)
 
 

@@ -171,12 +171,10 @@ class Making:
         for what, values in (("r", by), ("v_threshold", threshold)):
             if values.min() <= 0:
                 node.refuse(f"with {what} {values.min():g}", "positive ones")
-        v0 = np.broadcast_to(node.finite("v0", node.metadata.get("v0", 0.0)), self._v0_shape(node))
-        by_neuron = v0.reshape(len(by), -1) / by[:, None]
-        same = bool((by_neuron == by_neuron[:, :1]).all())
         strict = node.said("test", (">", ">=")) != ">="
-        begin = by_neuron[:, 0] if same else by_neuron.reshape(self._maps())
-        self.parts.append(Fires(node.name, threshold / by, begin, strict))
+        begin = self._membranes(node)
+        by_channel = by.reshape(-1, *(1,) * (begin.ndim - 1))
+        self.parts.append(Fires(node.name, threshold / by, begin / by_channel, strict))
         self.gain, self.currents = np.ones(self.shape), False
 
     def _one_weight(self, node: NirNode) -> None:
@@ -196,11 +194,15 @@ class Making:
         values = np.broadcast_to(values if values.size != 1 else values.reshape(()), self.shape)
         return self._by_channel(node, values, key)
 
-    def _v0_shape(self, node: NirNode) -> tuple[int, ...]:
-        v0 = np.asarray(node.metadata.get("v0", 0.0))
-        if v0.shape not in ((), (1,), self.shape):
+    def _membranes(self, node: NirNode) -> np.ndarray:
+        """The initial membranes that the metadata say, one a channel, (C,), or one a neuron, (C, H, W)."""
+        c, *rest = self.shape
+        v0 = node.finite("v0", node.metadata.get("v0", 0.0))
+        if v0.size == 1 or v0.shape == (c, *(1,) * len(rest)):
+            return np.broadcast_to(v0.reshape(-1), (c,))
+        if v0.shape not in (self.shape, self._maps()):
             self._unfit(node, v0.shape)
-        return self.shape
+        return v0.reshape(self._maps())
 
     # What all of them ask
 

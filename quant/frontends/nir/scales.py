@@ -12,7 +12,7 @@ __all__ = ["Rounded", "rounded"]
 HALF = 2.0**-24
 """How far a single float may be from its number, as a share of it."""
 
-MOST = 1 << 16
+MOST = 1 << 20
 """Thresholds of weights that are rounded stay at or below it."""
 
 DEAD = 1 << 12
@@ -36,7 +36,7 @@ def rounded(weight: np.ndarray, constants: Sequence[np.ndarray], bits: int) -> R
     divided by the same scales: the first one is the threshold, or has no columns.
 
     Weights that are whole multiples of some scale get that one, or a part of it, of which the constants are multiples
-    too, where there is any; else each row's scale is as fine as its bits allow.
+    too, where there is any; else each row's scale is as fine as its bits allow, and a part of its threshold.
     """
     top, least = (1 << (bits - 1)) - 1, -(1 << (bits - 1)) if bits > 1 else -1
     together = np.concatenate([weight, *constants], 1)
@@ -59,8 +59,9 @@ def _of_row(values: np.ndarray, threshold: np.ndarray, fixed: np.ndarray, top: i
     elif (found := _multiples(values, largest, top)) is not None:
         base, parts = largest / found, top // found
     else:
-        need = float(threshold.max(initial=0.0)) / MOST
-        return max(_finest(values, largest, top), need), False
+        whole = float(threshold.max(initial=0.0))
+        scale = max(_finest(values, largest, top), whole / MOST)
+        return (whole / (whole // scale) if whole >= scale else scale), False
     for m in range(1, parts + 1):
         if _whole(fixed * m / base):
             return base / m, True
