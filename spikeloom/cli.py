@@ -32,8 +32,8 @@ def _options(version: Annotated[bool, typer.Option("--version", callback=_versio
     """Options before the command."""
 
 
-for command in (demo.demo, examples.examples, convert.convert, network.train, network.eval_, network.export, report.report,
-                design.generate, design.verify, design.synth, build.build,
+for command in (demo.demo, examples.examples, convert.convert, network.train, network.eval_, network.export,
+                report.report, design.generate, design.verify, design.synth, build.build,
                 board.run, explore.explore):
     app.command(name=command.__name__.rstrip("_"))(command)
 

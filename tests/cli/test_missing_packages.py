@@ -24,6 +24,8 @@ EXPLORE = ("explore", "NETWORK", "-o", "OUT")
         ("torch", "train", ("train", "RECIPE", "-o", "OUT/net.safetensors")),
         ("torch", "train", ("convert", "net.py:Net", "-o", "OUT/net.safetensors")),
         ("onnx", "onnx", ("convert", "net.onnx", "-o", "OUT/net.safetensors")),
+        ("h5py", "nir", ("convert", "net.nir", "-o", "OUT/net.safetensors")),
+        ("nir", "nir", ("export", "NETWORK", "-o", "OUT/net.nir")),
         ("sklearn", "train", ("train", "RECIPE", "-o", "OUT/net.safetensors")),
         ("matplotlib", "report", ("demo", "-o", "OUT")),
         ("jinja2", "report", ("report", "NETWORK", "-o", "OUT/page.html")),

@@ -121,8 +121,8 @@ def test_what_no_front_end_takes_is_refused(source: object, name: str) -> None:
     with pytest.raises(FrontEndError) as caught:
         api.convert(source, shape=SHAPE, **SETTINGS)
     assert str(caught.value) == (
-        f"{name}: is taken by no front end; installed: onnx (files *.onnx), torch_fx (modules of PyTorch); convert it "
-        f"to one of these, or install or write its front end (docs/adding/frontend.md)"
+        f"{name}: is taken by no front end; installed: nir (files *.nir), onnx (files *.onnx), torch_fx (modules of "
+        f"PyTorch); convert it to one of these, or install or write its front end (docs/adding/frontend.md)"
     )
 
 

@@ -122,8 +122,9 @@ def _graph(tree: Any, where: str, file: str) -> RawGraph:
     edges = tree.get("edges") if isinstance(tree, dict) else None
     if not isinstance(nodes, dict) or not isinstance(edges, np.ndarray) or edges.shape[1:] != (2,):
         raise NirError(f"{where}: has no graph of nodes and edges; write a nir.NIRGraph with nir.write")
-    if bad := [name for name, node in nodes.items() if not isinstance(node, dict) or not isinstance(node.get("type"), str)]:
-        raise NirError(f"{where}: {bad[0]} has no type; write it again with nir.write")
+    for name, node in nodes.items():
+        if not isinstance(node, dict) or not isinstance(node.get("type"), str):
+            raise NirError(f"{where}: {name} has no type; write it again with nir.write")
     pairs = [(_field(a, "edges"), _field(b, "edges")) for a, b in edges]
     if not all(isinstance(end, str) for pair in pairs for end in pair):
         raise NirError(f"{where}: its edges are no names of nodes; write it again with nir.write")

@@ -29,6 +29,9 @@ def network(chain: Chain, pixels: Pixels, neurons: Neurons) -> Network:
             f"{chain.file}: a file without a number of time steps is not supported; supported: one that is given "
             f"(--steps), 1..{MOST_STEPS}"
         )
+    for option, bits in (("weight", neurons.weight_bits), ("first", neurons.first_bits), ("last", neurons.last_bits)):
+        if bits is not None and not 2 <= bits <= 8:
+            raise NetworkError(f"{chain.file}: {option}_bits (--{option}-bits) must be in 2..8, not {bits}")
     high, unit = _image(chain, pixels)
     building = _Building(Input(name=chain.image, shape=chain.shape, high=high), steps, unit, neurons)
     weights = [part for part in chain.parts if isinstance(part, Weighted)]
@@ -121,10 +124,7 @@ class _Building:
     def _bits(self, part: Weighted, first: bool, last: bool) -> int:
         asked = self.neurons
         ends = asked.first_bits if first else asked.last_bits if last else None
-        bits = part.bits or ends or asked.weight_bits
-        if not 1 <= bits <= 8:
-            raise NetworkError(f"{part.name}: weights of {bits} bits are asked for; a network has 1 to 8")
-        return bits
+        return part.bits or ends or asked.weight_bits
 
     def _synapse(self, part: Weighted, found: Rounded, bits: int) -> None:
         weight = found.weight.reshape(part.weight.shape)
@@ -133,8 +133,8 @@ class _Building:
         fields = self.link(part.name) | {"weight": weight, "weight_bits": bits}
         if part.windows is None:
             return self.add(Linear(**fields))
-        dilation = alike(part.windows.dilation)
-        return self.add(Conv2d(**fields, **_moved(part.windows), groups=part.groups, dilation=dilation))
+        moved = _moved(part.windows) | {"dilation": alike(part.windows.dilation)}
+        return self.add(Conv2d(**fields, **moved, groups=part.groups))
 
     def _say(self, part: Weighted, rows: np.ndarray, found: Rounded, fires: Fires | None) -> None:
         """Note how far off a layer is that is not as it was."""

@@ -220,8 +220,11 @@ class Making:
     def _values(self, node: NirNode) -> None:
         if self.currents:
             last = self.parts[-1].name
-            node.refuse(f"behind {last}, which has no neurons behind it", "IF behind every layer with weights but the "
-                        "last; multiply weights that follow each other, or put pools and Flatten behind the IF")  # fmt: skip
+            node.refuse(
+                f"behind {last}, which has no neurons behind it",
+                "IF behind every layer with weights but the last; multiply weights that follow each other, or put "
+                "pools and Flatten behind the IF",
+            )
 
     def _size(self, node: NirNode, dimensions: int) -> tuple[int, int]:
         if len(self.shape) != dimensions + 1:
