@@ -13,12 +13,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .api import convert, evaluate, frames, generate, load, outputs, report, save, train, verify
+    from .api import convert, evaluate, export, frames, generate, load, outputs, report, save, train, verify
 
     __version__: str
 
-__all__ = ["__version__", "convert", "evaluate", "frames", "generate", "load", "outputs", "report",
-           "save", "train", "verify"]
+__all__ = ["__version__", "convert", "evaluate", "export", "frames", "generate", "load", "outputs",
+           "report", "save", "train", "verify"]
 
 
 def __getattr__(name: str) -> object:

@@ -108,7 +108,8 @@ class _Graph:
         if node.pad is not None:
             self._refuse(node, "pads with pixels that are not 0", "zeros; convert the model without a mean")
         size = self.network.signals[node.source].shape[1:]
-        fields: dict[str, Any] = {"stride": _pair(node.stride), "padding": self._padding(node), "dilation": _pair(node.dilation)}
+        fields: dict[str, Any] = {"stride": _pair(node.stride), "padding": self._padding(node)}
+        fields["dilation"] = _pair(node.dilation)
         bias = _floats(self._bias(node))
         kind = nir.Conv2d(input_shape=size, weight=_floats(node.weight), **fields, groups=node.groups, bias=bias)
         self._put(node.name, kind, weight_bits=node.weight_bits)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 
-from ...ir.windows import Windows, alike
 from ..float_graph import FloatGraph
 from ..layers import IMAGE, Activation, Flat, Layer, Pool, Weights, refuse
-from .parts import Chain, Fires, Sums, Weighted
+from .parts import Chain, Fires, Sums, Weighted, convolved, pooled
 from .parts import Flat as Flattened
 
 __all__ = ["float_graph"]
@@ -28,15 +25,11 @@ def float_graph(chain: Chain) -> FloatGraph:
             case Weighted():
                 by = after.threshold if isinstance(after, Fires) else np.ones(len(part.weight))
                 weight = part.weight / by.reshape(-1, *(1,) * (part.weight.ndim - 1))
-                moved: dict[str, Any] = {}
-                if part.windows is not None:
-                    moved = _moved(part.windows) | {"groups": part.groups, "dilation": alike(part.windows.dilation)}
-                layers.append(Weights(name, sources, _single(weight), _single(part.bias / by), **moved))
+                layers.append(Weights(name, sources, _single(weight), _single(part.bias / by), **convolved(part)))
             case Fires():
                 layers.append(Activation(name, sources, high=1.0))
             case Sums():
-                kernel: Any = alike(part.windows.kernel)
-                layers.append(Pool(name, sources, "average", kernel, **_moved(part.windows), divisor=1))
+                layers.append(Pool(name, sources, "average", **pooled(part.windows), divisor=1))
             case Flattened():
                 layers.append(Flat(name, sources))
         before = name
@@ -45,8 +38,3 @@ def float_graph(chain: Chain) -> FloatGraph:
 
 def _single(x: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(x.astype(np.float32))
-
-
-def _moved(windows: Windows) -> dict[str, Any]:
-    sides = [side for sides in windows.padding for side in sides]
-    return {"stride": alike(windows.stride), "padding": alike(sides)}

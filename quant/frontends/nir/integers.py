@@ -10,10 +10,9 @@ from ...ir.bounds import MOST_STEPS, NetworkError
 from ...ir.network import Network
 from ...ir.node import Node
 from ...ir.ops import IF, Conv2d, Flatten, Input, Linear, Readout, SumPool
-from ...ir.windows import Windows, alike
 from ..layers import UnsupportedLayer
 from ..protocol import Neurons, Pixels
-from .parts import Chain, Fires, Flat, Sums, Weighted
+from .parts import Chain, Fires, Flat, Sums, Weighted, convolved, pooled
 from .scales import Rounded, rounded
 
 __all__ = ["network"]
@@ -41,7 +40,7 @@ def network(chain: Chain, pixels: Pixels, neurons: Neurons) -> Network:
                 first, last = part is weights[0], part is weights[-1]
                 building.weighted(part, after if isinstance(after, Fires) else None, chain.answer, first, last)
             case Sums():
-                building.add(SumPool(**building.link(part.name), **_moved(part.windows), kernel=_kernel(part.windows)))
+                building.add(SumPool(**building.link(part.name), **pooled(part.windows)))
             case Flat(implied=False):
                 building.add(Flatten(**building.link(part.name)))
     return Network(tuple(building.nodes), steps, _meta(chain, high, unit, building.said))
@@ -131,10 +130,8 @@ class _Building:
         if part.bits is None:
             bits = max(2, int(weight.max(initial=0)).bit_length() + 1, int(-1 - weight.min(initial=0)).bit_length() + 1)
         fields = self.link(part.name) | {"weight": weight, "weight_bits": bits}
-        if part.windows is None:
-            return self.add(Linear(**fields))
-        moved = _moved(part.windows) | {"dilation": alike(part.windows.dilation)}
-        return self.add(Conv2d(**fields, **moved, groups=part.groups))
+        kind: Any = Linear if part.windows is None else Conv2d
+        self.add(kind(**fields, **convolved(part)))
 
     def _say(self, part: Weighted, rows: np.ndarray, found: Rounded, fires: Fires | None) -> None:
         """Note how far off a layer is that is not as it was."""
@@ -158,13 +155,3 @@ def _decibels(signal: np.ndarray, error: np.ndarray) -> str:
 
 def _integers(x: np.ndarray) -> np.ndarray:
     return np.rint(x).astype(np.int64) if (np.abs(x) < 2.0**62).all() else x
-
-
-def _kernel(windows: Windows) -> Any:
-    return alike(windows.kernel)
-
-
-def _moved(windows: Windows) -> dict[str, Any]:
-    """Stride and padding as nodes have them."""
-    sides = [side for sides in windows.padding for side in sides]
-    return {"stride": alike(windows.stride), "padding": alike(sides)}

@@ -7,12 +7,13 @@ the division of ``AvgPool2d``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ...ir.windows import Windows
+from ...ir.windows import Windows, alike
 
-__all__ = ["Chain", "Fires", "Flat", "Part", "Shape", "Sums", "Weighted"]
+__all__ = ["Chain", "Fires", "Flat", "Part", "Shape", "Sums", "Weighted", "convolved", "pooled"]
 
 Shape = tuple[int, int, int]
 
@@ -55,6 +56,23 @@ class Flat:
 
     name: str
     implied: bool = False
+
+
+def pooled(windows: Windows) -> dict[str, Any]:
+    """The settings of a pool as layers and nodes have them."""
+    return {"kernel": alike(windows.kernel), **_moved(windows)}
+
+
+def convolved(part: Weighted) -> dict[str, Any]:
+    """The settings of a convolution as layers and nodes have them, none of a vector."""
+    if part.windows is None:
+        return {}
+    return {**_moved(part.windows), "groups": part.groups, "dilation": alike(part.windows.dilation)}
+
+
+def _moved(windows: Windows) -> dict[str, Any]:
+    sides = [side for sides in windows.padding for side in sides]
+    return {"stride": alike(windows.stride), "padding": alike(sides)}
 
 
 Part = Weighted | Fires | Sums | Flat
