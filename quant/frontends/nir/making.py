@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,8 @@ from ...ir.bounds import NetworkError
 from ...ir.windows import Windows
 from ..layers import refuse
 from .node import NirNode
-from .parts import Fires, Flat, Part, Sums, Weighted
+from .parts import Fires, Flat, Part, Sums, Weighted, maps
+from .windows import of_convolution, of_pool
 
 __all__ = ["Making"]
 
@@ -90,7 +90,7 @@ class Making:
         self._values(node)
         gain = self._by_channel(node, self.gain, "Scale before it").reshape(groups, 1, -1, 1, 1)
         weight = (weight.reshape(groups, -1, *weight.shape[1:]) * gain).reshape(weight.shape)
-        windows = self._windows(node, weight.shape[2:], size, lines)
+        windows = of_convolution(node, weight.shape[2:], maps(self.shape), lines)
         self._check_shape(node, size)
         places = windows.places(size)
         shape = (len(weight), *(places[1:] if lines else places))
@@ -129,16 +129,11 @@ class Making:
     def _sumpool2d(self, node: NirNode) -> None:
         self._values(node)
         size = self._size(node, 2)
-        kernel, stride, padding = (node.whole(key, 2) for key in ("kernel_size", "stride", "padding"))
-        if min(*kernel, *stride) < 1 or min(padding) < 0 or any(p >= k for p, k in zip(padding, kernel, strict=True)):
-            node.refuse(f"with kernel {kernel}, stride {stride}, padding {padding}", "windows with a cell of the map")
-        (top, left), (ky, kx), (sy, sx) = padding, kernel, stride
-        windows = Windows((ky, kx), (sy, sx), ((top, top), (left, left)))
-        windows.check(node.name, (self.shape[0], *size))
+        windows = of_pool(node, maps(self.shape))
         gain = self._by_channel(node, self.gain, "Scale before it")
         self.parts.append(Sums(node.name, windows))
         self.shape = (self.shape[0], *windows.places(size))
-        gain = gain / (ky * kx) if node.kind == "AvgPool2d" else gain
+        gain = gain / math.prod(windows.kernel) if node.kind == "AvgPool2d" else gain
         self.gain = np.broadcast_to(gain.reshape(-1, 1, 1), self.shape)
 
     _avgpool2d = _sumpool2d
@@ -200,15 +195,11 @@ class Making:
         v0 = node.finite("v0", node.metadata.get("v0", 0.0))
         if v0.size == 1 or v0.shape == (c, *(1,) * len(rest)):
             return np.broadcast_to(v0.reshape(-1), (c,))
-        if v0.shape not in (self.shape, self._maps()):
+        if v0.shape not in (self.shape, maps(self.shape)):
             self._unfit(node, v0.shape)
-        return v0.reshape(self._maps())
+        return v0.reshape(maps(self.shape))
 
     # What all of them ask
-
-    def _maps(self) -> tuple[int, ...]:
-        c, *rest = self.shape
-        return (c, *rest) if len(rest) == 2 else (c, 1, *rest) if rest else (c, 1, 1)
 
     def _by_channel(self, node: NirNode, values: np.ndarray, what: str) -> np.ndarray:
         """``values``, one for each number of a result, as one a channel. Raises UnsupportedLayer."""
@@ -232,31 +223,8 @@ class Making:
                 f"{node.name}: {node.kind} takes (channels, {'length' if dimensions == 1 else 'height, width'}), but "
                 f"{'x'.join(map(str, self.shape))} come in"
             )
-        _, high, wide = self._maps()
+        _, high, wide = maps(self.shape)
         return high, wide
-
-    def _windows(self, node: NirNode, kernel: Sequence[int], size: tuple[int, int], lines: bool) -> Windows:
-        (ky, kx), count = kernel, 1 if lines else 2
-        stride, dilation = ((1,) * lines + node.whole(key, count) for key in ("stride", "dilation"))
-        how = node.text("padding")
-        if how not in (None, "same", "valid"):
-            node.refuse(f"with padding={how!r:.60}", "numbers, 'same' or 'valid'")
-        if min(*stride, *dilation) < 1:
-            node.refuse(f"with stride {stride} and dilation {dilation}", "numbers of 1 or more")
-        found = Windows((ky, kx), (stride[0], stride[1]), dilation=(dilation[0], dilation[1]))
-        if how == "same":
-            if max(stride) > 1:
-                node.refuse("with padding='same' and a stride", "a stride of 1, or numbers for the padding")
-            spare = [n - 1 for n in found.extent]
-            sides: Any = tuple((n // 2, n - n // 2) for n in spare)  # the larger part behind
-        else:
-            padding = (0, 0) if how == "valid" else (0,) * lines + node.whole("padding", count)
-            if min(padding) < 0 or any(p >= n for p, n in zip(padding, found.extent, strict=True)):
-                node.refuse(f"with padding {padding}", "0 or more, and less than the kernel reaches over")
-            sides = tuple((n, n) for n in padding)
-        found = replace(found, padding=sides)
-        found.check(node.name, (self.shape[0], *size))
-        return found
 
     def _check_shape(self, node: NirNode, size: tuple[int, int]) -> None:
         """Refuse an input_shape that is not what comes in."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...ir.windows import Windows, alike
 
-__all__ = ["Chain", "Fires", "Flat", "Part", "Shape", "Sums", "Weighted", "convolved", "pooled"]
+__all__ = ["Chain", "Fires", "Flat", "Part", "Shape", "Sums", "Weighted", "convolved", "maps", "pooled"]
 
 Shape = tuple[int, int, int]
 
@@ -56,6 +56,13 @@ class Flat:
 
     name: str
     implied: bool = False
+
+
+def maps(shape: tuple[int, ...]) -> Shape:
+    """A shape of NIR, (C, H, W), (C, L) or (n,), as a network has it: lines are maps of one row."""
+    c, *rest = shape
+    high, wide = rest if len(rest) == 2 else (1, *rest) if rest else (1, 1)
+    return c, high, wide
 
 
 def pooled(windows: Windows) -> dict[str, Any]:

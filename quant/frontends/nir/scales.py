@@ -37,6 +37,9 @@ def rounded(weight: np.ndarray, constants: Sequence[np.ndarray], bits: int) -> R
 
     Weights that are whole multiples of some scale get that one, or a part of it, of which the constants are multiples
     too, where there is any; else each row's scale is as fine as its bits allow, and a part of its threshold.
+
+    >>> rounded(np.array([[0.5, -1.0]]), [np.array([[2.25]])], bits=8)
+    Rounded(weight=array([[ 2, -4]]), scale=array([0.25]), exact=True)
     """
     top, least = (1 << (bits - 1)) - 1, -(1 << (bits - 1)) if bits > 1 else -1
     together = np.concatenate([weight, *constants], 1)

@@ -12,7 +12,7 @@ from ..layers import UnsupportedLayer, refuse
 from .file import RawGraph
 from .making import Making
 from .node import NirNode
-from .parts import Chain, Shape
+from .parts import Chain, Shape, maps
 
 __all__ = ["chain"]
 
@@ -39,7 +39,7 @@ def chain(raw: RawGraph, shape: Shape | None, notice: Callable[[str], None]) -> 
     order = _order(nodes, raw)
     first, *middle, last = order
     image = _shape(first)
-    if shape is not None and shape != _maps(image) and not (len(image) == 1 and np.prod(shape) == image[0]):
+    if shape is not None and shape != maps(image) and not (len(image) == 1 and np.prod(shape) == image[0]):
         raise NetworkError(
             f"{first.name}: takes images of {'x'.join(map(str, image))}, not {'x'.join(map(str, shape))}"
         )
@@ -53,7 +53,7 @@ def chain(raw: RawGraph, shape: Shape | None, notice: Callable[[str], None]) -> 
     high = first.said_number("high")
     if high is not None and not 1 <= high <= 255:
         first.refuse(f"with the metadata high={high}", "pixels 0..high, high in 1..255")
-    return Chain(first.name, _maps(image), tuple(parts), last.name, high, _steps(raw), raw.file)
+    return Chain(first.name, maps(image), tuple(parts), last.name, high, _steps(raw), raw.file)
 
 
 def _node(name: str, fields: dict[str, Any]) -> NirNode:
@@ -106,12 +106,6 @@ def _shape(node: NirNode) -> tuple[int, ...]:
     if found.size not in (1, 2, 3) or (found != np.rint(found)).any() or found.min() < 1:
         node.refuse(f"of the shape {found.tolist()!r:.60}", "(channels, height, width), (channels, length) or (n,)")
     return tuple(int(n) for n in found)
-
-
-def _maps(shape: tuple[int, ...]) -> Shape:
-    """The same as a network has it: lines are maps of one row."""
-    c, *rest = shape
-    return (c, *rest) if len(rest) == 2 else (c, 1, *rest) if rest else (c, 1, 1)  # type: ignore[return-value]
 
 
 def _steps(raw: RawGraph) -> int | None:
