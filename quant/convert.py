@@ -66,7 +66,7 @@ def convert(front_end: FrontEnd, model: Any, wanted: Wanted) -> Result:
         facts = {"model": wanted.source, "method": f"none: {front_end.name} reads {what} as they are"}
         facts |= {key: text for key, text in graph.meta.items() if key != "origin"}
         return Result(graph, Account(facts=facts))
-    notes = list[str]()
+    notes = [f"left out, for who reads the maps: {text}" for text in graph.cut]
     case = _case(graph, known, wanted, notes)
     facts = _facts(case, wanted)
     made = conversion_of(case.name)(_job(case, wanted, facts, notes))
@@ -143,6 +143,8 @@ def _job(case: _Case, wanted: Wanted, facts: Mapping[str, str], notes: list[str]
         mean = std = ()
         notes += [f"{each} ({each.off:.2g} off)" for each in around]
     meta = {"origin": wanted.source, "method": case.name, "image": facts["image"], "sees": facts["the model sees"]}
+    if case.graph.cut:
+        meta["cut"] = "; ".join(case.graph.cut)
     if case.calibrating is not None and case.method.calibrated:
         meta["data"] = portable(case.calibrating.name)
     return Job(

@@ -17,11 +17,13 @@ class FloatGraph(NamedTuple):
     """``layers``, each behind its sources, the last one the ``Linear`` of the classes, or the ``Heads`` of
     maps; those of currents that several layers take once for each (``quant.frontends.repeat``). ``shape`` (C, H, W) of
     the image, None where neither the source nor its reader was told. ``normalised``, mean and standard deviation (C,)
-    that the source itself normalises the image with, None where it does not: the layers take what comes out of that."""
+    that the source itself normalises the image with, None where it does not: the layers take what comes out of that.
+    ``cut``, in words, what the source does with the maps behind these layers, which its reader has to do."""
 
     layers: list[Layer]
     shape: Shape | None
     normalised: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    cut: tuple[str, ...] = ()
 
     @property
     def classes(self) -> int:

@@ -3,7 +3,7 @@ and become no layer of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,20 @@ class Heads(Layer):
     computes nothing; as one number after the other its results are compared."""
 
     outputs: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, sources: Sequence[str], layers: Collection[str], names: Sequence[str] = ()) -> Heads:
+        """Those of the layers ``sources``, called by ``names``, and where these are empty by the layers; ``layers``,
+        all names that are taken."""
+        name, outputs = "outputs", list[str]()
+        while name in layers:
+            name += "_"
+        for source, given in zip(sources, names or [""] * len(sources), strict=True):
+            found = given or source
+            while found in outputs:
+                found += "_"
+            outputs.append(found)
+        return cls(name, tuple(sources), outputs=tuple(outputs))
 
     def value(self, x: Sequence[Tensor]) -> Tensor:
         return torch.cat([part.flatten(1) for part in x], 1)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...ir.bounds import MOST_PARAMETERS
-from .graph import Step
+from .step import Step
 
 __all__ = ["FOLDS", "axes_of", "folded"]
 

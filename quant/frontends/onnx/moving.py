@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .graph import Step
+from .step import Step
 
 __all__ = ["pads_of", "parts_of", "slices_of"]
 

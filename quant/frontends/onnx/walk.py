@@ -10,7 +10,8 @@ import numpy as np
 
 from ..layers import UnsupportedLayer
 from .constants import FOLDS, axes_of, folded
-from .graph import DOMAINS, FLOATS, STANDARD, Graph, Step
+from .graph import DOMAINS, FLOATS, Graph
+from .step import STANDARD, Step
 
 __all__ = ["Shaped", "Walk", "no_result"]
 
@@ -39,8 +40,8 @@ class Walk(Generic[T]):
         self.handlers: Mapping[str, Handler] = {}
         self._found: dict[str, Any] = {**graph.constants, graph.image: image}
 
-    def run(self) -> T:
-        """What gives the logits. Raises UnsupportedLayer, naming the node, for an operator, an attribute or a shape
+    def run(self) -> list[T]:
+        """What gives the answers. Raises UnsupportedLayer, naming the node, for an operator, an attribute or a shape
         that has no counterpart: nothing is skipped silently."""
         for step in self.graph.steps:
             x = [self._tensor(step, name) for name in step.inputs]
@@ -55,11 +56,12 @@ class Walk(Generic[T]):
                 step.refuse(f"whose result {more[0]} is taken", "the first result alone")
             step.all_read()
             self._found.update(zip(step.outputs, results, strict=False))
-        answer = self._found.get(self.graph.answer)
-        if answer is None or isinstance(answer, np.ndarray):
-            raise UnsupportedLayer(f"{self.graph.answer}: an output that no image leads to is not supported; "
-                                   "supported: logits of an image")  # fmt: skip
-        return cast(T, answer)
+        found = [self._found.get(name) for name in self.graph.answers]
+        for name, answer in zip(self.graph.answers, found, strict=True):
+            if answer is None or isinstance(answer, np.ndarray):
+                raise UnsupportedLayer(f"{name}: an output that no image leads to is not supported; supported: logits "
+                                       "of an image")  # fmt: skip
+        return cast(list[T], found)
 
     def _tensor(self, step: Step, name: str) -> Any:
         if name and name not in self._found:

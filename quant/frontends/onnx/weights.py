@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .graph import Step
+from .step import Step
 
 __all__ = ["Normed", "batch_norm", "bias_of", "by_channel", "gemm", "tensor_of"]
 
@@ -22,9 +22,11 @@ class Normed(NamedTuple):
 
     @classmethod
     def batch(cls, step: Step, x: Sequence[Any], shape: tuple[int, ...]) -> Normed:
-        """That of a BatchNormalization, whose other inputs are ``x``."""
-        scale, bias, mean, var, epsilon = (np.asarray(v, np.float64) for v in batch_norm(step, x, shape))
-        gain = scale / np.sqrt(var + epsilon)
+        """That of a BatchNormalization, whose other inputs are ``x``. Its epsilon is the number that the file rounds to
+        a single float, 0.00001 and not 0.00000999999975, as the model has it that the file comes from."""
+        *parts, epsilon = batch_norm(step, x, shape)
+        scale, bias, mean, var = (np.asarray(v, np.float64) for v in parts)
+        gain = scale * (1 / np.sqrt(var + float(str(np.float32(epsilon)))))
         return cls(gain, bias - mean * gain)
 
     def of(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:

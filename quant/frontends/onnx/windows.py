@@ -7,7 +7,7 @@ from typing import Any
 
 from ...ir.windows import Windows, alike
 from ..layers import Pool
-from .graph import Step
+from .step import Step
 
 __all__ = ["convolution_of", "pool_of", "settings", "whole_map"]
 

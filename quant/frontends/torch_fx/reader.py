@@ -107,16 +107,8 @@ class Reader:
             return
         for _, part in parts:
             self._check_head(part)
-        outputs = list[str]()
-        for (name, _), source in zip(parts, sources, strict=True):
-            name = found = name or source
-            while found in outputs:
-                found += "_"
-            outputs.append(found)
-        self.answer = "outputs"
-        while self.answer in self.layers:
-            self.answer += "_"
-        self.heads = Heads(self.answer, sources, outputs=tuple(outputs))
+        self.heads = Heads.of(sources, self.layers, [name for name, _ in parts])
+        self.answer = self.heads.name
 
     def _vector(self, name: str) -> bool:
         """Whether the result of a layer is a vector in the model."""

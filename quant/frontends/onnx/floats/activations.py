@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...layers import Activation, Curve
 from ...layers.leaky import leaky
-from ..graph import Step
+from ..step import Step
 from ..weights import by_channel
 from .made import Handler, Made, Puts
 

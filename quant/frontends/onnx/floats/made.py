@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ...layers import Layer
-from ..graph import Graph, Step
+from ..graph import Graph
+from ..step import Step
 
 __all__ = ["Handler", "Made", "Puts"]
 

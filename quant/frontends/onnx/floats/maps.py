@@ -8,8 +8,8 @@ from typing import Any
 
 from ...layers import Concat, Flat, Pad, Select, Shortcut
 from ..constants import axes_of
-from ..graph import Step
 from ..moving import pads_of, parts_of, slices_of
+from ..step import Step
 from ..windows import pool_of, whole_map
 from .made import Handler, Made, Puts
 

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from ...float_graph import FloatGraph
-from ...layers import IMAGE, Flat, Layer, Norm, Sum, UnsupportedLayer, Weights
-from ..graph import Graph, Step
+from ...layers import IMAGE, Flat, Heads, Layer, Norm, Sum, UnsupportedLayer, Weights
+from ..graph import Graph
+from ..step import Step
 from ..walk import Walk, no_result
 from ..weights import Normed, bias_of, by_channel, gemm, tensor_of
 from ..windows import convolution_of, settings
@@ -46,10 +47,16 @@ class FloatReader(Walk[Made]):
 
     def graph_of_floats(self) -> FloatGraph:
         """The float graph. Raises UnsupportedLayer and NetworkError."""
-        answer = self.run()
-        if answer.name == IMAGE or answer.part != (1, 1):
+        answers = self.run()
+        if any(answer.name == IMAGE or answer.part != (1, 1) for answer in answers):
             raise UnsupportedLayer(f"{self.graph.file}: a graph without weights is not supported; supported: layers")
-        return FloatGraph.of(list(self.layers.values()), answer.name, self.graph.pixels)
+        layers = list(self.layers.values())
+        if not self.graph.maps:
+            return FloatGraph.of(layers, answers[0].name, self.graph.pixels)
+        names = {tensor: answer.name for tensor, answer in zip(self.graph.answers, answers, strict=True)}
+        heads = Heads.of(list(dict.fromkeys(names.values())), self.layers)
+        cut = [f"{c.output} is {c.operators} of {', '.join(names[a] for a in c.answers)}" for c in self.graph.cut]
+        return FloatGraph.of([*layers, heads], heads.name, self.graph.pixels)._replace(cut=tuple(cut))
 
     def put(self, layer: Layer, shape: Sequence[int]) -> Made:
         """Take in a layer, under another name where its own is taken; what it gives has this ``shape``."""

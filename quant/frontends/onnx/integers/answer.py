@@ -9,7 +9,8 @@ from ....ir.network import Network
 from ....ir.ops import Readout
 from ...layers import UnsupportedLayer
 from ...protocol import Pixels
-from ..graph import Graph, Step
+from ..graph import Graph
+from ..step import Step
 from .building import Building
 from .numbers import HALF, Numbers
 

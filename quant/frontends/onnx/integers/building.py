@@ -14,7 +14,7 @@ from ....ir.ops import Add, Conv2d, Flatten, Gain, Input, Linear, Synapse
 from ....ir.ops.staircase import MOST_THRESHOLDS, Staircase
 from ....ir.signal import Signal
 from ....ir.windows import Windows, alike
-from ..graph import Step
+from ..step import Step
 from .numbers import Numbers
 from .thresholds import Stairs
 

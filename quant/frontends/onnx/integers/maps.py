@@ -12,8 +12,8 @@ import numpy as np
 from ....ir.ops import Flatten
 from ...layers import Pool
 from ..constants import axes_of
-from ..graph import Step
 from ..moving import pads_of, slices_of
+from ..step import Step
 from ..windows import pool_of, whole_map
 from .building import Building
 from .numbers import HALF, Fused, Numbers, Part

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ....ir.ops import Add, Conv2d, Linear, Synapse
-from ..graph import Step
+from ..step import Step
 from ..weights import by_channel
 from ..windows import convolution_of, settings
 from .building import Building, bits_of

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Step
+from ..step import Step
 from ..weights import by_channel
 from .numbers import HALF
 

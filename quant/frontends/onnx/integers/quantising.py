@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ....ir.ops import Flatten
-from ..graph import Step
+from ..step import Step
 from .building import Building
 from .numbers import Numbers, Part
 from .quantisers import Quantiser

@@ -12,7 +12,8 @@ import numpy as np
 from ....ir.network import Network
 from ....ir.ops import Flatten
 from ...protocol import Pixels
-from ..graph import Graph, Step
+from ..graph import Graph
+from ..step import Step
 from ..walk import Walk, no_result
 from ..weights import batch_norm, by_channel
 from .answer import readout, seen
@@ -58,7 +59,7 @@ class IntegerReader(Walk[Numbers]):
 
     def network(self) -> Network:
         """The network. Raises UnsupportedLayer and NetworkError."""
-        answer = self.run()
+        (answer,) = self.run()
         taken(next(step for step in self.graph.steps if self.graph.answer in step.outputs), answer, whole=True)
         return readout(self.building, answer, self.graph, self.pixels)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Step
+from ..step import Step
 from .numbers import Numbers, Part, Rise
 from .quantisers import Quantised
 

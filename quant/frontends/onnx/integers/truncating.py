@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Step
+from ..step import Step
 from .quantisers import ROUNDINGS, Quantiser, bits_from, ends
 
 __all__ = ["MultiThreshold", "Trunc"]

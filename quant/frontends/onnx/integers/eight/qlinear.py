@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...graph import Step
+from ...step import Step
 from ..maps import Maps
 from ..numbers import Fused, Numbers
 from ..products import Products

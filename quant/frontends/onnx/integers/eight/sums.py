@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...graph import Step
+from ...step import Step
 from ...weights import by_channel
 from ..building import Building
 from ..numbers import Code, Numbers, Rise

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...graph import Step
+from ...step import Step
 from ..numbers import Code, Numbers, Part, Rise
 from ..quantisers import Quantised, Quantiser
 from ..quantising import Quantising
