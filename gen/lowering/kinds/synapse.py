@@ -18,6 +18,7 @@ from ..fitting import divisors, numbers, refuse_undivided
 from ..layers import StageNodes
 from ..registry import Head, head, tail_of, tails
 from . import groups
+from .rows import shortened
 from .shortcuts import add_shortcut
 from .sizes import (
     check_pixels,
@@ -198,6 +199,8 @@ def _geometry(layer: StageNodes, fold: Fold, columns: bool) -> WindowGeometry:
         columns=columns,
         pixels=fold.pixels,
     )
+    if not layer.shortcuts:  # a stage whose shortcut comes late keeps rows for as long
+        whole = shortened(whole)
     if layer.groups == 1:
         return whole
     return replace(whole, order="channels", part=max(1, node.weight.shape[1] // fold.inputs))

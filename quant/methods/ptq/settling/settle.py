@@ -28,6 +28,10 @@ HALF = 0.51
 PLACES = 80
 """A layer is fitted at so many places for every input of one of its outputs."""
 
+FEWEST_PLACES = 12_000
+"""But at so many at least: the range of a channel, and what comes seldom, as a face in a photograph, is not seen at
+fewer, however few inputs an output of a depthwise layer has."""
+
 FINE_PLACES = 12_000
 """Places that thresholds and offsets are searched at."""
 
@@ -123,7 +127,7 @@ def settle(
         source = maps[layer.sources[0]]
         if (around(layer, source).abs() > HALF * source.unit).any():  # no integer is near the 0 of the float network
             cells = inner_cells(layer, (source.x.shape[2], source.x.shape[3]), (z.shape[2], z.shape[3]))
-    at = places(len(z), cells, min(options.samples, PLACES * inputs), generator)
+    at = places(len(z), cells, min(options.samples, max(FEWEST_PLACES, PLACES * inputs)), generator)
     want = taken_at(z, at)
     times = {name: 1 if maps[name].timed or stage.last else form.steps for name in stage.sources}
     terms = [

@@ -1,0 +1,35 @@
+"""Rows of a window that reads one pixel at a time: it needs no row of the map, and keeps shorter ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ....hdl.cores.window.geometry import WindowGeometry
+from ....hdl.cores.window.spec import WindowSpec
+from ....hdl.cost.memory import mapped
+from ..fitting import divisors, ring_rows
+
+__all__ = ["shortened"]
+
+
+def shortened(window: WindowGeometry) -> WindowGeometry:
+    """``window``, where its kernel is a single pixel, without stride and padding, with rows that are parts of those of
+    the map: the longest ones that take no more block RAMs than the shortest do. Words come and leave in the same
+    order, and every word that is handed out is the same."""
+    if window.kernel != (1, 1) or window.stride != (1, 1) or window.padded or window.width % window.pixels:
+        return window
+    found, least = window, _blocks(window)
+    for width in reversed(divisors(window.width)[:-1]):
+        if width % window.pixels:
+            continue
+        shorter = replace(window, width=width, height=window.height * window.width // width)
+        if (blocks := _blocks(shorter)) < least:
+            found, least = shorter, blocks
+    return found
+
+
+def _blocks(window: WindowGeometry) -> int:
+    """Block RAMs of the rows that ``window`` keeps."""
+    spec = WindowSpec.of(window, rows=ring_rows(window), credits=1)
+    depth, style = spec.memory
+    return window.pixels * mapped(depth, window.i_format.width, style).ebr
