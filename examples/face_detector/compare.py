@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,18 +92,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     wanted = faces(floats(model, pixels), *photographs.SIZE, given.score)
     found = {path: faces(integers(spikeloom.load(path), pixels), *photographs.SIZE, given.score)
              for path in given.networks}  # fmt: skip
-    print(f"{'image':<28}{'faces':>6}", *(f"{path.stem:>24}" for path in found))
-    every: dict[Path, list[Match]] = {path: [] for path in found}
+    _print({path.stem: [matched(*pair) for pair in zip(wanted, of, strict=True)] for path, of in found.items()})
+
+
+def _print(found: Mapping[str, Sequence[Match]]) -> None:
+    """The table: a line an image, and one for all."""
+    print("least overlap, extra faces and largest difference of scores")
+    print(f"{'image':<28}{'faces':>6}", *(f"{name:>22}" for name in found))
     for k, views in enumerate(photographs.TESTED):
-        line = f"{' '.join(dict.fromkeys(v.photograph for v in views))[:26]:<28}{len(wanted[k]):>6}"
-        for path, of in found.items():
-            match = matched(wanted[k], of[k])
-            every[path].append(match)
-            line += f" {f'{match.least:.3f}' if match.wanted else '-':>9} {match.extra:>2} extra {match.score:.3f}"
-        print(line)
-    for path, matches in every.items():
-        print(f"{path.stem}: {sum(m.wanted for m in matches)} faces, least overlap {min(m.least for m in matches):.3f}, "
-              f"{sum(m.extra for m in matches)} extra, scores differ by {max(m.score for m in matches):.3f} at most")
+        matches = [of[k] for of in found.values()]
+        shown = " ".join(dict.fromkeys(view.photograph for view in views))
+        cells = [f"{f'{m.least:.3f}' if m.wanted else '-':>9}{m.extra:>4}{m.score:>9.3f}" for m in matches]
+        print(f"{shown:<28}{matches[0].wanted:>6}", *cells)
+    ends = [(min(m.least for m in of), sum(m.extra for m in of), max(m.score for m in of)) for of in found.values()]
+    total = sum(m.wanted for m in next(iter(found.values())))
+    print(f"{'all':<28}{total:>6}", *(f"{least:>9.3f}{extra:>4}{score:>9.3f}" for least, extra, score in ends))
 
 
 if __name__ == "__main__":

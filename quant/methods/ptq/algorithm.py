@@ -9,7 +9,7 @@ threshold or shift and bias are set (``settle``). Then the stage runs in integer
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ...frontends.floats import results
-from ...frontends.layers import IMAGE, Curve, Layer, Passing, refuse
+from ...frontends.layers import IMAGE, Curve, Layer, Passing, Weights, refuse
 from ...ir.bounds import MOST_STEPS, NetworkError
 from ...ir.network import Network
 from ...kernels.exact import exact_math
@@ -121,6 +121,17 @@ def quantise(
     return Quantised(network, list(walk.errors.values()), units)
 
 
+def _before_depthwise(stages: Mapping[str, Stage | Passing]) -> set[str]:
+    """The stages whose results depthwise layers alone take: each channel has weights of its own there, whose scale is
+    free, so that what a level is worth may differ from channel to channel at no cost."""
+    others = {IMAGE}
+    for stage in stages.values():
+        for layer in (stage,) if isinstance(stage, Passing) else (*stage.terms, *stage.shortcuts):
+            if not isinstance(layer, Weights) or layer.weight.ndim != 4 or layer.weight.shape[1] > 1:
+                others.update(layer.sources)
+    return {source for stage in stages.values() for source in stage.sources} - others
+
+
 class _Walk:
     """Stage after stage, with what of the earlier ones is still needed: ``maps``, ``currents`` of the float network,
     and the noise ``db``; what remains are the ``settled`` stages, their ``errors``, and with ``keep`` what the float
@@ -137,6 +148,7 @@ class _Walk:
         self.stages, self.image, self.form, self.options, self.keep = stages, image, form, options, keep
         self.last_use = {source: stage.name for stage in stages.values() for source in stage.sources}
         self.takers = {stage.currents for stage in stages.values() if isinstance(stage, Stage)}
+        self.before_depthwise = _before_depthwise(stages)
         self.currents, self.wanted = dict[str, Tensor](), dict[str, Tensor]()
         self.settled: dict[str, Integers] = {}
         self.errors: dict[str, LayerError] = {}
@@ -157,7 +169,8 @@ class _Walk:
             z = self.currents.pop(stage.currents)
             terms = tuple(padded(layer, self.maps[layer.sources[0]]) for layer in stage.terms)
             stage = self.stages[name] = replace(stage, terms=terms)
-            self.settled[name] = settle(stage, self.maps, z, self.form, self.options, self.generator)
+            options = replace(self.options, share=1.0) if name in self.before_depthwise else self.options
+            self.settled[name] = settle(stage, self.maps, z, self.form, options, self.generator)
             if self.keep:
                 self.wanted[name] = stage.shown(z)
             self._run(stage, z)
