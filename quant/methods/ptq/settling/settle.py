@@ -28,7 +28,7 @@ HALF = 0.51
 PLACES = 80
 """A layer is fitted at so many places for every input of one of its outputs."""
 
-FEWEST_PLACES = 12_000
+FEWEST_PLACES = 24_000
 """But at so many at least: the range of a channel, and what comes seldom, as a face in a photograph, is not seen at
 fewer, however few inputs an output of a depthwise layer has."""
 
