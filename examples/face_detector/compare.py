@@ -98,15 +98,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _print(found: Mapping[str, Sequence[Match]]) -> None:
     """The table: a line an image, and one for all."""
     print("least overlap, extra faces and largest difference of scores")
-    print(f"{'image':<28}{'faces':>6}", *(f"{name:>22}" for name in found))
+    print(f"{'image':<34}{'faces':>6}", *(f"{name:>22}" for name in found))
     for k, views in enumerate(photographs.TESTED):
         matches = [of[k] for of in found.values()]
         shown = " ".join(dict.fromkeys(view.photograph for view in views))
         cells = [f"{f'{m.least:.3f}' if m.wanted else '-':>9}{m.extra:>4}{m.score:>9.3f}" for m in matches]
-        print(f"{shown:<28}{matches[0].wanted:>6}", *cells)
+        print(f"{shown:<34}{matches[0].wanted:>6}", *cells)
     ends = [(min(m.least for m in of), sum(m.extra for m in of), max(m.score for m in of)) for of in found.values()]
     total = sum(m.wanted for m in next(iter(found.values())))
-    print(f"{'all':<28}{total:>6}", *(f"{least:>9.3f}{extra:>4}{score:>9.3f}" for least, extra, score in ends))
+    print(f"{'all':<34}{total:>6}", *(f"{least:>9.3f}{extra:>4}{score:>9.3f}" for least, extra, score in ends))
 
 
 if __name__ == "__main__":
