@@ -1,5 +1,4 @@
-"""A trained model, whatever reads it, to an integer network, by a method that converts without training; and what that
-cost, on images that the model is asked about too."""
+"""A trained model, whatever reads it, to an integer network, without training; and what that cost on test images."""
 
 from __future__ import annotations
 
@@ -143,8 +142,7 @@ def _job(case: _Case, wanted: Wanted, facts: Mapping[str, str], notes: list[str]
         mean = std = ()
         notes += [f"{each} ({each.off:.2g} off)" for each in around]
     meta = {"origin": wanted.source, "method": case.name, "image": facts["image"], "sees": facts["the model sees"]}
-    if case.graph.cut:
-        meta["cut"] = "; ".join(case.graph.cut)
+    meta |= {"cut": "; ".join(case.graph.cut)} if case.graph.cut else {}
     if case.calibrating is not None and case.method.calibrated:
         meta["data"] = portable(case.calibrating.name)
     return Job(
