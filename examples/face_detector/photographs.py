@@ -39,11 +39,10 @@ def _sklearn(name: str) -> np.ndarray:
 
 
 def _matplotlib(name: str) -> np.ndarray:
-    from matplotlib import cbook
+    from matplotlib import get_data_path
     from PIL import Image
 
-    with cbook.get_sample_data(name) as file:
-        return np.array(Image.open(file).convert("RGB"))
+    return np.array(Image.open(Path(get_data_path(), "sample_data", name)).convert("RGB"))
 
 
 PHOTOGRAPHS: dict[str, tuple[Callable[[str], np.ndarray], str, tuple[int, int] | None]] = {
