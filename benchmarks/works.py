@@ -101,7 +101,7 @@ WORKS: dict[str, Callable[[], Work]] = {
     "mnist-fast": _mnist_fast,
     "resnet20": lambda: _resnet20("resnet20", "cifar_resnet20_fold.toml", "36864 cycles"),
     "resnet20-fast": lambda: _resnet20(
-        "resnet20-fast", "cifar_resnet20_fast_fold.toml", "18432 cycles", "t4w4-tuned", megahertz=110.0, placing=FULL
+        "resnet20-fast", "cifar_resnet20_fast_fold.toml", "18432 cycles", "t4w4-tuned", megahertz=110.0
     ),
     "resnet20-t3": lambda: _resnet20(
         "resnet20-t3", "cifar_resnet20_t3_fold.toml", "T = 3, 13824 cycles", "t3w4-tuned", megahertz=110.0, placing=FULL
