@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -31,7 +32,7 @@ from .works import WORKS, Work
 
 __all__ = ["measure", "measure_da4ml"]
 
-ARRAY = ("85k", 160.0, 8, {"floorplan": True})
+ARRAY: tuple[str, float, int, dict[str, Any]] = ("85k", 160.0, 8, {"floorplan": True})
 """Device, clock that is asked for, seeds and options of :func:`place` of the array."""
 
 DA4ML = ("A", "B")

@@ -48,7 +48,12 @@ RESIDUAL = {
 """Networks of tests/e2e/test_residual.py, of four channels; outputs and inputs of their folds."""
 
 
-@pytest.mark.parametrize("case", RESIDUAL)
+QUICK = ("signed", "quantised")
+"""What "make test" verifies; "make regress" does all."""
+
+
+@pytest.mark.parametrize("case", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow])
+                                  for name in RESIDUAL])  # fmt: skip
 def test_shortcuts(case: str) -> None:
     given, sizes = RESIDUAL[case]
     check(folded(test_residual.network(**given), {name: Fold(o, i, 1) for name, (o, i) in sizes.items()}))

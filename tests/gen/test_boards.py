@@ -334,6 +334,7 @@ def test_a_tiny_network_becomes_a_bitstream(tiny: Design, tmp_path: Path, monkey
     assert ".device 5k" in placed and not [*tmp_path.glob("seed-*")]
 
 
+@pytest.mark.slow
 def test_a_board_keeps_the_best_of_several_seeds(tiny: Design, tmp_path: Path, monkeypatch) -> None:
     """The first seed finds no place, the third is the fastest, no clock is met; at the next clock the second meets it,
     and no further one is begun."""

@@ -38,7 +38,10 @@ def table(figures: np.ndarray) -> list[list[float]]:
     return np.unique(rows[undominated(rows)], axis=0).tolist()
 
 
-@pytest.mark.parametrize("network", [chain(), residual(), memories()], ids=["chain", "residual", "memories"])
+@pytest.mark.parametrize("network", [
+    pytest.param(chain(), id="chain", marks=pytest.mark.slow), pytest.param(residual(), id="residual"),
+    pytest.param(memories(), id="memories", marks=pytest.mark.slow),
+])  # fmt: skip
 def test_the_front_is_that_of_all_designs(network: Network) -> None:
     designs, space = tried(network), space_of(network)
     found = front(space.arcs, space.steps)

@@ -24,7 +24,8 @@ from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Readout
 
 
-@pytest.mark.parametrize("network", [chain(), residual()], ids=["chain", "residual"])
+@pytest.mark.parametrize("network", [pytest.param(chain(), id="chain", marks=pytest.mark.slow),
+                                     pytest.param(residual(), id="residual")])  # fmt: skip
 def test_the_search_finds_what_trying_everything_finds(network: Network) -> None:
     designs = everything(network)
     assert len(designs) > 400

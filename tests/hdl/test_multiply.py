@@ -90,7 +90,8 @@ def _value(text: str) -> int | str:
     return int(text, 2) if text.strip("01") == "" != text else text
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("device", [pytest.param(name, marks=pytest.mark.slow if name == "xc7" else ())
+                                    for name in DEVICES])  # fmt: skip
 def test_synthesis_makes_one_of_each_with_its_registers(device: str, tmp_path: Path) -> None:
     _, wanted = CELLS[device]
     count = 4 if device == "ice40" else len(SIZES)
