@@ -10,6 +10,7 @@ import pytest
 
 from spikeloom.gen.targets.fpga import floorplan, synth
 from spikeloom.gen.targets.fpga.floorplan.netlist import MOST_PINS
+from spikeloom.gen.targets.yosys import YosysError
 
 PAIRS = 12
 
@@ -89,6 +90,12 @@ def test_too_many_macros_are_refused(tmp_path: Path) -> None:
     few = {kind: each[:-1] for kind, each in twos().items()}
     with pytest.raises(ValueError, match="24 DP16KD and 23 sites for them"):
         floorplan.pin(pairs(tmp_path / "top.json"), [], few)
+
+
+@pytest.mark.parametrize(("option", "value"), [("placer", "sa"), ("router", "router3")])
+def test_an_unknown_way_to_place_or_route_is_refused(tmp_path: Path, option: str, value: str) -> None:
+    with pytest.raises(YosysError, match=f"{option} must be one of .*, not '{value}'"):
+        synth.place(tmp_path, {"top": "top", "verilog": "top.v"}, "12k", **{option: value})
 
 
 @pytest.mark.xdist_group("nextpnr")

