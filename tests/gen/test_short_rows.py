@@ -12,12 +12,14 @@ from map_nets import MapNets, frames
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit import writer as emit
 from spikeloom.gen.folding.fold import Fold
+from spikeloom.gen.lowering.kinds import synapse
 from spikeloom.gen.lowering.kinds.rows import shortened
 from spikeloom.hdl.cores.window.geometry import WindowGeometry
 from spikeloom.hdl.cores.window.spec import WindowSpec
 from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
+from spikeloom.quant.ir.ops import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Readout
 from spikeloom.sim.verify import verify
 
 
@@ -72,3 +74,38 @@ def test_a_design_of_short_rows(tmp_path: Path, folds: tuple[Fold, Fold]) -> Non
     wanted = golden.run(design.network, images, keep=())["map"].transpose(0, 2, 3, 1)
     values = list(design.outputs.values())[0].format.unpack(words).reshape(-1)
     assert np.array_equal(values, wanted.reshape(-1))
+
+
+def around_a_shortcut() -> Network:
+    """A pointwise convolution between the fork and the merge of a shortcut, on rows of 96 pixels."""
+    rng, ones = np.random.default_rng(0), np.ones(4, int)
+
+    def conv(name: str, source: str, size: int) -> Conv2d:
+        weight = rng.integers(-3, 4, (4, 4, size, size))
+        return Conv2d(name=name, source=source, weight=weight, weight_bits=4, padding=size // 2)
+
+    def fire(name: str, source: str) -> IF:
+        return IF(name=name, source=source, threshold=20 * ones, bias=0 * ones, v0=10 * ones, rule="lossless")
+
+    nodes = (
+        Input(name="input", shape=(4, 4, 96), high=3), conv("one", "input", 3), fire("if1", "one"),
+        conv("point", "if1", 1), fire("if2", "point"), conv("three", "if2", 3),
+        Gain(name="gain", source="if1", gain=3 * ones), Add(name="add", source="three", other="gain"),
+        fire("if3", "add"), Flatten(name="flat", source="if3"),
+        Linear(name="fc", source="flat", weight=rng.integers(-7, 8, (3, 4 * 4 * 96)), weight_bits=4),
+        Readout(name="out", source="fc", bias=np.zeros(3, int)),
+    )  # fmt: skip
+    return Network(nodes, 3)
+
+
+def test_what_waits_behind_short_rows_is_a_smaller_share_of_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    folds = {"one": Fold(1, 1, 1, skip=True), "point": Fold(2, 1, 1), "three": Fold(1, 4, 1), "fc": Fold(3, 4, 1)}
+
+    def slots() -> tuple[int, int]:
+        stages = {stage.name: stage for stage in Design(around_a_shortcut(), folds).stages}
+        return stages["point"].window.width, stages["three"].merges[0].slots
+
+    short = slots()
+    monkeypatch.setattr(synapse, "shortened", lambda window: window)
+    whole = slots()
+    assert short[0] < whole[0] == 96 and short[1] < whole[1], (short, whole)
