@@ -32,10 +32,9 @@ VERILATOR_OPTIONS = (
     *("-Wno-fatal", "-Wno-lint", "-Wno-style", "--quiet-stats"),
 )
 RANDOM_START = ("--x-assign", "unique", "--x-initial", "unique")
-SMALL_BYTES = 400_000
-"""So much generated C++ goes through the compiler in one run: it reads Verilator's headers for as long as it works."""
-UNIT_BYTES = 200_000
-"""Of larger designs in one run each, on all cores."""
+UNIT_BYTES = 1_500_000
+"""So much generated C++ goes through the compiler in one run, a small design as a whole: every run reads Verilator's
+headers first, which takes as long as 500,000 bytes of a design. Runs of larger designs use all cores."""
 
 
 def build_model(
@@ -106,13 +105,14 @@ def _units(folder: Path, optimize: str) -> list[tuple[Path, str]]:
     for path in HARNESS:
         shutil.copy(path, folder)
     files = sorted(path for path in folder.glob("Vdesign*.cpp"))
-    if sum(path.stat().st_size for path in files) <= SMALL_BYTES:
-        return [(_unit(folder / "unit.cpp", [folder / "harness.cpp", *files]), optimize)]
-    units = [(folder / "harness.cpp", "-O2")]
+    harness = folder / "harness.cpp"
+    if len(_groups([harness, *files])) == 1:
+        return [(_unit(folder / "unit.cpp", [harness, *files]), optimize)]
+    units = []
     # What runs once only, and is often the larger part, is not worth the compiler's time.
     for kind, level in (("slow", "-O0"), ("fast", optimize)):
         chosen = [path for path in files if path.stem.endswith("Slow") == (kind == "slow")]
-        for number, group in enumerate(_groups(chosen)):
+        for number, group in enumerate(_groups(chosen if kind == "slow" else [harness, *chosen])):
             units.append((_unit(folder / f"unit_{kind}_{number}.cpp", group), level))
     return units
 
