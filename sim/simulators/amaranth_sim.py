@@ -66,16 +66,20 @@ def run_amaranth(
     The design's ``sync`` domain gets its clock and reset here; the run takes exactly ``stimulus.cycles`` cycles.
     """
     m = Module()
-    m.domains.sync = ClockDomain("sync")
+    m.domains.sync = domain = ClockDomain("sync")
     m.submodules.design = design
     reset = Signal()
     m.d.comb += ResetSignal("sync").eq(reset)
     payloads = [Value.cast(stream.payload) for stream in boundaries.values()]
-    # One sampled value for all handshakes; the payload of each boundary by itself, since they are wide.
+    masks = [(1 << len(payload)) - 1 for payload in payloads]
+    # One value for all handshakes, computed with the design; payloads are wide, and looked at while they are valid.
     marks = {name: mark for name, (mark, _) in (lasts or {}).items()}
-    shakes = Cat(
-        *(Cat(stream.valid, stream.ready, marks.get(name, Const(0))) for name, stream in boundaries.items()),
-        design.i.ready,
+    shakes = Signal(3 * len(boundaries) + 1)
+    m.d.comb += shakes.eq(
+        Cat(
+            *(Cat(stream.valid, stream.ready, marks.get(name, Const(0))) for name, stream in boundaries.items()),
+            design.i.ready,
+        )
     )
     source = Value.cast(design.i.payload)
     readies = [out.ready for out in (outs if outs is not None else [design.o])]
@@ -84,39 +88,39 @@ def run_amaranth(
         {name: len(payload) for name, payload in zip(boundaries, payloads, strict=True)},
         {name: words for name, (_, words) in (lasts or {}).items()},
     )
+    # The simulator settles after every assignment, so there are two in a cycle: the falling edge with all that the
+    # environment drives, and the rising edge.
+    driven = Cat(domain.clk, reset, design.i.valid, *readies, source)
 
     async def bench(ctx: Any) -> None:
-        def drive() -> None:
-            ctx.set(reset, environment.reset)
-            ctx.set(design.i.valid, environment.valid)
-            ctx.set(source, environment.payload)
-            for ready, value in zip(readies, environment.readies, strict=True):
-                ctx.set(ready, value)
+        def clock() -> None:
+            bits = [False, environment.reset, environment.valid, *environment.readies]
+            ctx.set(driven, sum(bit << k for k, bit in enumerate(bits)) | environment.payload << len(bits))
 
-        drive()
-        await ctx.tick()
-        await ctx.tick()
+        for _ in range(2):
+            clock()
+            ctx.set(domain.clk, 1)
         for cycle in range(environment.cycles):
             environment.begin(cycle)
-            drive()
-            _, _, bits, *words = await ctx.tick().sample(shakes, *payloads)
+            clock()
+            bits = ctx.get(shakes)
             if environment.reset:
                 recorder.reset()
             else:
-                for index, word in enumerate(words):
+                for index, (payload, mask) in enumerate(zip(payloads, masks, strict=True)):
                     valid, ready, last = (bool(bits >> 3 * index + k & 1) for k in range(3))
-                    recorder.sample(cycle, index, valid, ready, _unsigned(word, payloads[index]), last)
+                    recorder.sample(cycle, index, valid, ready, _reader(ctx, payload, mask), last)
             environment.end(bool(bits >> 3 * len(payloads)))
+            ctx.set(domain.clk, 1)
 
     simulator = Simulator(m)
-    simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()
     return recorder.trace()
 
 
-def _unsigned(word: int, payload: Value) -> Callable[[], int]:
-    return lambda: word & ((1 << len(payload)) - 1)
+def _reader(ctx: Any, payload: Value, mask: int) -> Callable[[], int]:
+    return lambda: ctx.get(payload) & mask
 
 
 def run_stream(
