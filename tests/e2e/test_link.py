@@ -29,6 +29,7 @@ from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import IF, Flatten, Input, Linear, Readout
 from spikeloom.sim.board.bench import QUIET_BITS
 from spikeloom.sim.board.simulation import CLOCK_HZ, CYCLES_PER_BIT, BoardSim, build, play
+from spikeloom.sim.simulators.cache import cache_folder
 
 pytestmark = pytest.mark.xdist_group("link")
 
@@ -55,8 +56,8 @@ def design() -> Design:
 
 
 @pytest.fixture(scope="module")
-def board(design: Design, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(design, tmp_path_factory.mktemp("boards"))
+def board(design: Design) -> Path:
+    return build(design, cache_folder())
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """After synthesis: the cells of ECP5 and iCE40 give every word in every cycle, and a wrong bit in a LUT is reported."""
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from spikeloom.gen.folding.find import auto
 from spikeloom.gen.targets.yosys import YosysError
 from spikeloom.quant import data
 from spikeloom.quant.ir.netfile import load
+from spikeloom.sim.simulators.cache import cache_folder
 from spikeloom.sim.simulators.netlist import build_netlist
 from spikeloom.sim.trace import SimulationError
 from spikeloom.sim.verify import verify
@@ -53,8 +55,11 @@ endmodule
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache of its own, for the netlists in it are changed."""
-    return tmp_path_factory.mktemp("cache")
+    """A cache of its own, for the netlists in it are changed; Verilator's library is that of all tests."""
+    folder = tmp_path_factory.mktemp("cache")
+    for library in cache_folder().glob("runtime-*"):
+        shutil.copytree(library, folder / library.name)
+    return folder
 
 
 @pytest.mark.xdist_group("netlist")
