@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
 from itertools import product
 from math import ceil
+from typing import Any
 
 import numpy as np
 
-from spikeloom.gen.cost.model import area, total
+from spikeloom.gen.cost.model import Area, area, total
 from spikeloom.gen.errors import PlanError
 from spikeloom.gen.folding.candidates import merge_depth
 from spikeloom.gen.folding.fold import Fold
@@ -17,6 +19,7 @@ from spikeloom.gen.lowering.layers import layers
 from spikeloom.gen.lowering.plan import build_stage, fold_choices
 from spikeloom.gen.lowering.streams import connect, with_depths
 from spikeloom.gen.targets.fpga.devices import resources
+from spikeloom.hdl.streams.stage import StageSpec
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Node, Readout, SumPool
 
@@ -98,15 +101,25 @@ def everything(
             folds += [replace(fold, skip=True) for fold in folds if rates is not None]
         for fold in folds:
             try:
-                found.append(build_stage(layer, fold))
+                stage = build_stage(layer, fold)
             except PlanError:
                 continue
+            found += with_depths([stage], {stage.name: [merge_depth(m, LAGS) for m in stage.merges]})
         stages.append(found)
+    all_stages = [stage for found in stages for stage in found]
+    own = {id(s): ceil(rates.cycles(s)) if rates is not None and s.window.chunk else s.cycles for s in all_stages}
+    # A stage is an element of many designs, and so are conversions and forks between stages, which are equal.
+    areas: dict[Hashable, Area] = {id(stage): area(stage) for stage in all_stages}
+
+    def area_of(spec: Any) -> Area:
+        key = id(spec) if isinstance(spec, StageSpec) else spec
+        if key not in areas:
+            areas[key] = area(spec)
+        return areas[key]
+
     designs = []
     for chosen in product(*stages):
-        deep = with_depths(list(chosen), {s.name: [merge_depth(m, LAGS) for m in s.merges] for s in chosen})
-        elements, boundaries = connect(network, cut, deep)
-        own = [ceil(rates.cycles(s)) if rates is not None and s.window.chunk else s.cycles for s in deep]
-        cycles = max(*own, *(b.words_per_frame for b in boundaries))
-        designs.append((cycles, resources(total(area(element.spec) for element in elements))))
+        elements, boundaries = connect(network, cut, list(chosen))
+        cycles = max(*(own[id(s)] for s in chosen), *(b.words_per_frame for b in boundaries))
+        designs.append((cycles, resources(total(area_of(element.spec) for element in elements))))
     return designs
