@@ -69,6 +69,7 @@ def run(spec: BlockFifoSpec, words: list[int], pauses: tuple[float, float], seed
     came, offered, left, out, blocks_left = (list[int]() for _ in range(5))
 
     async def bench(ctx: Any) -> None:
+        quiet = 0
         for cycle in range(40 * len(words) + 100):
             room = len(came) // spec.words - len(blocks_left) < spec.slots
             sends = len(came) < len(words) and (room or len(came) % spec.words != 0) and rng.random() >= pauses[0]
@@ -89,6 +90,9 @@ def run(spec: BlockFifoSpec, words: list[int], pauses: tuple[float, float], seed
                     left.append(cycle)
             if done:
                 blocks_left.append(cycle)
+            quiet = 0 if valid or len(came) < len(words) else quiet + 1
+            if quiet > 4 * spec.slots * spec.words:
+                break  # nothing more comes
 
     simulator = Simulator(core)
     simulator.add_clock(1e-6)
