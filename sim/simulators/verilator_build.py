@@ -52,9 +52,10 @@ def build_model(
         raise SimulationError(f"There is no Verilog file {verilog}")
     flags = [
         *("-std=gnu++17", "-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-w"),
-        *(f"-DVM_TRACE={waves:d}", f"-DVM_TRACE_VCD={waves:d}", "-DVM_TRACE_FST=0", "-DVM_TRACE_SAIF=0"),
-        *(f"-I{root / 'include'}", f"-I{root / 'include' / 'vltstd'}"),
+        *("-DVM_TRACE_FST=0", "-DVM_TRACE_SAIF=0", f"-I{root / 'include'}", f"-I{root / 'include' / 'vltstd'}"),
     ]
+    # The run-time library is the same with and without waveforms.
+    of_design = [f"-DVM_TRACE={waves:d}", f"-DVM_TRACE_VCD={waves:d}"]
     tools = (verilator_version(), run_program([compiler, "--version"], "g++ --version"), *flags)
     options = (*VERILATOR_OPTIONS, *(RANDOM_START if ports.random or random_start else ()))
     source = verilog.read_text(encoding="utf-8", errors="surrogateescape")
@@ -62,9 +63,8 @@ def build_model(
         source = without_initial_values(source, ports.top)
     data = source.encode("utf-8", "surrogateescape")
     texts = {"ports.h": _ports_header(ports), "boundaries.vlt": control_file(ports, "public_flat_rd")}
-    key = _hash(
-        *tools, *options, optimize, *(path.read_text() for path in HARNESS), ports.top, *texts.values(), data
-    )
+    harness = [path.read_text() for path in HARNESS]
+    key = _hash(*tools, *of_design, *options, optimize, *harness, ports.top, *texts.values(), data)
     program = cache / f"model-{key}" / "model"
     if program.is_file():
         os.utime(program.parent)
@@ -87,7 +87,7 @@ def build_model(
             environment={"VERILATOR_ROOT": str(root)},
         )
         runtime = _runtime_objects(root, folder, cache, [compiler, *flags], _hash(*tools))
-        command = [compiler, *flags, f"-I{folder}"]
+        command = [compiler, *flags, *of_design, f"-I{folder}"]
         units = _units(folder, optimize)
         _compile_all(
             [([*command, level, "-c", unit, "-o", unit.with_suffix(".o")], unit.name) for unit, level in units]
@@ -136,27 +136,34 @@ def _groups(files: Iterable[Path]) -> list[list[Path]]:
 
 
 def _runtime_objects(root: Path, folder: Path, cache: Path, command: list[str], key: str) -> list[Path]:
-    """Compile Verilator's run-time library, once for a set of tools and options."""
+    """Compile what a design needs of Verilator's run-time library, each file once for a set of tools and options."""
     listing = (folder / "Vdesign_classes.mk").read_text().replace("\\\n", " ")
     names = [name for line in re.findall(r"^VM_GLOBAL_\w+ \+=(.*)$", listing, re.MULTILINE) for name in line.split()]
-    library = cache / f"runtime-{_hash(key, *names)}"
-    if library.is_dir():
-        os.utime(library)
-        return [library / f"{name}.o" for name in names]
-    with (cache / "runtime.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another process that builds the same is nearly done with it
-        if not library.is_dir():
-            with tempfile.TemporaryDirectory(prefix="building-", dir=cache) as building:
-                finished = Path(building).resolve() / "finished"
-                finished.mkdir()
-                _compile_all(
-                    [
-                        ([*command, "-O1", "-c", root / "include" / f"{name}.cpp", "-o", finished / f"{name}.o"], name)
-                        for name in names
-                    ]
-                )
-                _publish(finished, library)
-    return [library / f"{name}.o" for name in names]
+    objects = {name: cache / f"runtime-{_hash(key, name)}" / f"{name}.o" for name in names}
+    if missing := _missing(objects):
+        with (cache / "runtime.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another process that builds the same is nearly done with it
+            if missing := _missing(objects):
+                with tempfile.TemporaryDirectory(prefix="building-", dir=cache) as building:
+                    made = {name: Path(building).resolve() / name / f"{name}.o" for name in missing}
+                    for path in made.values():
+                        path.parent.mkdir()
+                    source = root / "include"
+                    _compile_all(
+                        [([*command, "-O1", "-c", source / f"{n}.cpp", "-o", path], n) for n, path in made.items()]
+                    )
+                    for name, path in made.items():
+                        _publish(path.parent, objects[name].parent)
+    return list(objects.values())
+
+
+def _missing(objects: dict[str, Path]) -> list[str]:
+    """The names of the ``objects`` that are not there; the others are kept for longer."""
+    found = [name for name, path in objects.items() if not path.is_file()]
+    for path in objects.values():
+        if path.is_file():
+            os.utime(path.parent)
+    return found
 
 
 def _compile_all(jobs: list[tuple[list[str | Path], str]]) -> None:
