@@ -56,7 +56,7 @@ QUICK = ("signed", "quantised")
                                   for name in RESIDUAL])  # fmt: skip
 def test_shortcuts(case: str) -> None:
     given, sizes = RESIDUAL[case]
-    check(folded(test_residual.network(**given), {name: Fold(o, i, 1) for name, (o, i) in sizes.items()}))
+    check(folded(test_residual.network(**given, size=(4, 3)), {name: Fold(o, i, 1) for name, (o, i) in sizes.items()}))
 
 
 def chain(kind: str, bits: int = 4, **geometry: Any) -> Network:

@@ -44,7 +44,8 @@ def conv(name: str, source: str, co: int, ci: int, kernel: int = 3, stride: int 
 def network(steps: int = 4, rule: Any = "causal", **shortcuts: Any) -> Network:
     """Pixels, a convolution, and a residual block of two convolutions with ``shortcuts`` past them."""
     stride, channels = shortcuts.pop("stride", 1), shortcuts.pop("channels", C)
-    nodes: list[Node] = [Input(name="input", shape=(2, 6, 5), high=15)]
+    height, width = shortcuts.pop("size", (6, 5))
+    nodes: list[Node] = [Input(name="input", shape=(2, height, width), high=15)]
 
     def fire(name: str, channels: int, level: int) -> None:
         source = nodes[-1].name
@@ -70,7 +71,7 @@ def network(steps: int = 4, rule: Any = "causal", **shortcuts: Any) -> Network:
             nodes.append(conv(f"skip{k}", "first_if", channels, C, 1, stride))
         nodes.append(Add(name=f"add{k}", source=main, other=f"skip{k}"))
     fire("b_if", channels, 25)
-    n = channels * ((6 - 1) // stride + 1) * ((5 - 1) // stride + 1)
+    n = channels * ((height - 1) // stride + 1) * ((width - 1) // stride + 1)
     nodes.append(Flatten(name="flat", source="b_if"))
     nodes.append(Linear(name="last", source="flat", weight=RNG.integers(-7, 8, (3, n)), weight_bits=4))
     nodes.append(Readout(name="readout", source="last", bias=RNG.integers(-9, 10, 3)))
