@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from amaranth.hdl import Cat, ClockDomain, Const, Module, ResetSignal, Signal, Value
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Module, ResetSignal, Signal, Value
 from amaranth.sim import Simulator
 
 from ..environment import Environment, Recorder
@@ -66,10 +66,10 @@ def run_amaranth(
     The design's ``sync`` domain gets its clock and reset here; the run takes exactly ``stimulus.cycles`` cycles.
     """
     m = Module()
-    m.domains.sync = domain = ClockDomain("sync")
+    m.domains.sync = ClockDomain("sync")
     m.submodules.design = design
-    reset = Signal()
-    m.d.comb += ResetSignal("sync").eq(reset)
+    clk, reset = Signal(), Signal()
+    m.d.comb += [ClockSignal("sync").eq(clk), ResetSignal("sync").eq(reset)]
     payloads = [Value.cast(stream.payload) for stream in boundaries.values()]
     masks = [(1 << len(payload)) - 1 for payload in payloads]
     # One value for all handshakes, computed with the design; payloads are wide, and looked at while they are valid.
@@ -90,7 +90,7 @@ def run_amaranth(
     )
     # The simulator settles after every assignment, so there are two in a cycle: the falling edge with all that the
     # environment drives, and the rising edge.
-    driven = Cat(domain.clk, reset, design.i.valid, *readies, source)
+    driven = Cat(clk, reset, design.i.valid, *readies, source)
 
     async def bench(ctx: Any) -> None:
         def clock() -> None:
@@ -99,7 +99,7 @@ def run_amaranth(
 
         for _ in range(2):
             clock()
-            ctx.set(domain.clk, 1)
+            ctx.set(clk, 1)
         for cycle in range(environment.cycles):
             environment.begin(cycle)
             clock()
@@ -111,7 +111,7 @@ def run_amaranth(
                     valid, ready, last = (bool(bits >> 3 * index + k & 1) for k in range(3))
                     recorder.sample(cycle, index, valid, ready, _reader(ctx, payload, mask), last)
             environment.end(bool(bits >> 3 * len(payloads)))
-            ctx.set(domain.clk, 1)
+            ctx.set(clk, 1)
 
     simulator = Simulator(m)
     simulator.add_testbench(bench)
