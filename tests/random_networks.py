@@ -36,6 +36,7 @@ from spikeloom.quant.ir.ops import (
     SumPool,
 )
 from spikeloom.quant.ir.ops.staircase import Staircase
+from spikeloom.quant.ir.ops.upsample import Upsample
 from spikeloom.sim.disturb import SHORT, random_pauses
 from spikeloom.sim.predict import make_stimulus
 from spikeloom.sim.trace import Stimulus
@@ -43,8 +44,8 @@ from spikeloom.sim.trace import Stimulus
 
 @st.composite
 def networks(draw: st.DrawFn) -> Network:
-    """Convolutions (grouped and depthwise ones too, of values with other numbers than 0 around them), pools, residual
-    blocks, one or two linear layers, one or two read-outs,
+    """Convolutions (grouped and depthwise ones too, of values with other numbers than 0 around them), pools,
+    upsamplings, residual blocks, one or two linear layers, one or two read-outs,
     maps beside them or in their place; initial membranes of channels or single neurons; neurons of
     all rules, or lossless ones, with a lower end too; T 1..16, or quantised."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="weights"))
@@ -181,6 +182,11 @@ def networks(draw: st.DrawFn) -> Network:
             nodes.append((SumPool if summing else MaxPool)(name=f"pool{k}", source=last.name, **geometry))
             h, w = windows.places((h, w))
             sizes[f"pool{k}"] = (c, h, w)
+        if draw(st.integers(0, 3), label="upsampling") == 0:
+            down, along = draw(st.sampled_from([(2, 2), (2, 2), (1, 2), (3, 1), (2, 3)]), label=f"up{k} factor")
+            nodes.append(Upsample(name=f"up{k}", source=nodes[-1].name, factor=(down, along)))
+            h, w = h * down, w * along
+            sizes[f"up{k}"] = (c, h, w)
         if draw(st.booleans(), label="residual block"):
             c, h, w = residual(f"block{k}", c, h, w)
     main = nodes[-1].name

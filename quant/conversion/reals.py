@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ..data import Dataset
 from ..frontends.activations import QCFS
-from ..frontends.layers import IMAGE, Activation, Flat, Layer, Pool, Shortcut, Sum, Weights
+from ..frontends.layers import IMAGE, Activation, Flat, Layer, Pool, Repeated, Shortcut, Sum, Weights
 from ..ir.addends import addends
 from ..ir.netfile import load
 from ..ir.network import Network
@@ -39,6 +39,7 @@ from ..ir.ops import (
     SumPool,
     Synapse,
 )
+from ..ir.ops.upsample import Upsample
 from ..qat.integer_graph import IntegerGraph
 from ..qat.stage import QuantisedLayer
 from ..recipe import RecipeError
@@ -46,7 +47,7 @@ from .rounding import half_threshold
 
 __all__ = ["keep_grid", "keep_membranes", "layers_of", "scale_logits", "tuned_network"]
 
-WAYS_BACK: tuple[type[Node], ...] = (Input, Conv2d, Linear, Gain, Add, IF, SumPool, MaxPool, Flatten, Readout)
+WAYS_BACK: tuple[type[Node], ...] = (Input, Conv2d, Linear, Gain, Add, IF, SumPool, MaxPool, Upsample, Flatten, Readout)
 """The kinds of nodes that have a way back; a network with any other is refused."""
 
 
@@ -96,6 +97,8 @@ def layers_of(network: Network) -> list[Layer]:
                 layers.append(Activation(node.name, sources, QCFS(network.steps, worth[node.name])))
             case Flatten():
                 layers.append(Flat(node.name, sources))
+            case Upsample():
+                layers.append(Repeated(node.name, sources, node.factor))
             case SumPool() | MaxPool():
                 kind = "average" if isinstance(node, SumPool) else "max"
                 layers.append(Pool(node.name, sources, kind, node.kernel, node.stride, padding=node.padding))
@@ -114,7 +117,7 @@ def _worths(network: Network) -> dict[str, float]:
                 worth[node.name] = 1.0
                 if gains:
                     worth[node.name] = math.exp(np.mean([math.log(_spike(network, node, g, worth)) for g in gains]))
-            case Flatten() | MaxPool():
+            case Flatten() | MaxPool() | Upsample():
                 worth[node.name] = worth[node.source]
             case SumPool():
                 worth[node.name] = worth[node.source] / node.area

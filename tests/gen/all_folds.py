@@ -21,7 +21,8 @@ from spikeloom.gen.lowering.streams import connect, with_depths
 from spikeloom.gen.targets.fpga.devices import resources
 from spikeloom.hdl.streams.stage import StageSpec
 from spikeloom.quant.ir.network import Network
-from spikeloom.quant.ir.ops import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Node, Readout, SumPool
+from spikeloom.quant.ir.ops import IF, Add, Conv2d, Flatten, Gain, Input, Linear, MapReadout, Node, Readout, SumPool
+from spikeloom.quant.ir.ops.upsample import Upsample
 
 LAGS = 3.5
 """Pixels in the FIFO of every shortcut."""
@@ -72,6 +73,22 @@ def residual() -> Network:
         fire("if2", "add2", 4),
     ]
     return Network((*nodes, *ending(rng, "if2", 16)), 1)
+
+
+def upsampled() -> Network:
+    """A pool, an upsampling and a convolution; a shortcut past them, with a convolution of its own; their sum is a
+    map."""
+    rng = np.random.default_rng(4)
+    nodes: list[Node] = [
+        Input(name="input", shape=(2, 4, 4), high=3),
+        SumPool(name="pool", source="input", kernel=2, stride=2),
+        Upsample(name="up", source="pool", factor=2),
+        conv(rng, "one", "up", (2, 2)),
+        conv(rng, "skip", "input", (2, 2)),
+        Add(name="add", source="one", other="skip"),
+        MapReadout(name="map", source="add", bias=np.arange(2)),
+    ]
+    return Network(tuple(nodes), 1)
 
 
 def memories() -> Network:

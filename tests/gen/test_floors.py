@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from all_folds import LAGS, chain, ending, everything, fire, memories, residual
+from all_folds import LAGS, chain, ending, everything, fire, memories, residual, upsampled
 
 from spikeloom.gen.errors import PlanError
 from spikeloom.gen.folding.bounds import least_luts, refuse_too_large
@@ -48,6 +48,7 @@ NETWORKS = {
     "chain": chain(),
     "residual": residual(),
     "memories": memories(),
+    "upsampled": upsampled(),
     "wide": wide(),
     "bits": wide(1),
     "groups": wide(groups=4),

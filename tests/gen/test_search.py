@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from all_folds import LAGS, chain, conv, ending, everything, fire, residual
+from all_folds import LAGS, chain, conv, ending, everything, fire, residual, upsampled
 
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit.writer import performance
@@ -25,7 +25,8 @@ from spikeloom.quant.ir.ops import IF, Add, Conv2d, Flatten, Gain, Input, Linear
 
 
 @pytest.mark.parametrize("network", [pytest.param(chain(), id="chain", marks=pytest.mark.slow),
-                                     pytest.param(residual(), id="residual")])  # fmt: skip
+                                     pytest.param(residual(), id="residual"),
+                                     pytest.param(upsampled(), id="upsampled", marks=pytest.mark.slow)])  # fmt: skip
 def test_the_search_finds_what_trying_everything_finds(network: Network) -> None:
     designs = everything(network)
     assert len(designs) > 400
@@ -52,7 +53,7 @@ def test_the_search_finds_what_trying_everything_finds(network: Network) -> None
     assert outcomes == {False, True}
 
 
-@pytest.mark.parametrize("network", [chain(), residual()], ids=["chain", "residual"])
+@pytest.mark.parametrize("network", [chain(), residual(), upsampled()], ids=["chain", "residual", "upsampled"])
 def test_a_target_is_met_by_the_cycle_law(network: Network) -> None:
     fastest = max(CandidateTable(layer).fastest for layer in layers(network))
     for target in (fastest, 2 * fastest, 500):

@@ -55,6 +55,13 @@ WINDOWS |= {
     "pixels, pad, columns": replace(ROW, width=2, kernel=(2, 2), padding=((1, 0), (1, 1)), pixels=3, pad=(2,),
                                     columns=True),
 }
+AGAIN = replace(PADDED, height=1, kernel=(1, 1), stride=(1, 1), padding=((0, 0), (0, 0)), order="channels", rows=2,
+                credits=4)  # fmt: skip
+WINDOWS |= {
+    "times": replace(AGAIN, times=(2, 2)),
+    "times, two words": replace(AGAIN, channels=2, times=(1, 2)),
+    "times, a slot": replace(AGAIN, width=2, times=(2, 1), rows=1),
+}
 WINDOWS["columns, dilated"] = replace(WINDOWS["dilated"], kernel=(2, 2), padding=((1, 1), (1, 0)), columns=True)
 
 
@@ -145,7 +152,7 @@ DEPTH = 15
 """Cycles of a bounded proof: a frame, and the second one overlapping it."""
 
 
-LONGER = ("pixels, a row", "pixels, stride", "pixels, above", "pixels, pad", "pixels, pad, columns")
+LONGER = ("times, two words", "pixels, a row", "pixels, stride", "pixels, above", "pixels, pad", "pixels, pad, columns")
 
 
 @pytest.mark.parametrize("target", ["fpga", "asic"])

@@ -30,6 +30,7 @@ from spikeloom.hdl.cores.staircase.serial import SerialSpec
 from spikeloom.hdl.cores.staircase.spec import StaircaseSpec
 from spikeloom.hdl.cores.staircase.stairs import Stairs
 from spikeloom.hdl.cores.synapse.spec import SynapseSpec
+from spikeloom.hdl.cores.upsample.spec import UpsampleSpec
 from spikeloom.hdl.cores.window.core import Window
 from spikeloom.hdl.cores.window.spec import WindowSpec
 from spikeloom.hdl.streams.blocks import BlockFifo, BlockFifoSpec, Blocks
@@ -175,6 +176,7 @@ EXACT: dict[str, dict[str, Any]] = {
         "bipolar": bipolar(5),
         "bipolar, inverting": bipolar(6, inverts=True),
     },
+    "upsample": {"none": UpsampleSpec(i_format=WordFormat(2, 2, 0, 1))},
     "window": {
         "taps": window(),
         "scans": window(scans=2),
@@ -183,6 +185,11 @@ EXACT: dict[str, dict[str, Any]] = {
         "vector": window(height=1, width=1, kernel=(1, 1), padding=((0, 0), (0, 0)), rows=2),
         "block RAM": window(channels=16, width=40),
         "columns, block RAM": window(columns=True, channels=24, width=64),
+        "times": window(order="channels", kernel=(1, 1), padding=((0, 0), (0, 0)), groups=1, times=(2, 3), rows=2),
+        "times, a word a pixel": window(order="channels", kernel=(1, 1), padding=((0, 0), (0, 0)), groups=1,
+                                        times=(2, 2), rows=2, i_format=WordFormat(6, 2, 0, 1)),
+        "times, block RAM": window(order="channels", kernel=(1, 1), padding=((0, 0), (0, 0)), groups=1, times=(2, 2),
+                                   rows=2, channels=16, width=40),
         "all sides differ": window(kernel=(3, 2), padding=((0, 2), (1, 0)), stride=(2, 1)),
     },
 }

@@ -110,20 +110,32 @@ PADS = {
 }
 """Windows with a value for each channel around the frame."""
 
+TWICE = dict(kernel=(1, 1), order="channels", times=(2, 2), rows=2)
+TIMES = {
+    "times 2": TWICE,
+    "times, a word a pixel": dict(TWICE, i_format=WordFormat(4, 1, 0, 3), credits=2),
+    "times, along a row alone": dict(TWICE, times=(1, 3), channels=6),
+    "times, rows alone": dict(TWICE, times=(3, 1), rows=3),
+    "times, one slot": dict(TWICE, times=(2, 3), rows=1),
+    "times, a pixel": dict(TWICE, times=(4, 4), height=1, width=1, i_format=WordFormat(4, 1, 0, 3)),
+}
+"""Windows of a pixel that are walked several times."""
+
 LARGE = {
     "block RAM": dict(padding=around(1), rows=4, width=40, height=4, credits=9, i_format=WordFormat(4, 1, 0, 255)),
     "columns, block RAM": dict(columns=True, padding=((1, 1), (0, 0)), rows=4, width=44, height=4, credits=9,
                                i_format=WordFormat(4, 1, 0, 255)),
+    "times, block RAM": dict(TWICE, width=40, height=3, credits=2, i_format=WordFormat(4, 1, 0, 255)),
 }  # fmt: skip
 """Windows in block RAM, with the register behind it."""
 
-ALL = GEOMETRIES | UNEVEN | PADS | LARGE
+ALL = GEOMETRIES | UNEVEN | PADS | TIMES | LARGE
 
 PAUSES = ((0.0, 0.0), (0.6, 0.0), (0.0, 0.6), (0.3, 0.3))
 PAUSED = [
     *((g, shares) for shares in PAUSES for g in GEOMETRIES if "scans" not in g),
     *(pytest.param(g, shares, marks=[pytest.mark.slow] * (shares != PAUSES[-1]))
-      for shares in PAUSES for g in UNEVEN | PADS | LARGE),
+      for shares in PAUSES for g in UNEVEN | PADS | TIMES | LARGE),
 ]
 
 
@@ -152,7 +164,8 @@ def test_walk_against_naive_loops(geometry: str) -> None:
     for frame in frames:
         for oy in range(spec.o_size[0]):
             for ox in range(spec.o_size[1]):
-                y, xx = oy * spec.stride[0] - spec.padding[0][0], ox * spec.stride[1] - spec.padding[1][0]
+                y, xx = oy // spec.times[0] * spec.stride[0], ox // spec.times[1] * spec.stride[1]
+                y, xx = y - spec.padding[0][0], xx - spec.padding[1][0]
                 (kh, kw), (dy, dx) = spec.kernel, spec.dilation
                 taps = [(y + ky * dy, xx + kx * dx) for ky in range(kh) for kx in range(kw)]
                 columns = [taps[kx :: spec.kernel[1]] for kx in range(spec.kernel[1])]
@@ -226,6 +239,10 @@ def test_elaborates_twice_alike() -> None:
         (dict(padding=around(1), pad=(1, 2)), "pad must have a value for each of the 4 channels of words of one time"),
         (dict(padding=around(1), pad=(1, 2, 3, 4)), r"Elements must be in 0\.\.3, found 1\.\.4"),
         (dict(padding=around(1), pad=(1,) * 4, i_format=WordFormat(2, 2, 0, 3)), "of one time step, not 4 in words of"),
+        (dict(TWICE, times=(2, 0)), r"times must be 1 or more, not \(2, 0\)"),
+        (dict(TWICE, order="taps"), "several times word by word only, with a kernel of one pixel"),
+        (dict(TWICE, kernel=(2, 1)), "several times word by word only, with a kernel of one pixel"),
+        (dict(TWICE, groups=2), "several times word by word only, with a kernel of one pixel"),
         (dict(padding=around(1), pad=(1,) * 4, chunk=2), "where the cells around the frame are zero only, not with"),
     ],
 )

@@ -24,6 +24,7 @@ from spikeloom.quant.ir.ops import (
     SumPool,
 )
 from spikeloom.quant.ir.ops.staircase import Staircase
+from spikeloom.quant.ir.ops.upsample import Upsample
 
 
 def each_step(x, timed, one):
@@ -77,6 +78,8 @@ def naive_node(node: Node, x: np.ndarray, timed: bool, steps: int) -> tuple[np.n
                 trail.append(now - before)
                 before = now
             return np.array(trail), True
+        case Upsample():
+            return each_step(x, timed, lambda s: naive_upsample(node, s)), timed
         case Flatten():
             return each_step(x, timed, lambda s: np.array([[[int(v)]] for v in s.reshape(-1)])), timed
         case IF():
@@ -179,6 +182,14 @@ def naive_pool(node, s: np.ndarray, join) -> np.ndarray:
             for c in range(channels)
         ]
     )
+
+
+def naive_upsample(node: Upsample, s: np.ndarray) -> np.ndarray:
+    (down, along), (channels, high, wide) = both(node.factor), s.shape
+    out = np.zeros((channels, high * down, wide * along), int)
+    for c, y, x, below, beside in product(range(channels), range(high), range(wide), range(down), range(along)):
+        out[c, y * down + below, x * along + beside] = int(s[c, y, x])
+    return out
 
 
 def naive_neuron(node: IF, c: int, v: int, current: list[int]) -> list[int]:

@@ -24,6 +24,7 @@ from spikeloom.quant.ir.ops import (
     SumPool,
 )
 from spikeloom.quant.ir.ops.staircase import Staircase
+from spikeloom.quant.ir.ops.upsample import Upsample
 
 ONE = {
     "Input": Input(name="in", shape=(2, 4, 4), high=15),
@@ -43,6 +44,7 @@ ONE = {
     "Staircase": Staircase(name="staircase", source="conv", threshold=[[-9, 4, 4, 30]], low=-1),
     "SumPool": SumPool(name="sum", source="in", kernel=2, stride=1),
     "MaxPool": MaxPool(name="max", source="in", kernel=3, stride=1),
+    "Upsample": Upsample(name="up", source="max", factor=(3, 1)),
     "Flatten": Flatten(name="flat", source="max"),
     "Readout": Readout(name="readout", source="linear", bias=[40]),
     "MapReadout": MapReadout(name="map", source="conv", bias=[40]),
@@ -57,6 +59,7 @@ BEFORE = {
     "Add": ["Input", "Gain", "Tap"],
     "SumPool": ["Input"],
     "MaxPool": ["Input"],
+    "Upsample": ["Input", "MaxPool"],
     "Flatten": ["Input", "MaxPool"],
     "Linear": ["Input", "MaxPool", "Flatten"],
     "Readout": ["Input", "MaxPool", "Flatten", "Linear"],
@@ -74,6 +77,7 @@ SIZE = {
     "Staircase": 16,
     "SumPool": 18,
     "MaxPool": 8,
+    "Upsample": 24,
     "Flatten": 8,
 }
 

@@ -28,7 +28,7 @@ from spikeloom.quant.ir.ops.staircase import Staircase
 
 
 def test_every_node_type_has_a_case() -> None:
-    assert set(ONE) == set(NODE_TYPES) and len(ONE) == 13
+    assert set(ONE) == set(NODE_TYPES) and len(ONE) == 14
 
 
 @pytest.mark.parametrize("kind", NODE_TYPES)

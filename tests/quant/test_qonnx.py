@@ -16,6 +16,7 @@ from spikeloom.quant.frontends.onnx import Onnx
 from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import Conv2d, Gain, Linear
 from spikeloom.quant.ir.ops.staircase import Staircase
+from spikeloom.quant.ir.ops.upsample import Upsample
 
 onnx = pytest.importorskip("onnx", reason="the extra 'onnx' is not installed")
 pytest.importorskip("qonnx", reason="qonnx, the oracle, is not installed")
@@ -139,6 +140,23 @@ def test_convolutions_pools_and_sums(tmp_path: Path) -> None:
     assert (weights, gains) == ([[2]], [[1]]), "0.5 are two times 0.25; a sum in gates has a layer with weights"
 
 
+def upsampled(built: Built, rng: np.random.Generator, x: str) -> str:
+    """Every pixel twice in a column and three times in a row, and a convolution of that."""
+    x = built.op("Resize", x, np.zeros(0, np.float32), np.array([1, 1, 2, 3], np.float32), name="up",
+                 coordinate_transformation_mode="asymmetric", nearest_mode="floor")  # fmt: skip
+    return built.op("Conv", x, built.quant(rng.normal(size=(4, 3, 3, 3)), 3, 0.5), strides=[2, 2])
+
+
+def test_upsampling(tmp_path: Path) -> None:
+    rng, built = np.random.default_rng(5), Built(40, 2, 4, 5)
+    x = built.op("Conv", built.quant("x", 8, 1 / 255, signed=0), built.quant(rng.normal(size=(3, 2, 1, 1)), 4, 0.25))
+    x = built.quant(built.op("Relu", x), 4, 0.25, signed=0, name="one")
+    x = built.op("Reshape", built.quant(upsampled(built, rng, x), 3, 1.0, name="two"), np.array([40, -1]))
+    output = built.op("MatMul", x, built.quant(rng.normal(size=(84, 10)), 4, 0.25))
+    network = compared(built.save(tmp_path, output), pixels((40, 2, 4, 5)), {"one": 0.25, "two": 1.0})
+    assert [node.factor for node in network if isinstance(node, Upsample)] == [(2, 3)]
+
+
 def test_zero_points_are_padding(tmp_path: Path) -> None:
     """Around a tensor with a zero point stands that number, which is its 0."""
     rng, built = np.random.default_rng(6), Built(100, 2, 6, 6)
@@ -227,6 +245,8 @@ REFUSED: dict[str, tuple[Callable[[Built], str], str]] = {
     "wide": (lambda b: b.op("Conv", b.quant("x", 2), b.quant(99 * W, 9, 0.25)), "weights, of more than 8 bits"),
     "values": (lambda b: b.op("Conv", b.op("Conv", b.quant("x", 2), b.quant(W, 4)), b.quant(W, 4)),
                "Conv4: Conv of numbers that are not quantised .*supported: a quantiser before it"),
+    "upsampling": (lambda b: upsampled(b, np.random.default_rng(0), b.op("Conv", b.quant("x", 2), b.quant(W, 4))),
+                   "up: Resize of numbers that are not quantised"),
     "pool": (lambda b: last(b, b.op("MaxPool", b.op("Conv", b.quant("x", 2), b.quant(W, 4)), kernel_shape=[2, 2])),
              "MaxPool3: MaxPool of numbers that are not quantised"),
     "zero": (lambda b: b.op("Conv", b.quant("x", 2, zero=5.0), b.quant(W, 4), pads=[1, 1, 1, 1]),

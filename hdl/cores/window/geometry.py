@@ -3,54 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
 from ...streams.words import WordFormat
+from .rows import RowPlan, row_plan, rows_needed
 
-__all__ = ["RowPlan", "WindowGeometry", "chunk_for"]
+__all__ = ["WindowGeometry", "chunk_for"]
 
 
 def chunk_for(words: int) -> int:
     """Words whose flags are looked at together, for ``words`` of a pixel: the largest power of two up to 8 that
     divides them. As many pass in a cycle where all are zero; more would hardly ever be."""
     return min(8, words & -words)
-
-
-class RowPlan(NamedTuple):
-    """An output row: kernel rows ``above`` the frame, and ``inside`` it; complete rows to ``wait`` for, one at least;
-    input rows ``freed`` when it is done; ``offset``, rows from the first one that is not freed to that of the first
-    kernel row in the frame, where kernel rows lie apart."""
-
-    above: int
-    inside: int
-    wait: int
-    freed: int
-    offset: int
-
-
-@cache
-def _row_plan(count: int, height: int, kernel: int, stride: int, above: int, dilation: int) -> tuple[RowPlan, ...]:
-    """The plan of ``count`` output rows; it is the same for all folds of a layer."""
-    plan, freed = [], 0
-    for y in range(count):
-        top = y * stride - above
-        free = height if y == count - 1 else max(0, top + stride)
-        rows = range(top, top + (kernel - 1) * dilation + 1, dilation)
-        inside = [row for row in rows if 0 <= row < height]
-        offset, last = (inside[0] - freed, inside[-1]) if inside else (0, freed)
-        hidden = sum(row < 0 for row in rows)
-        plan.append(RowPlan(hidden, len(inside), max(last + 1, free) - freed, free - freed, offset))
-        freed = free
-    return tuple(plan)
-
-
-@cache
-def _rows_needed(plan: tuple[RowPlan, ...]) -> int:
-    """Complete rows that an output row of ``plan`` waits for, at most."""
-    return max(row.wait for row in plan)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +44,9 @@ class WindowGeometry:
             the first one lowest. Where it does not divide the windows of a row, the last ones of a row reach beyond the
             frame, into cells like those around it; their results are idle.
         idle: channels of the last group of outputs whose results are idle too.
+        times: (rows, columns), times that a row of windows is walked, and in it every window, with all its words: every
+            pixel of a map again, as an upsampling needs it. For kernels of one pixel and words one by one
+            ("channels", a part of one word).
     """
 
     i_format: WordFormat
@@ -98,6 +67,7 @@ class WindowGeometry:
     span: int = 1
     pixels: int = 1
     idle: int = 0
+    times: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
         if self.channels % self.i_format.lanes:
@@ -113,12 +83,20 @@ class WindowGeometry:
             )
         if self.chunk and (self.columns or self.order != "taps"):
             raise ValueError("Words can be skipped where a window is walked tap by tap only")
+        self._check_times()
         if not 1 <= self.pixels <= self.o_size[1]:
             raise ValueError(f"pixels={self.pixels} is not in 1..{self.o_size[1]}, the windows of a row")
         if self.blocked and (self.chunk or self.order != "taps"):
             raise ValueError("Windows are walked together tap by tap only, and without skipping words")
         if self.pad:
             self._check_pad()
+
+    def _check_times(self) -> None:
+        if min(self.times) < 1:
+            raise ValueError(f"times must be 1 or more, not {self.times}")
+        plain = (self.kernel, self.stride, self.padded, self.order) == ((1, 1), (1, 1), False, "channels")
+        if self.times != (1, 1) and not (plain and self.part * self.groups * self.scans == 1):
+            raise ValueError("Windows are walked several times word by word only, with a kernel of one pixel")
 
     def _check_pad(self) -> None:
         if len(self.pad) != self.channels or self.i_format.steps != 1:
@@ -140,7 +118,8 @@ class WindowGeometry:
     def o_size(self) -> tuple[int, int]:
         """Rows and columns of window positions."""
         whole = self.height + sum(self.padding[0]), self.width + sum(self.padding[1])
-        rows, columns = ((n - m) // s + 1 for n, m, s in zip(whole, self.extent, self.stride, strict=True))
+        each = zip(whole, self.extent, self.stride, self.times, strict=True)
+        rows, columns = (((n - m) // s + 1) * times for n, m, s, times in each)
         return rows, columns
 
     @property
@@ -249,13 +228,19 @@ class WindowGeometry:
     @property
     def row_plan(self) -> tuple[RowPlan, ...]:
         """What every output row needs of the ring."""
-        rows = self.o_size[0], self.height, self.kernel[0], self.stride[0], self.padding[0][0], self.dilation[0]
-        return _row_plan(*rows)
+        rows = self.height, self.kernel[0], self.stride[0], self.padding[0][0], self.dilation[0], self.times[0]
+        return row_plan(self.o_size[0] // self.times[0], *rows)
+
+    @property
+    def plan_period(self) -> int:
+        """Output rows after which :attr:`row_plan` says the same again: all of them, but where rows are walked several
+        times and each frees itself."""
+        return self.times[0] if self.times != (1, 1) else self.o_size[0]
 
     @property
     def rows_needed(self) -> int:
         """Complete rows that an output row waits for, at most."""
-        return _rows_needed(self.row_plan)
+        return rows_needed(self.row_plan)
 
     def compute(self, words: np.ndarray) -> np.ndarray:
         """Model: input words (frames * i_words, lanes, T) to the walked words (n, lanes, T), skipped ones included."""
@@ -270,6 +255,9 @@ class WindowGeometry:
         x = around
         x = np.lib.stride_tricks.sliding_window_view(x, self.extent, axis=(1, 2))[:, ::sy, ::sx]
         x = x[..., ::dy, ::dx]  # n y x c lane t ky kx
+        if self.times != (1, 1):
+            down, along = (np.arange(n) // times for n, times in zip(self.o_size, self.times, strict=True))
+            x = x[:, down][:, :, along]
         if self.pixels > 1:
             x = x[:, :, : self.blocks * self.pixels]
             x = x.reshape(len(x), -1, self.blocks, self.pixels, *x.shape[3:])

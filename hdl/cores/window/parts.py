@@ -33,7 +33,7 @@ def window_parts(spec: WindowSpec) -> Parts:
     unit = spec.chunk or 1
     beside = spec.pixel_words // spec.pixel_parts
     several = spec.pixels > 1
-    parts.counter(spec.o_size[0])
+    parts.counter(spec.plan_period)
     for count in (
         spec.kernel[1] if several else spec.run // unit,
         1 if spec.columns else spec.kernel[0],
@@ -41,7 +41,8 @@ def window_parts(spec: WindowSpec) -> Parts:
         spec.groups,
         spec.pixel_parts,
         beside // unit if several or beside < spec.dilation[1] * spec.pixel_words else 1,
-        spec.blocks,
+        spec.times[1],
+        spec.blocks // spec.times[1],
     ):
         parts.counter(count)
         parts.registers(count > 2)  # it is in its last state
@@ -52,10 +53,12 @@ def window_parts(spec: WindowSpec) -> Parts:
     # The start moves by pixels, or parts of one: its lowest bits are never set.
     step = gcd(spec.stride[1] * spec.pixel_words, beside)
     still = 0 if spec.chunk else min(cell_bits, (step & -step).bit_length() - 1)
-    parts.registers(cell_bits + moving * (cell_bits - still) if cells > 1 else 0)
+    # Of windows of one word the cell is the start, the slot that of the first row, and every word the last.
+    alone = spec.times != (1, 1)
+    parts.registers(cell_bits + (moving and not alone) * (cell_bits - still) if cells > 1 else 0)
     parts.logic["walk cell bit"] += cell_bits * (1 + moving)
     if spec.rows > 1:
-        parts.registers(slot_bits * (1 if spec.columns else 2))
+        parts.registers(slot_bits * (1 if spec.columns or alone else 2))
         parts.logic["walk slot bit"] += slot_bits
     _rows(spec, parts)
     if any(row.offset for row in spec.row_plan):
@@ -83,7 +86,7 @@ def window_parts(spec: WindowSpec) -> Parts:
             parts.registers(slot_bits + spec.kernel[0] + (width if len(set(spec.pad_words)) > 1 else 0))
         if spec.chunk:
             parts.registers(index_bits(spec.groups * spec.scan_words))
-    parts.registers((spec.credits - 1).bit_length() + 1 + 2 * spec.latency)
+    parts.registers((spec.credits - 1).bit_length() + 1 + (1 if alone else 2) * spec.latency)
     parts.logic["credit bit"] += spec.credits.bit_length()
     return parts
 
@@ -108,7 +111,7 @@ def _banks(spec: WindowSpec, parts: Parts) -> None:
 
 def _rows(spec: WindowSpec, parts: Parts) -> None:
     """The plan of the rows, in registers behind tables, and the rows that are there beyond those waited for."""
-    plan = spec.row_plan
+    plan = spec.row_plan[: spec.plan_period]
     further = [b.wait - a.wait + a.freed for a, b in zip(plan, [*plan[1:], plan[0]], strict=True)]
     figures = [further, [row.freed for row in plan], [row.offset for row in plan]]
     if spec.columns:

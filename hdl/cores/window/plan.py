@@ -24,7 +24,7 @@ class Rows:
     """
 
     def __init__(self, m: Module, spec: WindowSpec, moves: Value) -> None:
-        self._m, self._moves, plan = m, moves, spec.row_plan
+        self._m, self._moves, plan = m, moves, spec.row_plan[: spec.plan_period]
         table = Columns(m, counter(m, len(plan), moves, "y")[0], moves)
         self._wait = [row.wait for row in plan]
         further = [b.wait - a.wait + a.freed for a, b in zip(plan, [*plan[1:], plan[0]], strict=True)]

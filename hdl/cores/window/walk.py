@@ -68,7 +68,8 @@ def _loops(spec: WindowSpec, unit: int) -> list[tuple[str, int]]:
         ("scan", spec.scans),
         ("group", spec.groups),
         ("channel", spec.pixel_parts),
-        ("x", spec.blocks),
+        ("again", spec.times[1]),
+        ("x", spec.blocks // spec.times[1]),
     ]
 
 
@@ -114,7 +115,9 @@ class Place:
         with m.If(ends["group"]):
             following = Signal.like(start)
             step = spec.stride[1] * spec.pixel_words // walk.unit
-            if spec.pixel_parts > 1:
+            if spec.times[1] > 1:  # a pixel again, from its first word on
+                step = Mux(ends["channel"] & ~ends["again"], beside - spec.pixel_words, beside)
+            elif spec.pixel_parts > 1:
                 step = Mux(ends["channel"], step - spec.pixel_words + beside, beside)
             m.d.comb += following.eq(start + step)
             m.d.sync += [start.eq(following), cell.eq(following)]

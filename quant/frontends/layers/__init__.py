@@ -19,7 +19,7 @@ from .flat import Flat
 from .norm import Norm
 from .pad import Pad
 from .pool import Pool
-from .resample import Resample
+from .resample import Repeated, Resample
 from .shortcut import Shortcut
 from .sum import Sum
 from .weights import Convolution, Weights
@@ -38,6 +38,7 @@ __all__ = [
     "Pad",
     "Passing",
     "Pool",
+    "Repeated",
     "Resample",
     "Select",
     "Shape",

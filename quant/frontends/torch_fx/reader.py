@@ -25,7 +25,7 @@ __all__ = ["Reader", "Reading"]
 SUPPORTED = (
     "Conv2d, Linear, BatchNorm1d, BatchNorm2d, ReLU, ReLU6, Hardtanh, LeakyReLU, PReLU, Sigmoid, Tanh, SiLU, GELU and "
     "their like, QCFS, AvgPool2d, MaxPool2d, "
-    "AdaptiveAvgPool2d, AdaptiveMaxPool2d, ZeroPad2d, ChannelShuffle, Flatten, Dropout, Identity, sums, "
+    "AdaptiveAvgPool2d, AdaptiveMaxPool2d, Upsample, ZeroPad2d, ChannelShuffle, Flatten, Dropout, Identity, sums, "
     "concatenations, splits and shuffles of channels, and a final Softmax, LogSoftmax or Sigmoid"
 )
 

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ...layers import Concat, Flat, Pad, Select, Shortcut
+from ....ir.windows import each_way
+from ...layers import Concat, Flat, Pad, Repeated, Select, Shortcut
 from ..constants import axes_of
 from ..moving import pads_of, parts_of, slices_of
+from ..resizing import factor_of
 from ..step import Step
 from ..windows import pool_of, whole_map
 from .made import Handler, Made, Puts
@@ -32,6 +34,13 @@ def _mean(reader: Puts, step: Step, x: Sequence[Any]) -> Made:
     if step.get("keepdims", 1):
         return made
     return reader.put(Flat(f"{step.name} as a vector", (made.name,)), made.shape[:2])
+
+
+def _resize(reader: Puts, step: Step, x: Sequence[Any]) -> Made:
+    source = reader.plain(step, x[0])
+    down, along = each_way(factor := factor_of(step, x, source.shape))
+    n, c, high, wide = source.shape
+    return reader.put(Repeated(step.name, (source.name,), factor), (n, c, high * down, wide * along))
 
 
 def _pad(reader: Puts, step: Step, x: Sequence[Any]) -> Made:
@@ -109,7 +118,7 @@ def _flat(reader: Puts, step: Step, x: Sequence[Any]) -> Made:
 
 MAPS: dict[str, Handler] = {
     "MaxPool": _pool, "AveragePool": _pool, "GlobalAveragePool": _pool, "GlobalMaxPool": _pool, "ReduceMean": _mean,
-    "Pad": _pad, "Slice": _slice, "Concat": _concat, "Split": _split, "Flatten": _flat, "Reshape": _flat,
-    "Squeeze": _flat, "Unsqueeze": _flat,
+    "Resize": _resize, "Upsample": _resize, "Pad": _pad, "Slice": _slice, "Concat": _concat, "Split": _split,
+    "Flatten": _flat, "Reshape": _flat, "Squeeze": _flat, "Unsqueeze": _flat,
 }  # fmt: skip
 """By operator."""

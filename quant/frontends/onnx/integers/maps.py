@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 
 from ....ir.ops import Flatten
+from ....ir.ops.upsample import Upsample
+from ....ir.windows import each_way
 from ...layers import Pool
 from ..constants import axes_of
 from ..moving import pads_of, slices_of
+from ..resizing import factor_of
 from ..step import Step
 from ..windows import pool_of, whole_map
 from .building import Building
@@ -31,7 +34,7 @@ class Maps:
         self.handlers = {
             "MaxPool": self._max, "GlobalMaxPool": self._max, "AveragePool": self._average,
             "GlobalAveragePool": self._average, "ReduceMean": self._mean, "Concat": self._concat, "Pad": self._pad,
-            "Slice": self._slice,
+            "Slice": self._slice, "Resize": self._resize, "Upsample": self._resize,
         }  # fmt: skip
 
     def _pooled(self, step: Step, numbers: Numbers) -> tuple[str, Pool, tuple[int, ...]]:
@@ -52,6 +55,15 @@ class Maps:
         numbers = taken(step, x[0], whole=True)
         node, _, shape = self._pooled(step, numbers)
         return numbers.moved(node, shape)
+
+    def _resize(self, step: Step, x: Sequence[Any]) -> Numbers:
+        numbers = taken(step, x[0], whole=True)
+        if numbers.rises or not self.building.values(numbers.node):
+            step.refuse("of numbers that are not quantised", "an upsampling directly behind a quantiser")
+        down, along = each_way(factor := factor_of(step, x, numbers.shape))
+        n, c, high, wide = numbers.shape
+        node = self.building.add(Upsample(name=step.name, source=numbers.node, factor=factor))
+        return numbers.moved(node, (n, c, high * down, wide * along))
 
     def _average(self, step: Step, x: Sequence[Any]) -> Numbers:
         return self.average(step, taken(step, x[0]))
