@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_examples_are_those_of_the_repository(cli, tmp_path):
     written = cli("examples", tmp_path / "new", "--json").json["files"]
     names = {str(Path(file).relative_to(tmp_path / "new")) for file in written}
-    kinds = ("*.toml", "*.yml", "repository/**/*.*", "face_detector/*.*")
+    kinds = ("*.toml", "*.yml", "repository/**/*.*", "face_detector/*.*", "segmentation/*.*")
     wanted = {str(path.relative_to(ROOT / "examples")) for kind in kinds
               for path in (ROOT / "examples").glob(kind) if "__pycache__" not in path.parts}  # fmt: skip
     assert names == wanted | {"models/digits-t4w4.safetensors"} and len(names) > 20

@@ -68,7 +68,7 @@ def _loops(spec: WindowSpec, unit: int) -> list[tuple[str, int]]:
         ("scan", spec.scans),
         ("group", spec.groups),
         ("channel", spec.pixel_parts),
-        ("again", spec.times[1]),
+        *([("again", spec.times[1])] if spec.times[1] > 1 else []),
         ("x", spec.blocks // spec.times[1]),
     ]
 
