@@ -15,7 +15,6 @@ import numpy as np
 from ...hdl.cores.synapse.floor import ArrayFloor, array_floor, lanes_of
 from ...hdl.cores.window.geometry import WindowGeometry
 from ...hdl.cores.window.spec import WindowSpec
-from ...hdl.cost.memory import mapped
 from ...hdl.cost.parts import Parts
 from ..cost.model import area_of
 from ..errors import PlanError
@@ -100,5 +99,5 @@ def window_floor(window: WindowGeometry) -> int:
     depth, style = spec.memory
     width = window.i_format.width
     if spec.columns:
-        return spec.pixels * spec.rows * mapped(depth, width, style).ebr
+        return spec.block_rams
     return 0 if style == "auto" else spec.pixels * -(-depth * width // BLOCK_BITS)

@@ -50,7 +50,7 @@ def most_waiting(layers: Sequence[StageNodes], stages: Mapping[str, StageSpec]) 
         window = stages[layer.name].window
         several = window.pixels > 1  # a credit is then for all results of a block
         each = window.pixels / float(np.prod(window.o_size)) if several else 1 / window.results
-        return window.rows / window.height + (window.credits + 1) * each
+        return window.kept + (window.credits + 1) * each
 
     def words(layer: StageNodes, skip: StageShortcut, merge: MergeSpec) -> int:
         _, between = _between(layers, layer, skip)

@@ -44,7 +44,8 @@ def build_stage(layer: StageNodes, fold: Fold) -> StageSpec:
     head.check(layer, fold)
     geometry, cores = head.lower(layer, fold)
     # As many results on their way as the latency needs, so that a ready receiver never makes the stage wait.
-    window = WindowSpec.of(geometry, rows=ring_rows(geometry), credits=1)
+    # A stage that waits for its shortcuts may have to keep more rows (:attr:`gen.design.Design.stages`).
+    window = WindowSpec.of(geometry, rows=ring_rows(geometry), credits=1, line=not layer.shortcuts)
     waiting, apart = latency_of(window, cores) + words_of_result(cores), geometry.scans * geometry.scan_cycles
     if geometry.blocked:  # a block is in the FIFO from its first result until its last word has left
         waiting += (geometry.groups - 1) * apart + geometry.groups * words_of_result(cores) - 1

@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Literal, NamedTuple
 
-__all__ = ["Cells", "Style", "mapped"]
+__all__ = ["Cells", "Style", "mapped", "side_by_side"]
 
 Style = Literal["auto", "block", "distributed", "logic"]
 
@@ -32,6 +32,13 @@ _BLOCK = (
     (128, 14, (1, 2, 4, 9, 18, 36), 9, 9),  # one that reads, one that writes 36 bits in bytes of 9
 )
 _DISTRIBUTED = ((4, 4, (4,), 4, 1),)
+
+
+def side_by_side(depth: int, width: int) -> int:
+    """Block RAMs of ``depth`` words of ``width`` bits, each of which has all words and some of the bits, as
+    ``block_ram.v`` takes them."""
+    unit = max(unit for unit in _BLOCK[1][2] if depth <= 1 << _BLOCK[1][1] - (unit.bit_length() - 1))
+    return -(-width // unit)
 
 
 def _geometry(cells: tuple, depth: int, width: int, written: bool) -> tuple[float, int, int]:

@@ -11,7 +11,7 @@ from collections import defaultdict
 import numpy as np
 
 from ..memory.style import DEEPEST
-from .memory import Style, mapped
+from .memory import Style, mapped, side_by_side
 
 __all__ = ["Parts", "bits_of", "bits_of_positive", "index_bits"]
 
@@ -40,10 +40,6 @@ def bits_of_positive(high: np.ndarray) -> np.ndarray:
 def index_bits(count: int) -> int:
     """Bits of an index of ``count`` values."""
     return (count - 1).bit_length()
-
-
-BLOCK_RAM_WORDS = {36: 512, 18: 1024, 9: 2048, 4: 4096, 2: 8192, 1: 16384}
-"""Words of a block RAM of ECP5 by their bits."""
 
 
 class Parts:
@@ -107,17 +103,18 @@ class Parts:
 
     def block_ram(self, depth: int, width: int) -> None:
         """A memory in block RAM, with the register behind it, as ``block_ram.v`` instantiates it."""
-        unit = next(unit for unit, words in BLOCK_RAM_WORDS.items() if depth <= words)
-        self.ebr += -(-width // unit)
+        self.ebr += side_by_side(depth, width)
 
     def memory(self, depth: int, width: int, style: Style, *, written: bool = True, registered: bool = True) -> None:
-        """A memory with one read port; the data register of a LUT RAM is of flip-flops."""
+        """A memory with one read port; the data register of a LUT RAM is of flip-flops, and so is the bank of several
+        block RAMs."""
         cells = mapped(depth, width, style, written=written, registered=registered)
         self.ebr += cells.ebr
         self.lut_ram += cells.lut_ram
         if cells.banks > 1:
             self.mux(cells.banks, width)
             self.logic["bank"] += cells.banks if written else 0
+            self.registers(index_bits(cells.banks) if cells.ebr and written else 0)  # which one the word is in
         if cells.bits and written:
             self.registers(cells.bits)
             self.mux(depth, width)

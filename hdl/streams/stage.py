@@ -16,6 +16,7 @@ from ..cores.merge.spec import MergeSpec
 from ..cores.protocol import CoreSpec, ExtraLaw, Joining
 from ..cores.window.core import Window
 from ..cores.window.law import WindowLaw
+from ..cores.window.line_law import LineLaw
 from ..cores.window.sparse_law import ScanCosts
 from ..cores.window.spec import WindowSpec
 from ..cost.parts import Parts
@@ -107,7 +108,8 @@ class StageSpec(ElementSpec):
             delay += core.latency
         words = self.blocks.channels // self.o_format.lanes
         leaving = (self.window.pixels * words, self.blocks.last * words) if self.window.blocked else None
-        return WindowLaw(self.window, self.latency, self.result_words, i, outs[0], laws, costs, leaving)
+        law = LineLaw if self.window.words else WindowLaw
+        return law(self.window, self.latency, self.result_words, i, outs[0], laws, costs, leaving)
 
     def compute(self, *words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Model: input words (n, lanes, T) of whole frames, and those of the shortcuts, to output words (m, lanes, T),

@@ -62,6 +62,16 @@ WINDOWS |= {
     "times, two words": replace(AGAIN, channels=2, times=(1, 2)),
     "times, a slot": replace(AGAIN, width=2, times=(2, 1), rows=1),
 }
+LINE = replace(PADDED, padding=((1, 0), (0, 1)), stride=(1, 1), rows=2)
+WINDOWS |= {
+    "words": replace(LINE, words=2),
+    "words, more": replace(LINE, words=3),
+    "words, stride": replace(WINDOWS["uneven"], stride=(2, 1), width=2, height=1, words=2),
+    "words, channels": replace(WINDOWS["channels"], words=4),
+    "words, groups": replace(WINDOWS["groups"], words=2),
+    "words, pad": replace(LINE, pad=(2,), words=2),
+    "words, pads differ": replace(WINDOWS["pad, words differ"], words=2),
+}
 WINDOWS["columns, dilated"] = replace(WINDOWS["dilated"], kernel=(2, 2), padding=((1, 1), (1, 0)), columns=True)
 
 
@@ -152,7 +162,8 @@ DEPTH = 15
 """Cycles of a bounded proof: a frame, and the second one overlapping it."""
 
 
-LONGER = ("times, two words", "pixels, a row", "pixels, stride", "pixels, above", "pixels, pad", "pixels, pad, columns")
+LONGER = ("times, two words", "pixels, a row", "pixels, stride", "pixels, above", "pixels, pad", "pixels, pad, columns",
+          "words", "words, channels", "words, groups", "words, pad")  # fmt: skip
 
 
 @pytest.mark.parametrize("target", ["fpga", "asic"])

@@ -191,6 +191,10 @@ EXACT: dict[str, dict[str, Any]] = {
         "times, block RAM": window(order="channels", kernel=(1, 1), padding=((0, 0), (0, 0)), groups=1, times=(2, 2),
                                    rows=2, channels=16, width=40),
         "all sides differ": window(kernel=(3, 2), padding=((0, 2), (1, 0)), stride=(2, 1)),
+        "words": window(words=59),
+        "words, channels, block RAM": window(order="channels", channels=16, width=40, words=740),
+        "words, banks, stride": window(order="channels", channels=32, width=200, i_format=WordFormat(1, 8, 0, 1),
+                                       stride=(2, 2), height=6, words=20001),
     },
 }
 """Small specs of every core, by its folder."""
@@ -288,6 +292,8 @@ NEAR: dict[str, dict[str, Any]] = {
         "pad": window(i_format=WordFormat(2, 1, 0, 15), pad=PAD),
         "pad, columns": window(i_format=WordFormat(2, 1, 0, 15), columns=True, pad=PAD),
         "dilated": window(dilation=(2, 2), rows=6),
+        "words, no padding": window(padding=((0, 0), (0, 0)), words=64),
+        "words, pad": window(i_format=WordFormat(2, 1, 0, 15), pad=PAD, words=60),
     },
 }
 """Those in which registers are alike or are not read, or of which the count says that it is about right: counters that

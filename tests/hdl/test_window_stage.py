@@ -10,6 +10,7 @@ from amaranth.sim import Simulator
 
 from spikeloom.hdl.cores.pool.spec import PoolSpec
 from spikeloom.hdl.cores.window.core import Window
+from spikeloom.hdl.cores.window.needs import needs_of
 from spikeloom.hdl.cores.window.spec import WindowSpec
 from spikeloom.hdl.streams.law import Gate, Link, SinkLaw, SourceLaw, solve
 from spikeloom.hdl.streams.stage import Stage, StageSpec
@@ -131,11 +132,32 @@ LARGE = {
 
 ALL = GEOMETRIES | UNEVEN | PADS | TIMES | LARGE
 
+
+def lines() -> dict[str, dict]:
+    """Those of the windows that can keep words, with as few as may be and with some more."""
+    found = {}
+    for k, (name, changes) in enumerate(ALL.items()):
+        if "scans" not in name and (needs := needs_of(window(**changes))) is not None:
+            words = (needs.least, needs.fewest, needs.enough, needs.enough + 7)[k % 4]
+            found[f"{name}, words"] = {**changes, "words": words}
+    return found
+
+
+LINES = lines()
+FAST = {
+    f"{name}, words"
+    for name in ("padded, stride 2", "channels, stride 2", "parts, padded, several groups", "all sides differ",
+                 "dilated, tight ring", "pad, words differ", "block RAM")
+}  # fmt: skip
+"""Those of them that ``make test`` looks at, with pauses: of all kinds of addresses."""
+
 PAUSES = ((0.0, 0.0), (0.6, 0.0), (0.0, 0.6), (0.3, 0.3))
 PAUSED = [
     *((g, shares) for shares in PAUSES for g in GEOMETRIES if "scans" not in g),
     *(pytest.param(g, shares, marks=[pytest.mark.slow] * (shares != PAUSES[-1]))
       for shares in PAUSES for g in UNEVEN | PADS | TIMES | LARGE),
+    *(pytest.param(g, shares, marks=[pytest.mark.slow] * (shares != PAUSES[-1] or g not in FAST))
+      for shares in PAUSES for g in LINES),
 ]
 
 
@@ -188,7 +210,7 @@ def test_walk_against_naive_loops(geometry: str) -> None:
 
 @pytest.mark.parametrize(("geometry", "shares"), PAUSED)
 def test_stage_follows_the_law(geometry: str, shares: tuple[float, float]) -> None:
-    spec = stage(window(**ALL[geometry]))
+    spec = stage(window(**(ALL | LINES)[geometry]))
     rng = np.random.default_rng(7)
     form = spec.i_format
     x = rng.integers(form.low, form.high + 1, (3 * spec.window.i_words, form.lanes, 1))
@@ -243,6 +265,8 @@ def test_elaborates_twice_alike() -> None:
         (dict(TWICE, order="taps"), "several times word by word only, with a kernel of one pixel"),
         (dict(TWICE, kernel=(2, 1)), "several times word by word only, with a kernel of one pixel"),
         (dict(TWICE, groups=2), "several times word by word only, with a kernel of one pixel"),
+        (dict(columns=True, words=99), "words is for a window that reads one word of one window in a cycle"),
+        (dict(words=18), "words must be at least 20 for these positions, not 18"),
         (dict(padding=around(1), pad=(1,) * 4, chunk=2), "where the cells around the frame are zero only, not with"),
     ],
 )

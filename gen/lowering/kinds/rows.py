@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from ....hdl.cores.window.geometry import WindowGeometry
 from ....hdl.cores.window.spec import WindowSpec
-from ....hdl.cost.memory import mapped
 from ..fitting import divisors, ring_rows
 
 __all__ = ["shortened"]
@@ -30,6 +29,4 @@ def shortened(window: WindowGeometry) -> WindowGeometry:
 
 def _blocks(window: WindowGeometry) -> int:
     """Block RAMs of the rows that ``window`` keeps."""
-    spec = WindowSpec.of(window, rows=ring_rows(window), credits=1)
-    depth, style = spec.memory
-    return window.pixels * mapped(depth, window.i_format.width, style).ebr
+    return WindowSpec.of(window, rows=ring_rows(window), credits=1).block_rams

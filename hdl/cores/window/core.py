@@ -20,6 +20,7 @@ from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .line import LinePlace, LineWriter
 from .readers import Flags, dense, sparse
 from .spec import WindowSpec
 from .store import Store
@@ -62,13 +63,14 @@ class Window(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         spec = self.spec
-        writer = Writer(m, spec, self.i)
+        writer = LineWriter(m, spec, self.i) if spec.words else Writer(m, spec, self.i)
         walk = Walk(m, spec)
-        place = Place(m, walk)
+        place = LinePlace(m, walk) if spec.words else Place(m, walk)
         walk.mark(m)
         store = Store(m, platform, spec, writer, self.i)
         flags = Flags(self.taken, self.hold, self.scanned)
-        words = sparse(m, place, store, flags) if spec.chunk else dense(m, place, store, flags)
+        skipped = spec.chunk and isinstance(place, Place)
+        words = sparse(m, place, store, flags) if skipped else dense(m, place, store, flags)
         decision = {"valid": words.valid, "last": words.last}
         if words.row is not None:
             decision["row"] = words.row

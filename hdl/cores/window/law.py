@@ -45,16 +45,16 @@ class WindowLaw:
         self.skips = skips
         self.ins, self.outs = (i, *(skip.i for skip in skips)), (o,)
         self._row_words, self._slots = spec.row_words, spec.rows
-        self._per_row, self._rows = spec.positions * spec.groups, spec.o_size[0]
+        self._unit, self._rows = spec.positions * spec.groups, spec.o_size[0]  # results that wait and free together
         self._scan, self._further_scans = spec.scan_words, (spec.scans - 1) * spec.scan_words
         self._costs = costs
         self._passed = -1  # where words are skipped: the cycle in which the last chunk of the scan before passed
-        self._rows_done: list[int] = []
-        self._rows_freed: list[int] = []
+        self._rows_done: list[int] = []  # cycles
+        self._freed: list[int] = []
         self.decided: list[int] = []  # cycle of the decision on the last word of each result
         self.started: list[int] = []  # cycle of the decision on the first word of each result
-        self._free = [row.freed for row in spec.row_plan]
-        self._needed = [row.wait + sum(self._free[:y]) for y, row in enumerate(spec.row_plan)]
+        self._frees = [row.freed for row in spec.row_plan]
+        self._needed = [row.wait + sum(self._frees[:y]) for y, row in enumerate(spec.row_plan)]
         self._leaving = leaving
 
     @property
@@ -73,12 +73,12 @@ class WindowLaw:
     def advance(self) -> None:
         """Compute what can be computed, writer and reader in turn, until neither moves."""
         while True:
-            freed = len(self._rows_freed)
+            freed = len(self._freed)
             self._write()
             for skip in self.skips:
                 skip.feed()
-            # The writer waits for rows that the reader frees, the FIFO of a shortcut for words that it fetches.
-            if not self._read() or (len(self._rows_freed) == freed and not self.skips):
+            # The writer waits for what the reader frees, the FIFO of a shortcut for words that it fetches.
+            if not self._read() or (len(self._freed) == freed and not self.skips):
                 return
 
     def _shortcuts(self, result: int) -> int | None:
@@ -92,7 +92,7 @@ class WindowLaw:
         return found
 
     def _write(self) -> None:
-        i, words, freed, offered = self.i, self._row_words, self._rows_freed, len(self.i.offered)
+        i, words, freed, offered = self.i, self._row_words, self._freed, len(self.i.offered)
         at = len(i.taken)
         while at < offered:
             before = at // words - self._slots
@@ -104,23 +104,21 @@ class WindowLaw:
                 self._rows_done.append(cycle)
 
     def _read(self) -> bool:
-        o, credits, words, per_row = self.o, self.spec.credits, self.result_words, self._per_row
+        o, credits, words, per = self.o, self.spec.credits, self.result_words, self._unit
         blocks = self._leaving is not None
         decided, taken, moved, sparse = self.decided, self.o.taken, False, self.spec.chunk > 0
         while True:
             m = len(decided)
-            row, within = divmod(m, per_row)
+            unit, within = divmod(m, per)
             # The last word of the result, or block, that gives its credit back.
             before = self._before(m) if blocks else (m - credits + 1) * words - 1
             if before >= len(taken):
                 return moved
             complete, ready = 0, 0
             if within == 0:
-                frame, y = divmod(row, self._rows)
-                last_row = frame * self.spec.height + self._needed[y] - 1
-                if last_row >= len(self._rows_done):
+                complete = self._complete(unit)
+                if complete is None:
                     return moved
-                complete = self._rows_done[last_row] + 1
             if self.skips:
                 ready = self._shortcuts(m)
                 if ready is None:
@@ -145,9 +143,19 @@ class WindowLaw:
                 o.offered.append(end)
             else:
                 o.offered.extend(range(end, end + words))
-            if within == per_row - 1:
-                self._rows_freed.extend([decided[-1]] * self._free[row % self._rows])
+            if within == per - 1:
+                self._free(unit, decided[-1])
             moved = True
+
+    def _complete(self, row: int) -> int | None:
+        """The cycle from which output row ``row`` has what it waits for, None while it is not known."""
+        frame, y = divmod(row, self._rows)
+        last = frame * self.spec.height + self._needed[y] - 1
+        return self._rows_done[last] + 1 if last < len(self._rows_done) else None
+
+    def _free(self, row: int, cycle: int) -> None:
+        """Output row ``row`` is done with in ``cycle``."""
+        self._freed.extend([cycle] * self._frees[row % self._rows])
 
     def _before(self, m: int) -> int:
         """Of blocks, the word that must have left before result ``m`` may end; negative where none must."""

@@ -20,6 +20,12 @@ __all__ = ["window_parts"]
 def window_parts(spec: WindowSpec) -> Parts:
     """The parts of a window: memory, writer, walk and credits."""
     parts = Parts()
+    alone = spec.times != (1, 1)
+    parts.registers((spec.credits - 1).bit_length() + 1 + (1 if alone else 2) * spec.latency)
+    parts.logic["credit bit"] += spec.credits.bit_length()
+    if spec.words:
+        _line(spec, parts)
+        return parts
     cells = spec.cells
     over, aside = (any(sides) for sides in spec.padding)
     cell_bits, slot_bits = index_bits(cells), index_bits(spec.rows)
@@ -54,7 +60,6 @@ def window_parts(spec: WindowSpec) -> Parts:
     step = gcd(spec.stride[1] * spec.pixel_words, beside)
     still = 0 if spec.chunk else min(cell_bits, (step & -step).bit_length() - 1)
     # Of windows of one word the cell is the start, the slot that of the first row, and every word the last.
-    alone = spec.times != (1, 1)
     parts.registers(cell_bits + (moving and not alone) * (cell_bits - still) if cells > 1 else 0)
     parts.logic["walk cell bit"] += cell_bits * (1 + moving)
     if spec.rows > 1:
@@ -86,9 +91,40 @@ def window_parts(spec: WindowSpec) -> Parts:
             parts.registers(slot_bits + spec.kernel[0] + (width if len(set(spec.pad_words)) > 1 else 0))
         if spec.chunk:
             parts.registers(index_bits(spec.groups * spec.scan_words))
-    parts.registers((spec.credits - 1).bit_length() + 1 + (1 if alone else 2) * spec.latency)
-    parts.logic["credit bit"] += spec.credits.bit_length()
     return parts
+
+
+def _line(spec: WindowSpec, parts: Parts) -> None:
+    """A window that keeps words (``line``): the writer, the loops, the addresses, what positions need, the memory."""
+    needs, bits, beside = spec.needs, index_bits(spec.words), spec.pixel_words // spec.pixel_parts
+    parts.logic["window"] += 1
+    parts.counter(spec.words)
+    parts.registers((spec.words - 1).bit_length() + 1 + (spec.words > 2))
+    parts.logic["window row bit"] += spec.words.bit_length()
+    parts.counter(spec.o_size[0])
+    for count in (beside, spec.kernel[1], spec.kernel[0], spec.scans, spec.groups, spec.pixel_parts, spec.blocks):
+        parts.counter(count)
+        parts.registers(count > 2)  # it is in its last state
+    parts.registers(3 * bits)
+    parts.logic["walk cell bit"] += (3 if spec.words & (spec.words - 1) == 0 else 9) * bits
+    figures = [needs.done.rows, needs.done.move, needs.further.rows, needs.further.move]
+    figures += [[int(row.above <= k < row.above + row.inside) for row in spec.row_plan] for k in range(spec.kernel[0])]
+    columns = len(columns_of_bits(figures))
+    parts.table(spec.o_size[0], columns)
+    parts.registers(columns)
+    most = max(int(needs.need[0, 0]), *needs.further.along, *needs.further.rows, 0)
+    spare = bits_for(-most, spec.words)[0]
+    parts.registers(spare)
+    parts.logic["window row bit"] += spare
+    width = spec.i_format.width
+    _memory(spec, parts)
+    if spec.padded:
+        parts.registers(2 if spec.built_in else 1)
+        parts.logic["row mask"] += width
+        if len(set(spec.pad_words)) > 1:
+            parts.counter(spec.pixel_words // spec.pixel_parts)
+            parts.table(spec.pixel_words, width)
+            parts.registers(width * (2 if spec.built_in else 1))
 
 
 def _banks(spec: WindowSpec, parts: Parts) -> None:

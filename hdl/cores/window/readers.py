@@ -11,9 +11,11 @@ from amaranth import *
 
 from ...streams.counter import row_counter
 from ...streams.credits import credits
+from .line import LinePlace, LineRows, LineWriter
 from .sparse import SparseWalk
 from .store import Store
-from .walk import Place
+from .walk import Place, Walk
+from .writer import Writer
 
 __all__ = ["Flags", "Words", "dense", "sparse"]
 
@@ -38,25 +40,39 @@ class Words:
     row: Value | None = None
 
 
-def dense(m: Module, place: Place, store: Store, flags: Flags) -> Words:
+def dense(m: Module, place: Place | LinePlace, store: Store, flags: Flags) -> Words:
     """Hand out every word of the walk."""
     walk, writer, spec = place.walk, store.writer, store.spec
-    data = store.columns(place) if spec.columns else store.ring(place.at, walk, place.turn)
+    if isinstance(place, LinePlace):
+        data = store.line(place)
+    else:
+        data = store.columns(place) if spec.columns else store.ring(place.at, walk, place.turn)
     # Where windows are walked together, one credit is for the results of all groups of outputs (``BlockFifo``).
     final = walk.final & (walk.value["group"] == 0) if spec.blocked else walk.final
     credit = credits(m, spec.credits, walk.moves & final, flags.taken)
     held = walk.ending & walk.first_scan & flags.hold
+    there, done = _progress(walk, writer)
     m.d.comb += [
-        walk.moves.eq(walk.rows.there(writer.row_done) & (credit | ~final) & ~held),
+        walk.moves.eq(there & (credit | ~final) & ~held),
         flags.scanned.eq(walk.moves & walk.ending & walk.first_scan),
-        writer.done_with.eq(Mux(walk.row_ends, walk.rows.freed, 0)),
+        writer.done_with.eq(done),
     ]
     return Words(data, walk.moves, walk.ends["ky"])
+
+
+def _progress(walk: Walk, writer: Writer | LineWriter) -> tuple[Value, Value]:
+    """Whether what the walk waits for is there, and how many rows, or words, are not needed after this cycle."""
+    if isinstance(walk.rows, LineRows):
+        return walk.rows.there(writer.written), walk.rows.done
+    assert isinstance(writer, Writer)
+    return walk.rows.there(writer.row_done), Mux(walk.row_ends, walk.rows.freed, 0)
 
 
 def sparse(m: Module, place: Place, store: Store, flags: Flags) -> Words:
     """Hand out the words that are not zero: the walk goes over the flags of ``spec.chunk`` words at once."""
     walk, writer, spec, (at,) = place.walk, store.writer, store.spec, place.at
+    assert isinstance(writer, Writer)
+    there, done = _progress(walk, writer)
     m.submodules.sparse = sparse = SparseWalk(spec, len(at), store.depth // walk.unit)
     chunks, rows = sparse.walk, spec.groups * spec.scan_words // walk.unit
     row = row_counter(m, rows, spec.scans, walk.moves, walk.ends["ky"], "row")
@@ -65,14 +81,14 @@ def sparse(m: Module, place: Place, store: Store, flags: Flags) -> Words:
         sparse.write.en.eq(writer.written),
         sparse.write.at.eq(Cat(writer.cell, writer.slot)),
         sparse.write.event.eq(store.i.payload.any()),
-        chunks.valid.eq(walk.rows.there(writer.row_done)),
+        chunks.valid.eq(there),
         walk.moves.eq(chunks.valid & chunks.ready),
         chunks.payload.at.eq(at),
         chunks.payload.row.eq(row),
         chunks.payload.last.eq(walk.ending),
         chunks.payload.first.eq(walk.first_scan),
         chunks.payload.final.eq(walk.final),
-        chunks.payload.freed.eq(Mux(walk.row_ends, walk.rows.freed, 0)),
+        chunks.payload.freed.eq(done),
         sparse.taken.eq(flags.taken),
         sparse.hold.eq(flags.hold),
         flags.scanned.eq(sparse.scanned),

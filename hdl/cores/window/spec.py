@@ -9,12 +9,13 @@ from operator import or_
 import numpy as np
 from amaranth import Const, Value
 
-from ...cost.memory import Style, mapped
+from ...cost.memory import Style, mapped, side_by_side
 from ...cost.parts import Parts
 from ...memory.style import BLOCK_RAM
 from ...streams.words import WordFormat
 from .banks import inside
 from .geometry import WindowGeometry
+from .needs import Needs, needs_of
 from .parts import window_parts
 from .sparse_law import ScanCosts, scan_costs
 
@@ -29,10 +30,14 @@ class WindowSpec(WindowGeometry):
         rows: row slots of the ring, at least ``rows_needed``; one stride more lets writing and reading overlap.
         credits: results that may be on their way or waiting in the FIFO of the stage; where windows are walked
             together, those of all groups of outputs count as one.
+        words: the window keeps so many words and not rows (a line buffer): each is freed when no position needs it any
+            more, and a position waits for its last word. At least ``needs.least``; with ``needs.fewest`` words come
+            while others are read, with ``needs.enough`` over the end of a frame too; 0: rows.
     """
 
     rows: int
     credits: int
+    words: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -40,24 +45,56 @@ class WindowSpec(WindowGeometry):
             raise ValueError(
                 f"rows must be at least {self.rows_needed} for a kernel of {self.kernel[0]} rows, not {self.rows}"
             )
+        if self.words and needs_of(self) is None:
+            raise ValueError("words is for a window that reads one word of one window in a cycle, whose positions have "
+                             "a tap in the frame, and whose rows go on by the same steps")  # fmt: skip
+        if self.words and self.words < self.needs.least:
+            raise ValueError(f"words must be at least {self.needs.least} for these positions, not {self.words}")
 
     @classmethod
-    def of(cls, geometry: WindowGeometry, *, rows: int, credits: int) -> WindowSpec:
-        """The window of ``geometry`` with so many row slots and credits."""
+    def of(cls, geometry: WindowGeometry, *, rows: int, credits: int, line: bool = True) -> WindowSpec:
+        """The window of ``geometry`` with so many row slots and credits; a line buffer where that saves block RAMs and
+        may be (``line``), one that lets the first position of a frame wait for the frame before it where that is a
+        fiftieth of its cycles at most."""
         shared = {field.name: getattr(geometry, field.name) for field in fields(WindowGeometry)}
-        return cls(**shared, rows=rows, credits=credits)
+        found = cls(**shared, rows=rows, credits=credits)
+        if not line or not found.block_rams or (needs := needs_of(geometry)) is None:
+            return found
+        words = needs.enough if 50 * (needs.enough - needs.fewest) > found.cycles else needs.fewest
+        buffer = replace(found, words=words)
+        return buffer if buffer.block_rams < found.block_rams else found
+
+    @property
+    def needs(self) -> Needs:
+        """What its positions need, of a line buffer."""
+        needs = needs_of(self)
+        assert needs is not None
+        return needs
+
+    @property
+    def kept(self) -> float:
+        """What it has room for, as a share of the frame."""
+        return self.words / self.i_words if self.words else self.rows / self.height
 
     @property
     def memory(self) -> tuple[int, Style]:
         """Words of a memory, and its style: the ring, or where whole kernel columns are read that of a row slot; one
         bank of either where windows are walked together. A slot of a ring takes a power of two of cells, so that an
         address is slot and cell side by side, and where there is padding above or below the frame one more slot is
-        that."""
+        that. A line buffer is one ring of its words."""
         if self.columns:
             return self.cells, "auto"
         slots = self.rows + any(self.padding[0])
-        depth = ((slots - 1) << (self.cells - 1).bit_length()) + self.cells
+        depth = self.words or ((slots - 1) << (self.cells - 1).bit_length()) + self.cells
         return depth, "auto" if depth * self.i_format.width <= 1024 else "block"
+
+    @property
+    def block_rams(self) -> int:
+        """Block RAMs (DP16KD) of the rows."""
+        depth, style = self.memory
+        memories = self.pixels * (self.rows if self.columns else 1)
+        width = self.i_format.width
+        return memories * (side_by_side(depth, width) if self.built_in else mapped(depth, width, style).ebr)
 
     @property
     def registered(self) -> bool:
@@ -67,9 +104,12 @@ class WindowSpec(WindowGeometry):
 
     @property
     def built_in(self) -> bool:
-        """Whether that register is the one that block RAMs have built in: where the memory starts with zeros and is no
-        deeper than they are."""
-        return self.registered and not any(self.pad_words) and self.memory[0] <= BLOCK_RAM
+        """Whether that register is the one that block RAMs have built in: where the memory may start with zeros, is no
+        deeper than they are, and would not take fewer of them in banks."""
+        depth, _ = self.memory
+        if not self.registered or (any(self.pad_words) and not self.words) or depth > BLOCK_RAM:
+            return False
+        return side_by_side(depth, self.i_format.width) <= mapped(depth, self.i_format.width, "block").ebr
 
     @property
     def turned_first(self) -> bool:

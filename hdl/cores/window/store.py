@@ -17,6 +17,7 @@ from ...memory.rom import UNCHECKED, selected
 from ...streams.counter import counter
 from ...verilog.library import Library, is_asic
 from .banks import inside, taps
+from .line import LinePlace, LineWriter
 from .spec import WindowSpec
 from .walk import Place, Walk
 from .writer import Writer
@@ -26,9 +27,11 @@ __all__ = ["Store"]
 
 class Store:
     """The memory of the window of ``spec``, to which ``writer`` writes the words of ``i``. It has one way to be read,
-    :meth:`ring` or :meth:`columns`."""
+    :meth:`ring`, :meth:`line` or :meth:`columns`."""
 
-    def __init__(self, m: Module, platform: object, spec: WindowSpec, writer: Writer, i: stream.Interface) -> None:
+    def __init__(
+        self, m: Module, platform: object, spec: WindowSpec, writer: Writer | LineWriter, i: stream.Interface
+    ) -> None:
         self.m, self.platform, self.spec, self.writer, self.i = m, platform, spec, writer, i
         self._around: Signal | None = None
 
@@ -72,8 +75,25 @@ class Store:
             return read.data
         return self.registered(self.masked(read.data, spec.outside(at, bank=bank), walk), f"word{number}")
 
+    def line(self, place: LinePlace) -> Value:
+        """A ring of words; return the word at the address of ``place``, ``spec.latency`` cycles later."""
+        m, spec = self.m, self.spec
+        depth, style = spec.memory
+        attributes = UNCHECKED if style == "auto" else {"ram_style": "block"} | UNCHECKED
+        write, read, late = self.memory(depth, attributes, [], "memory")
+        m.d.comb += [write.en.eq(self.writer.written), write.data.eq(self.i.payload), write.addr.eq(self.writer.at)]
+        m.d.comb += read.addr.eq(place.at)
+        if place.outside is None:
+            return read.data if late else self.registered(read.data, "word")
+        outside, around = self.later(place.outside, "outside"), self.around(place.walk)
+        if not late:
+            return self.registered(Mux(outside, around, read.data), "word")
+        around = self.registered(around, "around_then") if isinstance(around, Signal) else around
+        return Mux(self.registered(outside, "outside_then"), around, read.data)
+
     def written(self, bank: int) -> Value:
         """Whether a word goes to ``bank``."""
+        assert isinstance(self.writer, Writer)
         written = self.writer.written
         return written & (self.writer.bank == bank) if self.spec.pixels > 1 else written
 

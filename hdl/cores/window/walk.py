@@ -11,6 +11,7 @@ from amaranth import *
 from ...memory.rom import selected
 from ...streams.counter import counter
 from .banks import taps
+from .line import LineRows
 from .plan import Rows
 from .spec import WindowSpec
 
@@ -31,7 +32,6 @@ class Walk:
         self.unit = spec.chunk or 1
         self.moves = Signal()
         self.row_ends = Signal()
-        self.rows = Rows(m, spec, self.row_ends)
         self.value: dict[str, Value] = {}
         self.at_end: dict[str, Value] = {}
         self.ends: dict[str, Value] = {}
@@ -42,6 +42,12 @@ class Walk:
             m.d.comb += self.ends[name].eq(inner & self.at_end[name])
             inner = self.ends[name]
         m.d.comb += self.row_ends.eq(inner)
+        self.rows: Rows | LineRows
+        if spec.words:
+            place = self.value["x"], self.at_end["x"], self.ends["channel"]
+            self.rows = LineRows(m, spec, self.row_ends, *place)
+        else:
+            self.rows = Rows(m, spec, self.row_ends)
         self.tap_ends: Value = self.at_end.get("word", Const(1, 1))
         self.ending = Signal()
         self.first_scan = Signal()
@@ -59,8 +65,8 @@ class Walk:
 
 def _loops(spec: WindowSpec, unit: int) -> list[tuple[str, int]]:
     """The loops of an output row with their rounds, the innermost first, for steps of ``unit`` words. Where windows are
-    walked together, the words of a pixel and the columns of the kernel are loops of their own."""
-    words = spec.pixel_words if spec.pixels > 1 else 1
+    walked together, or words are kept, the words of a pixel and the columns of the kernel are loops of their own."""
+    words = spec.pixel_words // spec.pixel_parts if spec.pixels > 1 or spec.words else 1
     return [
         *([("word", words)] if words > 1 else []),
         ("run", spec.run // unit // words),
