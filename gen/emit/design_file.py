@@ -35,7 +35,8 @@ _BOUNDARY = Table(
 
 _STAGE = Table(
     {"cycles": _COUNT, "utilisation": Number(0), "lut4_eq_estimate": _COUNT},
-    {"latency": _COUNT, "accumulator_bits": ListOf(_POSITIVE), "fifo_words": _COUNT, "row_slots": _COUNT},
+    {"latency": _COUNT, "accumulator_bits": ListOf(_POSITIVE), "fifo_words": _COUNT, "row_slots": _COUNT,
+     "line_words": _COUNT},
 )
 
 _PREDICTED = Table(

@@ -88,7 +88,8 @@ def describe(design: Design, name: str | None = None, target: Target = "fpga") -
                     "lut4_eq_estimate": round(area(s).lut4_eq),
                     "accumulator_bits": [core.o_format.bits for core in s.cores if hasattr(core, "weight")],
                     "fifo_words": s.fifo_words,
-                    "row_slots": s.window.rows,
+                    "row_slots": 0 if s.window.words else s.window.rows,
+                    "line_words": s.window.words,
                 }
                 for s in design.stages
             },
