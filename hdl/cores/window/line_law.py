@@ -19,6 +19,7 @@ class LineLaw(WindowLaw):
         spec = self.spec
         self._unit = spec.groups * spec.pixel_parts
         self._need, self._frees_to = spec.needs.need.ravel().tolist(), spec.needs.freed.ravel().tolist()
+        self._frame = spec.i_words
         self._freed_to: list[int] = []  # words that had been freed after each position
         self._at = 0  # the position that freed the last word whose place was taken
 
@@ -36,10 +37,10 @@ class LineLaw(WindowLaw):
 
     def _complete(self, position: int) -> int | None:
         frame, k = divmod(position, len(self._need))
-        last = frame * self.spec.i_words + self._need[k] - 1
+        last = frame * self._frame + self._need[k] - 1
         return self.i.taken[last] + 1 if last < len(self.i.taken) else None
 
     def _free(self, position: int, cycle: int) -> None:
         frame, k = divmod(position, len(self._frees_to))
         self._freed.append(cycle)
-        self._freed_to.append(frame * self.spec.i_words + self._frees_to[k])
+        self._freed_to.append(frame * self._frame + self._frees_to[k])
