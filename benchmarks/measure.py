@@ -213,8 +213,11 @@ def measure_da4ml(work: Work, folder: Path, environment: Path) -> Subject:
     return subject
 
 
-def measure(names: list[str], networks: Sequence[str], folder: Path, console: Console) -> list[Subject]:
-    """The figures of all works in ``names``; ``networks`` as :func:`measure_accuracy` takes them."""
+def measure(
+    names: list[str], networks: Sequence[str], folder: Path, console: Console, jobs: int = 2
+) -> list[Subject]:
+    """The figures of all works in ``names``; ``networks`` as :func:`measure_accuracy` takes them; ``jobs`` placements
+    are made at once."""
     subjects: list[Subject] = []
     regressions = [s for n in ("bulk", "netlist") if n in names for s in measure_regression(n, folder, console)]
     for name in [n for n in names if n in WORKS]:
@@ -237,7 +240,7 @@ def measure(names: list[str], networks: Sequence[str], folder: Path, console: Co
     for subject in [*best.values(), *([rest.result()] if rest else [])]:
         if subject.placed:
             console.print(f"{subject.work}: nextpnr, {subject.placed[2]} seeds")
-            add_clock(subject)
+            add_clock(subject, jobs)
     subjects = [*subjects, *others, *([rest.result()] if rest else [])]
     subjects += measure_cost(folder, console) if "cost" in names else []
     subjects += regressions

@@ -1,6 +1,6 @@
 """Measure all standing works, compare with the figures before, and write ``results.json``.
 
-    python -m benchmarks.run [WORK ...] [--network NAME ...]
+    python -m benchmarks.run [WORK ...] [--network NAME ...] [--jobs N]
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ def show(subjects: list[Subject], console: Console) -> None:
         )
 
 
-def record(works: list[str], networks: list[str], names: list[str], console: Console) -> None:
+def record(works: list[str], networks: list[str], names: list[str], console: Console, jobs: int) -> None:
     """Measure ``works``, of accuracy ``networks``; put what is found in the place of what is there, in the order of
     ``names``."""
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        subjects = measure(works, networks, Path(folder), console)
+        subjects = measure(works, networks, Path(folder), console, jobs)
     before, after = read(), to_records(subjects)
     show([subject for subject in subjects if subject.work != "cost"], console)
     show_changes(before, after, console)
@@ -67,6 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     trained = [network.name for network in accuracy.trained()]
     parser.add_argument("--network", action="append", default=[], choices=trained, metavar="NAME",
                         help=f"a network that 'accuracy' measures, all without: {', '.join(trained)}")  # fmt: skip
+    parser.add_argument("--jobs", type=int, default=2, help="placements at once (2)")
     options = parser.parse_args(argv)
     works = options.works or names
     if unknown := set(works) - set(names):
@@ -78,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         for part, networks in parts:
             if part:
-                record(part, networks, names, console)
+                record(part, networks, names, console, options.jobs)
     except BenchmarkError as error:
         console.print(f"[red]{error}[/red]")
         return 1

@@ -98,14 +98,14 @@ def add_xc7(subject: Subject) -> None:
     subject.add(synthesise(subject.folder, subject.contents, "xc7"), "xc7_")
 
 
-def add_clock(subject: Subject) -> None:
-    """Add the clock on its ECP5, speed grade 6, to the figures of ``subject``: that of the fastest of its seeds, two of
-    which are placed at once, and how far they lie apart. Those in :data:`PLACEMENTS` are not made again."""
+def add_clock(subject: Subject, jobs: int = 2) -> None:
+    """Add the clock on its ECP5, speed grade 6, to the figures of ``subject``: that of the fastest of its seeds,
+    ``jobs`` of which are placed at once, and how far they lie apart. Those in :data:`PLACEMENTS` are not made again."""
     assert subject.placed is not None
     device, target, seeds, options = subject.placed
     PLACEMENTS.mkdir(parents=True, exist_ok=True)
     record = PLACEMENTS / f"{subject.work}-{subject.name.replace(' ', '-')}.json"
-    found = place(subject.folder, subject.contents, device, target=target, seeds=seeds, jobs=2, record=record,
+    found = place(subject.folder, subject.contents, device, target=target, seeds=seeds, jobs=jobs, record=record,
                   **options)  # fmt: skip
     subject.add({name: found["spread"][name] for name in ("min_mhz", "median_mhz", "seeds")})
     subject.add({"mhz": found["mhz"], "comb": found["comb"]})
