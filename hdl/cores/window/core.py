@@ -69,8 +69,10 @@ class Window(wiring.Component):
         walk.mark(m)
         store = Store(m, platform, spec, writer, self.i)
         flags = Flags(self.taken, self.hold, self.scanned)
-        skipped = spec.chunk and isinstance(place, Place)
-        words = sparse(m, place, store, flags) if skipped else dense(m, place, store, flags)
+        if spec.chunk and isinstance(place, Place):
+            words = sparse(m, place, store, flags)
+        else:
+            words = dense(m, place, store, flags)
         decision = {"valid": words.valid, "last": words.last}
         if words.row is not None:
             decision["row"] = words.row

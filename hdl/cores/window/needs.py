@@ -110,7 +110,7 @@ def _steps(rise: np.ndarray) -> Steps | None:
     """The steps of counts that rise so (rows, columns); None where rows move by different steps."""
     within = rise[:, :-1]
     along = within.max(0, initial=0)
-    move = within.any(1)
+    move = np.any(within, axis=1)
     if not np.array_equal(within, move[:, None] * along):
         return None
     return Steps(tuple(along.tolist()), tuple(move.astype(int).tolist()), tuple(rise[:, -1].tolist()))

@@ -62,7 +62,7 @@ class Store:
         return Cat(words) if turn is None else Cat(self.turned(words, self.delayed(turn, "turn")))
 
     def _ring(self, at: Value, walk: Walk, bank: int) -> Value:
-        m, spec, writer = self.m, self.spec, self.writer
+        m, spec, writer = self.m, self.spec, self.slots_writer
         style = UNCHECKED if spec.memory[1] == "auto" else {"ram_style": "block"} | UNCHECKED
         gap = [0] * ((1 << (spec.cells - 1).bit_length()) - spec.cells)
         start = ((self.slot_start + gap) * self.slots)[: self.depth] if spec.pad else []
@@ -77,11 +77,12 @@ class Store:
 
     def line(self, place: LinePlace) -> Value:
         """A ring of words; return the word at the address of ``place``, ``spec.latency`` cycles later."""
-        m, spec = self.m, self.spec
+        m, spec, writer = self.m, self.spec, self.writer
+        assert isinstance(writer, LineWriter)
         depth, style = spec.memory
         attributes = UNCHECKED if style == "auto" else {"ram_style": "block"} | UNCHECKED
         write, read, late = self.memory(depth, attributes, [], "memory")
-        m.d.comb += [write.en.eq(self.writer.written), write.data.eq(self.i.payload), write.addr.eq(self.writer.at)]
+        m.d.comb += [write.en.eq(writer.written), write.data.eq(self.i.payload), write.addr.eq(writer.at)]
         m.d.comb += read.addr.eq(place.at)
         if place.outside is None:
             return read.data if late else self.registered(read.data, "word")
@@ -91,11 +92,16 @@ class Store:
         around = self.registered(around, "around_then") if isinstance(around, Signal) else around
         return Mux(self.registered(outside, "outside_then"), around, read.data)
 
+    @property
+    def slots_writer(self) -> Writer:
+        """The writer, of a window that keeps rows."""
+        assert isinstance(self.writer, Writer)
+        return self.writer
+
     def written(self, bank: int) -> Value:
         """Whether a word goes to ``bank``."""
-        assert isinstance(self.writer, Writer)
-        written = self.writer.written
-        return written & (self.writer.bank == bank) if self.spec.pixels > 1 else written
+        writer = self.slots_writer
+        return writer.written & (writer.bank == bank) if self.spec.pixels > 1 else writer.written
 
     def turned(self, words: Sequence[Value], turn: Value, name: str = "window") -> list[Value]:
         """``words`` of the banks in the order of the windows: that of bank ``turn`` first."""
@@ -129,7 +135,7 @@ class Store:
         first = Signal(range(spec.rows))
         inner = Signal(spec.kernel[0])
         apart = spec.dilation[0]
-        with m.Switch(walk.rows.over):
+        with m.Switch(place.rows.over):
             for count in sorted({row.above * apart - row.offset for row in spec.row_plan}):
                 with m.Case(count):
                     slots = [(k - count) % spec.rows for k in range(spec.rows)]
@@ -162,7 +168,7 @@ class Store:
 
     def _row(self, k: int, bank: int, cell: Value, walk: Walk) -> Value:
         """The word in ``cell`` of row slot ``k``, of its ``bank``."""
-        m, spec, writer = self.m, self.spec, self.writer
+        m, spec, writer = self.m, self.spec, self.slots_writer
         name = f"row_{k}_{bank}" if spec.pixels > 1 else f"row_{k}"
         write, read, late = self.memory(spec.cells, UNCHECKED, self.slot_start, name)
         m.d.comb += [write.en.eq(self.written(bank) & (writer.slot == k)), write.data.eq(self.i.payload)]

@@ -82,13 +82,16 @@ def _loops(spec: WindowSpec, unit: int) -> list[tuple[str, int]]:
 class Place:
     """Where the word of ``walk`` lies, in cells of ``walk.unit`` words.
 
-    Attributes: ``walk``; ``cells``, one for each bank; ``slot``, its row slot, or that of the padding for a padded row;
-    ``base``, the slot of the first input row of the window; ``turn``, the bank of the first of several windows.
+    Attributes: ``walk``, and what its output row needs, ``rows``; ``cells``, one for each bank; ``slot``, its row slot,
+    or that of the padding for a padded row; ``base``, the slot of the first input row of the window; ``turn``, the bank
+    of the first of several windows.
     """
 
     def __init__(self, m: Module, walk: Walk) -> None:
         self.walk = walk
         spec, ends = walk.spec, walk.ends
+        assert isinstance(walk.rows, Rows)
+        self.rows = walk.rows
         cells = spec.cells // walk.unit
         cell = Signal(range(cells))
         start = Signal(range(cells))  # the first cell of the window
@@ -105,7 +108,7 @@ class Place:
         elif beside > walk.unit and hop > 1:
             hop = Mux(counter(m, beside // walk.unit, walk.moves, "part", early=True)[1], hop, 1)
         in_frame = Signal()
-        m.d.comb += in_frame.eq(walk.rows.inside.bit_select(walk.value["ky"], 1) if any(spec.padding[0]) else 1)
+        m.d.comb += in_frame.eq(self.rows.inside.bit_select(walk.value["ky"], 1) if any(spec.padding[0]) else 1)
         with m.If(walk.moves):
             m.d.sync += cell.eq(cell + hop)
             if further is not None:
@@ -133,13 +136,13 @@ class Place:
             highest = spec.rows - 1 + max(row.freed for row in spec.row_plan)
             ahead = Signal(range(highest + 1))
             onward = Signal.like(self.base)
-            m.d.comb += [ahead.eq(self.base + walk.rows.freed), onward.eq(_wrapped(m, ahead, highest, spec.rows))]
+            m.d.comb += [ahead.eq(self.base + self.rows.freed), onward.eq(_wrapped(m, ahead, highest, spec.rows))]
             m.d.sync += [start.eq(0), cell.eq(0), self.base.eq(onward), self.slot.eq(onward)]
             if further is not None:
                 m.d.sync += further.eq(apart)
         if any(row.offset for row in spec.row_plan):
             beyond = Signal(range(2 * spec.rows - 1))  # the first kernel row in the frame is not the first row there
-            m.d.comb += beyond.eq(self.slot + walk.rows.offset)
+            m.d.comb += beyond.eq(self.slot + self.rows.offset)
             self.slot = Mux(beyond >= spec.rows, beyond - spec.rows, beyond)[: len(self.slot)]
         if any(spec.padding[0]) and not spec.columns:
             self.slot = Mux(in_frame, self.slot, spec.rows)  # a slot that is never written
