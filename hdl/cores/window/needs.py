@@ -60,9 +60,9 @@ class Needs:
 
 def needs_of(window: WindowGeometry) -> Needs | None:
     """The needs of ``window``; None where it cannot keep words: whole columns or several windows are read at once,
-    words are skipped, windows are walked several times, a position has no tap in the frame, or the steps are not those
-    of a row."""
-    if window.columns or window.pixels > 1 or window.chunk or window.times != (1, 1):
+    words are skipped, windows are walked several times, there is one position alone, one has no tap in the frame, or
+    the steps are not those of a row."""
+    if window.columns or window.pixels > 1 or window.chunk or window.times != (1, 1) or window.o_size == (1, 1):
         return None
     sizes = (window.height, window.width), window.o_size, window.kernel, window.stride, window.dilation
     before = window.padding[0][0], window.padding[1][0]

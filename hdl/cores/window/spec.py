@@ -55,14 +55,15 @@ class WindowSpec(WindowGeometry):
     def of(cls, geometry: WindowGeometry, *, rows: int, credits: int, line: bool = True) -> WindowSpec:
         """The window of ``geometry`` with so many row slots and credits; a line buffer where that saves block RAMs and
         may be (``line``), one that lets the first position of a frame wait for the frame before it where that is a
-        fiftieth of its cycles at most."""
+        fiftieth of its cycles at most. A line buffer has longer addresses and a word to replace around the frame,
+        some 50 LUTs: with a kernel of several pixels it must save two block RAMs."""
         shared = {field.name: getattr(geometry, field.name) for field in fields(WindowGeometry)}
         found = cls(**shared, rows=rows, credits=credits)
         if not line or not found.block_rams or (needs := needs_of(geometry)) is None:
             return found
         words = needs.enough if 50 * (needs.enough - needs.fewest) > found.cycles else needs.fewest
-        buffer = replace(found, words=words)
-        return buffer if buffer.block_rams < found.block_rams else found
+        buffer, least = replace(found, words=words), 1 if geometry.kernel == (1, 1) else 2
+        return buffer if found.block_rams - buffer.block_rams >= least else found
 
     @property
     def needs(self) -> Needs:
