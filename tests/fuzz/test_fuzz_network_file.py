@@ -32,6 +32,7 @@ from spikeloom.quant.ir.ops import (
     SumPool,
 )
 from spikeloom.quant.ir.ops.staircase import Staircase
+from spikeloom.quant.ir.ops.upsample import Upsample
 
 TYPES = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8", "?")
 
@@ -51,7 +52,8 @@ def maps() -> Network:
     """A spiking network that gives a map."""
     b = Builder(3, shape=(1, 3, 3))
     b.add(Conv2d, weight=b.weights(2, 1, 2, 2), weight_bits=3).fire(2, rule="lossless")
-    return b.add(Conv2d, weight=b.weights(3, 2, 1, 1), weight_bits=3).add(MapReadout, bias=b.weights(3)).network(2)
+    b.add(Upsample, factor=(2, 1)).add(Conv2d, weight=b.weights(3, 2, 1, 1), weight_bits=3)
+    return b.add(MapReadout, bias=b.weights(3)).network(2)
 
 
 def residual() -> Network:

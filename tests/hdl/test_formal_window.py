@@ -67,10 +67,11 @@ WINDOWS |= {
     "words": replace(LINE, words=2),
     "words, more": replace(LINE, words=3),
     "words, stride": replace(WINDOWS["uneven"], stride=(2, 1), width=2, height=1, words=2),
-    "words, channels": replace(WINDOWS["channels"], words=4),
-    "words, groups": replace(WINDOWS["groups"], words=2),
+    "words, channels": replace(WINDOWS["channels"], height=3, stride=(1, 1), words=4),
+    "words, groups": replace(WINDOWS["groups"], height=3, stride=(1, 1), words=3),
     "words, pad": replace(LINE, pad=(2,), words=2),
-    "words, pads differ": replace(WINDOWS["pad, words differ"], words=2),
+    "words, pads differ": replace(WINDOWS["pad, words differ"], kernel=(1, 2), width=2, stride=(1, 1),
+                                  padding=((0, 0), (1, 0)), words=4),
 }
 WINDOWS["columns, dilated"] = replace(WINDOWS["dilated"], kernel=(2, 2), padding=((1, 1), (1, 0)), columns=True)
 

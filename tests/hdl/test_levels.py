@@ -35,10 +35,12 @@ BOUNDS = {
     ("requant", "many groups"): 3,
     ("serialiser", "two"): 1,
     ("synapse", "all steps"): 2,
+    ("upsample", "none"): 0,
     ("window", "taps"): 3,
     ("window", "channels"): 4,
     ("window", "block RAM"): 2,
     ("window", "skipping"): 5,
+    ("window", "words, channels, block RAM"): 6,
     ("fifo", "deep"): 2,
 }
 """Levels of a core, by its folder and the name that its spec has in ``test_parts``."""

@@ -256,7 +256,7 @@ def test_equalisation_saves_a_depthwise_layer() -> None:
     settings = {"form": "spikes", "steps": 15}
     lost = {share: quantise(layers, options=Options(share=share), **settings).layers[-1] for share in (0.0, 1.0)}
     same = quantise(model(Separable), **settings).layers[-1]
-    assert lost[1.0].integers_db > lost[0.0].integers_db + 3 and abs(lost[1.0].integers_db - same.integers_db) < 1
+    assert lost[1.0].integers_db > max(lost[0.0].integers_db + 3, same.integers_db - 1)
 
 
 def test_padding_of_the_image_is_measured() -> None:

@@ -90,7 +90,7 @@ class Place:
     def __init__(self, m: Module, walk: Walk) -> None:
         self.walk = walk
         spec, ends = walk.spec, walk.ends
-        assert isinstance(walk.rows, Rows)
+        assert not isinstance(walk.rows, LineRows)
         self.rows = walk.rows
         cells = spec.cells // walk.unit
         cell = Signal(range(cells))
