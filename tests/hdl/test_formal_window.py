@@ -67,7 +67,7 @@ WINDOWS |= {
     "words": replace(LINE, words=2),
     "words, more": replace(LINE, words=3),
     "words, stride": replace(WINDOWS["uneven"], stride=(2, 1), width=2, height=1, words=2),
-    "words, channels": replace(WINDOWS["channels"], height=3, stride=(1, 1), words=4),
+    "words, channels": replace(WINDOWS["channels"], kernel=(1, 1), stride=(1, 1), words=3),
     "words, groups": replace(WINDOWS["groups"], height=3, stride=(1, 1), words=3),
     "words, pad": replace(LINE, pad=(2,), words=2),
     "words, pads differ": replace(WINDOWS["pad, words differ"], kernel=(1, 2), width=2, stride=(1, 1),
