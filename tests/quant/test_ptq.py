@@ -183,6 +183,21 @@ def test_a_clip_has_the_least_error() -> None:
         assert (found.error(own * factor) > found.error(own)).all()
 
 
+def test_few_places_keep_weights_near_the_trained_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty places for forty inputs, and results that have nothing to do with them."""
+    torch.manual_seed(0)
+    x, z = torch.randn(1, 20, 40), torch.randn(20, 3)
+    weight = torch.randn(1, 3, 40).double()
+
+    def moved() -> float:
+        v = refit.refitted(refit.Moments(x), weight, z, 0 * z, torch.zeros(3).double(), None, 0.003)
+        return (v - weight).norm().item()
+
+    few = moved()
+    monkeypatch.setattr(refit, "FEW", 0)
+    assert few < 0.8 * moved()
+
+
 def test_the_refit_makes_up_for_what_inputs_lack() -> None:
     """Inputs that lack a fifth of what they should be: weights become larger by as much, and the hidden half of the
     results does not disturb."""

@@ -6,7 +6,8 @@ below an end e and above the clip (of a ReLU e = 0), the weights V of least squa
     minimise over V, b:  sum of (V q + b - t)^2 + ridge * sum over i of H_ii (V_i - W_i)^2,    H = sum of q q'
 
 with t = z inside, t = min(V q + b, e) where z is below e, and t = max(V q + b, clip) where it is above the clip: what
-the activation does not show costs nothing. t and V are found in turns, and each turn lowers the error.
+the activation does not show costs nothing. t and V are found in turns, and each turn lowers the error. Where a layer is
+seen at few places for its inputs, the ridge is larger by as much (:data:`FEW`): least squares would fit those images.
 
 Rounding (GPTQ, Frantar et al., ICLR 2023, in the form of Babai's nearest plane): weight after weight is rounded, and
 those that are left take over the error, with a factor of H. Means are taken out of q and z first, for the bias is free.
@@ -31,6 +32,9 @@ TURNS = 8
 BEYOND = 1.7
 """A turn goes so many times as far as its solution, which is nearer to that of all turns (below 2 the error still
 falls)."""
+
+FEW = 100
+"""Places for each input of a layer below which the ridge grows."""
 
 DAMP = 0.003
 """Added to the diagonal of H for the rounding, as a share of its mean."""
@@ -81,7 +85,8 @@ def refitted(
 ) -> Tensor:
     """Weights V (G, R, n) of least squares, from the float ``weight`` (G, R, n) with its ``bias`` (Co,), the results
     ``z`` (M, Co) of the float network, of which other layers give ``rest`` (M, Co), and the ``ends``."""
-    groups, rows, _ = weight.shape
+    groups, rows, n = weight.shape
+    ridge *= max(1.0, FEW * n / moments.q.shape[1])
     damp = ridge * moments.diagonal + 1e-6 * moments.diagonal.mean(1, keepdim=True) + 1e-9
     factor = torch.linalg.cholesky(moments.h + torch.diag_embed(damp))
     v, pull = weight.double(), weight.double() * damp[:, None]
