@@ -10,7 +10,7 @@ from ..errors import PlanError
 from ..folding.fold import Fold
 from .layers import StageNodes
 
-__all__ = ["divisors", "numbers", "refuse_undivided", "ring_rows"]
+__all__ = ["divisors", "numbers", "refuse_undivided", "refuse_weights", "ring_rows"]
 
 
 def divisors(n: int) -> list[int]:
@@ -40,6 +40,26 @@ def refuse_undivided(
                 f"{layer.name}: fold {what}={value} does not divide {whole}{reason}; "
                 f"choose one of {numbers([*divisors(whole), *more])}"
             )
+
+
+def refuse_weights(layer: StageNodes, fold: Fold, what: str, channels: str, words: str) -> None:
+    """Raise PlanError where ``fold`` does not divide ``layer``, which has no weights, or asks for what is a matter of
+    weights; messages say ``what`` it is, and what it does with its ``channels`` and its ``words``."""
+    refuse_undivided(layer, fold)
+    if fold.outputs != fold.inputs:
+        raise PlanError(
+            f"{layer.name}: {what} {channels}, so outputs={fold.outputs} must equal inputs={fold.inputs}"
+        )
+    if fold.skip:
+        raise PlanError(f"{layer.name}: fold skip=true does not fit, {what} {words}; leave skip out")
+    for flag in ("multiply", "packed"):
+        if getattr(fold, flag):
+            raise PlanError(f"{layer.name}: fold {flag}=true does not fit, {what} has no weights; leave {flag} out")
+    if fold.pixels > 1:
+        raise PlanError(
+            f"{layer.name}: fold pixels={fold.pixels} does not fit, {what} has no weights that pixels could share; "
+            "choose more outputs and inputs, and leave pixels out"
+        )
 
 
 def _folding() -> str:

@@ -79,8 +79,8 @@ def test_weights_that_are_missing_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_integers_find_what_floats_find(data_dir: Path) -> None:
-    """Every face of the floats, and no other one, in all images to test on. With the usual score of 0.7 floats see a
-    tripod and a motorcycle as faces, whose scores and boxes differ from processor to processor."""
+    """Every face of the floats, and no other one, in all images to test on. Among them are a tripod and a motorcycle,
+    whose scores and boxes differ from processor to processor: on some the tripod overlaps by less."""
     photographs = pytest.importorskip("examples.face_detector.photographs")
     pytest.importorskip("skimage", reason="the extra 'faces' is not installed")
     weights = data_dir / "weights" / f"{SLIM}.pth"
@@ -91,8 +91,8 @@ def test_integers_find_what_floats_find(data_dir: Path) -> None:
     seen = {"pixel_range": (0, 255), "mean": 127, "std": 128}
     made = spikeloom.convert(model, calibrate=photographs.calibrating(), test_images=1, **seen)
     pixels = photographs.testing()
-    wanted = boxes.faces(compare.floats(model, pixels), 240, 320, 0.8)
-    found = boxes.faces(compare.integers(made.network, pixels), 240, 320, 0.8)
+    wanted = boxes.faces(compare.floats(model, pixels), 240, 320)
+    found = boxes.faces(compare.integers(made.network, pixels), 240, 320)
     matches = [compare.matched(*pair) for pair in zip(wanted, found, strict=True)]
-    assert sum(match.wanted for match in matches) == 19
+    assert sum(match.wanted for match in matches) == 21
     assert min(match.least for match in matches) >= 0.9 and not any(match.extra for match in matches)

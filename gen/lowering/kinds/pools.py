@@ -7,9 +7,8 @@ from ....hdl.cores.protocol import CoreSpec
 from ....hdl.cores.window.geometry import WindowGeometry
 from ....hdl.streams.words import WordFormat
 from ....quant.ir.ops import MaxPool, Pooling, SumPool
-from ...errors import PlanError
 from ...folding.fold import Fold
-from ..fitting import divisors, refuse_undivided
+from ..fitting import divisors, refuse_weights
 from ..layers import StageNodes
 from ..registry import Head, head
 
@@ -26,24 +25,7 @@ class Pools(Head):
 
     def check(self, layer: StageNodes, fold: Fold) -> None:
         """Refuse what does not divide, other outputs than inputs, and skipping."""
-        refuse_undivided(layer, fold)
-        if fold.outputs != fold.inputs:
-            raise PlanError(
-                f"{layer.name}: a pool takes and gives the same channels, so outputs={fold.outputs} must equal "
-                f"inputs={fold.inputs}"
-            )
-        if fold.skip:
-            raise PlanError(
-                f"{layer.name}: fold skip=true does not fit, a pool looks at every word; leave skip out"
-            )
-        for flag in ("multiply", "packed"):
-            if getattr(fold, flag):
-                raise PlanError(f"{layer.name}: fold {flag}=true does not fit, a pool has no weights; leave {flag} out")
-        if fold.pixels > 1:
-            raise PlanError(
-                f"{layer.name}: fold pixels={fold.pixels} does not fit, a pool has no weights that pixels could share; "
-                "choose more outputs and inputs, and leave pixels out"
-            )
+        refuse_weights(layer, fold, "a pool", "takes and gives the same channels", "looks at every word")
 
     def lower(self, layer: StageNodes, fold: Fold) -> tuple[WindowGeometry, list[CoreSpec]]:
         """The window of the pool; its array."""

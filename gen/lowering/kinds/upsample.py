@@ -7,9 +7,8 @@ from ....hdl.cores.upsample.spec import UpsampleSpec
 from ....hdl.cores.window.geometry import WindowGeometry
 from ....quant.ir.ops.upsample import Upsample
 from ....quant.ir.windows import each_way
-from ...errors import PlanError
 from ...folding.fold import Fold
-from ..fitting import divisors, refuse_undivided
+from ..fitting import divisors, refuse_weights
 from ..layers import StageNodes
 from ..registry import Head, head
 
@@ -27,26 +26,7 @@ class Upsamples(Head):
 
     def check(self, layer: StageNodes, fold: Fold) -> None:
         """Refuse what does not divide, other outputs than inputs, and all that is a matter of weights."""
-        refuse_undivided(layer, fold)
-        if fold.outputs != fold.inputs:
-            raise PlanError(
-                f"{layer.name}: an upsampling gives the channels that it takes, so outputs={fold.outputs} must equal "
-                f"inputs={fold.inputs}"
-            )
-        if fold.skip:
-            raise PlanError(
-                f"{layer.name}: fold skip=true does not fit, an upsampling hands out every word; leave skip out"
-            )
-        for flag in ("multiply", "packed"):
-            if getattr(fold, flag):
-                raise PlanError(
-                    f"{layer.name}: fold {flag}=true does not fit, an upsampling has no weights; leave {flag} out"
-                )
-        if fold.pixels > 1:
-            raise PlanError(
-                f"{layer.name}: fold pixels={fold.pixels} does not fit, an upsampling has no weights that pixels could "
-                "share; choose more outputs and inputs, and leave pixels out"
-            )
+        refuse_weights(layer, fold, "an upsampling", "gives the channels that it takes", "hands out every word")
 
     def walk(self, layer: StageNodes, fold: Fold) -> int:
         """A cycle for every word that leaves."""
