@@ -49,11 +49,17 @@ _MEMORY = Table(
      "instances": _POSITIVE}
 )  # fmt: skip
 
+_AXI_MAP = Table(
+    {},
+    {"name": Text(), "node": Text(), "stream": Text(), "lanes": _POSITIVE, "bits": OneOf((8, 16, 32)),
+     "words_per_frame": _POSITIVE, "word_bytes": _POSITIVE, "shape": ListOf(_POSITIVE, 3), "order": Text()},
+)  # fmt: skip
+
 _AXI = Table(
     {"verilog": Text(), "frame_bytes": _POSITIVE, "beat_bytes": _POSITIVE, "result_words": _POSITIVE},
     {"top": Text(), "version": _COUNT, "network_hash": Text(), "pixel_high": _COUNT, "ports": TableOf(_POSITIVE),
      "registers": TableOf(Table({"address": _COUNT, "access": Text(), "text": Text()})), "verilog_sha256": Text(),
-     "waiver": Text()},
+     "waiver": Text(), "maps": ListOf(_AXI_MAP)},
 )  # fmt: skip
 
 _DESIGN = Table(

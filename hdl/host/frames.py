@@ -16,8 +16,8 @@ from ..streams.counter import counter
 from ..streams.fifo import Fifo, FifoSpec
 from ..streams.words import WordFormat
 
-__all__ = ["CUT", "CUT_WORD", "GOOD", "LONG", "MOST_CLASSES", "SHORT", "Framer", "Results", "beat_signature",
-           "result_beats"]
+__all__ = ["CUT", "CUT_WORD", "GOOD", "LONG", "MOST_CLASSES", "SHORT", "Framer", "Results", "Verdicts",
+           "beat_signature", "result_beats"]
 
 GOOD, SHORT, LONG = range(3)
 """Status of a result: the packet had the length of a frame; it ended too early; it was too long."""
@@ -43,29 +43,33 @@ class Framer(wiring.Component):
     follows the one before without a gap.
 
     Parameters: ``form``, the words of a beat's pixels, one time step each; ``beats`` of a frame; ``depth``, frames
-    whose status may wait: the last beat of a frame waits for room.
+    whose status may wait: the last beat of a frame waits for room; ``guarded``, with the two members below.
     Members: ``i``: In(beats of a byte a pixel, the first pixel in the lowest byte); ``o``: Out(stream of words of
     ``form``); ``status``: Out(stream of 2 bits), offered one cycle after the last beat of a frame has left at ``o``;
-    ``busy``: Out(1), a packet or a frame is under way.
+    ``busy``: Out(1), a packet or a frame is under way. Where it is guarded, ``admits``: In(1), for which the last beat
+    of a frame waits, too, and ``closes``: Out(1), high in the cycle in which it leaves.
     """
 
     i: stream.Interface
     o: stream.Interface
     status: stream.Interface
     busy: Signal
+    admits: Signal  # where it is guarded
+    closes: Signal
 
-    def __init__(self, form: WordFormat, beats: int, depth: int) -> None:
+    def __init__(self, form: WordFormat, beats: int, depth: int, *, guarded: bool = False) -> None:
         if form.low != 0 or form.high > 255 or form.steps != 1:
             raise ValueError(f"Pixels must be in 0..255 and have one time step, not {form}")
         if beats < 1:
             raise ValueError(f"Beats must be a positive integer, not {beats!r}")
-        self.form, self.beats, self.depth = form, beats, depth
+        self.form, self.beats, self.depth, self.guarded = form, beats, depth, guarded
         super().__init__(
             {
                 "i": In(beat_signature(8 * form.lanes)),
                 "o": Out(stream.Signature(form.width)),
                 "status": Out(stream.Signature(2)),
                 "busy": Out(1),
+                **({"admits": In(1), "closes": Out(1)} if guarded else {}),
             }
         )
 
@@ -80,7 +84,7 @@ class Framer(wiring.Component):
         last = self.i.payload.last
         pixels = [_clamped(self.i.payload.data.word_select(k, 8), self.form) for k in range(self.form.lanes)]
         m.d.comb += [
-            room.eq(~at_end | statuses.i.ready),
+            room.eq(~at_end | (statuses.i.ready & self.admits if self.guarded else statuses.i.ready)),
             self.o.valid.eq(room & (filling | (self.i.valid & ~dropping))),
             self.o.payload.eq(Mux(filling, 0, Cat(pixels))),
             self.i.ready.eq(dropping | (~filling & room & self.o.ready)),
@@ -90,6 +94,8 @@ class Framer(wiring.Component):
             statuses.i.payload.eq(Mux(filling, SHORT, Mux(last, GOOD, LONG))),
             self.busy.eq((beat != 0) | filling | dropping),
         ]
+        if self.guarded:
+            m.d.comb += self.closes.eq(closes)
         with m.If(moves & ~filling):
             m.d.sync += [filling.eq(last & ~at_end), dropping.eq(~last & at_end)]
         with m.If(closes & filling):
@@ -115,6 +121,29 @@ def result_beats(spec: ReadoutSpec) -> int:
     if len(spec.bias) > MOST_CLASSES:
         raise ValueError(f"A result can name {MOST_CLASSES:,} classes, not {len(spec.bias):,}")
     return 1 + len(spec.bias)
+
+
+class Verdicts(wiring.Component):
+    """Makes a packet of one beat of every status: the result of a frame of which no class is told.
+
+    Members: ``status``: In(stream of 2 bits); ``o``: Out(beats of 32 bits), the status in bits 31..24, zero below.
+    """
+
+    status: stream.Interface
+    o: stream.Interface
+
+    def __init__(self) -> None:
+        super().__init__({"status": In(stream.Signature(2)), "o": Out(beat_signature(32))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += [
+            self.o.valid.eq(self.status.valid),
+            self.o.payload.data.eq(Cat(C(0, 24), self.status.payload)),
+            self.o.payload.last.eq(1),
+            self.status.ready.eq(self.o.ready),
+        ]
+        return m
 
 
 class Results(wiring.Component):

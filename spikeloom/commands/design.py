@@ -80,7 +80,9 @@ def generate(network: Annotated[Path, typer.Argument(help="Network file.")],
                      ("stage", "outputs x inputs x steps", "cycles", "busy", "LUT4-eq"), fold_rows(contents)),
                f"latency {predicted['latency_cycles']:,} cycles, a frame every {predicted['interval_cycles']:,} cycles",
                *(["AXI: packets of {frame_bytes:,} bytes, {beat_bytes} a beat, into packets of {result_words:,} "
-                  "words".format(**core)] if core else []),
+                  "words".format(**core), *(f"AXI: {m['stream']}, packets of {m['words_per_frame']:,} words of "
+                                            f"{m['lanes']} x {m['bits']} bits" for m in core.get("maps", ()))]
+                 if core else []),
                *contents["search"],
                *(f"wrote {file}" for file in files if file.name not in set(for_integrators)),
                f"wrote for integrators: {', '.join(for_integrators)} (docs/integrate.md)", f"in {seconds:.1f} s")

@@ -29,7 +29,10 @@ _PARTS = {
     "last": "the beat is the last one of its packet", "data": "the beat", "addr": "address in bytes",
     "prot": "not looked at", "strb": "which bytes are written",
     "resp": "0 is okay, 2: there is no such register, or not to be read or written",
+    "user": "the beat ends a packet that a soft reset has cut",
 }  # fmt: skip
+_MAP = ("map {name}: {words_per_frame:,} words a frame; {order}; numbers in a word: {lanes} of {bits} bits in two's "
+        "complement, the first in the lowest bits, {low:,} to {high:,}")
 
 
 def axi_signals(core: Mapping[str, Any]) -> list[tuple[str, bool, int, str]]:
@@ -40,24 +43,36 @@ def axi_signals(core: Mapping[str, Any]) -> list[tuple[str, bool, int, str]]:
             text = "clock of all ports" if name == "aclk" else "synchronous reset, active low"
             found.append((name, False, width, text))
             continue
-        channel = next(c for c in sorted(_CHANNELS, key=len, reverse=True) if name.startswith(c))
-        part = name.removeprefix(channel).removeprefix("_t")
+        channel, _, part = name.rpartition("_t")
+        if not channel:
+            channel = next(c for c in sorted(_CHANNELS, key=len, reverse=True) if name.startswith(c))
+            part = name.removeprefix(channel)
         # A manager drives what an input channel carries; ready goes the other way.
-        out = (channel in ("m_axis", "s_axil_b", "s_axil_r")) != (part == "ready")
-        about = _CHANNELS[channel].format(**core)
-        found.append((name, out, width, f"{about.partition(':')[0]}: {_PARTS[part]}"))
+        out = (channel.startswith("m_axis") or channel in ("s_axil_b", "s_axil_r")) != (part == "ready")
+        found.append((name, out, width, f"{_about(core)[channel].partition(':')[0]}: {_PARTS[part]}"))
     return found
+
+
+def _about(core: Mapping[str, Any]) -> dict[str, str]:
+    """What every channel carries."""
+    maps = {each["stream"]: _MAP.format(**each) for each in core.get("maps", ())}
+    return {name: text.format(**core) for name, text in _CHANNELS.items()} | maps
 
 
 def axi_header(core: Mapping[str, Any], network_hash: str) -> str:
     """The comment that explains every port of the AXI core."""
+    about = _about(core)
+    streams = ("s_axis", "m_axis", *(each["stream"] for each in core.get("maps", ())))
     lines = [f"Network {network_hash[:16]}, frames on AXI4-Stream, registers on AXI4-Lite (docs/axi.md).", ""]
-    for name, out, width, text in axi_signals(core):
+    signals = axi_signals(core)
+    longest = max(16, *(len(name) for name, *_ in signals))
+    for name, out, width, text in signals:
         size = f"[{width - 1}:0]" if width > 1 else ""
-        lines.append(f"{'output' if out else 'input':6} {name:16} {size:7} {text}")
-    lines += ["", *(f"{name}: {_CHANNELS[name].format(**core)}" for name in ("s_axis", "m_axis")), "", "Registers:"]
+        lines.append(f"{'output' if out else 'input':6} {name:{longest}} {size:7} {text}")
+    lines += ["", *(f"{name}: {about[name]}" for name in streams), "", "Registers:"]
+    longest = max(14, *(len(name) for name in core["registers"]))
     for name, register in core["registers"].items():
-        lines.append(f"  0x{register['address']:02x} {name:14} {register['access']:10} {register['text']}")
+        lines.append(f"  0x{register['address']:02x} {name:{longest}} {register['access']:10} {register['text']}")
     return "".join(f"// {line}".rstrip() + "\n" for line in lines)
 
 

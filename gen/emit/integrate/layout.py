@@ -9,7 +9,7 @@ from ....hdl.cores.readout.spec import ReadoutSpec
 from ....quant.ir.ops import MapReadout
 from ...design import Design
 
-__all__ = ["Field", "Port", "layout", "ports"]
+__all__ = ["Field", "Port", "layout", "ports", "word_order"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def layout(design: Design) -> dict[str, Any]:
 def _input(design: Design) -> Port:
     boundary, network = design.boundaries[0], design.network
     form = boundary.format
-    order, groups = _order(network.input.shape, form.lanes)
+    order, groups = word_order(network.input.shape, form.lanes)
     first = "" if groups == 1 else ", of the word's first channel on"
     fields = tuple(
         Field(f"pixel{k}", k * form.element_bits, form.bits, False,
@@ -69,7 +69,7 @@ def _input(design: Design) -> Port:
     return Port("i", boundary.width, False, boundary.words_per_frame, order, fields)
 
 
-def _order(shape: tuple[int, int, int], lanes: int) -> tuple[str, int]:
+def word_order(shape: tuple[int, int, int], lanes: int) -> tuple[str, int]:
     """The order of the words of a map in words, and those of a pixel."""
     c, h, w = shape
     order = f"{h} rows from the top, each of {w} pixels from the left" if h * w > 1 else "one pixel"
@@ -81,7 +81,7 @@ def _order(shape: tuple[int, int, int], lanes: int) -> tuple[str, int]:
 def _map(design: Design, port: str) -> Port:
     boundary = design.outputs[port]
     form, signal = boundary.format, design.network.signals[boundary.node]
-    order, groups = _order(signal.shape, form.lanes)
+    order, groups = word_order(signal.shape, form.lanes)
     start = "word" if form.lanes == 1 else f"{form.lanes} * word"
     if signal.shape[1:] != (1, 1):
         start = start.replace("word", "word of the pixel")
