@@ -7,11 +7,12 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from .hdl.host.codes import REPLY, VERSION, Kind
+from .hdl.host.codes import MAP_VERSION, REPLY, VERSION, Kind
 from .link_frames import Frame, LinkError, Parser, encode
+from .link_maps import MapInfo, Parts
 
 __all__ = ["BoardResult", "Counters", "Host", "Info", "LinkError", "Port"]
 
@@ -25,7 +26,7 @@ MOST_CLASSES = (65535 - 8) // 4
 class Info:
     """What a board tells of itself: the protocol's ``version``; ``input_high``, the highest pixel; ``window``, images
     that may be under way; ``network``, the first 16 hexadecimal digits of its network's hash; ``frame_bytes`` of an
-    image, ``classes``, ``clock_hz``."""
+    image; ``classes``, 0 where there are ``maps`` alone; ``clock_hz``."""
 
     version: int
     input_high: int
@@ -34,24 +35,32 @@ class Info:
     frame_bytes: int
     classes: int
     clock_hz: int
+    maps: tuple[MapInfo, ...] = ()
 
     @classmethod
     def parse(cls, payload: bytes) -> Info:
         """Read the payload of the reply to INFO. Raises LinkError for another version of the protocol, and for what no
         board can be: a number that is 0, or a result that is longer than a frame."""
-        if not payload or payload[0] != VERSION:
+        if not payload or payload[0] not in (VERSION, MAP_VERSION):
             raise LinkError(f"The board speaks version {payload[0] if payload else '?'} of the protocol, this program "
-                            f"version {VERSION}; build the board's design again")
-        if len(payload) != _INFO.size:
+                            f"versions {VERSION} and {MAP_VERSION}; build the board's design again")
+        if len(payload) < _INFO.size or (payload[0] == VERSION and len(payload) > _INFO.size):
             raise LinkError(f"A reply to INFO has {_INFO.size} bytes, not {len(payload)}; build the design again")
-        version, high, window, _, network, size, classes, clock = _INFO.unpack(payload)
-        for name, value, most in (
-            ("highest pixel", high, 255), ("window", window, 255), ("bytes of an image", size, 65535),
-            ("classes", classes, MOST_CLASSES), ("clock in Hz", clock, 2**32 - 1),
+        version, high, window, count, network, size, classes, clock = _INFO.unpack_from(payload)
+        for name, value, least, most in (
+            ("highest pixel", high, 1, 255), ("window", window, 1, 255), ("bytes of an image", size, 1, 65535),
+            ("classes", classes, int(version == VERSION), MOST_CLASSES), ("clock in Hz", clock, 1, 2**32 - 1),
         ):  # fmt: skip
-            if not 1 <= value <= most:
-                raise LinkError(f"The board's {name} must be in 1..{most}, not {value}; build the board's design again")
-        return cls(version, high, window, network.hex(), size, classes, clock)
+            if not least <= value <= most:
+                raise LinkError(f"The board's {name} must be in {least}..{most}, not {value}; build the board's design "
+                                "again")
+        maps = MapInfo.parse(payload[_INFO.size :], count) if version == MAP_VERSION else ()
+        return cls(version, high, window, network.hex(), size, classes, clock, maps)
+
+    @property
+    def reply_bytes(self) -> int:
+        """Bytes that a board sends for an image, about."""
+        return 24 + 4 * self.classes + sum(each.size + 18 * (1 + each.size // 64) for each in self.maps)
 
 
 @dataclass(frozen=True)
@@ -73,12 +82,14 @@ class Counters:
 @dataclass(frozen=True)
 class BoardResult:
     """What a board says of an image: ``label``, its class; ``status``, 0 where all is well; ``latency`` in clock cycles
-    from the first pixel to the last word of the result; ``logits``."""
+    from the first pixel to the last word of the result and of all maps; ``logits``; ``maps``, the bytes of each
+    (:class:`~.link_maps.MapInfo`)."""
 
     label: int
     status: int
     latency: int
     logits: tuple[int, ...]
+    maps: tuple[bytes, ...] = ()
 
     @classmethod
     def parse(cls, payload: bytes) -> BoardResult:
@@ -104,8 +115,8 @@ class Port(Protocol):
 class Host:
     """A conversation with a board.
 
-    Frames that the board dropped or whose replies were lost, or are none that a board can give, are sent again: every
-    wait ends. Parameters: ``port``; ``timeout``, seconds
+    Frames that the board dropped or whose replies were lost, or are none that a board can give, are sent again, and
+    images of whose maps a part is missing: every wait ends. Parameters: ``port``; ``timeout``, seconds
     to wait for a reply; ``tries``, how often a frame is sent at most. Attributes: ``repeated``, frames sent again;
     ``parser``. Raises LinkError where ``tries`` are not enough.
     """
@@ -154,7 +165,8 @@ class Host:
                 if number in results:
                     continue
                 self._count(sent, number)
-                under_way.append(_Sent(number, self._send(Kind.IMAGE, images[number]), time.monotonic()))
+                sequence = self._send(Kind.IMAGE, images[number])
+                under_way.append(_Sent(number, sequence, Parts(info.maps), time.monotonic()))
             for frame in self._receive():
                 lost = self._answered(frame, under_way, results, info)
                 waiting.extendleft(reversed([number for number in lost if number not in results]))
@@ -176,6 +188,10 @@ class Host:
     ) -> list[int]:
         """Note a reply; return the images to send again. Replies keep the order of the requests, so a reply to one
         tells that those before it have none."""
+        if frame.kind == REPLY | Kind.MAP:
+            if part := next((each for each in under_way if each.sequence == frame.sequence), None):
+                part.at = time.monotonic() if part.parts.add(frame.payload) else part.at
+            return []
         size = 8 + 4 * info.classes
         good = frame.kind == REPLY | Kind.IMAGE and len(frame.payload) == size
         dropped = frame.reason is not None
@@ -183,13 +199,16 @@ class Host:
         if place is None or not (good or dropped):
             return []
         lost = [under_way.popleft().number for _ in range(place)]
-        number = under_way.popleft().number
+        answered = under_way.popleft()
+        if under_way:  # a board answers one image after the other: the next one's time begins
+            under_way[0].at = time.monotonic()
         if dropped:
-            return [*lost, number]
-        result = BoardResult.parse(frame.payload)
-        if result.label >= info.classes or result.status:  # all is well on a board that answers (docs/link.md)
-            return [*lost, number]
-        results.setdefault(number, result)
+            return [*lost, answered.number]
+        result, maps = BoardResult.parse(frame.payload), answered.parts.finished()
+        # All is well on a board that answers (docs/link.md).
+        if result.label >= max(1, info.classes) or result.status or maps is None:
+            return [*lost, answered.number]
+        results.setdefault(answered.number, replace(result, maps=maps))
         return lost
 
     def _ask(self, kind: Kind, size: int | None) -> bytes:
@@ -220,9 +239,12 @@ class Host:
         return self.parser.feed(self.port.read(max(1, getattr(self.port, "in_waiting", 0))))
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Sent:
+    """An image under way; ``at``, when it was sent, the one before was answered, or a part of its maps came."""
+
     number: int
     sequence: int
+    parts: Parts
     at: float
 

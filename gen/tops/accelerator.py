@@ -1,4 +1,4 @@
-"""A design with frames at its ports: packets of pixels in, packets of results and of maps out, counters and a soft reset.
+"""A design with frames at its ports: packets of pixels in, of results and maps out, counters and a soft reset.
 
 All host sides (AXI, UART, boards) stand on this component.
 """
@@ -18,9 +18,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...hdl.cores.readout.spec import ReadoutSpec
-from ...hdl.host.frames import (
-    CUT, CUT_WORD, GOOD, LONG, SHORT, Framer, Results, Verdicts, beat_signature, result_beats,
-)  # fmt: skip
+from ...hdl.host.frames import CUT, CUT_WORD, GOOD, LONG, SHORT, Framer, Results, Verdicts, beat_signature, result_beats
 from ...hdl.host.maps import MapForm, MapPort
 from ...hdl.streams.gearbox import Gearbox, GearboxSpec
 from ...hdl.streams.words import WordFormat
@@ -64,16 +62,15 @@ def check_outputs(design: Design) -> None:
 
 
 def map_forms(design: Design) -> dict[str, MapForm]:
-    """By port the words of every map as hosts see them. Raises PlanError, naming the map, where a number has no room in
-    32 bits."""
-    found = {}
-    for port, boundary in design.outputs.items():
-        if port == "o":
-            continue
+    """By port the words of every map as hosts see them, in the order of the network. Raises PlanError, naming the map,
+    where a number has no room in 32 bits."""
+    found, ports = {}, {boundary.node: port for port, boundary in design.outputs.items()}
+    for node in design.network.maps:
+        boundary = design.outputs[ports[node.name]]
         try:
-            found[port] = MapForm(boundary.format, boundary.words_per_frame)
+            found[ports[node.name]] = MapForm(boundary.format, boundary.words_per_frame)
         except ValueError as error:
-            raise PlanError(f"{boundary.node}: {error}; use the plain top level") from None
+            raise PlanError(f"{node.name}: {error}; use the plain top level") from None
     return found
 
 

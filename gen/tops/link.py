@@ -6,12 +6,13 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ...hdl.host.link import LinkCore, LinkSpec
+from ...hdl.host.link import LinkCore, LinkMap, LinkSpec
+from ...hdl.host.maps import MapForm
 from ...hdl.host.uart import BitRate
 from ..design import Design
 from ..emit.writer import module
 from ..errors import PlanError
-from .accelerator import Accelerator, check_outputs
+from .accelerator import Accelerator, check_outputs, map_forms
 
 __all__ = ["TOP", "LinkTop", "link_spec", "verilog"]
 
@@ -30,9 +31,14 @@ def link_spec(design: Design, clock_hz: float, baud: float) -> LinkSpec:
             frame_bytes=shape[0] * shape[1] * shape[2],
             input_high=design.network.input.high,
             classes=design.network.classes,
+            maps=tuple(_map(design, port, form) for port, form in map_forms(design).items()),
         )
     except ValueError as error:
         raise PlanError(f"Link: {error}") from None
+
+
+def _map(design: Design, port: str, form: MapForm) -> LinkMap:
+    return LinkMap(design.network.signals[design.outputs[port].node].shape, form.bits // 8, form.width // 8)
 
 
 class LinkTop(wiring.Component):
@@ -63,6 +69,8 @@ class LinkTop(wiring.Component):
         m.submodules.accelerator = accelerator = Accelerator(self.design, lanes=1)
         wiring.connect(m, link.pixels, accelerator.i)
         wiring.connect(m, accelerator.o, link.results)
+        for out, taker in zip(accelerator.map_outs.values(), link.maps, strict=True):
+            wiring.connect(m, out, taker)
         beat = Signal(max(1, round(self.spec.rate.clock_hz / 2 - 1).bit_length()))
         m.d.sync += beat.eq(beat + 1)
         m.d.comb += [

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["REPLY", "VERSION", "Kind", "Reason"]
+__all__ = ["MAP_VERSION", "REPLY", "VERSION", "Kind", "Reason"]
 
 VERSION = 1
 """Version of the protocol."""
+
+MAP_VERSION = 2
+"""The version that a board with maps speaks: the one before, with parts of maps and a longer reply to INFO."""
 
 REPLY = 0x80
 """Added to the type of a frame in the type of its reply; bits 4 to 6 of that are a ``Reason``."""
 
 
 class Kind(IntEnum):
-    """Types of frames, the lower half of their type byte; 0 only in replies, to a frame that was dropped."""
+    """Types of frames, the lower half of their type byte. Only replies have 0, to a frame that was dropped, and MAP,
+    before the reply to an image."""
 
     ERROR = 0
     IMAGE = 1
     INFO = 2
     STATUS = 3
     RESET = 4
+    MAP = 5
 
 
 class Reason(IntEnum):

@@ -15,14 +15,40 @@ from amaranth.lib.wiring import In, Out
 
 from ..streams.fifo import Fifo, FifoSpec
 from .cobs import CobsDecoder, CobsEncoder
-from .codes import VERSION, Kind
+from .codes import MAP_VERSION, VERSION, Kind
+from .frames import beat_signature
+from .map_replies import MapReplies
 from .packets import PacketReceiver
 from .replies import Replies
 from .uart import BitRate, UartReceiver, UartTransmitter
 
-__all__ = ["LinkCore", "LinkSpec"]
+__all__ = ["LinkCore", "LinkMap", "LinkSpec"]
 
 HALT_CYCLES = 4
+
+
+MOST_MAPS = 255
+MOST_SIDE = 0xFFFF
+
+
+@dataclass(frozen=True)
+class LinkMap:
+    """A map as the link knows it: ``shape`` (C, H, W) of a frame; ``bytes`` of a number, 1, 2 or 4; ``word``, bytes of
+    a word of its stream. Raises ValueError where they do not fit the protocol."""
+
+    shape: tuple[int, int, int]
+    bytes: int
+    word: int
+
+    def __post_init__(self) -> None:
+        if not all(1 <= side <= MOST_SIDE for side in self.shape):
+            raise ValueError(f"Channels, height and width of a map over the link are 1 to {MOST_SIDE:,}, not "
+                             f"{' x '.join(map(str, self.shape))}")
+
+    @property
+    def info(self) -> bytes:
+        """What the reply to INFO says of it."""
+        return b"".join(side.to_bytes(2, "little") for side in self.shape) + bytes([self.bytes, 0])
 
 
 @dataclass(frozen=True)
@@ -30,8 +56,8 @@ class LinkSpec:
     """What a link tells of itself and of the core behind it.
 
     Parameters: ``rate`` of the line; ``network_hash``, 8 bytes; ``frame_bytes`` of an image, ``input_high``, the
-    largest value of one; ``classes``, logits in a result; ``depth``, bytes of the packet memory, 0: room for two
-    images, 512 at least. Raises ValueError where they do not fit the protocol.
+    largest value of one; ``classes``, logits in a result, which may be 0 where there are ``maps``; ``depth``, bytes of
+    the packet memory, 0: room for two images, 512 at least. Raises ValueError where they do not fit the protocol.
     """
 
     rate: BitRate
@@ -40,12 +66,15 @@ class LinkSpec:
     input_high: int
     classes: int
     depth: int = 0
+    maps: tuple[LinkMap, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.frame_bytes <= 0xFFFF:
             raise ValueError(f"An image over the link has 1 to 65,535 bytes, not {self.frame_bytes:,}")
-        if not 1 <= self.classes <= 16380:
+        if not (not self.maps) <= self.classes <= 16380:
             raise ValueError(f"A result over the link has 1 to 16,380 logits, not {self.classes:,}")
+        if len(self.maps) > MOST_MAPS:
+            raise ValueError(f"A board tells of {MOST_MAPS} maps at most, not {len(self.maps)}")
         if len(self.network_hash) != 8:
             raise ValueError(f"The network's hash takes 8 bytes, not {len(self.network_hash)}")
         if self.depth and not self.window:
@@ -66,7 +95,8 @@ class LinkSpec:
         """Payload of the reply to INFO."""
         numbers = ((self.frame_bytes, 2), (self.classes, 2), (round(self.rate.clock_hz), 4))
         tail = b"".join(number.to_bytes(size, "little") for number, size in numbers)
-        return bytes([VERSION, self.input_high, self.window, 0]) + self.network_hash + tail
+        head = bytes([MAP_VERSION if self.maps else VERSION, self.input_high, self.window, len(self.maps)])
+        return head + self.network_hash + tail + b"".join(each.info for each in self.maps)
 
     @property
     def lengths(self) -> dict[Kind, int]:
@@ -79,8 +109,9 @@ class LinkCore(wiring.Component):
 
     Members: ``rx``: In(1), not synchronised; ``tx``: Out(1); ``pixels``: Out(stream of ``data``, 8 bits, and
     ``last``), one image after the other; ``results``: In(stream of ``data``, 32 bits, and ``last``), ``classes`` + 1
-    beats for every image; ``frames``: In(16), a counter for STATUS; ``soft_reset``: Out(1), high for 4 cycles at a
-    RESET; ``busy``: Out(1), something is under way; ``error``: Out(1), the last frame was dropped.
+    beats for every image; ``map_0``, ``map_1``, ..: In(beats of the words of a map), a packet for every image;
+    ``frames``: In(16), a counter for STATUS; ``soft_reset``: Out(1), high for 4 cycles at a RESET; ``busy``: Out(1),
+    something is under way; ``error``: Out(1), the last frame was dropped.
     """
 
     rx: Signal
@@ -102,9 +133,15 @@ class LinkCore(wiring.Component):
                 "pixels": Out(stream.Signature(data.StructLayout({"data": 8, "last": 1}))),
                 "results": In(stream.Signature(data.StructLayout({"data": 32, "last": 1}))),
                 "frames": In(16),
+                **{f"map_{k}": In(beat_signature(8 * each.word)) for k, each in enumerate(spec.maps)},
                 **flags,
             }
         )
+
+    @property
+    def maps(self) -> list[stream.Interface]:
+        """The streams of the maps."""
+        return [getattr(self, f"map_{k}") for k in range(len(self.spec.maps))]
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -114,7 +151,12 @@ class LinkCore(wiring.Component):
         m.submodules.packets = packets = PacketReceiver(spec.lengths, spec.memory_bytes)
         m.submodules.encoder = encoder = CobsEncoder()
         m.submodules.transmitter = transmitter = UartTransmitter(spec.rate)
-        replies = Replies(spec.frame_bytes, spec.info, spec.classes)
+        if spec.maps:
+            replies = MapReplies(spec.frame_bytes, spec.info, spec.classes, [each.word for each in spec.maps])
+            for outer, inner in zip(self.maps, replies.maps, strict=True):
+                wiring.connect(m, wiring.flipped(outer), inner)
+        else:
+            replies = Replies(spec.frame_bytes, spec.info, spec.classes)
         m.submodules.replies = ResetInserter(self.soft_reset)(replies)
         wiring.connect(m, receiver.o, decoder.i)
         wiring.connect(m, decoder.o, packets.i)

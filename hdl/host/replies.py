@@ -21,9 +21,10 @@ class Replies(wiring.Component):
     last beat of its result, both included; the beats are taken without a pause and kept until the reply is out.
 
     Parameters: ``frame_bytes`` of an image; ``info``, payload of the reply to INFO, whole words of 4 bytes;
-    ``classes``, logits of a result. Members: ``i``: In(stream of bytes); ``o``: Out(stream of ``data``, 8 bits, and
-    ``last``); ``pixels``, ``results``: as in ``hdl.host.link.LinkCore``; ``status``: In(32), payload of the reply to
-    STATUS; ``busy``: Out(1), a request is under way.
+    ``classes``, logits of a result; ``told``, with ``sequence``: Out(8), the number of the request under way.
+    Members: ``i``: In(stream of bytes); ``o``: Out(stream of ``data``, 8 bits, and ``last``); ``pixels``, ``results``:
+    as in ``hdl.host.link.LinkCore``; ``status``: In(32), payload of the reply to STATUS; ``busy``: Out(1), a request is
+    under way.
     """
 
     i: stream.Interface
@@ -32,11 +33,13 @@ class Replies(wiring.Component):
     results: stream.Interface
     status: Signal
     busy: Signal
+    sequence: Signal  # where it is told
 
-    def __init__(self, frame_bytes: int, info: bytes, classes: int) -> None:
+    def __init__(self, frame_bytes: int, info: bytes, classes: int, *, told: bool = False) -> None:
         self.frame_bytes = frame_bytes
         self.info = info
         self.classes = classes
+        self.told = told
         signature = stream.Signature(data.StructLayout({"data": 8, "last": 1}))
         results = stream.Signature(data.StructLayout({"data": 32, "last": 1}))
         super().__init__(
@@ -47,6 +50,7 @@ class Replies(wiring.Component):
                 "results": In(results),
                 "status": In(32),
                 "busy": Out(1),
+                **({"sequence": Out(8)} if told else {}),
             }
         )
 
@@ -60,6 +64,8 @@ class Replies(wiring.Component):
         i, o, pixels, results = self.i, self.o, self.pixels, self.results
         head = Signal(8)
         sequence = Signal(8)
+        if self.told:
+            m.d.comb += self.sequence.eq(sequence)
         kind = head[:3]
         left = Signal(range(self.frame_bytes))
         latency = Signal(32)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console import bars, need, percent, print_json, print_text, table
-from .network import JsonOption
+from ..console import bars, need, percent, print_json, print_text, table, writable
+from .network import JsonOption, write_outputs
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..link import Host, Info
+    from ..link import BoardResult, Host, Info
     from ..quant.ir.network import Network
 
 __all__ = ["run"]
@@ -38,11 +38,17 @@ def run(port: Annotated[str | None, typer.Option(help="Serial port of the board,
                                                           "its golden model.")] = None,
         baud: Annotated[int, typer.Option(min=1, help="Bits a second on the port.")] = 1_000_000,
         timeout: Annotated[float, typer.Option(min=0.01, help="Seconds to wait for a reply.")] = 2.0,
+        output: Annotated[Path | None, typer.Option("--output", "-o", help="A .npz file of what the board gives: maps "
+                                                    "(N, C, H, W), logits (N, C), by name.")] = None,
         json: JsonOption = False) -> None:
-    """Send images to a board and show classes, latency and throughput."""
+    """Send images to a board and show classes or the range of maps, latency and throughput."""
     if (port is None) == (simulate is None):
         raise typer.BadParameter("give either --port or --simulate DIR", param_hint="--port")
+    if output is not None:
+        writable(output, folder=False)
+    from .. import api
     from ..link import Host
+    from .board_outputs import difference, given_by
 
     expected = None if network is None and simulate is None else _network(network or simulate)
     with bars() as step, _open(port, simulate, baud, step) as (serial, board):
@@ -50,7 +56,7 @@ def run(port: Annotated[str | None, typer.Option(help="Serial port of the board,
         host = Host(serial, timeout=SIMULATED_TIMEOUT, tries=2) if board else Host(serial, timeout=timeout)
         info = host.info()
         # What is under way needs its time on the line, as long as that is a time that anybody would wait.
-        host.timeout += min(LONGEST, info.window * (info.frame_bytes + 4 * info.classes + 24) * 11 / baud)
+        host.timeout += min(LONGEST, info.window * (info.frame_bytes + info.reply_bytes) * 11 / baud)
         if expected is not None and expected.hash[:16] != info.network:
             raise _other(info, expected, network or simulate)
         pixels, labels = _images(expected, info, data, n)
@@ -63,16 +69,18 @@ def run(port: Annotated[str | None, typer.Option(help="Serial port of the board,
         golden = None
         if expected is not None:
             step("golden model", 0, 0)
-            golden = _golden(expected, pixels)
-        figures = _figures(host, info, results, labels, golden)
+            golden = api.outputs(expected, pixels)
+        given = given_by(results, info, expected)
+        figures = _figures(host, info, results, given, labels if info.classes else None, golden)
+    if output is not None:
+        write_outputs(output, given)
     # A simulated board's own time is what counts: its clock cycles at the clock that it has.
     figures |= {"images_per_second": round(n / (seconds if cycles is None else cycles / info.clock_hz), 2),
                 "seconds": round(seconds, 3), **({"cycles": cycles} if cycles is not None else {})}
     _show(figures, json)
     if golden is not None and figures["golden_equal"] != n:
-        wrong = next(k for k, (a, b) in enumerate(zip(figures["classes"], golden, strict=True)) if a != b)
         typer.echo(f"error: the board differs from the golden model in {n - figures['golden_equal']} of {n} images, "
-                   f"first in image {wrong}: class {figures['classes'][wrong]}, not {golden[wrong]}", err=True)
+                   f"first in {difference(given, golden, figures.get('classes', ()))}", err=True)
         raise typer.Exit(1)
 
 
@@ -125,7 +133,7 @@ def _images(network: Network | None, info: Info, data: str, n: int) -> tuple[np.
 
     if network is not None:
         images = api.frames(network, data, n)
-        if images.labels is not None:
+        if images.labels is not None and network.classifies:
             network.check_labels(images.labels, data)
         return images
     from ..quant.data import DataError, is_folder, load
@@ -137,7 +145,7 @@ def _images(network: Network | None, info: Info, data: str, n: int) -> tuple[np.
         raise LinkError(f"Images of {data} have {found.test_x[0].size} bytes, those of this board {info.frame_bytes}")
     if n > len(found.test_x):
         raise DataError(f"{data}: has {len(found.test_x)} test images, not {n}")
-    if (highest := found.test_y[:n].max()) >= info.classes:
+    if info.classes and (highest := found.test_y[:n].max()) >= info.classes:
         raise LinkError(f"{data}: holds label {highest}, but this board's network has classes 0..{info.classes - 1}")
     return found.test_x[:n], found.test_y[:n]
 
@@ -147,22 +155,24 @@ def _bytes(pixels: np.ndarray) -> np.ndarray:
     return pixels.transpose(0, 2, 3, 1).reshape(len(pixels), -1).astype("u1")
 
 
-def _golden(network: Network, pixels: np.ndarray) -> list[int]:
-    from ..quant import execute
+def _figures(host: Host, info: Info, results: list[BoardResult], given: dict[str, np.ndarray], labels: Any,
+             golden: dict[str, np.ndarray] | None) -> dict[str, Any]:
+    from .board_outputs import differs
 
-    return execute.run(network, pixels).classes.tolist()
-
-
-def _figures(host: Host, info: Info, results: list[Any], labels: Any, golden: list[int] | None) -> dict[str, Any]:
     classes, latencies = [result.label for result in results], [result.latency for result in results]
     found: dict[str, Any] = {
         "network": info.network, "clock_hz": info.clock_hz, "window": info.window, "images": len(results),
         "latency_cycles": {"least": min(latencies), "mean": sum(latencies) / len(latencies), "most": max(latencies)},
-        "latency_us": round(max(latencies) / info.clock_hz * 1e6, 3), "repeated": host.repeated, "classes": classes}
+        "latency_us": round(max(latencies) / info.clock_hz * 1e6, 3), "repeated": host.repeated}
+    if info.classes:
+        found |= {"classes": classes}
+    if info.maps:
+        found |= {"maps": {name: [int(x.min()), int(x.max())] for name, x in given.items() if x.ndim == 4}}
     if labels is not None:
         found |= {"labels": labels.tolist(), "accuracy": float((labels == classes).mean())}
     if golden is not None:
-        found["golden_equal"] = sum(a == b for a, b in zip(classes, golden, strict=True))
+        wrong = differs(given, golden, classes).values()
+        found["golden_equal"] = len(results) - sum(map(any, zip(*wrong, strict=True)))
     return found
 
 
@@ -182,9 +192,13 @@ def _show(figures: dict[str, Any], json: bool) -> None:
         rows.insert(2, ("equal to the golden model", f"{figures['golden_equal']:,} of {figures['images']:,}"))
     if "cycles" in figures:
         rows.append(("cycles simulated", f"{figures['cycles']:,}"))
-    labels = figures.get("labels")
-    first = [f"{c}" if labels is None or labels[k] == c else f"{c} (label {labels[k]})"
-             for k, c in enumerate(figures["classes"][:20])]
-    print_text(table(f"network {figures['network']} at {figures['clock_hz'] / 1e6:g} MHz", ("board", "value"), rows),
-               "classes: " + ", ".join(first) + (", ..." if figures["images"] > 20 else ""),
-               f"in {figures['seconds']:.1f} s")
+    texts = [table(f"network {figures['network']} at {figures['clock_hz'] / 1e6:g} MHz", ("board", "value"), rows)]
+    if "maps" in figures:
+        ranges = [(name, *(f"{end:,}" for end in ends)) for name, ends in figures["maps"].items()]
+        texts.append(table("Maps", ("map", "least", "largest"), ranges))
+    if "classes" in figures:
+        labels = figures.get("labels")
+        first = [f"{c}" if labels is None or labels[k] == c else f"{c} (label {labels[k]})"
+                 for k, c in enumerate(figures["classes"][:20])]
+        texts.append("classes: " + ", ".join(first) + (", ..." if figures["images"] > 20 else ""))
+    print_text(*texts, f"in {figures['seconds']:.1f} s")

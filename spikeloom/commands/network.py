@@ -14,7 +14,7 @@ from ..console import bars, figures_of, need, note_model, percent, print_json, p
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["JsonOption", "eval_", "export", "train"]
+__all__ = ["JsonOption", "eval_", "export", "train", "write_outputs"]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, to stdout.")]
 
@@ -83,7 +83,7 @@ def export(network: Annotated[Path, typer.Argument(help="Network file, spiking, 
     print_text(f"wrote {output}")
 
 
-def _write(path: Path, outputs: dict[str, np.ndarray]) -> None:
+def write_outputs(path: Path, outputs: dict[str, np.ndarray]) -> None:
     """Write ``outputs`` by name."""
     import numpy as np
 
@@ -114,7 +114,7 @@ def eval_(network: Annotated[Path, typer.Argument(help="Network file.")],
         found = api.evaluate(loaded, images, progress=lambda done, total: step("golden model", done, total),
                              source=data)
     if output is not None:
-        _write(output, api.outputs(loaded, images.pixels))
+        write_outputs(output, api.outputs(loaded, images.pixels))
     if json:
         print_json({"network": network, "hash": loaded.hash, "data": data, "model": model, **found})
         return
