@@ -77,17 +77,31 @@ class Packet:
     ends: bool = True
 
 
-def expected(design: Design, packets: Sequence[Packet]) -> list[FrameResult]:
-    """What the golden model says of ``packets``, filled with zeros or cut to a frame."""
+def frames_of(design: Design, packets: Sequence[Packet]) -> np.ndarray:
+    """The frames (N, C, H, W) of ``packets``, filled with zeros or cut."""
     c, h, w = design.network.input.shape
     size = c * h * w
     frames = np.zeros((len(packets), size), np.int64)
     for frame, packet in zip(frames, packets, strict=True):
         part = np.frombuffer(packet.data[:size], np.uint8)
         frame[: len(part)] = np.minimum(part, design.network.input.high)
-    frames = frames.reshape(-1, h, w, c).transpose(0, 3, 1, 2)
-    logits = golden.run(design.network, frames).outputs[design.outputs["o"].node]
+    return frames.reshape(-1, h, w, c).transpose(0, 3, 1, 2)
+
+
+def expected_maps(design: Design, packets: Sequence[Packet]) -> dict[str, list[list[int]]]:
+    """By port the numbers of every frame of a map, in their order, that the golden model gives for ``packets``."""
+    found = golden.run(design.network, frames_of(design, packets))
+    return {port: [frame.transpose(1, 2, 0).reshape(-1).tolist() for frame in found[b.node]]
+            for port, b in design.outputs.items() if port != "o"}  # fmt: skip
+
+
+def expected(design: Design, packets: Sequence[Packet]) -> list[FrameResult]:
+    """What the golden model says of ``packets``, filled with zeros or cut to a frame."""
+    size = int(np.prod(design.network.input.shape))
+    logits = golden.run(design.network, frames_of(design, packets)).logits
     status = [GOOD if len(p.data) == size else SHORT if len(p.data) < size else LONG for p in packets]
+    if not design.network.classifies:
+        return [FrameResult(s, 0, ()) for s in status]
     return [
         FrameResult(s, int(np.argmax(row)), tuple(map(int, row)))
         for s, row in zip(status, np.asarray(logits), strict=True)
@@ -112,7 +126,9 @@ class Bench:
     """Drives an accelerator cycle by cycle and checks the rules of its streams.
 
     Attributes: ``results``, the words of the packets that came; ``partial``, of the one that has not ended; ``stalls``,
-    at ``i`` and ``o`` as seen from outside.
+    at ``i`` and ``o`` as seen from outside; ``maps``, by port the numbers of the frames that came, the last of which
+    has not ended; ``stuck``: a map that is not read between two cycles, and these, and in ``seen`` what was high in the
+    cycle before its reader goes on: ``busy``, and ``i.ready``.
     """
 
     accelerator: Accelerator
@@ -125,6 +141,9 @@ class Bench:
     partial: list[int] = field(default_factory=list)
     stalls: list[int] = field(default_factory=lambda: [0, 0])
     counters: dict[str, int] = field(default_factory=dict)
+    maps: dict[str, list[list[int]]] = field(default_factory=dict)
+    stuck: tuple[str, int, int] = ("", 0, 0)
+    seen: tuple[bool, bool] = (False, False)
 
     def run(self, results: int, limit: int = 20_000) -> list[FrameResult]:
         """Run until ``results`` packets have come and all beats have gone; return them.
@@ -145,10 +164,13 @@ class Bench:
             ]
         simulator = Simulator(dut)
         simulator.add_clock(1e-6)
+        outs = dut.map_outs
+        self.maps = {port: [[]] for port in outs}
 
         async def bench(ctx: Any) -> None:
             k, offered, held = 0, False, None
             cycle = quiet = 0
+            held_maps: dict[str, Any] = {}
             while quiet < 20:
                 if cycle == limit:
                     raise TimeoutError(f"{len(self.results)} of {results} results after {limit} cycles, beat {k}")
@@ -159,11 +181,21 @@ class Bench:
                 ctx.set(dut.i.valid, offered)
                 ctx.set(Value.cast(dut.i.payload), beats[k] if offered else int(self.rng.integers(1 << 8)))
                 ctx.set(dut.o.ready, ready)
-                _, _, taken, valid, word, last = await ctx.tick().sample(
-                    dut.i.ready, dut.o.valid, dut.o.payload.data, dut.o.payload.last
+                readies = {port: self._reads(port, cycle) for port in outs}
+                for port, out in outs.items():
+                    ctx.set(out.ready, readies[port])
+                ports = [part for out in outs.values() for part in (out.valid, out.payload.data, out.payload.last)]
+                _, _, taken, valid, word, last, busy, *offers = await ctx.tick().sample(
+                    dut.i.ready, dut.o.valid, dut.o.payload.data, dut.o.payload.last, dut.busy, *ports
                 )
+                shown = {port: tuple(offers[3 * n : 3 * n + 3]) for n, port in enumerate(outs)}
+                if cycle == self.stuck[2] - 1:
+                    self.seen = (bool(busy), bool(taken))
                 if reset:
                     assert not valid and not taken, f"cycle {cycle}: something moves in a reset"
+                    assert not any(offer[0] for offer in shown.values()), f"cycle {cycle}: a map moves in a reset"
+                    held_maps.clear()
+                    self.maps = {port: [[]] for port in outs}
                     k, offered, held = starts[resets[cycle]], False, None
                     self.results.clear()
                     self.partial.clear()
@@ -181,7 +213,13 @@ class Bench:
                             self.results.append(parse_result(self.partial))
                             assert len(self.partial) == dut.result_words
                             self.partial.clear()
+                    for port, offer in shown.items():
+                        assert held_maps.get(port) in (None, offer), f"cycle {cycle}: a word of {port} was taken back"
+                        held_maps[port] = offer if offer[0] and not readies[port] else None
+                        if offer[0] and readies[port]:
+                            self._word(port, *offer[1:])
                 idle = not offered and k == len(beats) and not valid and len(self.results) >= results
+                idle = idle and all(len(found) > results for found in self.maps.values())
                 quiet = quiet + 1 if idle and not any(c > cycle for c in resets) else 0
                 cycle += 1
             names = ("frames", "errors", "stalls_in", "stalls_out", "busy")
@@ -190,6 +228,21 @@ class Bench:
         simulator.add_testbench(bench)
         simulator.run()
         return self.results
+
+
+    def _reads(self, port: str, cycle: int) -> bool:
+        stuck, begin, end = self.stuck
+        return bool(self.rng.random() >= self.sink_pauses) and not (port == stuck and begin <= cycle < end)
+
+    def _word(self, port: str, word: int, last: int) -> None:
+        """Take a word of a map apart."""
+        form, frame = self.accelerator.maps[port], self.maps[port][-1]
+        for lane in range(form.form.lanes):
+            number = word >> lane * form.bits & (1 << form.bits) - 1
+            frame.append(number - (1 << form.bits) * (number >> form.bits - 1))
+        assert bool(last) == (len(frame) == form.words * form.form.lanes), f"{port}: last is {last} in {len(frame)}"
+        if last:
+            self.maps[port].append([])
 
 
 def packets_of(design: Design, frames: np.ndarray) -> list[Packet]:

@@ -50,6 +50,23 @@ def network(quantised: bool, seed: int = 3, shape: tuple[int, int, int] = (1, 6,
     return nets.done()
 
 
+MIXED = {"one": Fold(4, 1, 1), "near conv": Fold(3, 4, 1), "far conv": Fold(1, 2, 1), "last": Fold(1, 4, 1)}
+
+
+def mixed(classes: bool = True, **folds: Fold) -> Design:
+    """A map of three numbers of 8 bits a word, one of a number of 16 bits at stride 2, and three classes."""
+    nets = MapNets((1, 4, 4), 1, 5)
+    nets.conv("one", C)
+    nets.quantise()
+    first = nets.end
+    nets.head("near", 3, first, 1, bits=2)
+    nets.head("far", 2, first, stride=2)
+    if classes:
+        nets.answer(source=first)
+    given = MIXED | folds
+    return Design(nets.done(), given if classes else {name: fold for name, fold in given.items() if name != "last"})
+
+
 def design(quantised: bool, **folds: Fold) -> Design:
     """The network with folds of several kinds."""
     return Design(network(quantised), FOLDS | folds)

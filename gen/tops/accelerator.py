@@ -47,7 +47,7 @@ def parse_result(words: Sequence[int]) -> FrameResult:
     if len(words) and int(words[-1]) == CUT_WORD:
         return FrameResult(CUT, 0, ())
     if not len(words):
-        raise ValueError("A result has a word for the class and one for every logit, not no word")
+        raise ValueError("A result has a word for the class and the status at least, not 0 words")
     head, *logits = (int(word) for word in words)
     return FrameResult(head >> 24, head & 0xFFFF, tuple((w ^ 1 << 31) - (1 << 31) for w in logits))
 

@@ -90,7 +90,7 @@ def test_many_inputs() -> None:
         (14, b"\0\0", r"classes must be in 1\.\.16381, not 0"),
         (14, b"\xff\xff", r"classes must be in 1\.\.16381, not 65535"),
         (16, bytes(4), r"clock in Hz must be in 1\.\.4294967295, not 0"),
-        (0, b"\2", r"speaks version 2 of the protocol"),
+        (0, b"\3", r"speaks version 3 of the protocol"),
         (20, b"\0", r"A reply to INFO has 20 bytes, not 21"),
     ],
 )

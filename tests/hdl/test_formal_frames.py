@@ -37,7 +37,12 @@ def framer_bench(core: Framer, data: bool) -> Bench:
     m.d.sync += ahead.eq(ahead + ends_i - ends_o)
     level, room = Signal(range(depth + 2), name="level"), Signal(name="room")
     m.d.sync += level.eq(level + ends_o - taken_s)
-    m.d.comb += room.eq((at_o != beats - 1) | (level != depth))
+    admits = bench.free(1, "admits") if core.guarded else Const(1)
+    m.d.comb += room.eq((at_o != beats - 1) | ((level != depth) & admits))
+    if core.guarded:  # by a count of frames, which none leaves but at its end
+        m.d.comb += core.admits.eq(admits)
+        bench.assume(admits | ~bench.past(admits & ~ends_o, "admits"))
+        bench.rule("a frame closes with its last beat", core.closes == ends_o)
     short, long = (ahead == 1) & (at_i == 0) & (at_o != 0), (ahead == -1) & (at_i == beats) & (at_o == 0)
     bench.rule("a packet and its frame", (at_o < beats) & (((ahead == 0) & (at_i == at_o)) | short | long))
     filling, dropping = bench.probe(1, "core.filling"), bench.probe(1, "core.dropping")
@@ -83,6 +88,11 @@ def test_framer(form: str, tmp_path: Path) -> None:
     proof = prove(bench, tmp_path / "rules", depth=9, induction=True)
     proven(proof, "o", "status", folder=tmp_path / "rules")
     proven(prove(framer_bench(Framer(*FRAMERS[form]), data=True), tmp_path, depth=12), folder=tmp_path)
+
+
+def test_a_framer_that_waits_to_be_admitted(tmp_path: Path) -> None:
+    bench = framer_bench(Framer(*FRAMERS["3 beats"], guarded=True), data=False)
+    proven(prove(bench, tmp_path, depth=9, induction=True), "o", "status", folder=tmp_path)
 
 
 @pytest.mark.slow

@@ -234,8 +234,8 @@ def test_errors_name_the_rule() -> None:
         Accelerator(both)
     with pytest.raises(ValueError, match="Beats must be a positive integer, not 0"):
         Framer(WordFormat(1, 1, 0, 15), 0, 1)
-    with pytest.raises(ValueError, match="A result has a word for the class and one for every logit, not 1 words"):
-        parse_result([0])
+    with pytest.raises(ValueError, match="A result has a word for the class and the status at least, not 0"):
+        parse_result([])
 
 
 def test_results_name_as_many_classes_as_16_bits_do() -> None:
