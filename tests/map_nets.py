@@ -53,9 +53,10 @@ def network(quantised: bool, seed: int = 3, shape: tuple[int, int, int] = (1, 6,
 MIXED = {"one": Fold(4, 1, 1), "near conv": Fold(3, 4, 1), "far conv": Fold(1, 2, 1), "last": Fold(1, 4, 1)}
 
 
-def mixed(classes: bool = True, **folds: Fold) -> Design:
-    """A map of three numbers of 8 bits a word, one of a number of 16 bits at stride 2, and three classes."""
-    nets = MapNets((1, 4, 4), 1, 5)
+def mixed(classes: bool = True, size: int = 4) -> Design:
+    """Of ``size`` x ``size`` pixels a map of three numbers of 8 bits a word, one of a number of 16 bits at stride 2,
+    and three classes."""
+    nets = MapNets((1, size, size), 1, 5)
     nets.conv("one", C)
     nets.quantise()
     first = nets.end
@@ -63,8 +64,8 @@ def mixed(classes: bool = True, **folds: Fold) -> Design:
     nets.head("far", 2, first, stride=2)
     if classes:
         nets.answer(source=first)
-    given = MIXED | folds
-    return Design(nets.done(), given if classes else {name: fold for name, fold in given.items() if name != "last"})
+    folds = MIXED if classes else {name: fold for name, fold in MIXED.items() if name != "last"}
+    return Design(nets.done(), folds)
 
 
 def design(quantised: bool, **folds: Fold) -> Design:

@@ -40,6 +40,10 @@ class Watch:
 
     def __init__(self, dut: Any, config: dict[str, Any]) -> None:
         self.dut, self.config, self.cycle = dut, config, 0
+        self.maps = {f"{each['stream']}_t": each for each in config["maps"]}
+        self.outputs = OUTPUTS | dict.fromkeys(self.maps, ("data", "last", "user"))
+        self.map_words: dict[str, list[int]] = {prefix: [] for prefix in self.maps}
+        self.map_runs: dict[str, dict[str, Any]] = {}  # as ``belongs``, of maps
         self.runs: list[dict[str, Any]] = []
         self.partial: list[int] = []
         self.belongs: dict[str, Any] | None = None  # the run of the packet of results that is under way
@@ -52,15 +56,17 @@ class Watch:
         """A new run."""
         if self.runs:
             self.run |= {"end": "reset", "partial": self.packet.hex()}
-        self.run: dict[str, Any] = {"packets": [], "partial": "", "results": [], "cut": [], "end": "quiet"}
+        self.run: dict[str, Any] = {"packets": [], "partial": "", "results": [], "cut": [], "end": "quiet",
+                                    "maps": {prefix: {"frames": [], "cut": []} for prefix in self.maps}}  # fmt: skip
         self.runs.append(self.run)
         self.packet = bytearray()
-        self.stalls = [0, 0]
+        self.stalls = [0, 0, 0]
 
     @property
     def settled(self) -> bool:
         """Whether every packet has its result."""
-        return not self.packet and len(self.run["packets"]) == len(self.run["results"])
+        whole = [self.run["results"], *(found["frames"] for found in self.run["maps"].values())]
+        return not self.packet and all(len(self.run["packets"]) == len(each) for each in whole)
 
     async def watch(self) -> None:
         dut, edge = self.dut, RisingEdge(self.dut.aclk)
@@ -73,9 +79,10 @@ class Watch:
                     self.begin()
                 in_reset += 1
                 if in_reset > 1:
-                    for prefix in OUTPUTS:
+                    for prefix in self.outputs:
                         assert not int(getattr(dut, f"{prefix}valid").value), f"{prefix}valid is high in a reset"
                 self.partial, self.belongs, self.held, self.writing, self.answering = [], None, {}, {}, False
+                self.map_words, self.map_runs = {prefix: [] for prefix in self.maps}, {}
                 continue
             in_reset = 0
             self._registers()
@@ -92,17 +99,27 @@ class Watch:
                 assert not int(dut.s_axis_tready.value), "s_axis_tready is high in a soft reset"
                 if (self.partial or int(dut.m_axis_tvalid.value)) and self.belongs is None:
                     self.belongs = self.run
+                for prefix, words in self.map_words.items():
+                    if words or int(getattr(dut, f"{prefix}valid").value):
+                        self.map_runs.setdefault(prefix, self.run)
                 self.begin()
-                waits = int(dut.m_axis_tvalid.value) and not int(dut.m_axis_tready.value)
-                self.stalls = [-int(dut.s_axis_tvalid.value), -int(waits)]  # this cycle does not count
+                waits = [self._waits(prefix) for prefix in ("m_axis_t", *self.maps)]
+                # This cycle does not count.
+                self.stalls = [-int(dut.s_axis_tvalid.value), -int(waits[0]), -int(any(waits[1:]))]
         self.answering = answering
         for channel, parts in (("aw", ("addr",)), ("w", ("data", "strb"))):
             if int(getattr(dut, f"s_axil_{channel}valid").value) and int(getattr(dut, f"s_axil_{channel}ready").value):
                 self.writing |= {part: int(getattr(dut, f"s_axil_{channel}{part}").value) for part in parts}
 
+    def _waits(self, prefix: str) -> bool:
+        """Whether a beat is offered and not taken."""
+        valid, ready = (int(getattr(self.dut, prefix + name).value) for name in ("valid", "ready"))
+        return bool(valid and not ready)
+
     def _outputs(self) -> None:
         dut = self.dut
-        for prefix, parts in OUTPUTS.items():
+        self.stalls[2] += any(self._waits(prefix) for prefix in self.maps)
+        for prefix, parts in self.outputs.items():
             valid, ready = (int(getattr(dut, prefix + name).value) for name in ("valid", "ready"))
             shown = tuple(int(getattr(dut, prefix + part).value) for part in parts) if valid else ()
             before = self.held.pop(prefix, None)
@@ -112,6 +129,19 @@ class Watch:
                 self.stalls[1] += prefix == "m_axis_t"
             if valid and ready and prefix == "m_axis_t":
                 self._beat(*shown)
+            if valid and ready and prefix in self.maps:
+                self._map_beat(prefix, *shown)
+
+    def _map_beat(self, prefix: str, word: int, last: int, cut: int) -> None:
+        words, run = self.map_words[prefix], self.map_runs.get(prefix)
+        words.append(word)
+        most = self.maps[prefix]["words_per_frame"]
+        assert last == (cut or len(words) == most), f"{prefix}last is {last} in word {len(words)} of {most}"
+        if last:
+            assert not cut or run, "a map was cut without a reset"
+            (run or self.run)["maps"][prefix]["cut" if cut else "frames"].append(words)
+            self.map_words[prefix] = []
+            self.map_runs.pop(prefix, None)
 
     def _beat(self, word: int, last: int) -> None:
         self.partial.append(word)
@@ -137,12 +167,14 @@ class Watch:
             self.packet = bytearray()
 
 
-async def probe(dut: Any, rng: random.Random, cycles: int) -> None:
+async def probe(dut: Any, rng: random.Random, cycles: int, maps: list[str]) -> None:
     """Between the edges, change all inputs and see that no output follows: all paths go through registers."""
     inputs = [f"{channel}valid" for channel in ("s_axis_t", "s_axil_aw", "s_axil_w", "s_axil_ar")]
     inputs += ["s_axis_tdata", "s_axis_tlast", "m_axis_tready", "s_axil_bready", "s_axil_rready"]
     inputs += ["s_axil_awaddr", "s_axil_wdata", "s_axil_wstrb", "s_axil_araddr"]
-    outputs = [*READIES, *(prefix + part for prefix, parts in OUTPUTS.items() for part in ("valid", *parts))]
+    inputs += [f"{prefix}ready" for prefix in maps]
+    streams = OUTPUTS | dict.fromkeys(maps, ("data", "last", "user"))
+    outputs = [*READIES, *(prefix + part for prefix, parts in streams.items() for part in ("valid", *parts))]
     handles = [getattr(dut, name) for name in inputs]
     for _ in range(cycles):
         await FallingEdge(dut.aclk)
@@ -172,8 +204,10 @@ class Host:
         reset = {"reset": dut.aresetn, "reset_active_level": False}
         self.source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), dut.aclk, **reset)
         self.sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), dut.aclk, **reset)
+        self.maps = [AxiStreamSink(AxiStreamBus.from_prefix(dut, each["stream"]), dut.aclk, **reset)
+                     for each in self.config["maps"]]  # fmt: skip
         self.axil: Any = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.aclk, **reset)
-        for model in (self.source, self.sink, self.axil.write_if, self.axil.read_if):
+        for model in (self.source, self.sink, *self.maps, self.axil.write_if, self.axil.read_if):
             model.log.setLevel("ERROR")
         self.watch = Watch(dut, self.config)
         cocotb.start_soon(self.watch.watch())
@@ -213,7 +247,9 @@ class Host:
     def pauses(self) -> None:
         """New pauses on both sides."""
         self.source.set_pause_generator(self.coins(self.rng.choice([0.0, 0.0, 0.3, 0.7])))
-        self.sink.set_pause_generator(self.coins(self.rng.choice([0.0, 0.0, 0.3, 0.7, 0.95])))
+        for sink in (self.sink, *self.maps):
+            sink.pause = False
+            sink.set_pause_generator(self.coins(self.rng.choice([0.0, 0.0, 0.3, 0.7, 0.95])))
 
     def send(self, beats: int) -> None:
         """Queue a packet of random pixels."""
@@ -241,6 +277,7 @@ class Host:
         wrong = sum(words[0] >> 24 != 0 for words in run["results"])
         seen = {"frames": len(run["results"]), "errors": wrong, "status": 0}
         seen |= {"stalls_in": self.watch.stalls[0], "stalls_out": self.watch.stalls[1]}
+        seen |= {"stalls_maps": self.watch.stalls[2]} if self.maps else {}
         found = {name: await self.read(name) for name in seen}
         assert found == seen, f"{what}: registers {found}, seen {seen}"
 
@@ -294,7 +331,10 @@ async def frames(dut: Any) -> None:
     for packet in host.config["frames"]:
         host.source.send_nowait(bytes.fromhex(packet))
     for _ in host.config["frames"]:
-        await host.sink.wait()
+        for sink in (host.sink, *host.maps):
+            await sink.wait()
+        for sink in host.maps:
+            host.watch.run.setdefault("received_maps", []).append(bytes(sink.recv_nowait().tdata).hex())
         host.watch.run.setdefault("received", []).append(bytes(host.sink.recv_nowait().tdata).hex())
     host.save()
 
@@ -303,9 +343,9 @@ async def frames(dut: Any) -> None:
 async def faults(dut: Any) -> None:
     """Seeded cases: wrong lengths, hosts that stop sending or reading, resets; each ends with two good frames."""
     host = Host(dut)
-    rng, source, sink = host.rng, host.source, host.sink
+    rng, source = host.rng, host.source
     await host.hard_reset()
-    cocotb.start_soon(probe(dut, random.Random(host.config["seed"]), 3000))
+    cocotb.start_soon(probe(dut, random.Random(host.config["seed"]), 3000, list(host.watch.maps)))
     for number in range(host.config["cases"]):
         kind = rng.choice(["lengths", "soft reset", "soft reset", "reset", "stops reading", "stops sending"])
         what = f"case {number}, {kind}"
@@ -318,6 +358,7 @@ async def faults(dut: Any) -> None:
         elif kind == "reset":
             await host.hard_reset()
         elif kind == "stops reading":
+            sink = rng.choice([host.sink, *host.maps]) if host.maps else host.sink
             sink.clear_pause_generator()
             sink.pause = True
             host.send_any(3)

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spikeloom.hdl.host.codes import Kind
+from spikeloom.link import Port
 from spikeloom.link_frames import Frame, encode, stuff
 
-__all__ = ["FAULTS", "Case", "Script", "received", "schedule"]
+__all__ = ["FAULTS", "Case", "Noisy", "Script", "received", "schedule"]
 
 BIT = 4  # clock cycles
 IDLE = 12  # bits of a quiet line, after which every receiver waits for a start bit
@@ -280,3 +281,26 @@ def received(times: np.ndarray, values: np.ndarray) -> list[tuple[float, int]]:
             found.append((time, byte >> 1 & 255))
         at = time + 9.4 * BIT
     return found
+
+
+class Noisy:
+    """A line that drops, doubles and changes bytes both ways."""
+
+    def __init__(self, port: Port, share: float) -> None:
+        self.port, self.share, self.rng = port, share, np.random.default_rng(5)
+
+    def _noise(self, data: bytes) -> bytes:
+        found = bytearray()
+        for byte in data:
+            kind = self.rng.random() / self.share
+            found += bytes([byte ^ 1 << int(self.rng.integers(8))]) if kind < 0.5 else b"" if kind < 0.75 else (
+                bytes([byte, byte]) if kind < 1 else bytes([byte])
+            )  # fmt: skip
+        return bytes(found)
+
+    def read(self, size: int = 1, /) -> bytes:
+        return self._noise(self.port.read(size))
+
+    def write(self, data: bytes, /) -> int:
+        self.port.write(self._noise(data))
+        return len(data)

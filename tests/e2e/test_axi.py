@@ -23,6 +23,7 @@ from spikeloom.gen.emit import writer as emit
 from spikeloom.gen.folding.find import designed
 from spikeloom.gen.folding.fold import Fold
 from spikeloom.gen.tops import axi
+from spikeloom.gen.tops import axi_registers as registers
 from spikeloom.gen.tops.accelerator import FrameResult, parse_result
 from spikeloom.hdl.host.frames import CUT_WORD
 from spikeloom.quant.data import digits
@@ -50,18 +51,22 @@ class Core:
     def config(self, cases: int = 0, frames: tuple[Packet, ...] = (), seed: int = 1) -> dict[str, Any]:
         """What the bench reads."""
         about = self.contents["axi"]
-        digits = about["network_hash"]
+        digits, maps = about["network_hash"], about.get("maps", [])
         values = {
-            "identity": axi.IDENTITY,
-            "version": axi.VERSION,
+            "identity": 0x4C4F4F4D,
+            "version": 0x10001 if maps else 0x10000,
             "hash_low": int(digits[8:], 16),
             "hash_high": int(digits[:8], 16),
             **dict.fromkeys(("control", "status", "frames", "errors", "stalls_in", "stalls_out"), 0),
             **{name: about[name] for name in ("frame_bytes", "result_words", "beat_bytes", "pixel_high")},
+            **({"maps": len(maps), "stalls_maps": 0} if maps else {}),
+            **{f"words_{each['name']}": each["words_per_frame"] for each in maps},
+            **{f"bytes_{each['name']}": each["word_bytes"] for each in maps},
         }
         addresses = {name: register["address"] for name, register in about["registers"].items()}
         return {
             **{name: about[name] for name in ("frame_bytes", "result_words", "beat_bytes", "pixel_high")},
+            "maps": maps,
             "registers": addresses,
             "values": values,
             "cut": CUT_WORD,
@@ -171,8 +176,10 @@ def _drives(port: str) -> bool:
 
 
 def test_the_document_has_the_registers_of_the_code() -> None:
-    assert f"<!-- registers -->\n{axi.register_table()}\n<!-- end -->" in DOCUMENT.read_text()
-    assert [r.address for r in axi.REGISTERS] == list(range(0, 4 * len(axi.REGISTERS), 4))
+    assert f"<!-- registers -->\n{registers.register_table()}\n<!-- end -->" in DOCUMENT.read_text()
+    assert f"<!-- map registers -->\n{registers.map_register_table()}\n<!-- end -->" in DOCUMENT.read_text()
+    for found in (registers.REGISTERS, registers.registers_of(["a", "b"])):
+        assert [r.address for r in found] == list(range(0, 4 * len(found), 4))
 
 
 def test_generate_writes_the_core(tmp_path: Path) -> None:

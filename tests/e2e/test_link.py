@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import serial
-from link_faults import FAULTS, RESETS, Script, received, schedule
+from link_faults import FAULTS, RESETS, Noisy, Script, received, schedule
 from typer.testing import CliRunner
 
 from benchmarks.boards import ROOT, SHOWN
@@ -22,7 +22,7 @@ from spikeloom.gen.errors import PlanError
 from spikeloom.gen.folding.find import auto
 from spikeloom.gen.tops.link import link_spec, verilog
 from spikeloom.hdl.host.codes import REPLY, Kind, Reason
-from spikeloom.link import BoardResult, Host, LinkError, Port
+from spikeloom.link import BoardResult, Host, LinkError
 from spikeloom.link_frames import Frame, Parser, decode, encode, stuff, unstuff
 from spikeloom.quant import golden
 from spikeloom.quant.ir.network import Network
@@ -166,29 +166,6 @@ def test_a_script_is_played_at_its_times(board: Path, tmp_path: Path) -> None:
     expected = [*cut, *[760.25] * (len(cut) % 2), *(started + 762)]
     assert second == pytest.approx(expected) and third == pytest.approx(first[first < 960])
     assert started.size and 0 < len(cut) < len(third) < len(first)
-
-
-class Noisy:
-    """A line that drops, doubles and changes bytes both ways."""
-
-    def __init__(self, port: Port, share: float) -> None:
-        self.port, self.share, self.rng = port, share, np.random.default_rng(5)
-
-    def _noise(self, data: bytes) -> bytes:
-        found = bytearray()
-        for byte in data:
-            kind = self.rng.random() / self.share
-            found += bytes([byte ^ 1 << int(self.rng.integers(8))]) if kind < 0.5 else b"" if kind < 0.75 else (
-                bytes([byte, byte]) if kind < 1 else bytes([byte])
-            )  # fmt: skip
-        return bytes(found)
-
-    def read(self, size: int = 1, /) -> bytes:
-        return self._noise(self.port.read(size))
-
-    def write(self, data: bytes, /) -> int:
-        self.port.write(self._noise(data))
-        return len(data)
 
 
 def test_the_host_gets_all_answers_over_a_noisy_line(

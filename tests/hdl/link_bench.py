@@ -9,6 +9,16 @@ import numpy as np
 from amaranth.hdl import Value
 from amaranth.sim import Simulator
 
+from spikeloom.hdl.host.link import LinkSpec
+from spikeloom.hdl.host.uart import BitRate
+from spikeloom.link_frames import Frame, Parser
+
+CYCLES = 4
+"""Clock cycles of a bit on the line of a link."""
+
+IMAGES = [bytes(np.random.default_rng(k).integers(0, 16, 5).astype("u1")) for k in range(6)]
+"""Images of a link."""
+
 
 def simulate(core: Any, bench: Callable[[Any], Any]) -> None:
     """Run one test bench until its end."""
@@ -80,3 +90,26 @@ def push(core: Any, words: Sequence[int], *, gaps: float = 0.0, stalls: float = 
 
     simulate(core, bench)
     return came
+
+
+def spec(**changes: Any) -> LinkSpec:
+    """A link of images of five bytes and three classes, with ``changes``, at ``CYCLES`` a bit."""
+    given = {"frame_bytes": 5, "input_high": 15, "classes": 3, "depth": 16} | changes
+    return LinkSpec(BitRate(CYCLES * 1e6, 1e6), bytes(range(8)), **given)
+
+
+def replies(levels: list[int], *, broken: bool = False) -> list[Frame]:
+    """The frames on ``tx``; ``broken``: some may be none."""
+    found, k = bytearray(), 0
+    while k < len(levels) - 10 * CYCLES:
+        if levels[k]:
+            k += 1
+            continue
+        bits = levels[k + CYCLES // 2 : k + 10 * CYCLES : CYCLES]
+        assert bits[0] == 0 and bits[9] == 1
+        found.append(sum(bit << n for n, bit in enumerate(bits[1:9])))
+        k += 10 * CYCLES - 1
+    parser = Parser()
+    frames = parser.feed(bytes(found))
+    assert broken or not parser.garbage
+    return frames

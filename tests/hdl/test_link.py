@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from link_bench import line_of, push, simulate
+from link_bench import CYCLES, IMAGES, line_of, push, replies, simulate, spec
 
 from spikeloom.gen.emit.writer import module
 from spikeloom.gen.targets import yosys
@@ -15,15 +14,9 @@ from spikeloom.hdl.host.link import LinkCore, LinkSpec
 from spikeloom.hdl.host.replies import Replies
 from spikeloom.hdl.host.uart import BitRate
 from spikeloom.link import BoardResult, Info
-from spikeloom.link_frames import Frame, Parser, encode
+from spikeloom.link_frames import Frame, encode
 
-CYCLES = 4
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "link.md"
-
-
-def spec(**changes: Any) -> LinkSpec:
-    given = {"frame_bytes": 5, "input_high": 15, "classes": 3, "depth": 16} | changes
-    return LinkSpec(BitRate(CYCLES * 1e6, 1e6), bytes(range(8)), **given)
 
 
 def converse(core: LinkCore, line: list[int], wait: int) -> tuple[list[bytes], list[int], list[tuple[int, bool]]]:
@@ -60,26 +53,6 @@ def converse(core: LinkCore, line: list[int], wait: int) -> tuple[list[bytes], l
 
     simulate(core, bench)
     return images, levels, flags
-
-
-def replies(levels: list[int], *, broken: bool = False) -> list[Frame]:
-    """The frames on ``tx``; ``broken``: some may be none."""
-    found, k = bytearray(), 0
-    while k < len(levels) - 10 * CYCLES:
-        if levels[k]:
-            k += 1
-            continue
-        bits = levels[k + CYCLES // 2 : k + 10 * CYCLES : CYCLES]
-        assert bits[0] == 0 and bits[9] == 1
-        found.append(sum(bit << n for n, bit in enumerate(bits[1:9])))
-        k += 10 * CYCLES - 1
-    parser = Parser()
-    frames = parser.feed(bytes(found))
-    assert broken or not parser.garbage
-    return frames
-
-
-IMAGES = [bytes(np.random.default_rng(k).integers(0, 16, 5).astype("u1")) for k in range(6)]
 
 
 def test_replies_keep_the_order_of_requests() -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from link_bench import line_of, simulate
-from test_link import CYCLES, IMAGES, replies, spec
+from link_bench import CYCLES, IMAGES, line_of, replies, simulate, spec
 
 from spikeloom.hdl.host import map_replies
 from spikeloom.hdl.host.codes import REPLY, Kind
