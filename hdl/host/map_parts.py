@@ -99,7 +99,7 @@ class MapParts(wiring.Component):
 
         self._fill(m, write, taking, at, Array(ready)[taking][1], ended, closes)
         size = Signal(size_bits + 1)  # of the next part of the map whose turn it is
-        short = Array(at)[sending][:size_bits]
+        short = Value.cast(Array(at)[sending])[:size_bits]
         whole = ~ended.bit_select(sending, 1) | (Array(ready)[sending] != 1) | (short == 0)
         m.d.comb += size.eq(Mux(whole, self.part, short))
         offers = Signal()
@@ -117,7 +117,7 @@ class MapParts(wiring.Component):
         left = Signal(range(max(self.sizes)))
         final = Signal()
         offers, last_byte, writes = Signal(), Signal(), Signal()
-        place = Array(at)[taking]
+        place = Value.cast(Array(at)[taking])
         following = Mux(taking == len(maps) - 1, 0, taking + 1)
         m.d.comb += [
             offers.eq(Array(each.valid for each in maps)[taking] & ~ended.bit_select(taking, 1)),

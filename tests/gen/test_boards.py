@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import map_nets
 import numpy as np
 import pytest
 
@@ -332,6 +333,15 @@ def test_a_tiny_network_becomes_a_bitstream(tiny: Design, tmp_path: Path, monkey
     assert len(image) == contents["bytes"] and b"\x7e\xaa\x99\x7e" in image[:256], "an iCE40's preamble"
     placed = (tmp_path / f"{NAME}.asc").read_text()
     assert ".device 5k" in placed and not [*tmp_path.glob("seed-*")]
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("nextpnr")
+def test_a_network_with_maps_becomes_a_bitstream(tmp_path: Path) -> None:
+    """Two maps and classes, with their parts on the serial line."""
+    contents = build(map_nets.mixed(), board("icebreaker"), tmp_path, mhz=20.25)
+    assert contents["timing"]["met"] and contents["timing"]["achieved_mhz"] >= 20.25
+    assert not [cell for cell, use in contents["used"].items() if use["used"] > use["available"]]
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from prove import Bench, prove, proven
 from stream_benches import hits, sink, source, taken_word, word_from
 from test_formal_replies import TURNED
@@ -153,9 +153,9 @@ def test_map_parts_for_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 class WrongHalf(MapParts):
     """Sends the half of a buffer that is being filled."""
 
-    def _send(self, *args: Any) -> None:
-        *before, half, sent = args
-        super()._send(*before, ~half, sent)
+    def _send(self, m: Module, read: Any, sending: Signal, offers: Signal, next_size: Signal, half: Value,
+              sent: Signal) -> None:
+        super()._send(m, read, sending, offers, next_size, ~half, sent)
 
 
 def test_a_part_out_of_the_wrong_half_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

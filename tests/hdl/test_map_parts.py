@@ -23,7 +23,8 @@ SIZES, WORDS = (3, 1, 4), (10, 25, 4)
 def run(images: list[list[bytes]], waits: dict[int, int], stalls: float, part: int = 16) -> list[list[Frame]]:
     """Push the bytes of maps image by image; map k offers no word before the whole map ``waits[k]`` was taken. The
     frames of each image."""
-    core, found = MapParts(SIZES, part), list[list[Frame]]()
+    sizes = SIZES[: len(images[0])]
+    core, found = MapParts(sizes, part), list[list[Frame]]()
     rng = np.random.default_rng(1)
 
     async def bench(ctx: Any) -> None:
@@ -34,7 +35,7 @@ def run(images: list[list[bytes]], waits: dict[int, int], stalls: float, part: i
             while quiet < 3:
                 cycle += 1
                 assert cycle < LIMIT, f"it stands still, {at} bytes of the maps taken"
-                for k, (data, size) in enumerate(zip(maps, SIZES, strict=True)):
+                for k, (data, size) in enumerate(zip(maps, sizes, strict=True)):
                     free = k not in waits or at[waits[k]] == len(maps[waits[k]])
                     offered[k] = at[k] < len(data) and free and (offered[k] or rng.random() < 0.7)
                     ctx.set(core.maps[k].valid, offered[k])
@@ -55,7 +56,7 @@ def run(images: list[list[bytes]], waits: dict[int, int], stalls: float, part: i
                         assert frame, f"no frame: {body.hex()}"
                         frames.append(frame)
                         body.clear()
-                for k, size in enumerate(SIZES):
+                for k, size in enumerate(sizes):
                     if offered[k] and taken[k]:
                         at[k], offered[k] = at[k] + size, False
                 done = all(a == len(data) for a, data in zip(at, maps, strict=True))
@@ -89,6 +90,12 @@ def test_every_byte_in_its_place(waits: dict[int, int], stalls: float) -> None:
         # All parts of a map are whole but its last one.
         lengths = [[len(frame.payload) - 4 for frame in frames if frame.payload[2] == n] for n in range(3)]
         assert lengths == [[16, 14], [16, 9], [16]]
+
+
+def test_a_map_alone() -> None:
+    image = maps_of(2)[:1]
+    (frames,) = run([image], {}, 0.5)
+    assert [frame.payload for frame in frames] == [b"\0\0\0\0" + image[0][:16], b"\1\0\0\0" + image[0][16:]]
 
 
 def test_maps_take_turns() -> None:
