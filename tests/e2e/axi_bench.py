@@ -339,6 +339,30 @@ async def frames(dut: Any) -> None:
     host.save()
 
 
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def busy(dut: Any) -> None:
+    """A last word of a map that waits for its reader: all else has left, and the core is busy until it is taken."""
+    host = Host(dut)
+    await host.hard_reset()
+    for prefix, sink in zip(host.watch.maps, host.maps, strict=True):
+        for _ in range(50):
+            sink.set_pause_generator(host.coins(0.5))
+            host.send(host.config["frame_bytes"] // host.config["beat_bytes"])
+            while not int(getattr(dut, f"{prefix}valid").value) & int(getattr(dut, f"{prefix}last").value):
+                await FallingEdge(dut.aclk)
+            sink.clear_pause_generator()
+            sink.pause = True
+            await ClockCycles(dut.aclk, 500)
+            waits = int(getattr(dut, f"{prefix}valid").value)
+            assert await host.read("status") == waits, f"{prefix}: a word waits: {waits}"
+            sink.pause = False
+            await host.settle(prefix)
+            if waits:
+                break
+        else:
+            raise AssertionError(f"{prefix}: its last word never waited")
+
+
 @cocotb.test()
 async def faults(dut: Any) -> None:
     """Seeded cases: wrong lengths, hosts that stop sending or reading, resets; each ends with two good frames."""

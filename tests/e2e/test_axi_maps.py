@@ -49,6 +49,10 @@ def test_frames(core: Core, tmp_path: Path) -> None:
         assert given == expected_maps(core.design, packets)[f"o_{about['name']}"]
 
 
+def test_a_last_word_that_waits_is_busy(core: Core, tmp_path: Path) -> None:
+    axi_run.run(core.built, tmp_path, "busy", core.config())
+
+
 def test_faults(core: Core, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Every packet has its result and its frame of every map; what a reset cuts is the begin of the right one."""
     cases = int(request.config.getoption("--cases"))

@@ -140,6 +140,33 @@ def test_parts_of_one_image_that_are_wrong_cost_that_image_alone(monkeypatch: py
     assert [result.maps for result in host.classify([bytes(4)] * 4)] == [MAPS] * 4 and host.repeated == 1
 
 
+class Slow(Board):
+    """A board that needs a second for every frame; the clock of the host is the seconds."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def read(self, size: int = 1) -> bytes:
+        self.now += 1
+        end = self.line.find(b"\0", 1) + 1
+        found, self.line = bytes(self.line[:end]), self.line[end:]
+        return found
+
+
+def test_a_board_that_goes_on_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For longer than the timeout, as long as a part or a reply comes within it; one that stops is not."""
+    board = Slow(np.random.default_rng(0), 0, maps=True)
+    monkeypatch.setattr("spikeloom.link.time", board)
+    host = Host(board, timeout=1.5, tries=2)
+    assert [result.maps for result in host.classify([bytes(4)] * 2)] == [MAPS] * 2 and host.repeated == 0
+    assert board.now >= 9
+    monkeypatch.setattr(board, "reply", lambda *_: None)
+    with pytest.raises(LinkError, match="Image 0 was sent 2 times without a result"):
+        host.classify([bytes(4)])
+
+
 @pytest.mark.parametrize(
     ("at", "value", "message"),
     [

@@ -140,7 +140,7 @@ def parts_core(monkeypatch: pytest.MonkeyPatch, of: type[MapParts] = MapParts) -
 
 
 def test_map_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    proven(prove(parts_bench(parts_core(monkeypatch)), tmp_path, depth=14, restart=True), "o", folder=tmp_path)
+    proven(prove(parts_bench(parts_core(monkeypatch)), tmp_path, depth=13, restart=True), "o", folder=tmp_path)
 
 
 @pytest.mark.slow
