@@ -17,6 +17,7 @@ from ..quant.ir.network import Network
 from .emit.names import Namespace, identifier
 from .errors import PlanError
 from .folding.fold import Fold
+from .lowering import paced
 from .lowering.layers import StageNodes, layers
 from .lowering.occupancy import most_waiting
 from .lowering.paced import credits_of_maps, with_credits
@@ -89,7 +90,16 @@ class Design:
     def free_run(self) -> Timing:
         """What the cycle law says for :data:`FRAMES` frames without pauses, in which no word is zero."""
         stages, run = self._running
-        return self._freely(stages) if run is None else run
+        if run is not None:
+            return run
+        if self.network.maps:  # its stages are those of the run that is asked anyway
+            boundaries = connect(self.network, self.layers, stages)[1]
+            return self._freely_for_maps.first({b.name: FRAMES * b.words_per_frame for b in boundaries})
+        return self._freely(stages)
+
+    @cached_property
+    def _freely_for_maps(self) -> Timing:
+        return self._freely(self._merged, paced.FRAMES)
 
     @cached_property
     def stages(self) -> list[StageSpec]:
@@ -107,7 +117,7 @@ class Design:
         boundaries = output_ports(self.network, connect(self.network, self.layers, self._merged)[1]).values()
         maps = {node.name for node in self.network.maps}
         outs = {b.name: b.words_per_frame if b.node in maps else 0 for b in boundaries}
-        return with_credits(self._merged, credits_of_maps(self._merged, outs, self._freely))
+        return with_credits(self._merged, credits_of_maps(self._merged, outs, self._freely_for_maps, self._freely))
 
     @cached_property
     def _merged(self) -> list[StageSpec]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..gen.design import Design
 from ..gen.emit.origin import inspect
+from ..hdl.cache import cache_folder
 from ..quant import execute
 from ..quant.files.replacing import replacing
 from .chunk import Chunk, ChunkResult, Setup, frames_per_chunk
@@ -21,7 +22,6 @@ from .pool import pool
 from .ports import DesignPorts
 from .predict import golden_words
 from .reach import DesignReach
-from .simulators.cache import cache_folder
 from .simulators.netlist import build_netlist
 from .simulators.verilator import VerilatorModel
 from .trace import SimulationError
@@ -124,7 +124,7 @@ def verify(
     one needs ``if __name__ == "__main__"``); ``netlist``, a family of FPGAs: simulate what Yosys makes for it in place
     of the Verilog (``gen.targets.fpga.netlist``; Verilator only), and ``plain``, without leading the boundaries out, so
     that only the ports are compared; ``allow_edited``, whether an outcome passes with files that are not as generated;
-    ``work``, a folder for files; ``cache``, one for builds (``sim.simulators.cache``); ``waves``, a VCD file to write
+    ``work``, a folder for files; ``cache``, one for builds (``hdl.cache``); ``waves``, a VCD file to write
     around the first difference, with its views beside it (Verilator); ``reach``, whether to look what the frames reach
     (not with ``plain``: at the ports alone much of it does not show).
 

@@ -42,12 +42,13 @@ def with_credits(stages: list[StageSpec], credits: Mapping[str, int]) -> list[St
 
 
 def credits_of_maps(
-    stages: list[StageSpec], outs: Mapping[str, int], run: Callable[..., Timing]
+    stages: list[StageSpec], outs: Mapping[str, int], free: Timing, run: Callable[..., Timing]
 ) -> dict[str, int]:
     """The credits of the stages of maps. ``outs``: words of a frame by the stage of each output, 0 for one that is no
-    map; ``run``: the cycle law of such stages for so many frames and pauses of the sinks (outputs, n)."""
+    map; ``free``: what the cycle law says of :data:`FRAMES` frames without pauses; ``run``: it, for such stages,
+    so many frames and pauses of the sinks (outputs, n)."""
     fewest = {stage.name: stage.window.credits for stage in stages if outs.get(stage.name)}
-    ends = _ends(run(stages, FRAMES), outs)
+    ends = _ends(free, outs)
     interval = max(int(end[-1] - end[-2]) for end in ends)
     cycles = max(int(end[-1]) for end in ends) + FRAMES * interval
     none = np.zeros(cycles, bool)

@@ -64,6 +64,14 @@ class ExtraLaw(Protocol):
         """Note that the window handed out the last word of ``result`` in cycle ``end``."""
         ...
 
+    def table(self) -> list[int]:
+        """Its numbers for the compiled law (``hdl.streams.compiled``)."""
+        ...
+
+    def tell(self, cycles: np.ndarray) -> None:
+        """Take what the compiled law found: the cycles (n,) in which room was made."""
+        ...
+
 
 class CoreSpec(Protocol):
     """The parameters of a core, and what follows from them. ``NAME``, what its instance in a stage is called.

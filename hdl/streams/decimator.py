@@ -14,7 +14,7 @@ from ..cores.window.sparse_law import ScanCosts
 from ..cost.parts import Parts
 from .counter import counter
 from .element import ElementCore, ElementSpec
-from .law import Link
+from .law import Link, Table, listed
 from .words import WordFormat
 
 __all__ = ["Decimator", "DecimatorLaw", "DecimatorSpec"]
@@ -110,6 +110,10 @@ class DecimatorLaw:
         self.i, self.o, self.ins, self.outs = i, o, (i,), (o,)
         self._kept = spec.kept().tolist()
         self._passed = 0
+
+    def table(self) -> Table:
+        """For the compiled law."""
+        return "decimator", listed(self._kept)
 
     def advance(self) -> None:
         """Take every word that can be taken."""

@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 from ..cores.window.sparse_law import ScanCosts
 from ..cost.parts import Parts
 from .element import ElementCore, ElementSpec
-from .law import Link
+from .law import Link, Table
 from .words import WordFormat
 
 __all__ = ["Fork", "ForkLaw", "ForkSpec"]
@@ -87,6 +87,10 @@ class ForkLaw:
 
     def __init__(self, i: Link, outs: tuple[Link, ...]) -> None:
         self.i, self.ins, self.outs = i, (i,), outs
+
+    def table(self) -> Table:
+        """For the compiled law."""
+        return "fork", []
 
     def advance(self) -> None:
         """Show every word that came, and take it once all readers have."""

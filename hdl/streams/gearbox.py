@@ -14,7 +14,7 @@ from ..cores.window.sparse_law import ScanCosts
 from ..cost.parts import Parts
 from .counter import counter
 from .element import ElementCore, ElementSpec
-from .law import Link
+from .law import Link, Table
 from .words import WordFormat
 
 __all__ = ["Gearbox", "GearboxLaw", "GearboxSpec"]
@@ -169,6 +169,10 @@ class GearboxLaw:
         self.ins, self.outs = (i,), (o,)
         self._words, self._skipped = spec.words, spec.idle // spec.i_format.lanes
         self._parts = self._words * self.ratio - self._skipped  # of a pixel
+
+    def table(self) -> Table:
+        """For the compiled law."""
+        return "gearbox", [self.ratio, int(self.widens), self._words, self._skipped]
 
     def advance(self) -> None:
         """Take every word for which there is room."""

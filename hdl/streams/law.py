@@ -9,24 +9,30 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
-__all__ = ["FifoLaw", "Link", "Process", "SinkLaw", "SourceLaw", "solve"]
+__all__ = ["FifoLaw", "Gate", "Link", "Process", "SinkLaw", "SourceLaw", "Table", "listed", "solve"]
+
+Table = tuple[str, list[int]]
+"""What the compiled law knows of a process (:mod:`.compiled`): its kind, and the numbers of this one in the order in
+which ``law.cpp`` reads them. A list of numbers is its length and its items (:func:`listed`)."""
 
 
 class Gate:
     """Cycles in which an environment does not take part; past its end it always does."""
 
     def __init__(self, pauses: Sequence[bool] | np.ndarray = ()) -> None:
-        pauses = np.asarray(pauses, bool)
-        # next_open[c]: the first cycle >= c that is not paused.
-        next_open = np.arange(len(pauses) + 1)
-        for cycle in range(len(pauses) - 1, -1, -1):
-            if pauses[cycle]:
-                next_open[cycle] = next_open[cycle + 1]
-        self._next = next_open.tolist()
+        self.pauses = np.ascontiguousarray(pauses, bool)
+
+    @cached_property
+    def _next(self) -> list[int]:
+        """The first cycle from each on that is not paused."""
+        cycles = np.arange(len(self.pauses) + 1)
+        cycles[:-1][self.pauses] = len(self.pauses)
+        return np.minimum.accumulate(cycles[::-1])[::-1].tolist()
 
     def __call__(self, cycle: int) -> int:
         return self._next[cycle] if cycle < len(self._next) else cycle
@@ -43,6 +49,11 @@ class Link:
         self.offered: list[int] = []
         self.taken: list[int] = []
         self._source, self._sink = source, sink
+
+    @property
+    def gates(self) -> tuple[Gate | None, Gate | None]:
+        """The environment at its source and at its sink."""
+        return self._source, self._sink
 
     def pending(self) -> bool:
         """Whether a word was offered whose transfer is not yet computed."""
@@ -80,12 +91,21 @@ class Process(Protocol):
         ...
 
 
+def listed(numbers: Sequence[int] | np.ndarray) -> list[int]:
+    """A list as part of a :data:`Table`."""
+    return [len(numbers), *map(int, numbers)]
+
+
 class SourceLaw:
     """The environment's source: ``count`` words, all there from the first cycle on."""
 
     def __init__(self, count: int, o: Link) -> None:
         self.ins, self.outs = (), (o,)
         o.offered.extend([0] * count)
+
+    def table(self) -> Table:
+        """For the compiled law."""
+        return "source", [len(self.outs[0].offered)]
 
     def advance(self) -> None:
         """Nothing is left to compute."""
@@ -97,6 +117,10 @@ class SinkLaw:
     def __init__(self, i: Link) -> None:
         self.i = i
         self.ins, self.outs = (i,), ()
+
+    def table(self) -> Table:
+        """For the compiled law."""
+        return "sink", []
 
     def advance(self) -> None:
         """Take every word offered."""
@@ -111,6 +135,10 @@ class FifoLaw:
     def __init__(self, depth: int, i: Link, o: Link) -> None:
         self.depth, self.i, self.o = depth, i, o
         self.ins, self.outs = (i,), (o,)
+
+    def table(self) -> Table:
+        """For the compiled law."""
+        return "fifo", [self.depth]
 
     def advance(self) -> None:
         """Take every word for which there is a slot."""

@@ -12,10 +12,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from ...hdl.cache import cache_folder
 from ..environment import checked
 from ..ports import DesignPorts
 from ..trace import SimulationError, Stimulus, Trace
-from .cache import cache_folder
 from .npz import load_trace, save_stimulus
 from .object_cache import make_variable
 from .toolchain import find_program, plain_folder, tail, verilator_root
@@ -52,7 +52,7 @@ def run_cocotb(
     """Build a design for a simulator, run it under cocotb; return all transfers and the seconds of the build.
 
     Parameters: ``work_dir``, a folder for the run and its logs; the build is in a temporary one; ``simulator``, one of
-    :data:`SIMULATORS`; ``cache``, the folder of builds (``sim.simulators.cache``).
+    :data:`SIMULATORS`; ``cache``, the folder of builds (``hdl.cache``).
 
     Raises SimulationError where a tool is missing or the run fails, with the end of its log.
     """

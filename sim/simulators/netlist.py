@@ -20,9 +20,9 @@ from typing import Any
 from ...gen.emit.origin import verilog_file
 from ...gen.targets import yosys
 from ...gen.targets.fpga import netlist
+from ...hdl.cache import prune
 from ..ports import BoundaryPort, DesignPorts
 from ..trace import SimulationError
-from .cache import prune
 
 __all__ = ["BuiltNetlist", "build_netlist", "cell_models"]
 

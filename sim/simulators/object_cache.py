@@ -1,7 +1,7 @@
 """Verilator's run-time library, compiled once for all designs that cocotb simulates.
 
 Verilator's make file calls this file in place of the compiler (``OBJCACHE``). What it compiles of the library, which is
-most of the time of a build, is kept in the cache of builds (``sim.simulators.cache``); everything else goes to the
+most of the time of a build, is kept in the cache of builds (``hdl.cache``); everything else goes to the
 compiler.
 
     python object_cache.py CACHE c++ -O1 ... -c -o verilated_vpi.o .../include/verilated_vpi.cpp
@@ -48,7 +48,7 @@ def compile_object(cache: Path, command: Sequence[str]) -> int:
     if kept.is_file():
         shutil.copyfile(kept, target)
         with contextlib.suppress(OSError):
-            os.utime(kept.parent)  # see sim.simulators.cache.prune
+            os.utime(kept.parent)  # see hdl.cache.prune
         return 0
     status = subprocess.run(command, check=False).returncode
     if status == 0:

@@ -16,10 +16,10 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from ...hdl.cache import prune
 from ..environment import MAX_VIOLATIONS
 from ..ports import DesignPorts
 from ..trace import SimulationError
-from .cache import prune
 from .start import without_initial_values
 from .toolchain import find_program, run_program, verilator_root, verilator_version
 

@@ -21,6 +21,7 @@ from spikeloom.gen.emit import writer as emit
 from spikeloom.gen.errors import PlanError
 from spikeloom.gen.folding.find import auto
 from spikeloom.gen.tops.link import link_spec, verilog
+from spikeloom.hdl.cache import cache_folder
 from spikeloom.hdl.host.codes import REPLY, Kind, Reason
 from spikeloom.link import BoardResult, Host, LinkError
 from spikeloom.link_frames import Frame, Parser, decode, encode, stuff, unstuff
@@ -29,7 +30,6 @@ from spikeloom.quant.ir.network import Network
 from spikeloom.quant.ir.ops import IF, Flatten, Input, Linear, Readout
 from spikeloom.sim.board.bench import QUIET_BITS
 from spikeloom.sim.board.simulation import CLOCK_HZ, CYCLES_PER_BIT, BoardSim, build, play
-from spikeloom.sim.simulators.cache import cache_folder
 
 pytestmark = pytest.mark.xdist_group("link")
 

@@ -13,9 +13,9 @@ from spikeloom.gen.emit import writer as emit
 from spikeloom.gen.emit.origin import inspect
 from spikeloom.gen.folding.find import auto
 from spikeloom.gen.targets.yosys import YosysError
+from spikeloom.hdl.cache import cache_folder
 from spikeloom.quant import data
 from spikeloom.quant.ir.netfile import load
-from spikeloom.sim.simulators.cache import cache_folder
 from spikeloom.sim.simulators.netlist import build_netlist
 from spikeloom.sim.trace import SimulationError
 from spikeloom.sim.verify import verify

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from random_networks import designs, runs
+from same_law import laws_agree
 from small_packing import pack_all
 
 from spikeloom.gen.design import Design, Top
@@ -24,6 +25,7 @@ def check(design: Design, data: st.DataObject) -> None:
     for name, expected in words.items():
         assert np.array_equal(models[name], expected), f"{name}: core models differ from the golden model"
     expected = predict(design, run.stimulus, words)
+    laws_agree(design, run.stimulus, words)
     top = Top(design)
     got = run_amaranth(top, top.boundaries, run.stimulus, top.outs, top.lasts)
     differences = compare(expected, got, boundary_infos(design), run.stimulus.resets)

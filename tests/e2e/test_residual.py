@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from same_law import laws_agree
 
 from spikeloom.gen.design import Design, Top
 from spikeloom.gen.errors import PlanError
@@ -89,6 +90,7 @@ def check(design: Design, share: float = 0.3) -> None:
     top = Top(design)
     got = run_amaranth(top, top.boundaries, stimulus, top.outs)
     differences = compare(predict(design, stimulus, words), got, boundary_infos(design))
+    laws_agree(design, stimulus, words)
     assert not differences, "\n".join(map(str, differences))
     assert len(got.boundaries["last"].cycles) == 2 * design.boundaries[-1].words_per_frame
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from same_law import solve_both
 
 from spikeloom.hdl.streams.fifo import Fifo, FifoSpec
 from spikeloom.hdl.streams.gearbox import Gearbox, GearboxLaw, GearboxSpec
-from spikeloom.hdl.streams.law import FifoLaw, Gate, Link, SinkLaw, SourceLaw, solve
+from spikeloom.hdl.streams.law import FifoLaw, Gate, Link, Process, SinkLaw, SourceLaw, solve
 from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.sim.disturb import random_pauses
 from spikeloom.sim.simulators.amaranth_sim import run_stream
@@ -14,9 +15,12 @@ SHARES = [(0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.4, 0.4)]
 
 
 def solved(law, count: int, source: np.ndarray, sink: np.ndarray) -> tuple[list[int], list[int]]:
-    i, o = Link(source=Gate(source)), Link(sink=Gate(sink))
-    solve([SourceLaw(count, i), law(i, o), SinkLaw(o)])
-    return i.taken, o.taken
+    def made() -> list[Process]:
+        i, o = Link(source=Gate(source)), Link(sink=Gate(sink))
+        return [SourceLaw(count, i), law(i, o), SinkLaw(o)]
+
+    _, between, _ = solve_both(made)
+    return between.ins[0].taken, between.outs[0].taken
 
 
 @pytest.mark.parametrize("shares", SHARES)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
+from same_law import solve_both
 
 from spikeloom.gen.emit.writer import module
 from spikeloom.hdl.cores.neuron.spec import NeuronSpec
@@ -12,7 +13,7 @@ from spikeloom.hdl.cores.synapse.spec import SynapseSpec
 from spikeloom.hdl.cores.window.sparse import SparseWalk
 from spikeloom.hdl.cores.window.sparse_law import scan_costs
 from spikeloom.hdl.cores.window.spec import WindowSpec
-from spikeloom.hdl.streams.law import Gate, Link, SinkLaw, SourceLaw, solve
+from spikeloom.hdl.streams.law import Gate, Link, Process, SinkLaw, SourceLaw
 from spikeloom.hdl.streams.stage import Stage, StageSpec
 from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.hdl.verilog.library import Library
@@ -115,8 +116,13 @@ def check(spec: StageSpec, x: np.ndarray, shares: tuple[float, float] = (0.0, 0.
     words, (_, expected) = spec.i_format.pack(x), spec.compute(x)
     costs = spec.window.scan_costs(x.any(axis=(1, 2))).tolist()
     source, sink = (random_pauses(rng, 3000, share) for share in shares)
-    i, o = Link(source=Gate(source)), Link(sink=Gate(sink))
-    solve([SourceLaw(len(words), i), spec.law((i,), (o,), costs), SinkLaw(o)])
+
+    def made() -> list[Process]:
+        i, o = Link(source=Gate(source)), Link(sink=Gate(sink))
+        return [SourceLaw(len(words), i), spec.law((i,), (o,), costs), SinkLaw(o)]
+
+    _, law, _ = solve_both(made)
+    (i,), (o,) = law.ins, law.outs
     last = max(i.taken[-1], o.taken[-1])
     trace = run_stream(Stage(spec), words, last + 40, source_pauses=source, sink_pauses=sink)
     assert np.array_equal(trace.boundaries["o"].words, expected[: len(trace.boundaries["o"].words)])

@@ -7,12 +7,13 @@ import pytest
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.hdl import Module, Signal, Value
 from amaranth.sim import Simulator
+from same_law import solve_both
 
 from spikeloom.hdl.cores.pool.spec import PoolSpec
 from spikeloom.hdl.cores.window.core import Window
 from spikeloom.hdl.cores.window.needs import needs_of
 from spikeloom.hdl.cores.window.spec import WindowSpec
-from spikeloom.hdl.streams.law import Gate, Link, SinkLaw, SourceLaw, solve
+from spikeloom.hdl.streams.law import Gate, Link, Process, SinkLaw, SourceLaw, solve
 from spikeloom.hdl.streams.stage import Stage, StageSpec
 from spikeloom.hdl.streams.words import WordFormat
 from spikeloom.sim.disturb import random_pauses
@@ -216,8 +217,13 @@ def test_stage_follows_the_law(geometry: str, shares: tuple[float, float]) -> No
     x = rng.integers(form.low, form.high + 1, (3 * spec.window.i_words, form.lanes, 1))
     words, (_, expected) = spec.i_format.pack(x), spec.compute(x)
     source, sink = (random_pauses(rng, 1500, share) for share in shares)
-    i, o = Link(source=Gate(source)), Link(sink=Gate(sink))
-    solve([SourceLaw(len(words), i), spec.law((i,), (o,)), SinkLaw(o)])
+
+    def made() -> list[Process]:
+        i, o = Link(source=Gate(source)), Link(sink=Gate(sink))
+        return [SourceLaw(len(words), i), spec.law((i,), (o,)), SinkLaw(o)]
+
+    _, law, _ = solve_both(made)
+    (i,), (o,) = law.ins, law.outs
     last = max(i.taken[-1], o.taken[-1])
     trace = run_stream(Stage(spec), words, last + 40, source_pauses=source, sink_pauses=sink)
     assert trace.boundaries["i"].cycles.tolist() == i.taken

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sim_pipeline import PORTS, Pipeline, emit
 
-from spikeloom.sim.simulators.cache import cache_folder
+from spikeloom.hdl.cache import cache_folder
 from spikeloom.sim.simulators.verilator import VerilatorModel
 
 

@@ -10,11 +10,11 @@ import pytest
 import small
 
 from spikeloom.gen.emit import writer as emit
+from spikeloom.hdl.cache import cache_folder, prune
 from spikeloom.quant import golden
 from spikeloom.sim import chunk
 from spikeloom.sim.disturb import random_pauses
 from spikeloom.sim.predict import MARGIN, Laws, foresee, golden_words, make_stimulus, predict
-from spikeloom.sim.simulators.cache import cache_folder, prune
 from spikeloom.sim.trace import SimulationError
 from spikeloom.sim.verify import Outcome, verify
 

@@ -19,7 +19,7 @@ from ...memory.rom import UNCHECKED, selected
 from ...memory.style import memory_style
 from ...streams.blocks import pixel_counter
 from ...streams.counter import counter
-from ...streams.law import Link
+from ...streams.law import Link, listed
 from ...streams.words import bits_for, shape_for
 from ...verilog.library import Library, is_asic
 
@@ -159,7 +159,17 @@ class BlockShortcutLaw:
         self._block = self._blocks.pixels * spec.words
         self._slots = None if spec.depth is None else spec.depth // self._block
         self._need = [_through(spec, self._blocks.pixels), _through(spec, self._blocks.last)]
-        self._freed: list[int] = []
+        self._freed: Any = []
+
+    def table(self) -> list[int]:
+        """For the compiled law: of blocks, and the rest."""
+        slots, blocks = -1 if self._slots is None else self._slots, self._blocks
+        sizes = [self._words, self._last_word, blocks.count, blocks.width, self._block, blocks.groups]
+        return [1, slots, self._delay, *sizes, *listed(self._need[0]), *listed(self._need[1])]
+
+    def tell(self, cycles: np.ndarray) -> None:
+        """Take what the compiled law found: when blocks were freed."""
+        self._freed = cycles
 
     def _begin(self, block: int) -> int:
         """The first word of a block."""

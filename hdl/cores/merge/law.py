@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...streams.law import Link
+from ...streams.law import Link, listed
 
 if TYPE_CHECKING:
     from .spec import MergeSpec
@@ -27,7 +27,17 @@ class ShortcutLaw:
         takes = [spec.takes[k : k + spec.result_words] for k in range(0, spec.groups, spec.result_words)]
         self._offsets = [[p for p, taken in enumerate(part) if taken] for part in takes]
         self._through = np.cumsum(spec.needs).tolist()
-        self._fetched: list[int] = []
+        self._fetched: Any = []
+
+    def table(self) -> list[int]:
+        """For the compiled law: of words, and the rest."""
+        counts, offsets = list(map(len, self._offsets)), [p for part in self._offsets for p in part]
+        depth = -1 if self._depth is None else self._depth
+        return [0, depth, self._delay, *listed(counts), *listed(offsets), *listed(self._through)]
+
+    def tell(self, cycles: np.ndarray) -> None:
+        """Take what the compiled law found: when words were fetched."""
+        self._fetched = cycles
 
     def feed(self) -> bool:
         """Take every word for which there is room; return whether any was."""

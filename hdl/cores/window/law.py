@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Sequence
+from typing import Any
 
-from ...streams.law import Link
+import numpy as np
+
+from ...streams.law import Link, Table, listed
 from ..protocol import ExtraLaw
 from .sparse_law import ScanCosts
 from .spec import WindowSpec
@@ -51,11 +54,33 @@ class WindowLaw:
         self._passed = -1  # where words are skipped: the cycle in which the last chunk of the scan before passed
         self._rows_done: list[int] = []  # cycles
         self._freed: list[int] = []
-        self.decided: list[int] = []  # cycle of the decision on the last word of each result
-        self.started: list[int] = []  # cycle of the decision on the first word of each result
+        self.decided: Any = []  # cycle of the decision on the last word of each result
+        self.started: Any = []  # cycle of the decision on the first word of each result
         self._frees = [row.freed for row in spec.row_plan]
         self._needed = [row.wait + sum(self._frees[:y]) for y, row in enumerate(spec.row_plan)]
         self._leaving = leaving
+
+    def table(self) -> Table:
+        """For the compiled law, which is told what all windows have, the shortcuts, and the rows."""
+        kind, own = self._ring()
+        spec, costs, leaving = self.spec, self._costs, self._leaving or (0, 0)
+        known = [spec.dense_costs] if costs is None else costs
+        walk = [self._scan, self._further_scans, spec.credits, spec.groups, int(spec.chunk > 0), spec.span, spec.scans]
+        costs = listed(np.array(known, np.int64).reshape(-1, 4)[:, :3].ravel()) if spec.chunk else [0]
+        skips = [number for skip in self.skips for number in skip.table()]
+        blocks = [*leaving, spec.blocks]
+        return kind, [self.latency, self.result_words, self._unit, *walk, *blocks, *costs, *skips, *own]
+
+    def _ring(self) -> Table:
+        """The kind of window, and what no other kind has."""
+        rows = [self._row_words, self._slots, self.spec.height]
+        return "rows", [*rows, *listed(self._frees), *listed(self._needed)]
+
+    def tell(self, events: Sequence[np.ndarray]) -> None:
+        """Take what the compiled law found: ``decided``, ``started``, and what each shortcut waits for."""
+        self.decided, self.started, *freed = events
+        for skip, cycles in zip(self.skips, freed, strict=True):
+            skip.tell(cycles)
 
     @property
     def rows_before(self) -> int:
@@ -65,10 +90,10 @@ class WindowLaw:
     @property
     def occupied(self) -> int:
         """Results, or blocks, that had a credit at once at most, those that wait for a reader too."""
-        starts = self.decided[:: self.spec.groups if self._leaving is not None else 1]
-        lasts = map(self._last_word, range(len(starts)))
-        left = [self.o.taken[word] for word in lasts if word < len(self.o.taken)]
-        return max(unit + 1 - bisect_left(left, start) for unit, start in enumerate(starts))
+        starts = np.array(self.decided[:: self.spec.groups if self._leaving is not None else 1])
+        units, taken = np.arange(len(starts)), np.array(self.o.taken, np.int64)
+        lasts = self._last_word(units)
+        return int((units + 1 - np.searchsorted(taken[lasts[lasts < len(taken)]], starts)).max())
 
     def advance(self) -> None:
         """Compute what can be computed, writer and reader in turn, until neither moves."""
@@ -165,8 +190,8 @@ class WindowLaw:
             return -1
         return self._last_word(block - self.spec.credits)
 
-    def _last_word(self, unit: int) -> int:
-        """The last word of a result, or of a block."""
+    def _last_word(self, unit: Any) -> Any:
+        """The last word of a result, or of a block; of many (n,) at once, too."""
         if self._leaving is None:
             return (unit + 1) * self.result_words - 1
         rows, more = divmod(unit + 1, self.spec.blocks)

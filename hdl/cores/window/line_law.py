@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...streams.law import Table, listed
 from .law import WindowLaw
 
 __all__ = ["LineLaw"]
@@ -22,6 +23,9 @@ class LineLaw(WindowLaw):
         self._frame = spec.i_words
         self._freed_to: list[int] = []  # words that had been freed after each position
         self._at = 0  # the position that freed the last word whose place was taken
+
+    def _ring(self) -> Table:
+        return "line", [self.spec.words, self._frame, *listed(self._need), *listed(self._frees_to)]
 
     def _write(self) -> None:
         i, kept, offered, freed_to = self.i, self.spec.words, len(self.i.offered), self._freed_to

@@ -1,4 +1,4 @@
-"""The folder in which built simulator programs and netlists are kept, under the hash of what went into them."""
+"""The folder in which what is built is kept, under the hash of what went into it: simulators, netlists, the law."""
 
 from __future__ import annotations
 
