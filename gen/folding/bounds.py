@@ -12,14 +12,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...quant.ir.ops import Conv2d, Linear
 from ..errors import PlanError
+from ..lowering.layers import StageNodes
 from ..targets.fpga.devices import Device
-from .floors import StageFloor
+from .floors import BLOCK_BITS, StageFloor
 
-__all__ = ["least_luts", "refuse_too_large"]
+__all__ = ["heaviest_first", "least_luts", "refuse_too_large", "refuse_weights"]
 
 PRICES = np.r_[0.0, np.geomspace(1.0, 1e6, 121)]
 """LUTs for a block RAM at which bounds are tried: 18 Kbit are about 1,300 LUTs in tables."""
+
+LUT_BITS = 16
+"""Bits that a LUT of four inputs holds."""
+
+MANY = 1_000_000
+"""Weights of a network from which on the floors of all stages take seconds."""
 
 SURE = 1 + 1e-9
 """Two sums of the same numbers may differ in their last bits."""
@@ -31,6 +39,26 @@ def least_luts(floors: Sequence[StageFloor], blocks: float) -> float:
         return np.inf
     costs = [(floor.luts + PRICES[:, None] * _blocks(floor)).min(1) for floor in floors]
     return float(max(np.sum(costs, 0) - PRICES * blocks))
+
+
+def heaviest_first(layers: Sequence[StageNodes], device: Device | None) -> list[tuple[StageNodes, bool]]:
+    """``layers`` in the order in which floors are looked at, with whether those up to each have more weights than
+    ``device`` has memory: then it is time to ask :func:`refuse_weights`, before the floors of all others. As they are
+    where all weights find room or are not :data:`MANY`, and without a device."""
+    found = [layer.nodes[0] for layer in layers]
+    sizes = np.array([node.weight.size if isinstance(node, Conv2d | Linear) else 0 for node in found])
+    if device is None or sizes.sum() < MANY:
+        return [(layer, False) for layer in layers]
+    bits = sizes * [node.weight_bits if isinstance(node, Conv2d | Linear) else 0 for node in found]
+    order, room = np.argsort(-bits, kind="stable"), device.budget[2] * BLOCK_BITS + device.budget[0] * LUT_BITS
+    return [(layers[k], bool(through > room)) for k, through in zip(order, np.cumsum(bits[order]), strict=True)]
+
+
+def refuse_weights(floors: Sequence[StageFloor], stages: int, device: Device) -> None:
+    """Raise PlanError where ``floors``, those of some of the ``stages`` of a network, are too much for ``device``."""
+    floors = [floor for floor in floors if len(floor.cycles)]
+    if (least := least_luts(floors, device.budget[2])) > device.budget[0] * SURE:
+        raise _weights(floors, least, device, f"the weights of {len(floors)} of {stages} stages")
 
 
 def refuse_too_large(floors: Sequence[StageFloor], cycles: int | None, device: Device) -> None:
@@ -66,12 +94,14 @@ def _refuse_rows(floors: Sequence[StageFloor], blocks: float, device: Device) ->
         )
 
 
-def _weights(floors: Sequence[StageFloor], least: float, device: Device) -> PlanError:
+def _weights(
+    floors: Sequence[StageFloor], least: float, device: Device, which: str = "the weights"
+) -> PlanError:
     bits = [floor.bits.min() for floor in floors]
     kept = [floor.weights[floor.weights > 0].min(initial=np.inf) for floor in floors]
     kept = [0.0 if np.isinf(blocks) else blocks for blocks in kept]
     return PlanError(
-        f"no design fits {device.name}: the weights, {sum(bits):,.0f} bits, take at least {sum(kept):,.0f} block RAMs "
+        f"no design fits {device.name}: {which}, {sum(bits):,.0f} bits, take at least {sum(kept):,.0f} block RAMs "
         f"and the rows of windows {sum(floor.rows.min() for floor in floors):,.0f} of the {device.budget[2]:,.0f} that "
         f"may be used; {_least(floors, least, device)}; most of the weights are those of {_largest(floors, bits)}, "
         f"{max(bits):,.0f} bits; choose a larger device, fewer bits a weight or fewer channels (weights in a memory "

@@ -19,7 +19,7 @@ from ...hdl.cost.parts import Parts
 from ..cost.model import area_of
 from ..errors import PlanError
 from ..lowering.layers import StageNodes
-from ..lowering.plan import fold_choices
+from ..lowering.plan import fold_choices, walk_of
 from ..lowering.registry import head_of
 from .fold import Fold
 
@@ -63,33 +63,43 @@ def stage_floor(
     packed, where they would be in block RAM; ``skips``: all-zero words may be skipped, so that no walk bounds the
     cycles; ``dsp``: there are multipliers, so that no additions are counted."""
     head, found = head_of(layer), []
-    rows: dict[tuple[int, int], int] = {}  # by inputs and pixels
+    rows: dict[tuple[int, int], tuple[int, int]] = {}  # by inputs and pixels: the block RAMs, and the words of a frame
     # By outputs and inputs: the others share.
     arrays: dict[tuple[int, int], tuple[ArrayFloor, list[float]]] = {}
+    lanes: dict[tuple[int, int], int] = {}  # by pixels and steps
     for fold in fold_choices(layer) if folds is None else folds:
+        read, key, wide = (fold.inputs, fold.pixels), (fold.outputs, fold.inputs), (fold.pixels, fold.steps)
+        walk = 0 if skips else walk_of(layer, fold)
+        window = array = None
         try:
             head.check(layer, fold)
-            window, array = head.outline(layer, replace(fold, skip=False))
+            if not walk or read not in rows or key not in arrays or wide not in lanes:
+                window, array = head.outline(layer, replace(fold, skip=False))
         except PlanError:
             continue
-        cycles = max(window.i_words, window.results if skips else window.cycles)
-        if (read := (fold.inputs, fold.pixels)) not in rows:
-            rows[read] = window_floor(window)
-        if array is None:
-            found.append((cycles, rows[read], 0, 0.0, 0))
+        if window is not None:
+            walk = window.results if skips else window.cycles
+            if read not in rows:
+                rows[read] = window_floor(window), window.i_words
+            if array is not None:
+                lanes[wide] = lanes_of(array)
+        blocks, words = rows[read]
+        cycles = max(words, walk)
+        if array is None and key not in arrays:
+            found.append((cycles, blocks, 0, 0.0, 0))
             continue
-        if (key := (fold.outputs, fold.inputs)) not in arrays:
+        if array is not None and key not in arrays:
             floor = array_floor(array)
             luts = [area_of(p or Parts()).lut4_eq for p in (floor.adders, floor.logic, floor.packed)]
             arrays[key] = floor, luts
         floor, (adder, table, choice) = arrays[key]
-        adders = 0.0 if dsp or fold.multiply else adder * lanes_of(array)
+        adders = 0.0 if dsp or fold.multiply else adder * lanes[wide]
         if floor.rom is not None and not (fold.packed and floor.packed):
-            found.append((cycles, rows[read], floor.rom.ebr, adders, floor.bits))
+            found.append((cycles, blocks, floor.rom.ebr, adders, floor.bits))
         if floor.rom is None or (logic and folds is None):
-            found.append((cycles, rows[read], 0, adders + table, floor.bits))
-        if floor.packed and (fold.packed or (logic and folds is None and array.scans == 1)):
-            found.append((cycles, rows[read], floor.packed.ebr, adders + choice, floor.bits))
+            found.append((cycles, blocks, 0, adders + table, floor.bits))
+        if floor.packed and (fold.packed or (logic and folds is None and fold.steps == layer.time_fold)):
+            found.append((cycles, blocks, floor.packed.ebr, adders + choice, floor.bits))
     return StageFloor(layer.name, *np.array(found, float).reshape(-1, 5).T)
 
 

@@ -12,9 +12,9 @@ from ..errors import PlanError
 from ..lowering.layers import StageNodes, layers
 from ..lowering.occupancy import guessed_occupancy, occupancy_of
 from ..targets.fpga.devices import RESOURCES, Device
-from .bounds import refuse_too_large
+from .bounds import heaviest_first, refuse_too_large, refuse_weights
 from .candidates import CandidateTable
-from .floors import stage_floor
+from .floors import StageFloor, stage_floor
 from .fold import Fold
 from .lattice import Arcs, lattice
 from .least import Found, TooMany, fits, smallest
@@ -81,7 +81,12 @@ class Goal:
         if self.cycles is None and self.device is None:
             return
         options = {"logic": self.device is not None, "skips": self._rates is not None, "dsp": self.dsp > 0}
-        floors = [stage_floor(layer, self._folds_given(layer), **options) for layer in self.layers]
+        found: dict[str, StageFloor] = {}
+        for layer, hopeless in heaviest_first(self.layers, self.device):
+            found[layer.name] = stage_floor(layer, self._folds_given(layer), **options)
+            if hopeless and self.device is not None and len(found) < len(self.layers):
+                refuse_weights(list(found.values()), len(self.layers), self.device)
+        floors = [found[layer.name] for layer in self.layers]
         for layer, floor in zip(self.layers, floors, strict=True):
             if self.cycles is not None and not len(floor.within(self.cycles).cycles):
                 self._refuse_slow(self._table(layer))

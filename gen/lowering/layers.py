@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...hdl.cores.synapse.figures import WeightFigures
+from ...hdl.cores.synapse.figures import WeightFigures, narrowed
 from ...hdl.streams.words import WordFormat
 from ...quant.ir.network import Network, Signal
 from ...quant.ir.ops import IF, Add, Conv2d, Flatten, Gain, Input, Linear, Node, Synapse
@@ -71,9 +71,14 @@ class StageNodes:
         return self.nodes[0].name
 
     @cached_property
+    def _narrow(self) -> np.ndarray:
+        """The weights of a synapse node, in as few bytes as hold them."""
+        return narrowed(self.nodes[0].weight)  # pyright: ignore[reportAttributeAccessIssue]  # of a synapse node only
+
+    @cached_property
     def rows(self) -> np.ndarray:
         """Weights (Co, n) of a synapse node in the order of the window words, tap by tap."""
-        weight = self.nodes[0].weight  # pyright: ignore[reportAttributeAccessIssue]  # of a synapse node only
+        weight = self._narrow
         if weight.ndim == 4:
             return np.ascontiguousarray(weight.transpose(0, 2, 3, 1)).reshape(len(weight), -1)
         return np.ascontiguousarray(weight if self.order is None else weight[:, self.order])
@@ -81,7 +86,7 @@ class StageNodes:
     @cached_property
     def columns(self) -> np.ndarray:
         """Weights (Co, n) of a convolution in the order of the window words, kernel column by kernel column."""
-        weight = self.nodes[0].weight  # pyright: ignore[reportAttributeAccessIssue]  # of a convolution only
+        weight = self._narrow
         return np.ascontiguousarray(weight.transpose(0, 3, 2, 1)).reshape(len(weight), -1)
 
     @cached_property

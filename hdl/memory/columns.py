@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 from amaranth import *
 
 from ..streams.words import bits_for
 from .rom import selected
 
-__all__ = ["AHEAD", "Columns", "columns_of_bits"]
+__all__ = ["AHEAD", "Columns", "count_columns"]
 
 AHEAD = 8
 """States of a counter up to which a constant is looked up when it is needed: a LUT a bit; of more it is there ahead."""
@@ -65,9 +66,21 @@ class _Later(Columns):
         return found
 
 
-def columns_of_bits(several: Iterable[Sequence[int]]) -> set[Column]:
-    """The bits that :class:`Columns` keeps for ``several`` constants: what a register is there for."""
-    return {column for values in several for column in _split(values, None) if len(set(column)) > 1}
+def count_columns(several: Iterable[Sequence[int]]) -> int:
+    """How many bits :class:`Columns` keeps for ``several`` constants: what a register is there for."""
+    lengths: dict[int, list[Sequence[int]]] = {}
+    for values in several:
+        lengths.setdefault(len(values), []).append(values)
+    return sum(_count(np.array(alike, np.int64)) for alike in lengths.values())
+
+
+def _count(values: np.ndarray) -> int:
+    """The bits of ``values`` (constants, states) that are not the same in all states, equal ones once. Bits above those
+    of a constant are its sign again, or 0."""
+    width = max(bits_for(int(values.min()), int(values.max()))[0], 1)
+    bits = (values[:, None] >> np.arange(width)[:, None] & 1).astype(np.uint8).reshape(-1, values.shape[1])
+    packed = np.packbits(bits[bits.min(1) != bits.max(1)], axis=1)
+    return len(np.unique(packed.view(f"V{packed.shape[1]}"))) if len(packed) else 0
 
 
 def _split(values: Sequence[int], bits: int | None) -> list[Column]:

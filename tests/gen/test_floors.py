@@ -9,7 +9,7 @@ import pytest
 from all_folds import LAGS, chain, ending, everything, fire, memories, residual, upsampled
 
 from spikeloom.gen.errors import PlanError
-from spikeloom.gen.folding.bounds import least_luts, refuse_too_large
+from spikeloom.gen.folding.bounds import heaviest_first, least_luts, refuse_too_large
 from spikeloom.gen.folding.candidates import CandidateTable
 from spikeloom.gen.folding.find import search
 from spikeloom.gen.folding.floors import BLOCK_BITS, StageFloor, stage_floor
@@ -153,6 +153,27 @@ def test_too_many_weights_are_refused_before_the_search() -> None:
     assert "of the 28 that may be used" in text
     assert "LUTs of the 9,715 that may be used" in text
     assert "fewer bits a weight or fewer channels" in text
+
+
+def test_a_stage_that_is_too_large_alone_is_refused_before_the_others_are_looked_at() -> None:
+    rng = np.random.default_rng(8)
+    nodes: list[Node] = [Input(name="input", shape=(16, 8, 8), high=1)]
+    for k, (outputs, inputs, kernel) in enumerate([(384, 16, 1), (384, 384, 3)]):
+        weight = rng.integers(-7, 8, (outputs, inputs, kernel, kernel))
+        source = f"if{k - 1}" if k else "input"
+        nodes += [Conv2d(name=f"conv{k}", source=source, weight=weight, weight_bits=4, padding=kernel // 2)]
+        nodes += [fire(f"if{k}", f"conv{k}", outputs)]
+    network = Network((*nodes, *ending(rng, "if1", 384 * 64)), 1)
+    with pytest.raises(PlanError) as error:
+        search(network, device="ecp5-12k")
+    found = re.match(r"no design fits ecp5-12k: the weights of 1 of 3 stages, ([\d,]+) bits, take at least (\d+) block "
+                     r"RAMs .* those of conv1, \1 bits; ", str(error.value))  # fmt: skip
+    assert found is not None
+    weights, stored = 9 * 384 * 384, int(found[1].replace(",", ""))
+    assert 3.6 * weights < stored <= 4 * weights and stored / BLOCK_BITS <= int(found[2]) < 1.15 * stored / BLOCK_BITS
+    device = Device("enough", 2_000_000, 230, 0)  # its LUTs hold what its block RAMs do not
+    order = heaviest_first(layers(network), device)
+    assert [layer.name for layer, _ in order] == ["conv1", "fc", "conv0"] and not any(late for _, late in order)
 
 
 def test_long_rows_are_refused_before_the_search() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...bounds import largest, reaches, whole
 from ...cost.parts import Parts, bits_of
-from ...memory.columns import AHEAD, columns_of_bits
+from ...memory.columns import AHEAD, count_columns
 from ...streams.words import WordFormat
 from ..protocol import CoreSpec
 
@@ -94,7 +94,7 @@ class BiasSpec(CoreSpec):
         parts.adders(bits, "read-out adder")
         parts.table(self.groups, int(bits.sum()))
         if self.ahead:
-            parts.registers(len(columns_of_bits(self.biases)))
+            parts.registers(count_columns(self.biases))
         return parts
 
     def core(self) -> Bias:

@@ -13,7 +13,7 @@ from amaranth import Shape
 from ...bounds import largest, reaches, whole
 from ...cost.memory import mapped
 from ...cost.parts import Parts, bits_of, index_bits
-from ...memory.columns import columns_of_bits
+from ...memory.columns import count_columns
 from ...memory.style import BLOCK_RAM, memory_style
 from ...streams.blocks import Blocks
 from ...streams.law import Link
@@ -239,7 +239,7 @@ class MergeSpec(CoreSpec):
         level = (self.slots - 1).bit_length() + 1 + self.stock.width
         parts.registers(level)
         parts.logic["level bit"] += level
-        following = len(columns_of_bits([[*self.needs[1:], self.needs[0]]]))
+        following = count_columns([[*self.needs[1:], self.needs[0]]])
         parts.registers(following)
         parts.table(len(self.needs), following)
         for count in (self.slots, self.slots, len(self.needs)):

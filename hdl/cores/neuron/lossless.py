@@ -16,7 +16,7 @@ import numpy as np
 from amaranth import *
 
 from ...cost.parts import Parts
-from ...memory.columns import columns_of_bits
+from ...memory.columns import count_columns
 from .builder import Builder, Travel
 from .rule import Rule, neuron_rule
 
@@ -72,7 +72,7 @@ class Lossless(Rule):
         parts.table(spec.groups, int(bits[grouped.min(1) != grouped.max(1)].sum()))
         if self.ahead:
             lanes = grouped.transpose(0, 2, 1).reshape(-1, spec.groups)
-            parts.registers(len(columns_of_bits(lanes.tolist())))
+            parts.registers(count_columns(lanes))
         return parts
 
     def circuit(self, build: Builder, travel: Travel, currents: list[list[Value]]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...cost.parts import Parts, bits_of
-from ...memory.columns import columns_of_bits
+from ...memory.columns import count_columns
 
 if TYPE_CHECKING:
     from .spec import NeuronSpec
@@ -72,4 +72,4 @@ def _constants(rule: Stepwise, parts: Parts) -> None:
 def _columns(core: NeuronSpec, several: list[np.ndarray]) -> int:
     """Bits of ``several`` constants (Co,) that groups choose, equal ones once."""
     lanes = [values[lane :: core.outputs].tolist() for values in several for lane in range(core.outputs)]
-    return len(columns_of_bits(lanes))
+    return count_columns(lanes)

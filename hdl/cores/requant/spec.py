@@ -10,7 +10,7 @@ import numpy as np
 
 from ...bounds import reaches, whole
 from ...cost.parts import Parts, bits_of
-from ...memory.columns import AHEAD, columns_of_bits
+from ...memory.columns import AHEAD, count_columns
 from ...streams.words import WordFormat
 from ..protocol import CoreSpec
 
@@ -117,9 +117,9 @@ class RequantSpec(CoreSpec):
             parts.adders(bits, "quantiser adder")
             parts.table(self.groups, int(bits.sum()))
             if self.ahead:
-                parts.registers(len(columns_of_bits(self.biases)))
+                parts.registers(count_columns(self.biases))
         if self.bias.any() or self.ahead:
-            parts.registers(len(columns_of_bits(self.ways(lane)[1] for lane in range(self.outputs))))
+            parts.registers(count_columns(self.ways(lane)[1] for lane in range(self.outputs)))
         shifts = self.shift.reshape(self.groups, self.outputs)
         least = shifts.min(0)
         low, high = (

@@ -52,7 +52,7 @@ class SynapseArray(Pipe):
         m = Module()
         spec = self.spec
         # Rows of the weight memory in the order of use: group by group, and within it word by word.
-        rows = spec.weight.reshape(spec.groups, spec.outputs, spec.words, spec.inputs).transpose(0, 2, 1, 3)
+        rows = spec.integers.reshape(spec.groups, spec.outputs, spec.words, spec.inputs).transpose(0, 2, 1, 3)
         rows = rows.reshape(spec.groups * spec.words, spec.outputs, spec.inputs)
 
         # The input word waits two or three cycles for its weights; valid and last travel along to the accumulator.

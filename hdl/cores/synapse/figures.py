@@ -9,7 +9,15 @@ import numpy as np
 from ...bounds import whole
 from ...streams.words import WordFormat
 
-__all__ = ["WeightFigures", "element_range", "weighted_ranges"]
+__all__ = ["WeightFigures", "element_range", "narrowed", "weighted_ranges"]
+
+
+def narrowed(weight: np.ndarray) -> np.ndarray:
+    """``weight`` in the narrowest integers with a sign that hold all of it, contiguous; itself where it is that."""
+    low, high = weight.min(), weight.max()
+    kinds = (np.int8, np.int16, np.int32, np.int64)
+    kind = next(kind for kind in kinds if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)
+    return np.ascontiguousarray(weight, kind)
 
 
 class WeightFigures:
@@ -39,9 +47,7 @@ class WeightFigures:
     @cached_property
     def narrow(self) -> np.ndarray:
         """The weights, in the narrowest integers with a sign that hold all of them."""
-        kinds = (np.int8, np.int16, np.int32, np.int64)
-        kind = next(kind for kind in kinds if np.iinfo(kind).min <= self.low and self.high <= np.iinfo(kind).max)
-        return np.ascontiguousarray(self.weight, kind)
+        return narrowed(self.weight)
 
     @cached_property
     def positive(self) -> np.ndarray:

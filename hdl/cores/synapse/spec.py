@@ -132,6 +132,12 @@ class SynapseSpec(CoreSpec):
         return 0 if packed is None else packed.count(self)
 
     @property
+    def integers(self) -> np.ndarray:
+        """``weight`` in 64 bits, which what is computed with weights needs: those of a layer come in as few as hold
+        them."""
+        return self.weight.astype(np.int64)
+
+    @property
     def known(self) -> WeightFigures:
         """The figures of the weights."""
         assert self.figures is not None
@@ -275,7 +281,7 @@ class SynapseSpec(CoreSpec):
             x = x.reshape(*x.shape[:-1], self.scans, self.steps)
             x = np.stack([x[:, :, k, :, :, k] for k in range(self.scans)], axis=2)
         x = x.reshape(*x.shape[:4], self.pixels, self.blocks, self.inputs, -1)
-        weight = self.weight.reshape(self.groups, self.blocks, -1, self.words, self.inputs)
+        weight = self.integers.reshape(self.groups, self.blocks, -1, self.words, self.inputs)
         currents = np.einsum("ngskpbit,gboki->ngspbot", x, weight, optimize=True)
         currents = currents.reshape(*x.shape[:3], self.pixels, self.outputs, -1) + self.start.reshape(
             self.groups, 1, 1, self.outputs, 1

@@ -6,7 +6,7 @@ from math import gcd
 from typing import TYPE_CHECKING
 
 from ...cost.parts import Parts, index_bits
-from ...memory.columns import columns_of_bits
+from ...memory.columns import count_columns
 from ...memory.style import memory_style
 from ...streams.words import bits_for
 from .banks import taps
@@ -109,7 +109,7 @@ def _line(spec: WindowSpec, parts: Parts) -> None:
     parts.logic["walk cell bit"] += (3 if spec.words & (spec.words - 1) == 0 else 9) * bits
     figures = [needs.done.rows, needs.done.move, needs.further.rows, needs.further.move]
     figures += [[int(row.above <= k < row.above + row.inside) for row in spec.row_plan] for k in range(spec.kernel[0])]
-    columns = len(columns_of_bits(figures))
+    columns = count_columns(figures)
     parts.table(spec.o_size[0], columns)
     parts.registers(columns)
     most = max(int(needs.need[0, 0]), *needs.further.along, *needs.further.rows, 0)
@@ -154,7 +154,7 @@ def _rows(spec: WindowSpec, parts: Parts) -> None:
         figures.append([row.above * spec.dilation[0] - row.offset for row in plan])
     for k in range(spec.kernel[0]):
         figures.append([int(row.above <= k < row.above + row.inside) for row in plan])
-    columns = len(columns_of_bits(figures))
+    columns = count_columns(figures)
     parts.table(len(plan), columns)
     parts.registers(columns)
     waits = [row.wait for row in plan]
