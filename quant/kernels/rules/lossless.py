@@ -14,10 +14,8 @@ from ..registry import Inputs, by_channel
 def _lossless(node: IF, inputs: Inputs) -> Tensor:
     steps = inputs.steps
     u, threshold = membrane(node) + inputs.total() + steps * by_channel(node.bias), by_channel(node.threshold)
-    fires = torch.gt if node.strict else torch.ge
-    count = torch.full_like(u, node.low)
-    for k in range(node.low + 1, steps + 1):
-        count += fires(u, k * threshold)
+    # u >= k * threshold is u // threshold >= k, and of integers u > k * threshold is u - 1 >= k * threshold.
+    count = torch.div(u - int(node.strict), threshold, rounding_mode="floor").clamp_(node.low, steps)
     if inputs.summed:
         return count
     spikes = (torch.arange(steps).view(-1, 1, 1, 1) < count[:, None].abs()).long()
