@@ -14,7 +14,7 @@ from ..verilog.library import Library, is_asic
 from .logic_rom import logic_rom
 from .style import DEEPEST, rom_style
 
-__all__ = ["UNCHECKED", "asic_rom", "block_rams", "packed_rows", "rom", "selected"]
+__all__ = ["UNCHECKED", "asic_rom", "block_rams", "packed_rows", "packed_words", "rom", "selected"]
 
 UNCHECKED = {"no_rw_check": "1"}
 """Attribute of a memory whose readers never use a word that is written in the same cycle: without it Yosys adds
@@ -73,12 +73,29 @@ def _banks(m: Module, platform: Library, words: Sequence[int], width: int, addre
     """Return ``words[address]`` of two cycles ago: a row of block RAMs has a word of each of ``banks``, and the higher
     bits of the address choose one behind the registers."""
     bits = (len(words) - 1).bit_length() - (banks - 1).bit_length()
-    rows = [sum(word << (k * width) for k, word in enumerate(words[n :: 1 << bits])) for n in range(1 << bits)]
+    texts = [f"{word:0{width}b}" for word in words]
+    rows = [joined(texts[n :: 1 << bits] or ["0"]) for n in range(1 << bits)]
     row = Signal(width * banks, name="rom_row")
     block_rams(m, platform, rows, address[:bits], row)
     bank, later = (Signal(range(banks), name=name, reset_less=True) for name in ("rom_bank", "rom_bank_later"))
     m.d.sync += [bank.eq(address[bits:]), later.eq(bank)]
     return row.word_select(later, width)
+
+
+def packed_words(rows: np.ndarray, bits: np.ndarray) -> list[int]:
+    """Each of ``rows`` (n, fields), integers without a sign, as a word: its fields side by side in so many ``bits``
+    (fields,), the first one lowest."""
+    starts = np.cumsum(bits) - bits
+    field = np.repeat(np.arange(len(bits)), bits)
+    rows = rows.astype(np.min_scalar_type(int(rows.max(initial=0))))
+    shift = (np.arange(len(field)) - starts[field]).astype(rows.dtype)
+    packed = np.packbits((rows[:, field] >> shift & 1).astype(np.uint8), axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in packed]
+
+
+def joined(texts: Sequence[str]) -> int:
+    """Words as one number, the first one lowest; ``texts``, the binary digits of each."""
+    return int("".join(reversed(texts)), 2)
 
 
 def block_rams(m: Module, platform: Library, words: Sequence[int], address: Value, data: Signal) -> None:
@@ -87,9 +104,10 @@ def block_rams(m: Module, platform: Library, words: Sequence[int], address: Valu
     # Memories that are whole block RAMs of every device, and no longer constants than tools can read.
     bank = 144 * 256 // max(256, 1 << (depth - 1).bit_length())
     bank -= bank % 4 if depth > DEEPEST and bank > 4 else 0
+    texts = [f"{word:0{width}b}" for word in words]
     for first in range(0, width, bank):
         part = data[first : first + bank]
-        init = sum((word >> first & (1 << len(part)) - 1) << (k * len(part)) for k, word in enumerate(words))
+        init = joined([text[width - first - len(part) : width - first] for text in texts])
         m.submodules += platform.instance(
             "rom",
             {"DEPTH": depth, "WIDTH": len(part), "ADDRESS": len(address), "INIT": Const(init, depth * len(part))},

@@ -16,7 +16,7 @@ from amaranth import *
 from amaranth.lib import data
 
 from ...memory.packed import packed_rom
-from ...memory.rom import rom
+from ...memory.rom import packed_words, rom
 from ...streams.counter import counter, row_counter
 from ...streams.pipe import Pipe
 from ...streams.words import resized, shape_for
@@ -169,8 +169,7 @@ class SynapseArray(Pipe):
         spec = self.spec
         ends = np.cumsum(bits).tolist()
         places = [slice(*ends) for ends in zip([0, *ends], ends, strict=False)]
-        words = [sum(value << place.start for value, place in zip(row, places, strict=True))
-                 for row in rows.reshape(len(rows), -1).tolist()]  # fmt: skip
+        words = packed_words(rows.reshape(len(rows), -1), bits.ravel())
         if spec.packs and spec.packing is not None and not is_asic(platform):
             weights = packed_rom(m, platform, words, ends[-1], self.i.valid, spec.packing)
         else:
