@@ -22,7 +22,7 @@ def solve_both(made: Callable[[], Sequence[Process]]) -> Sequence[Process]:
     assert compiled.solved(other), "there is a compiler, and every process has a table"
     for law, its in zip(python, other, strict=True):
         for a, b in zip((*law.ins, *law.outs), (*its.ins, *its.outs), strict=True):
-            assert a.taken == b.taken.tolist()
+            assert a.taken == np.asarray(b.taken).tolist()
         if isinstance(law, WindowLaw):
             same(law, its)
     return python

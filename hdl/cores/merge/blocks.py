@@ -7,7 +7,7 @@ order of the results, and a slot is free when all results of its block have pass
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from amaranth import *

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ...bounds import whole
 from ...streams.words import WordFormat
+
+T = TypeVar("T")
 
 __all__ = ["WeightFigures", "element_range", "narrowed", "weighted_ranges"]
 
@@ -38,6 +42,7 @@ class WeightFigures:
         self.weight = weight
         self.low, self.high = int(weight.min()), int(weight.max())
         self._lanes: dict[tuple[str, int, int], np.ndarray] = {}
+        self._shared: dict[tuple, Any] = {}
 
     @property
     def largest(self) -> int:
@@ -69,6 +74,13 @@ class WeightFigures:
             and mine.flags.c_contiguous
             and weight.ctypes.data == mine.ctypes.data
         )
+
+    def shared(self, key: tuple, found: Callable[[], T]) -> T:
+        """What ``found`` gives, once for each ``key``: what it asks of the weights and of a fold. Little, for it is
+        kept."""
+        if key not in self._shared:
+            self._shared[key] = found()
+        return self._shared[key]
 
     def lanes(self, how: np.ufunc, outputs: int, inputs: int) -> np.ndarray:
         """``how`` (minimum, maximum, bitwise_or, bitwise_and) of the weights of every lane, (outputs, inputs);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -103,17 +103,31 @@ def _by_lane(layout: Layout, values: np.ndarray) -> np.ndarray:
 def gated_parts(core: SynapseSpec, parts: Parts, block: bool) -> tuple[np.ndarray, Range]:
     """Trees, and the weights (``block``: of a block RAM) and inputs that wait for them. Return the places (outputs,) of
     the carry chains of a time step, which are not counted, and the range of a sum."""
-    layout, lanes = core.layout, core.copies * core.plane_count
-    places, registers, tops = _walk(layout)
-    parts.registers(lanes * registers.sum())
-    _waits(core, parts, block)
+    lanes = core.copies * core.plane_count
+    # All but the number of copies is the same for folds of several pixels.
+    fold = core.outputs, core.inputs, core.addressed
+    places, registers, tops, bits, low = core.known.shared(("trees", *fold), partial(_trees, core))
+    parts.registers(lanes * registers)
+    key = ("waits", *fold, block, core.plane_count, core.blocks)
+    weights, inputs = core.known.shared(key, partial(_waits, core, block))
+    parts.registers(weights + core.copies * inputs)
     if core.inputs == 1:
-        parts.logic["gate"] += lanes * int(layout.bits.sum())
-    low = np.zeros_like(tops) - (layout.excess if core.addressed else 0)
+        parts.logic["gate"] += lanes * bits
     return places * core.plane_count, (low, tops + low)
 
 
-def _waits(core: SynapseSpec, parts: Parts, block: bool) -> None:
+def _trees(core: SynapseSpec) -> tuple[np.ndarray, int, np.ndarray, int, np.ndarray]:
+    """Of the trees of a bit of a multiplicand: places of carry chains (outputs,), flip-flops, the largest sums
+    (outputs,), bits of the weights, the least sums (outputs,)."""
+    layout = core.layout
+    places, registers, tops = _walk(layout)
+    low = np.zeros_like(tops) - (layout.excess if core.addressed else 0)
+    return places, int(registers.sum()), tops, int(layout.bits.sum()), low
+
+
+def _waits(core: SynapseSpec, block: bool) -> tuple[int, int]:
+    """Flip-flops of weights that wait for their additions, and of inputs, for a copy of the trees."""
+    weights = inputs = 0
     layout, planes = core.layout, core.plane_count
     plan, joins = layout.plan, levels(planes)
     word, third = _waiting(plan, joins)
@@ -122,7 +136,7 @@ def _waits(core: SynapseSpec, parts: Parts, block: bool) -> None:
         whole = ((1 << layout.bits) - 1) >> plan.shift << plan.shift
         mask = whole * (word >= k) | ((third >= k) << np.arange(third.shape[1])).sum(1)
         mask = _by_lane(layout, mask)
-        parts.registers(np.bitwise_count(mask).sum() if block else changing_bits(core, mask, flips))
+        weights += int(np.bitwise_count(mask).sum()) if block else changing_bits(core, mask, flips)
     shape = (core.blocks, -1, core.inputs)
     cycles, spare = np.maximum(word, third.max(1)), np.full(plan.places, -1)
     if plan.spare is not None:
@@ -131,7 +145,7 @@ def _waits(core: SynapseSpec, parts: Parts, block: bool) -> None:
     for plane in range(planes):
         after = (plane & -plane).bit_length() - 1 if plane else joins
         left = np.where(is_spare, levels(plan.places) + after, 0)
-        parts.registers(core.copies * np.maximum(wait, left).clip(0).sum())
+        inputs += int(np.maximum(wait, left).clip(0).sum())
     # The gates of the signs that are inverted in memory.
     inverse = _by_lane(layout, layout.flipped * (word + 1)).reshape(shape).max(1)
-    parts.registers(core.copies * planes * inverse.sum())
+    return weights, inputs + planes * int(inverse.sum())

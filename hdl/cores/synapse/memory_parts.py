@@ -47,7 +47,8 @@ def packed_form(core: SynapseSpec) -> Packing | None:
     """The form in which the weights of ``core`` take fewer block RAMs; None where there is none."""
     width = core.outputs * core.inputs * (core.weight_bits if core.multiplies else 1)
     if core.gated and not core.multiplies:
-        width = int(core.layout.bits.sum())
+        key = "width", core.outputs, core.inputs, core.addressed
+        width = core.known.shared(key, lambda: int(core.layout.bits.sum()))
     return None if core.constant else packing(core.groups * core.words, width)
 
 

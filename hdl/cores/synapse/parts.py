@@ -58,10 +58,14 @@ def chained(parts: Parts, places: np.ndarray, times: int = 1) -> None:
 def _additions(core: SynapseSpec, parts: Parts) -> tuple[np.ndarray, Range]:
     """Memory, and trees of gated additions of weights; return the places (outputs,) of the carry chains of a time step,
     and the range of a sum."""
-    mask, flips = stored(core)
-    width = int(core.layout.bits.sum())
-    memory_parts(core, parts, width, partial(changing_bits, core, mask, flips))
+    fold = core.outputs, core.inputs, core.addressed
+    width = core.known.shared(("width", *fold), lambda: int(core.layout.bits.sum()))
+    memory_parts(core, parts, width, lambda: core.known.shared(("changing", *fold), partial(_changing, core)))
     return gated_parts(core, parts, rom_style(core.groups * core.words, width) == "block" and not core.logic)
+
+
+def _changing(core: SynapseSpec) -> int:
+    return changing_bits(core, *stored(core))
 
 
 def sums_parts(parts: Parts, tops: np.ndarray, lanes: int) -> np.ndarray:
