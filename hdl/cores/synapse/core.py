@@ -52,8 +52,8 @@ class SynapseArray(Pipe):
         m = Module()
         spec = self.spec
         # Rows of the weight memory in the order of use: group by group, and within it word by word.
-        rows = spec.integers.reshape(spec.groups, spec.outputs, spec.words, spec.inputs).transpose(0, 2, 1, 3)
-        rows = rows.reshape(spec.groups * spec.words, spec.outputs, spec.inputs)
+        rows = spec.weight.astype(np.int64).reshape(spec.groups, spec.outputs, spec.words, spec.inputs)
+        rows = rows.transpose(0, 2, 1, 3).reshape(spec.groups * spec.words, spec.outputs, spec.inputs)
 
         # The input word waits two or three cycles for its weights; valid and last travel along to the accumulator.
         word_1 = self.i.payload.data

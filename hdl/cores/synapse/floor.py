@@ -44,7 +44,7 @@ def array_floor(core: SynapseSpec) -> ArrayFloor:
     adders, rom, logic = Parts(), Parts(), Parts()
     depth = core.groups * core.words
     if core.constant:
-        adders.logic["weight table"] += table_bits(core.integers[:, 0])
+        adders.logic["weight table"] += table_bits(core.weight.astype(np.int64)[:, 0])
         return ArrayFloor(adders, None, None, logic, 0)
     if core.bipolar:
         low, high = (core.known.lanes(how, core.outputs, core.inputs) for how in (np.minimum, np.maximum))

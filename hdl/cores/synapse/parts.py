@@ -34,8 +34,10 @@ def synapse_parts(core: SynapseSpec) -> Parts:
         return parts
     if core.gated:
         places, total = _additions(core, parts)
+    elif core.constant:
+        places, total = None, _tables(core, parts, core.weight[:, 0].astype(np.int64))
     else:
-        places, total = None, (_tables(core, parts, core.integers[:, 0]) if core.constant else _bipolar(core, parts))
+        places, total = None, _bipolar(core, parts)
     places = _join(core, parts, total, places)
     _accumulate(core, parts, places)
     return parts
@@ -43,7 +45,7 @@ def synapse_parts(core: SynapseSpec) -> Parts:
 
 def _moved_columns(core: SynapseSpec) -> int:
     """Bits of the weights with their offset that are not the same in all words."""
-    moved = (core.integers + offset(core)).reshape(core.groups, core.outputs, core.words, core.inputs)
+    moved = (core.weight.astype(np.int64) + offset(core)).reshape(core.groups, core.outputs, core.words, core.inputs)
     rows = moved.transpose(0, 2, 1, 3).reshape(core.groups * core.words, -1)
     return columns_of((rows[..., None] >> np.arange(core.weight_bits) & 1).reshape(len(rows), -1))
 

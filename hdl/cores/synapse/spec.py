@@ -32,7 +32,7 @@ class SynapseSpec(CoreSpec):
     """Weights and fold of a synapse array.
 
     Parameters:
-        weight: integers (Co, words, inputs): for each output channel the weights in the order of the window words.
+        weight: integers (Co, words, inputs), of any width: for each output channel in the order of the window words.
         weight_bits: bits of a weight, two's complement; 1: every weight is -1 or +1, a bit of 0 or 1.
         i_format: the window words.
         outputs: output channels computed at once; divides Co.
@@ -130,12 +130,6 @@ class SynapseSpec(CoreSpec):
         """Multipliers that it takes."""
         packed = packing(self) if self.multiplies else None
         return 0 if packed is None else packed.count(self)
-
-    @property
-    def integers(self) -> np.ndarray:
-        """``weight`` in 64 bits, which what is computed with weights needs: those of a layer come in as few as hold
-        them."""
-        return self.weight.astype(np.int64)
 
     @property
     def known(self) -> WeightFigures:
@@ -281,7 +275,7 @@ class SynapseSpec(CoreSpec):
             x = x.reshape(*x.shape[:-1], self.scans, self.steps)
             x = np.stack([x[:, :, k, :, :, k] for k in range(self.scans)], axis=2)
         x = x.reshape(*x.shape[:4], self.pixels, self.blocks, self.inputs, -1)
-        weight = self.integers.reshape(self.groups, self.blocks, -1, self.words, self.inputs)
+        weight = self.weight.astype(np.int64).reshape(self.groups, self.blocks, -1, self.words, self.inputs)
         currents = np.einsum("ngskpbit,gboki->ngspbot", x, weight, optimize=True)
         currents = currents.reshape(*x.shape[:3], self.pixels, self.outputs, -1) + self.start.reshape(
             self.groups, 1, 1, self.outputs, 1
