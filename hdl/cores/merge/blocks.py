@@ -139,13 +139,30 @@ def block_memory_parts(spec: MergeSpec, parts: Parts) -> None:
     needs = [_through(spec, pixels) for pixels in (blocks.pixels, blocks.last)]
     most, whole = max(max(need) for need in needs), blocks.pixels * spec.words
     stock, falling = bits_for(-most, spec.slots)[0], bits_for(-most, whole + most)[0]
-    parts.registers(slots.bit_length() + 1 + stock + falling)
+    parts.registers(slots.bit_length() + 1 + stock + _falling_bits(spec, needs, falling))
     parts.logic["level bit"] += slots.bit_length() + stock
     for need in needs:
         parts.table(len(need), falling)
     ragged = blocks.count if blocks.last < blocks.pixels else 1
     for count in (spec.words, blocks.pixels, slots, slots, blocks.groups, ragged, ragged):
         parts.counter(count)
+
+
+def _falling_bits(spec: MergeSpec, needs: list[list[int]], width: int) -> int:
+    """Bits of how far the stock falls that are no constant, equal ones once: those of the steps of a block, and where
+    what the first result of the next one needs is added, the bits that their sum may have."""
+    ends = (spec.of_blocks.pixels * spec.words, spec.of_blocks.last * spec.words)
+    steps = np.concatenate([np.diff([*need, end]) for need, end in zip(needs, ends, strict=True)])
+    begins, alone, several, carried = needs[0][0] | needs[1][0], set[bytes](), 0, False
+    for k in range(width):
+        column = steps >> k & 1
+        operands = int(column.any()) + (begins >> k & 1) + carried
+        if operands == 1 and column.any():
+            alone |= {column.tobytes()} if not column.all() else set()
+        else:
+            several += operands > 0
+        carried = operands > 1
+    return several + len(alone)
 
 
 class BlockShortcutLaw:

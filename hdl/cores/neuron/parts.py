@@ -36,7 +36,7 @@ def pipeline_parts(rule: Stepwise) -> Parts:
         last, moves = t == stages - 1, t < stages - 1 or scans > 1
         rest = 0 if last else 1 if core.constant else stages - 1 - t
         parts.registers(2 * outputs * rest * core.i_format.bits)
-        parts.registers(2 if scans == 1 else 4)
+        parts.registers(2 if scans == 1 else 4 - (last and core.counts))  # counts leave where the neuron ends
         rule.spike_parts(parts, t)
         signs = (rule.membranes[0][t, :, 0] < 0).reshape(core.groups, outputs).any(0)
         compared = rule.compared and core.time_steps > 1
