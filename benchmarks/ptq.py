@@ -33,8 +33,9 @@ from spikeloom.quant.models import load_weights, resnet
 __all__ = ["FIGURES", "MEAN", "PAGE", "ROWS", "STD", "float_layers", "main", "page"]
 
 WEIGHTS = "weights/akamaster-resnet20-12fca82f.th"
+DEEP_WEIGHTS = "weights/akamaster-resnet56-4bfd9763.th"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of the images that the given ResNet-20 was trained on."""
+"""Of the images that the given ResNets were trained on."""
 
 EDGES: dict[str, Any] = {"first_bits": 8, "last_bits": 8}
 
@@ -42,25 +43,28 @@ EDGES: dict[str, Any] = {"first_bits": 8, "last_bits": 8}
 FIGURES = Path(__file__).resolve().parent / "ptq.json"
 PAGE = FIGURES.parents[1] / "docs" / "ptq.md"
 
-NETWORKS = {"cifar10": "ResNet-20, CIFAR-10", "mnist": "CNN, MNIST"}
+NETWORKS = {"resnet20": "ResNet-20, CIFAR-10", "resnet56": "ResNet-56, CIFAR-10", "cnn": "CNN, MNIST"}
+GIVEN = {"resnet20": (WEIGHTS, 20), "resnet56": (DEEP_WEIGHTS, 56)}
+"""Files of published weights, and the layers of each network."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row: ``data``, the data set; ``settings`` of ``quantise``; ``images`` that it is calibrated on."""
+    """A row: ``network``; ``settings`` of ``quantise``; ``images`` that it is calibrated on."""
 
-    data: str
+    network: str
     settings: dict[str, Any]
     images: int = 1000
 
 
 ROWS = {
-    "values-8": Row("cifar10", {"form": "values"}),
-    "spikes-15": Row("cifar10", {"form": "spikes", "steps": 15}),
-    "spikes-7": Row("cifar10", {"form": "spikes", "steps": 7}),
-    "spikes-15-w4": Row("cifar10", {"form": "spikes", "steps": 15, "weight_bits": 4, **EDGES}),
-    "mnist-values-8": Row("mnist", {"form": "values"}),
-    "mnist-spikes-15": Row("mnist", {"form": "spikes", "steps": 15}),
+    "values-8": Row("resnet20", {"form": "values"}),
+    "spikes-15": Row("resnet20", {"form": "spikes", "steps": 15}),
+    "spikes-7": Row("resnet20", {"form": "spikes", "steps": 7}),
+    "spikes-15-w4": Row("resnet20", {"form": "spikes", "steps": 15, "weight_bits": 4, **EDGES}),
+    "deep-values-8": Row("resnet56", {"form": "values"}),
+    "mnist-values-8": Row("cnn", {"form": "values"}),
+    "mnist-spikes-15": Row("cnn", {"form": "spikes", "steps": 15}),
 }
 
 
@@ -79,15 +83,15 @@ def page(text: str, figures: dict[str, Any]) -> str:
             bits = f"{settings.get('weight_bits', 8)} bits"
             bits += ", first and last layer 8" if "first_bits" in settings else ""
             before, after = row["float_percent"], row["integers_percent"]
-            lines.append(f"| {NETWORKS[row['data']]} | {form} | {bits} | {before:.2f} % | {after:.2f} % | "
+            lines.append(f"| {NETWORKS[ROWS[name].network]} | {form} | {bits} | {before:.2f} % | {after:.2f} % | "
                          f"{after - before:+.2f} | {row['seconds']} s |")
     head, rest = text.split("<!-- ptq -->\n")
     return head + "\n".join(["<!-- ptq -->", *lines, "<!-- end -->"]) + rest.partition("<!-- end -->")[2]
 
 
-def given_resnet(path: Path) -> nn.Module:
-    """The ResNet-20 of the published weights; it takes images (x - MEAN) / STD."""
-    model = resnet((3, 32, 32), 10).eval()
+def given_resnet(path: Path, depth: int = 20) -> nn.Module:
+    """The ResNet of ``depth`` layers with the published weights; it takes images (x - MEAN) / STD."""
+    model = resnet((3, 32, 32), 10, depth=depth).eval()
     load_weights(model, path)
     return model
 
@@ -131,14 +135,14 @@ def measure(names: Sequence[str], held_out: int, reconstruct: int | None, write:
     floats: dict[str, tuple[Dataset, nn.Module, float]] = {}
     for name in names:
         row = ROWS[name]
-        cifar = row.data == "cifar10"
-        mean, std = (MEAN, STD) if cifar else ((0.0,), (1.0,))
-        if row.data not in floats:
-            data = load(row.data)
+        given = GIVEN.get(row.network)
+        mean, std = (MEAN, STD) if given else ((0.0,), (1.0,))
+        if row.network not in floats:
+            data = load("cifar10" if given else "mnist")
             data = data.held_out(held_out) if held_out else data
-            model = given_resnet(data_file(WEIGHTS)) if cifar else small_cnn(data)
-            floats[row.data] = data, model, accuracy(model, data.test_x, data.test_y, mean, std)
-        data, model, right = floats[row.data]
+            model = given_resnet(data_file(given[0]), given[1]) if given else small_cnn(data)
+            floats[row.network] = data, model, accuracy(model, data.test_x, data.test_y, mean, std)
+        data, model, right = floats[row.network]
         settings: dict[str, Any] = row.settings | ({} if reconstruct is None else {"reconstruct": reconstruct})
         start = time.perf_counter()
         found = quantise(

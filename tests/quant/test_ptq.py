@@ -256,7 +256,7 @@ def test_reconstruction_brings_results_nearer() -> None:
     without = algorithm.quantise(layers, data.train_x[:500], **settings)
     found = algorithm.quantise(layers, data.train_x[:500], reconstruct=30, progress=done.append, **settings)
     assert done == sorted(done) and done[-1] == 1
-    assert found.layers[-1].integers_db > without.layers[-1].integers_db + 0.2
+    assert found.layers[-1].integers_db > without.layers[-1].integers_db + 0.2 and found.gained
     for one, other in zip(found.network, without.network, strict=True):
         assert not isinstance(one, Gain) or one == other
 
@@ -265,6 +265,17 @@ def test_reconstruction_without_gain_changes_nothing() -> None:
     settings = FORMS[1]
     one, other = (quantise(model(), **settings, reconstruct=epochs) for epochs in (0, 3))
     assert one.network.hash == other.network.hash and one.layers == other.layers
+    assert (one.gained, other.gained) == (None, False)
+
+
+def test_a_reconstruction_that_gains_nothing_says_so() -> None:
+    """Few levels and one image: nothing is left to be learned from it."""
+    torch.manual_seed(1)
+    net, image = look_trained(cnn((1, 8, 8), 10, channels=[4, 6])), np.full((1, 1, 8, 8), 200, np.uint8)
+    made, without = (api.convert(net, calibrate=image, bits=8, reconstruct=epochs) for epochs in (1, 0))
+    (note,) = (note for note in made.notes if "reconstruction" in note)
+    assert note.startswith("reconstruction gained nothing on the images given, so the network is the one without it")
+    assert made.hash == without.hash and not any("reconstruction" in note for note in without.notes)
 
 
 def test_a_recipe_is_followed(tmp_path: Path) -> None:

@@ -39,11 +39,13 @@ __all__ = ["LayerError", "Options", "Quantised", "quantise"]
 class Quantised:
     """The integer ``network``; what it cost every layer, ``layers``, in the order of the network; ``units``,
     what a 1 of each map is worth, by its name, under "" that of a logit. Those of maps are kept in ``meta`` too, as
-    JSON, ``units``."""
+    JSON, ``units``. ``gained``: whether gradient reconstruction was asked for and moved anything; None where it was
+    not."""
 
     network: Network
     layers: list[LayerError]
     units: dict[str, float]
+    gained: bool | None = None
 
     @property
     def unit(self) -> float:
@@ -118,7 +120,7 @@ def quantise(
     units = {stage.output: walk.settled[stage.name].unit[0].item() for stage in last}
     kept = {} if "" in units else {"units": json.dumps(units)}
     network = network_of(stages.values(), walk.settled, shape, input_high, walk.form, (meta or {}) | kept)
-    return Quantised(network, list(walk.errors.values()), units)
+    return Quantised(network, list(walk.errors.values()), units, walk.gained if reconstruct else None)
 
 
 def _before_depthwise(stages: Mapping[str, Stage | Passing]) -> set[str]:
@@ -153,6 +155,7 @@ class _Walk:
         self.settled: dict[str, Integers] = {}
         self.errors: dict[str, LayerError] = {}
         self.generator = torch.Generator().manual_seed(0)
+        self.gained = False
         self._begin()
 
     def _begin(self) -> None:
@@ -196,10 +199,13 @@ class _Walk:
                 del self.maps[source]
 
     def reconstruct(self, epochs: int, progress: Callable[[float], object]) -> None:
-        """Move the integers of all stages, and run them again."""
-        self.settled = reconstructed(
+        """Move the integers of all stages, and where that gains anything run them again."""
+        moved = reconstructed(
             self.stages, self.settled, self.image.x, self.wanted, self.form, epochs, self.generator, progress
         )
+        if moved is None:
+            return
+        self.settled, self.gained = moved, True
         self._begin()
         for name, stage in self.stages.items():
             self._run(stage, self.wanted.get(name))

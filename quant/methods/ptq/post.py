@@ -42,4 +42,10 @@ def convert(job: Job) -> Made:
         for e in found.layers
         if e.padding_db is not None
     )
+    if found.gained is False:
+        without = (
+            "reconstruction gained nothing on the images given, so the network is the one without it; it is for few "
+            "levels (--bits, --steps) and several hundred images"
+        )
+        notes = (*notes, without)
     return Made(found.network, layers, notes)

@@ -78,9 +78,9 @@ def reconstruct(
     epochs: int,
     generator: torch.Generator,
     progress: Callable[[float], object] = lambda _share: None,
-) -> dict[str, Integers]:
+) -> dict[str, Integers] | None:
     """The ``settled`` integers after ``epochs`` over ``pixels`` (N, C, H, W), integers; ``wanted`` (N, Co, H, W) are
-    the results of the float network, by stage, behind the activation."""
+    the results of the float network, by stage, behind the activation. None where nothing is gained."""
     learned = {name: _Learned.of(found) for name, found in settled.items()}
     groups = []
     for name, mine in learned.items():
@@ -116,7 +116,7 @@ def reconstruct(
             done += 1
             progress(done / batches)
     if judged() >= before:
-        return dict(settled)
+        return None
     return {name: _integers(stages[name], mine) for name, mine in learned.items()}
 
 

@@ -6,8 +6,9 @@ below an end e and above the clip (of a ReLU e = 0), the weights V of least squa
     minimise over V, b:  sum of (V q + b - t)^2 + ridge * sum over i of H_ii (V_i - W_i)^2,    H = sum of q q'
 
 with t = z inside, t = min(V q + b, e) where z is below e, and t = max(V q + b, clip) where it is above the clip: what
-the activation does not show costs nothing. t and V are found in turns, and each turn lowers the error. Where a layer is
-seen at few places for its inputs, the ridge is larger by as much (:data:`FEW`): least squares would fit those images.
+the activation does not show costs nothing. t and V are found in turns, and each turn lowers the error. The ridge is the
+one with which weights that are fitted to half of the images do best on the other half: where a layer has many inputs
+and is seen in few images, least squares alone would learn those images by heart.
 
 Rounding (GPTQ, Frantar et al., ICLR 2023, in the form of Babai's nearest plane): weight after weight is rounded, and
 those that are left take over the error, with a factor of H. Means are taken out of q and z first, for the bias is free.
@@ -16,12 +17,13 @@ Arrays have a leading axis of groups.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-__all__ = ["Ends", "Moments", "hidden", "refitted", "rounded"]
+__all__ = ["Aim", "Ends", "Moments", "best_ridge", "hidden", "refitted", "rounded"]
 
 Ends = tuple[Tensor, Tensor]
 """Below the first and above the second (Co,) an activation is flat."""
@@ -33,8 +35,9 @@ BEYOND = 1.7
 """A turn goes so many times as far as its solution, which is nearer to that of all turns (below 2 the error still
 falls)."""
 
-FEW = 100
-"""Places for each input of a layer below which the ridge grows."""
+RIDGES = tuple(0.003 * 10**k for k in range(6))
+"""Ridges that are tried, from the least on while the other half of the images gains. The least one keeps weights of
+inputs that hardly ever come; the largest one keeps all weights as they were trained."""
 
 DAMP = 0.003
 """Added to the diagonal of H for the rounding, as a share of its mean."""
@@ -80,26 +83,66 @@ def hidden(z: Tensor, found: Tensor, ends: Ends | None) -> Tensor:
     return torch.where(z > clip, torch.maximum(found, clip), low)
 
 
-def refitted(
-    moments: Moments, weight: Tensor, z: Tensor, rest: Tensor, bias: Tensor, ends: Ends | None, ridge: float
-) -> Tensor:
-    """Weights V (G, R, n) of least squares, from the float ``weight`` (G, R, n) with its ``bias`` (Co,), the results
-    ``z`` (M, Co) of the float network, of which other layers give ``rest`` (M, Co), and the ``ends``."""
-    groups, rows, n = weight.shape
-    ridge *= max(1.0, FEW * n / moments.q.shape[1])
+@dataclass(frozen=True)
+class Aim:
+    """What a layer with weights is to give: the results ``z`` (M, Co) of the float network, of which other layers give
+    ``rest`` (M, Co); ``bias`` (Co,), where the search of the bias begins; the ``ends`` of the activation."""
+
+    z: Tensor
+    rest: Tensor
+    bias: Tensor
+    ends: Ends | None
+
+    def at(self, rows: Tensor) -> Aim:
+        """That of some of the places."""
+        return Aim(self.z[rows], self.rest[rows], self.bias, self.ends)
+
+    def loss(self, found: Tensor) -> float:
+        """Sum of the squared errors that show of the results ``found`` (M, Co) of this layer alone."""
+        found = found + self.rest
+        return (found - hidden(self.z, found, self.ends)).square().sum().item()
+
+
+def refitted(moments: Moments, weight: Tensor, aim: Aim, ridge: float) -> tuple[Tensor, Tensor]:
+    """Weights V (G, R, n) of least squares, from the float ``weight`` (G, R, n), and the results b (Co,) at the mean of
+    the inputs."""
+    groups, rows, _ = weight.shape
     damp = ridge * moments.diagonal + 1e-6 * moments.diagonal.mean(1, keepdim=True) + 1e-9
     factor = torch.linalg.cholesky(moments.h + torch.diag_embed(damp))
     v, pull = weight.double(), weight.double() * damp[:, None]
-    b = bias + (v * moments.mean[:, None]).sum(2).flatten()  # at the mean of the inputs
-    turns, beyond = (1, 1.0) if ends is None else (TURNS, BEYOND)
+    b = aim.bias + (v * moments.mean[:, None]).sum(2).flatten()
+    turns, beyond = (1, 1.0) if aim.ends is None else (TURNS, BEYOND)
     for _ in range(turns):
         found = (moments.q @ v.float().transpose(1, 2)).transpose(0, 1).flatten(1)
-        t = hidden(z, found + rest + b.float(), ends) - rest
+        t = hidden(aim.z, found + aim.rest + b.float(), aim.ends) - aim.rest
         middle = t.mean(0)
-        aim = (t - middle).unflatten(1, (groups, rows)).permute(1, 2, 0)
-        solved = torch.cholesky_solve(((aim @ moments.q).double() + pull).transpose(1, 2), factor).transpose(1, 2)
+        wanted = (t - middle).unflatten(1, (groups, rows)).permute(1, 2, 0)
+        solved = torch.cholesky_solve(((wanted @ moments.q).double() + pull).transpose(1, 2), factor).transpose(1, 2)
         v, b = v + beyond * (solved - v), b + beyond * (middle.double() - b)
-    return v
+    return v, b
+
+
+def best_ridge(moments: Moments, weight: Tensor, aim: Aim, images: int) -> float:
+    """The one of :data:`RIDGES` with which :func:`refitted` loses least on images that it has not seen: every second
+    one of ``images``, of a single image one half. The places of an image follow each other."""
+    places = moments.q.shape[1]
+    image = torch.arange(places) * max(images, 2) // places
+    if places < 2:  # nothing is left to try it on
+        return RIDGES[-1]
+    moved = Aim(aim.z, aim.rest, aim.bias + (weight.double() * moments.mean[:, None]).sum(2).flatten(), aim.ends)
+    halves = [(image % 2 == k, image % 2 != k) for k in (0, 1)]
+    seen = [Moments(moments.q[:, half]) for half, _ in halves]
+    best, least = RIDGES[0], float("inf")
+    for ridge in RIDGES:
+        lost = 0.0
+        for half, (mine, others) in zip(seen, halves, strict=True):
+            v, b = refitted(half, weight, moved.at(mine), ridge)
+            q = moments.q[:, others] - half.mean[:, None].float()
+            lost += moved.at(others).loss((q @ v.float().transpose(1, 2)).transpose(0, 1).flatten(1) + b.float())
+        if lost >= least:
+            break
+        best, least = ridge, lost
+    return best
 
 
 def rounded(moments: Moments, v: Tensor, low: int, high: int) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from .clips import Clips
 from .curves import Stairs
 from .forms import CLIPPED, FEW_BITS, Form, counts, divided, within
 from .levels import Levels
-from .refit import Ends, Moments, hidden, refitted, rounded
+from .refit import Aim, Ends, Moments, best_ridge, hidden, refitted, rounded
 
 __all__ = ["Integers", "Options", "settle"]
 
@@ -45,11 +45,11 @@ OFFSETS = tuple(k / 12 for k in range(-4, 5))
 @dataclass(frozen=True)
 class Options:
     """How stages are settled: ``refit``, whether weights are fitted anew and rounded with compensation; ``ridge``, how
-    much they are kept where they were; ``share`` of its own that the clip of a channel has (``Clips.units``);
-    ``samples``, places that a layer is fitted at."""
+    much they are kept where they were (None: found for each layer, ``refit.best_ridge``); ``share`` of its own that the
+    clip of a channel has (``Clips.units``); ``samples``, places that a layer is fitted at."""
 
     refit: bool = True
-    ridge: float = 0.003
+    ridge: float | None = None
     share: float = 0.5
     samples: int = 60_000
 
@@ -94,9 +94,11 @@ class _Term:
         """The finest scale that holds ``v`` (Co,)."""
         return torch.maximum(self.v.amax(2) / self.high, self.v.amin(2) / self.low).flatten()
 
-    def refit(self, want: Tensor, rest: Tensor, bias: Tensor, ends: Ends | None, ridge: float) -> None:
-        """Set ``v`` so that, with ``rest`` (M, Co) of other layers, it gives ``want`` (M, Co)."""
-        self.v = refitted(self.moments, self.v, want, rest, bias, ends, ridge)
+    def refit(self, aim: Aim, ridge: float | None, images: int) -> None:
+        """Set ``v`` so that it gives what ``aim`` says, at places of ``images``."""
+        if ridge is None:
+            ridge = best_ridge(self.moments, self.v, aim, images)
+        self.v, _ = refitted(self.moments, self.v, aim, ridge)
 
     def whole(self, scale: Tensor, compensated: bool) -> Tensor:
         """Integer weights (G, R, n) in units of ``scale`` (Co,)."""
@@ -147,7 +149,7 @@ def settle(
     for k, term in enumerate(terms):
         beside = rest + sum([t.results(t.v) for t in terms[k + 1 :]], torch.zeros_like(want))
         if options.refit:
-            term.refit(want, beside, bias, ends, options.ridge)
+            term.refit(Aim(want, beside, bias, ends), options.ridge, len(z))
         if not k:
             finest = torch.stack([t.finest() for t in terms]).amax(0)
             source = skips[0].unit if skips else torch.zeros_like(unit)
