@@ -19,13 +19,13 @@ from spikeloom.api import outputs
 from spikeloom.cli import app
 from spikeloom.gen.design import Design
 from spikeloom.gen.emit import writer as emit
+from spikeloom.hdl.cache import cache_folder
 from spikeloom.hdl.host.codes import REPLY, Kind
 from spikeloom.link import BoardResult, Host
 from spikeloom.link_frames import Parser
 from spikeloom.link_maps import Parts
 from spikeloom.quant.ir.netfile import save
 from spikeloom.sim.board.simulation import BoardSim, build, play
-from spikeloom.sim.simulators.cache import cache_folder
 
 pytestmark = [pytest.mark.xdist_group("link"), pytest.mark.slow]
 
