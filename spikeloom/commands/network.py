@@ -84,13 +84,17 @@ def export(network: Annotated[Path, typer.Argument(help="Network file, spiking, 
 
 
 def write_outputs(path: Path, outputs: dict[str, np.ndarray]) -> None:
-    """Write ``outputs`` by name."""
+    """Write ``outputs`` by name, whatever names they have: NumPy's own function takes some for its arguments."""
+    import zipfile
+
     import numpy as np
 
     from ..quant.files.replacing import replacing
 
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **outputs)  # pyright: ignore[reportArgumentType]  # names of outputs
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, values in outputs.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, values, allow_pickle=False)
 
 
 def eval_(network: Annotated[Path, typer.Argument(help="Network file.")],

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import spikeloom
 from spikeloom.cli import app
+from spikeloom.commands.network import write_outputs
 from spikeloom.quant.ir.network import NetworkError
 
 
@@ -53,3 +54,10 @@ def test_report(files: tuple[Path, Path], tmp_path: Path) -> None:
 def test_labels_are_refused() -> None:
     with pytest.raises(NetworkError, match="labels of classes, but the network gives maps cls8 2x6x6"):
         map_nets.network(True).check_labels(np.zeros(3, int))
+
+
+def test_any_name_is_written(tmp_path: Path) -> None:
+    given = {name: np.arange(k + 1, dtype=np.int32) for k, name in enumerate(("file", "allow_pickle", "x/y", "args"))}
+    write_outputs(tmp_path / "out.npz", given)
+    found = np.load(tmp_path / "out.npz")
+    assert list(found) == list(given) and all(np.array_equal(found[name], given[name]) for name in given)
