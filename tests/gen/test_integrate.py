@@ -101,7 +101,7 @@ def test_the_bench_passes_in_another_simulator_too(made: Path, tmp_path: Path) -
     [
         pytest.param("twin.v", r"^  assign o__last = (.*);", r"  assign o__last = ~(\1);", id="last"),
         pytest.param("twin.v", r"(\$signed\(\w+\)) \+ (?=\$signed)", r"\1 - ", id="a sum"),
-        pytest.param("twin_tb_o_cycles.hex", r"\w$", "0", id="cycle"),
+        pytest.param("twin_tb_o__cycles.hex", r"\w$", "0", id="cycle"),
         pytest.param("twin_tb_o.hex", r"\A\w+\n", "", id="a word more than expected"),
         pytest.param("twin.v", r"^    \.o__valid\(o__valid\)", r"    .o__valid()", id="no word at all"),
     ],
@@ -176,7 +176,7 @@ def test_the_core_file_names_what_is_there(made: Path) -> None:
     for fileset in core["filesets"].values():
         for entry in fileset["files"]:
             named.add(entry if isinstance(entry, str) else next(iter(entry)))
-    assert {"twin.v", "twin.vlt", "twin_tb.v", "twin_tb_i.hex", "twin_tb_o_cycles.hex"} <= named
+    assert {"twin.v", "twin.vlt", "twin_tb.v", "twin_tb_i.hex", "twin_tb_o__cycles.hex"} <= named
     assert all((made / name).is_file() for name in named)
     for target in core["targets"].values():
         for name in target["filesets"]:

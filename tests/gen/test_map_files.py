@@ -11,9 +11,12 @@ import map_nets
 import pytest
 
 import spikeloom
+from spikeloom.gen.design import Design
 from spikeloom.gen.emit import writer as emit
+from spikeloom.gen.emit.integrate.bench import vector_files
 from spikeloom.gen.emit.integrate.layout import ports
 from spikeloom.gen.emit.integrate.text import header
+from spikeloom.gen.folding.fold import Fold
 
 PORTS = {"o_cls8": [2, 6, 6], "o_box8": [4, 6, 6], "o_cls16": [2, 3, 3], "o_box16": [4, 3, 3]}
 
@@ -46,3 +49,16 @@ def test_the_plain_bench_checks_every_output(tmp_path: Path) -> None:
     for command in commands:
         done = subprocess.run(command.split(), cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "PASS: 540 words" in done.stdout, done.stdout
+
+
+def test_each_file_of_vectors_is_of_one_output() -> None:
+    nets = map_nets.MapNets((1, 4, 4), 1, 5)
+    nets.conv("one", map_nets.C)
+    nets.quantise()
+    first = nets.end
+    names = ("a", "a_cycles", "a cycles", "a__cycles")
+    for name in names:
+        nets.head(name, 1, first, 1)
+    streams = ports(Design(nets.done(), {f"{name} conv": Fold(1, 1, 1) for name in names} | {"one": Fold(1, 1, 1)}))
+    files = vector_files("net", streams)
+    assert len(streams) == 5 and len(set(files.values())) == len(files) == 1 + 2 * 4

@@ -15,10 +15,13 @@ __all__ = ["bench", "vector_files"]
 
 
 def vector_files(stem: str, ports: Sequence[Port]) -> dict[str, str]:
-    """Names of the files of vectors: of the input's words, and of every output's words and cycles."""
+    """Names of the files of vectors: of the input's words, and of every output's words and cycles.
+
+    The name of a port has no two underscores side by side, so no output ``o_a_cycles`` has the file of ``o_a``.
+    """
     return {"i": f"{stem}_tb_i.hex"} | {
         f"{port.name}{kind}": f"{stem}_tb_{port.name}{kind}.hex" for port in ports if port.output
-        for kind in ("", "_cycles")
+        for kind in ("", "__cycles")
     }
 
 
@@ -74,8 +77,8 @@ def bench(top: str, stem: str, ports: Sequence[Port], words: int, expected: dict
         "",
         "  initial begin",
         f'    $readmemh("{files["i"]}", i_words);',
-        *(f'    $readmemh("{files[f"{p.name}{kind}"]}", {p.name}{kind or "_words"});'
-          for p in outs for kind in ("", "_cycles")),
+        *(f'    $readmemh("{files[f"{p.name}{kind}"]}", {p.name}{memory});'
+          for p in outs for kind, memory in (("", "_words"), ("__cycles", "_cycles"))),
         "  end",
         "",
         "  always @(posedge clk) begin",

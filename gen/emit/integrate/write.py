@@ -57,7 +57,7 @@ def integrate(
     for port, boundary in design.outputs.items():
         texts[f"vectors_{port}"] = files[port], _hex(vectors.words[boundary.name], boundary.width)
         taken = law.transfers[boundary.name]
-        texts[f"vectors_{port}_cycles"] = files[f"{port}_cycles"], "".join(f"{cycle:08x}\n" for cycle in taken)
+        texts[f"vectors_{port}__cycles"] = files[f"{port}__cycles"], "".join(f"{cycle:08x}\n" for cycle in taken)
     clocks = {kind: f"{stem}.{kind}" for kind in ("xdc", "sdc", "lpf")}
     texts |= {kind: (clocks[kind], text) for kind, text in constraints(top, "clk", megahertz).items()}
     texts["file_list"] = f"{stem}.f", file_list([verilog], f"{stem}_tb.v")
