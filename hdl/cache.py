@@ -15,11 +15,15 @@ UNUSED_DAYS = 30
 
 def cache_folder() -> Path:
     """``SPIKELOOM_CACHE``, or ``spikeloom`` in the user's folder of caches: one for all designs of a user, so that a
-    design that is generated again, into whatever folder, is not built again."""
+    design that is generated again, into whatever folder, is not built again. Raises FileNotFoundError for a user who
+    has no home, as in some containers, and names no folder."""
     if found := os.environ.get("SPIKELOOM_CACHE"):
         return Path(found)
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "spikeloom"
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "spikeloom"
+    except RuntimeError:
+        raise FileNotFoundError("this user has no home folder for what is built; set SPIKELOOM_CACHE") from None
 
 
 def prune(cache: Path, days: float = UNUSED_DAYS) -> None:

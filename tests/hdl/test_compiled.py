@@ -5,6 +5,7 @@ That it says the same as Python is in the tests of streams, windows, residual bl
 
 from __future__ import annotations
 
+import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,7 +53,14 @@ def unwritable(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     monkeypatch.setenv("SPIKELOOM_CACHE", str(cache / "file"))
 
 
-@pytest.mark.parametrize("harm", [missing, failing, damaged, unwritable])
+def homeless(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    """A user whom no list of users has, with no home in the environment."""
+    for name in ("SPIKELOOM_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+
+
+@pytest.mark.parametrize("harm", [missing, failing, damaged, unwritable, homeless])
 def test_without_the_library_python_solves(anew: pytest.MonkeyPatch, tmp_path: Path, harm) -> None:
     design = small.design()
     words = 2 * design.boundaries[0].words_per_frame
