@@ -15,7 +15,7 @@ from .files.pictures import Prepared
 from .files.texts import near
 from .frontends.float_graph import FloatGraph
 from .frontends.floats import single
-from .frontends.layers import Activation, Layer
+from .frontends.layers import Activation, Heads, Layer
 from .frontends.protocol import FrontEnd
 from .images import Images, images, random_images
 from .ir.network import Network
@@ -163,7 +163,11 @@ def _tested(account: Account, network: Network, case: _Case, wanted: Wanted, not
         wanted.notice(costs.warning)
         notes.append(costs.warning)
     noise = tuple(LayerLoss(n.name, n.decibels, silent=n.silent) for n in costs.layers)
-    return replace(account, layers=account.layers or noise, accuracy=costs.accuracy, agreement=costs.agreement)
+    maps = case.floats[-1].names if isinstance(case.floats[-1], Heads) else {}
+    there = ", ".join(f"{maps[n.name]} {n.decibels:.1f} dB" for n in costs.layers if n.name in maps)
+    facts = {**account.facts, "signal to noise there": there}
+    return replace(account, layers=account.layers or noise, accuracy=costs.accuracy, agreement=costs.agreement,
+                   facts=facts)  # fmt: skip
 
 
 def _images(wanted: Wanted, source: Any, split: str, count: int | None) -> Images:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -61,12 +62,14 @@ def compare(
     """``layers`` of a float graph on ``images``, as its model sees them, and ``network`` on the same as ``pixels``.
 
     A layer is compared by its name, where the network has such a node of the same shape: results that are summed over
-    time, times the scale a channel that fits best, for how much a spike is worth is the method's own affair.
+    time, times the scale a channel that fits best, for how much a spike is worth is the method's own affair; of a map
+    times what its ``units`` say, for whoever reads it takes that.
     """
     nodes = {node.name for node in network}
     names = {layer.name: layer.name for layer in layers if isinstance(layer, Activation) and layer.name in nodes}
     if isinstance(layers[-1], Heads):
         names |= {layer: node for layer, node in layers[-1].names.items() if node in nodes}
+    units = json.loads(network.meta.get("units", "{}"))
     sums: dict[str, list[Tensor]] = {}
     floats, integers = list[np.ndarray](), list[np.ndarray]()
     for start in range(0, len(pixels), CHUNK):
@@ -91,14 +94,16 @@ def compare(
             integers.append(got.logits.argmax(1))
         if progress:
             progress(min(start + CHUNK, len(pixels)), len(pixels))
-    found = [LayerNoise(name, *_noise(*sums[name])) for name in sums if name in names]
+    found = [LayerNoise(name, *_noise(*sums[name], unit=units.get(names[name]))) for name in sums if name in names]
     none = np.zeros(0, np.int64)
     return Compared(found, *(np.concatenate(classes) if classes else none for classes in (floats, integers)))
 
 
-def _noise(xy: Tensor, xx: Tensor, yy: Tensor) -> tuple[float, float]:
-    """Decibels and silent share from the sums over all images, a channel each."""
-    lost = (yy - torch.where(xx > 0, xy.square() / xx.clamp(min=1e-30), torch.zeros_like(xx))).clamp(min=0).sum().item()
+def _noise(xy: Tensor, xx: Tensor, yy: Tensor, unit: float | None = None) -> tuple[float, float]:
+    """Decibels and silent share from the sums over all images, a channel each; ``unit``, what a 1 of x is worth, None
+    for what fits best."""
+    worth = torch.where(xx > 0, xy / xx.clamp(min=1e-30), torch.zeros_like(xx)) if unit is None else unit
+    lost = (yy - 2 * worth * xy + worth**2 * xx).clamp(min=0).sum().item()
     signal, silent = yy.sum().item(), (xx == 0).double().mean().item()
     if lost <= signal * 10 ** (-BEST / 10):
         return BEST, silent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -121,6 +122,22 @@ def test_tested_without_classes() -> None:
     made = spikeloom.convert(net(RESULTS["dict"][0]), calibrate=PIXELS, test=(PIXELS[:20], np.arange(20) % 4))
     assert made.agreement is None and not made.accuracy
     assert {"cls", "box"} <= {layer.name for layer in made.layers}
+
+
+def test_what_maps_lose_is_told_of_the_test_images() -> None:
+    """Dark images that set the ranges say nothing of bright ones, which clip."""
+    model = net(RESULTS["dict"][0])
+    made = spikeloom.convert(model, calibrate=PIXELS // 16, input_bits=8, test=PIXELS[:20])
+    told = re.findall(r"(\w+) (-?[\d.]+) dB", made.facts["signal to noise there"])
+    assert [name for name, _ in told] == ["scores", "boxes"]
+    with torch.no_grad():
+        floats = model(torch.from_numpy(PIXELS[:20]).float() / 255)
+    units, calibrated = json.loads(made.meta["units"]), {layer.name: layer.decibels for layer in made.layers}
+    for (name, decibels), layer in zip(told, ("cls", "box"), strict=True):
+        wanted = floats[name].numpy()
+        off = wanted - units[name] * spikeloom.outputs(made, PIXELS[:20])[name]
+        really = 10 * np.log10((wanted**2).sum() / (off**2).sum())
+        assert abs(float(decibels) - really) < 0.1 and really < calibrated[layer] - 10
 
 
 @pytest.mark.parametrize(("make", "text"), [
