@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -64,14 +64,17 @@ def note_model() -> str:
     return model()
 
 
-def writable(path: Path, *, folder: bool) -> None:
-    """Make the folder ``path``, or the one of file ``path``, and check before any work that it can be written to."""
+def writable(path: Path, *, folder: bool, read: Iterable[str | Path | None] = ()) -> None:
+    """Make the folder ``path``, or the one of file ``path``, and check before any work that it can be written to, and
+    is none of the files that the command will ``read``."""
     where = path if folder else path.parent
     where.mkdir(parents=True, exist_ok=True)
     if not folder and path.is_dir():
         raise IsADirectoryError(21, "is a folder, but a file is to be written", str(path))
     if not os.access(where, os.W_OK):
         raise PermissionError(13, "Permission denied", str(where))
+    if path.is_file() and any(each and Path(each).exists() and path.samefile(each) for each in read):
+        raise FileExistsError(17, "is read by this command; write to another file", str(path))
 
 
 def need(*packages: str) -> None:

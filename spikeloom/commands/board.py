@@ -45,7 +45,7 @@ def run(port: Annotated[str | None, typer.Option(help="Serial port of the board,
     if (port is None) == (simulate is None):
         raise typer.BadParameter("give either --port or --simulate DIR", param_hint="--port")
     if output is not None:
-        writable(output, folder=False)
+        writable(output, folder=False, read=(network, data))
     from .. import api
     from ..link import Host
     from .board_outputs import difference, given_by

@@ -66,7 +66,7 @@ def convert(source: Annotated[str, typer.Argument(help="file.py:NAME or package.
     """
     ending = source.lower().rpartition(".")[2]
     need("torch", *{"onnx": ["onnx"], "nir": ["h5py"]}.get(ending, []))
-    writable(output, folder=False)
+    writable(output, folder=False, read=(source, source.rpartition(":")[0], weights, calibrate, test))
     import torch
 
     from .. import api

@@ -109,7 +109,7 @@ def eval_(network: Annotated[Path, typer.Argument(help="Network file.")],
     from .. import api
 
     if output is not None:
-        writable(output, folder=False)
+        writable(output, folder=False, read=(network, data))
 
     loaded = api.load(network)
     images = api.frames(loaded, data, n)

@@ -43,6 +43,18 @@ def test_eval_writes_the_maps(files: tuple[Path, Path], tmp_path: Path) -> None:
     assert code == 0 and "maps cls8 2x6x6" in text
 
 
+def test_what_is_read_is_not_written_over(files: tuple[Path, Path]) -> None:
+    network, frames = files
+    before = [path.read_bytes() for path in files]
+    commands = (("eval", network, "--data", frames), ("convert", "map_nets.py:network", "--calibrate", frames),
+                ("run", "--simulate", network, "--data", frames, "--network", network))
+    for command in commands:
+        for path in files if command[0] != "convert" else (frames,):
+            found = CliRunner().invoke(app, [*map(str, command), "-o", str(path)])
+            assert found.exit_code == 1 and f"{path}: is read by this command" in found.output, (command, found.output)
+    assert before == [path.read_bytes() for path in files]
+
+
 def test_report(files: tuple[Path, Path], tmp_path: Path) -> None:
     network, frames = files
     code, text = run("report", network, "-o", tmp_path / "r.html", "--test", frames, "--json")
