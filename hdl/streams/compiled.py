@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,8 @@ def _built() -> Path:
     folder = cache_folder()
     path = folder / f"law-{digest.hexdigest()[:24]}" / "law.so"
     if path.is_file():
-        os.utime(path.parent)
+        with suppress(OSError):  # a cache that others keep
+            os.utime(path.parent)
         return path
     folder.mkdir(parents=True, exist_ok=True)
     prune(folder)

@@ -85,6 +85,19 @@ def test_the_library_is_built_once(anew: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert [p.name for p in tmp_path.iterdir()] == [built.parent.name] and built.stat().st_mtime_ns == before
 
 
+def test_a_cache_that_others_keep_is_read(anew: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its folder cannot be touched; what is built in it serves all the same."""
+
+    def refused(*_: object) -> None:
+        raise PermissionError("not the owner")
+
+    anew.setenv("SPIKELOOM_CACHE", str(tmp_path))
+    assert compiled.library() is not None
+    compiled.library.cache_clear()
+    anew.setattr(compiled.os, "utime", refused)
+    assert compiled.library() is not None
+
+
 class Own(FifoLaw):
     """A process that the compiled law does not know."""
 
