@@ -78,6 +78,8 @@ def run(port: Annotated[str | None, typer.Option(help="Serial port of the board,
     figures |= {"images_per_second": round(n / (seconds if cycles is None else cycles / info.clock_hz), 2),
                 "seconds": round(seconds, 3), **({"cycles": cycles} if cycles is not None else {})}
     _show(figures, json)
+    if output is not None and not json:
+        print_text(f"wrote {output}")
     if golden is not None and figures["golden_equal"] != n:
         typer.echo(f"error: the board differs from the golden model in {n - figures['golden_equal']} of {n} images, "
                    f"first in {difference(given, golden, figures.get('classes', ()))}", err=True)

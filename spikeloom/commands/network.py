@@ -40,7 +40,7 @@ def train(recipe: Annotated[Path, typer.Argument(help="TOML file: data, model, m
     followed = read(recipe)
     followed = followed if data is None else replace(followed, data=data)
     need("torch", *(("sklearn",) if followed.data == "digits" else ()))
-    writable(output, folder=False)
+    writable(output, folder=False, read=(recipe, data))
     from ..quant.training.checkpoint import Checkpoint
 
     checkpoint = Checkpoint(output.with_name(f"{output.name}.checkpoint"))
@@ -78,7 +78,7 @@ def export(network: Annotated[Path, typer.Argument(help="Network file, spiking, 
     need("nir")
     if output.suffix.lower() != ".nir":
         raise typer.BadParameter(f"must be a file .nir, not {output.name!r}", param_hint="--output")
-    writable(output, folder=False)
+    writable(output, folder=False, read=(network,))
     api.export(api.load(network), output, force=force)
     print_text(f"wrote {output}")
 
@@ -138,4 +138,5 @@ def eval_(network: Annotated[Path, typer.Argument(help="Network file.")],
         f"{found['operations']:,.0f} synaptic operations, {found['nanojoules']:,.1f} nJ; the ANN of these layers: "
         f"{found['ann_operations']:,} multiply-accumulates, {found['ann_nanojoules']:,.1f} nJ",
         "rate: spikes a neuron and time step, of values the share that is not zero; 0.9 pJ an accumulation, 4.6 pJ a "
-        "multiply-accumulate (45 nm, 32-bit floating point, as in the papers)")
+        "multiply-accumulate (45 nm, 32-bit floating point, as in the papers)",
+        *([] if output is None else [f"wrote {output}"]))

@@ -50,7 +50,7 @@ def report(source: Annotated[Path, typer.Argument(metavar="NETWORK|DIR", help="N
         raise FileNotFoundError(2, "no such file or folder; give a network file or a generated design", str(source))
     given = {"arguments": _arguments(arg or []), "mean": _numbers("--mean", mean), "std": _numbers("--std", std),
              "pixel_range": _pair(_numbers("--pixel-range", pixel_range))}
-    writable(output, folder=False)
+    writable(output, folder=False, read=(source, test, (model or "").rpartition(":")[0], weights))
     with bars() as step, redirect_stdout(sys.stderr):  # what the user's file prints is no result
         found = api.report(source, output, test=test, images=n or 1000, model=model, weights=weights, progress=step,
                            command=shlex.join(["spikeloom", *sys.argv[1:]]), **given)

@@ -39,20 +39,25 @@ def test_eval_writes_the_maps(files: tuple[Path, Path], tmp_path: Path) -> None:
     for name in map_nets.HEADS:
         assert np.array_equal(found[name], wanted[name])
         assert figures["maps"][name] == [wanted[name].min(), wanted[name].max()]
-    code, text = run("eval", network, "--data", frames)
-    assert code == 0 and "maps cls8 2x6x6" in text
+    code, text = run("eval", network, "--data", frames, "-o", tmp_path / "again.npz")
+    assert code == 0 and "maps cls8 2x6x6" in text and text.rstrip().endswith(f"wrote {tmp_path / 'again.npz'}")
 
 
-def test_what_is_read_is_not_written_over(files: tuple[Path, Path]) -> None:
+def test_what_is_read_is_not_written_over(files: tuple[Path, Path], tmp_path: Path) -> None:
     network, frames = files
-    before = [path.read_bytes() for path in files]
-    commands = (("eval", network, "--data", frames), ("convert", "map_nets.py:network", "--calibrate", frames),
-                ("run", "--simulate", network, "--data", frames, "--network", network))
-    for command in commands:
-        for path in files if command[0] != "convert" else (frames,):
+    recipe, graph = tmp_path / "recipe.toml", tmp_path / "graph.nir"
+    recipe.write_bytes((Path(__file__).resolve().parents[2] / "examples" / "digits.toml").read_bytes())
+    graph.write_bytes(network.read_bytes())
+    before = [path.read_bytes() for path in (*files, recipe, graph)]
+    commands = ((("eval", network, "--data", frames), files), (("report", network, "--test", frames), files),
+                (("convert", "map_nets.py:network", "--calibrate", frames), [frames]), (("train", recipe), [recipe]),
+                (("run", "--simulate", network, "--data", frames, "--network", network), files),
+                (("export", graph), [graph]))  # fmt: skip
+    for command, read in commands:
+        for path in read:
             found = CliRunner().invoke(app, [*map(str, command), "-o", str(path)])
             assert found.exit_code == 1 and f"{path}: is read by this command" in found.output, (command, found.output)
-    assert before == [path.read_bytes() for path in files]
+    assert before == [path.read_bytes() for path in (*files, recipe, graph)]
 
 
 def test_report(files: tuple[Path, Path], tmp_path: Path) -> None:
