@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 def library() -> ctypes.CDLL | None:
     """The compiled law, or None where it cannot be built or loaded; the log says why."""
     try:
-        found = ctypes.CDLL(str(_built()))
+        found = _loaded()
     except (OSError, subprocess.SubprocessError) as error:
         _log.debug("the cycle law is solved in Python: %s", error)
         return None
@@ -58,6 +58,16 @@ def library() -> ctypes.CDLL | None:
         function = getattr(found, name)
         function.restype, function.argtypes = result, arguments
     return found
+
+
+def _loaded() -> ctypes.CDLL:
+    """The library, built again where the file there is damaged. Raises OSError or SubprocessError as :func:`_built`."""
+    path = _built()
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError:
+        shutil.rmtree(path.parent)
+        return ctypes.CDLL(str(_built()))
 
 
 def _built() -> Path:
