@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from spikeloom.hdl.host.codes import Kind
+from spikeloom.hdl.host.codes import REPLY, Kind
 from spikeloom.link import Port
 from spikeloom.link_frames import Frame, encode, stuff
 
-__all__ = ["FAULTS", "Case", "Noisy", "Script", "received", "schedule"]
+__all__ = ["FAULTS", "Case", "Noisy", "Script", "answered", "received", "schedule"]
 
 BIT = 4  # clock cycles
 IDLE = 12  # bits of a quiet line, after which every receiver waits for a start bit
@@ -281,6 +281,16 @@ def received(times: np.ndarray, values: np.ndarray) -> list[tuple[float, int]]:
             found.append((time, byte >> 1 & 255))
         at = time + 9.4 * BIT
     return found
+
+
+def answered(frames: Sequence[Frame], case: Case, name: str) -> int:
+    """How many requests of ``case`` must be answered; each was, once, by one of ``frames``, and in their order. Parts
+    of maps are no answers."""
+    replies = [(frame.sequence, frame.kind ^ REPLY) for frame in frames if frame.kind != REPLY | Kind.MAP]
+    places = [[k for k, reply in enumerate(replies) if reply == must] for must in case.must]
+    assert all(len(place) == 1 for place in places), f"{name}: {case.must} were answered with {replies}"
+    assert places == sorted(places), f"{name}: replies out of order, {replies}"
+    return len(places)
 
 
 class Noisy:
