@@ -149,8 +149,11 @@ def block_memory_parts(spec: MergeSpec, parts: Parts) -> None:
 
 
 def _falling_bits(spec: MergeSpec, needs: list[list[int]], width: int) -> int:
-    """Bits of how far the stock falls that are no constant, equal ones once: those of the steps of a block, and where
-    what the first result of the next one needs is added, the bits that their sum may have."""
+    """How many bits of ``falling`` need a flip-flop: a constant bit needs none, equal bits share one.
+
+    ``falling`` is a step of a block, to which the need of the next block's first result is added at its end. A bit that
+    this sum may reach has a flip-flop of its own.
+    """
     ends = (spec.of_blocks.pixels * spec.words, spec.of_blocks.last * spec.words)
     steps = np.concatenate([np.diff([*need, end]) for need, end in zip(needs, ends, strict=True)])
     begins, alone, several, carried = needs[0][0] | needs[1][0], set[bytes](), 0, False

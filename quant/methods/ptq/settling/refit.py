@@ -36,8 +36,8 @@ BEYOND = 1.7
 falls)."""
 
 RIDGES = tuple(0.003 * 10**k for k in range(6))
-"""Ridges that are tried, from the least on while the other half of the images gains. The least one keeps weights of
-inputs that hardly ever come; the largest one keeps all weights as they were trained."""
+"""Ridges that are tried, from the least on while the error on the other half of the images falls. The least one only
+steadies weights whose inputs are rarely seen; the largest one leaves all weights as they were trained."""
 
 DAMP = 0.003
 """Added to the diagonal of H for the rounding, as a share of its mean."""
@@ -85,8 +85,8 @@ def hidden(z: Tensor, found: Tensor, ends: Ends | None) -> Tensor:
 
 @dataclass(frozen=True)
 class Aim:
-    """What a layer with weights is to give: the results ``z`` (M, Co) of the float network, of which other layers give
-    ``rest`` (M, Co); ``bias`` (Co,), where the search of the bias begins; the ``ends`` of the activation."""
+    """What a layer with weights should produce: the float network's results ``z`` (M, Co), less the part ``rest``
+    (M, Co) that other layers add; ``bias`` (Co,), the start of the bias search; ``ends`` of the activation."""
 
     z: Tensor
     rest: Tensor
@@ -123,8 +123,11 @@ def refitted(moments: Moments, weight: Tensor, aim: Aim, ridge: float) -> tuple[
 
 
 def best_ridge(moments: Moments, weight: Tensor, aim: Aim, images: int) -> float:
-    """The one of :data:`RIDGES` with which :func:`refitted` loses least on images that it has not seen: every second
-    one of ``images``, of a single image one half. The places of an image follow each other."""
+    """The one of :data:`RIDGES` with which :func:`refitted` has the least error on images that it has not seen.
+
+    Weights are fitted to every second one of ``images`` and tried on the others, then the other way round; a single
+    image is cut in half. The places of an image must follow each other.
+    """
     places = moments.q.shape[1]
     image = torch.arange(places) * max(images, 2) // places
     if places < 2:  # nothing is left to try it on
